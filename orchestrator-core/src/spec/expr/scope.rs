@@ -1,0 +1,73 @@
+//! What an expression may look at, what it refers to, and how it fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// What an expression may look at. Built by the engine for one step, from what the expression refers to.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// The run's inputs (an object).
+    pub inputs: Arc<Value>,
+    /// The workflow's `env`, rendered; empty while that itself is rendered.
+    pub env: BTreeMap<Arc<str>, String>,
+    /// The run itself: `run.id` and `run.workflow`.
+    pub run: BTreeMap<Arc<str>, Value>,
+    /// The ended steps that the expression refers to.
+    pub steps: BTreeMap<Arc<str>, StepView>,
+    /// What the status functions answer.
+    pub standing: Standing,
+}
+
+/// A step that has ended, as an expression sees it.
+#[derive(Debug, Clone)]
+pub struct StepView {
+    /// `completed`, `failed`, `cancelled` or `skipped`.
+    pub status: &'static str,
+    /// Its output; `None` where there is none: then every field is `none`.
+    pub output: Option<Arc<Value>>,
+    /// What went wrong, if it failed.
+    pub error: Option<String>,
+    /// How many attempts were begun.
+    pub attempts: u32,
+}
+
+/// What `success()`, `failure()` and `cancelled()` answer for a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Every need completed.
+    pub success: bool,
+    /// A step this one depends on, directly or not, has failed.
+    pub failure: bool,
+    /// The run is being cancelled.
+    pub cancelled: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { success: true, failure: false, cancelled: false }
+    }
+}
+
+/// What an expression refers to, found when it is compiled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reference {
+    /// `inputs.NAME`
+    Input(Arc<str>),
+    /// `env.NAME`
+    Env(Arc<str>),
+    /// `steps.NAME` or `steps.NAME.FIELD`
+    Step(Arc<str>, Option<Arc<str>>),
+}
+
+/// An expression that could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExprError {
+    /// A stable name: `undefined_variable`, `template.fuel`, `template.output_limit`, `type_mismatch` …
+    pub code: &'static str,
+    /// What went wrong, with the expression.
+    pub message: String,
+}

@@ -1,0 +1,298 @@
+//! Values that hold expressions.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::spec::expr::compile::{Compiler, Expr, Fault, Located};
+use crate::spec::expr::scan::{OPEN, Piece, Unclosed, has_expression, pieces};
+use crate::spec::expr::scope::{ExprError, Reference, Scope};
+use crate::value::VALUE_LIMIT;
+
+/// A JSON value whose texts may hold expressions. Keys of mappings hold none.
+#[derive(Debug)]
+pub struct Template(Repr);
+
+#[derive(Debug)]
+enum Repr {
+    Constant(Value),
+    Dynamic(Box<Dynamic>),
+}
+
+#[derive(Debug)]
+struct Dynamic {
+    root: Part,
+    references: Box<[Reference]>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Constant(Value),
+    /// A text that is exactly one expression; keeps the type of its value.
+    Whole(Expr),
+    Text(Box<[TextPart]>),
+    List(Box<[Part]>),
+    Map(Box<[(Box<str>, Part)]>),
+}
+
+#[derive(Debug)]
+enum TextPart {
+    Literal(Box<str>),
+    Expression(Expr),
+}
+
+impl Template {
+    /// A value without expressions. Texts are taken as they are, even if they hold `${{`.
+    #[must_use]
+    pub fn constant(value: Value) -> Self {
+        Self(Repr::Constant(value))
+    }
+
+    /// Compiles the expressions in the texts of a value.
+    ///
+    /// # Errors
+    /// The first expression that does not compile.
+    pub fn compile(value: Value) -> Result<Self, ExprError> {
+        let mut faults = Vec::new();
+        let template =
+            Self::build(value, &mut Compiler::default(), &mut |_, located| faults.push(located.fault));
+        match faults.into_iter().next() {
+            None => Ok(template),
+            Some(Fault { code, message, .. }) => Err(ExprError { code, message }),
+        }
+    }
+
+    /// Compiles a value and tells every fault with the keys that lead to its text.
+    pub(in crate::spec) fn build(
+        value: Value,
+        compiler: &mut Compiler,
+        tell: &mut dyn FnMut(&[String], Located),
+    ) -> Self {
+        if !any_text(&value, &has_expression) {
+            return Self::constant(value);
+        }
+        let mut build = Build { compiler, tell, place: Vec::new(), references: Vec::new() };
+        let root = build.part(value);
+        let mut references = build.references;
+        references.sort_unstable();
+        references.dedup();
+        Self(Repr::Dynamic(Box::new(Dynamic { root, references: references.into() })))
+    }
+
+    /// The value, if no expression has to be evaluated for it.
+    #[must_use]
+    pub fn as_constant(&self) -> Option<&Value> {
+        match &self.0 {
+            Repr::Constant(value) => Some(value),
+            Repr::Dynamic(_) => None,
+        }
+    }
+
+    /// The value as it was written: expressions are texts with their delimiters.
+    #[must_use]
+    pub fn as_written(&self) -> Value {
+        match &self.0 {
+            Repr::Constant(value) => value.clone(),
+            Repr::Dynamic(dynamic) => dynamic.root.as_written(),
+        }
+    }
+
+    /// What the expressions refer to, sorted, without repeats.
+    #[must_use]
+    pub fn references(&self) -> &[Reference] {
+        match &self.0 {
+            Repr::Constant(_) => &[],
+            Repr::Dynamic(dynamic) => &dynamic.references,
+        }
+    }
+
+    /// Evaluates every expression. A text that is exactly one `${{ }}` keeps the type of its value; in a longer text
+    /// a value that is not text is given as JSON.
+    ///
+    /// # Errors
+    /// [`ExprError`] naming the expression, where one cannot be evaluated within its bounds.
+    pub fn render(&self, scope: &Scope) -> Result<Value, ExprError> {
+        match &self.0 {
+            Repr::Constant(value) => Ok(value.clone()),
+            Repr::Dynamic(dynamic) => dynamic.root.render(scope, &mut { VALUE_LIMIT }),
+        }
+    }
+
+    /// As [`Template::render`], as text: a value that is not text is given as JSON.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_text(&self, scope: &Scope) -> Result<String, ExprError> {
+        Ok(text_of(self.render(scope)?))
+    }
+}
+
+fn text_of(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// Whether `holds` is true of any text in a value. The depth of values is bounded where they are read.
+fn any_text(value: &Value, holds: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => holds(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, holds)),
+        Value::Object(fields) => fields.values().any(|field| any_text(field, holds)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+struct Build<'a> {
+    compiler: &'a mut Compiler,
+    tell: &'a mut dyn FnMut(&[String], Located),
+    place: Vec<String>,
+    references: Vec<Reference>,
+}
+
+impl Build<'_> {
+    fn part(&mut self, value: Value) -> Part {
+        if !any_text(&value, &has_expression) {
+            return Part::Constant(value);
+        }
+        match value {
+            Value::String(text) => self.text(&text),
+            Value::Array(items) => {
+                let parts = items.into_iter().enumerate().map(|(ix, item)| self.inside(ix.to_string(), item));
+                Part::List(parts.collect())
+            }
+            Value::Object(fields) => {
+                let parts = fields.into_iter().map(|(key, field)| {
+                    let name = key.as_str().into();
+                    (name, self.inside(key, field))
+                });
+                Part::Map(parts.collect())
+            }
+            scalar => Part::Constant(scalar),
+        }
+    }
+
+    fn inside(&mut self, key: String, value: Value) -> Part {
+        self.place.push(key);
+        let part = self.part(value);
+        self.place.pop();
+        part
+    }
+
+    fn text(&mut self, text: &str) -> Part {
+        let pieces = match pieces(text) {
+            Ok(pieces) => pieces,
+            Err(Unclosed(expression)) => {
+                let fault =
+                    Fault::new(0, "template.syntax", "this `${{` is never closed").hint("close it with `}}`");
+                (self.tell)(&self.place, Located { expression, fault });
+                return Part::Constant(Value::Null);
+            }
+        };
+        let alone = pieces.len() == 1;
+        let mut parts = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            match piece {
+                Piece::Literal(text) => parts.push(TextPart::Literal(text.into())),
+                Piece::Expression { source, number } => match self.compiler.compile(source) {
+                    Ok(expr) => {
+                        self.references.extend(expr.references());
+                        parts.push(TextPart::Expression(expr));
+                    }
+                    Err(faults) => {
+                        for fault in faults {
+                            (self.tell)(&self.place, Located { expression: number, fault });
+                        }
+                    }
+                },
+            }
+        }
+        match parts.pop() {
+            Some(TextPart::Expression(expr)) if alone => Part::Whole(expr),
+            last => Part::Text(parts.into_iter().chain(last).collect()),
+        }
+    }
+}
+
+impl Part {
+    fn render(&self, scope: &Scope, left: &mut usize) -> Result<Value, ExprError> {
+        Ok(match self {
+            Self::Constant(value) => value.clone(),
+            Self::Whole(expr) => {
+                let value = expr.evaluate(scope)?;
+                take(left, text_len(&value), expr)?;
+                value
+            }
+            Self::Text(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        TextPart::Literal(literal) => text.push_str(literal),
+                        TextPart::Expression(expr) => {
+                            let value = text_of(expr.evaluate(scope)?);
+                            take(left, value.len(), expr)?;
+                            text.push_str(&value);
+                        }
+                    }
+                }
+                Value::String(text)
+            }
+            Self::List(parts) => {
+                Value::Array(parts.iter().map(|part| part.render(scope, left)).collect::<Result<_, _>>()?)
+            }
+            Self::Map(parts) => {
+                let rendered: Result<BTreeMap<String, Value>, ExprError> = parts
+                    .iter()
+                    .map(|(key, part)| Ok((key.to_string(), part.render(scope, left)?)))
+                    .collect();
+                Value::Object(rendered?.into_iter().collect())
+            }
+        })
+    }
+
+    fn as_written(&self) -> Value {
+        let delimited = |expr: &Expr| format!("{OPEN} {} }}}}", expr.source());
+        match self {
+            Self::Constant(value) => value.clone(),
+            Self::Whole(expr) => Value::String(delimited(expr)),
+            Self::Text(parts) => {
+                let written = parts.iter().map(|part| match part {
+                    TextPart::Literal(literal) => literal.to_string(),
+                    TextPart::Expression(expr) => delimited(expr),
+                });
+                Value::String(written.collect())
+            }
+            Self::List(parts) => parts.iter().map(Self::as_written).collect(),
+            Self::Map(parts) => {
+                parts.iter().map(|(key, part)| (key.to_string(), part.as_written())).collect()
+            }
+        }
+    }
+}
+
+/// Bytes of all texts in a value: what makes values large.
+fn text_len(value: &Value) -> usize {
+    let mut open = vec![value];
+    let mut len = 0;
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => len += text.len(),
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => open.extend(fields.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    len
+}
+
+fn take(left: &mut usize, bytes: usize, expr: &Expr) -> Result<(), ExprError> {
+    *left = left.checked_sub(bytes).ok_or_else(|| ExprError {
+        code: "template.output_limit",
+        message: format!(
+            "with `{}` the text becomes longer than {VALUE_LIMIT} bytes",
+            super::evaluate::shown(&expr.source())
+        ),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! What an author writes: the model of a workflow, its parser, its builder, its expressions.
+//!
+//! [`parse()`] makes a [`Workflow`] from YAML, [`WorkflowBuilder`] makes the same from Rust; both go the same way and
+//! tell what is wrong in the same words.
+
+mod builder;
+mod diagnostic;
+mod duration;
+pub mod expr;
+pub mod inputs;
+mod model;
+mod names;
+pub mod parse;
+mod problems;
+mod read;
+pub mod retry;
+mod scalar;
+pub mod schema;
+mod suggest;
+mod tree;
+mod yaml;
+
+pub use builder::{Input, StepBuilder, WorkflowBuilder};
+pub use diagnostic::{Diagnostic, Diagnostics, MAX_DIAGNOSTICS, Severity, Span};
+pub use model::{
+    EffectClass, InputKind, InputSpec, OnExpiry, Sandbox, StepOptions, StepSpec, Timeout, Workflow,
+};
+pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
+pub use schema::{Catalog, ConfigIssue, Facts};

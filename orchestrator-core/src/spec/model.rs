@@ -1,0 +1,197 @@
+//! The model of a workflow: what the parser makes from YAML and the builder makes from Rust.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::StepIx;
+use crate::spec::expr::{Condition, Template};
+use crate::spec::retry::RetryPolicy;
+use crate::value::Digest;
+
+/// A validated workflow, pinned to one revision of its text.
+///
+/// Made by [`crate::spec::parse()`] or [`crate::spec::WorkflowBuilder`]; never by hand, because the rest of the crate
+/// relies on what validation has established: names are unique, needs exist, there is no cycle, expressions compile.
+#[derive(Debug)]
+pub struct Workflow {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is for, in the author's words.
+    pub description: Option<Arc<str>>,
+    /// Declared inputs, in the author's order.
+    pub inputs: IndexMap<Arc<str>, InputSpec>,
+    /// Environment of every step. A value without expressions is constant.
+    pub env: IndexMap<Arc<str>, Template>,
+    /// The steps, in the author's order; a step's [`StepIx`] is its position here.
+    pub steps: Vec<StepSpec>,
+    /// Outputs of the run, rendered when every step has ended.
+    pub outputs: IndexMap<Arc<str>, Template>,
+    /// The text this model was made from (or, from the builder, its canonical JSON).
+    pub text: Arc<str>,
+    /// SHA-256 of `text`: the revision.
+    pub revision: Digest,
+}
+
+impl Workflow {
+    /// The step at `ix`.
+    ///
+    /// # Panics
+    /// If `ix` is not of this workflow.
+    #[must_use]
+    pub fn step(&self, ix: StepIx) -> &StepSpec {
+        &self.steps[ix.index()]
+    }
+
+    /// The position of the step called `name`. Linear: for messages and commands, not for hot paths.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<StepIx> {
+        self.steps.iter().position(|step| &*step.name == name).map(|ix| StepIx(ix as u32))
+    }
+}
+
+/// A declared input of a workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// The type a value must have.
+    pub kind: InputKind,
+    /// Used when the run gives no value. Without one the input is required.
+    pub default: Option<Value>,
+    /// What it is for.
+    pub description: Option<Arc<str>>,
+}
+
+/// The type of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum InputKind {
+    /// Text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of anything.
+    Array,
+    /// A mapping.
+    Object,
+    /// Anything.
+    Any,
+}
+
+/// One step of a workflow. The rarely used parts live behind one pointer, because a workflow may have 100,000 steps.
+#[derive(Debug)]
+pub struct StepSpec {
+    /// Its name, unique in the workflow.
+    pub name: Arc<str>,
+    /// The kind of plugin that executes it (`script` for a `run:` step).
+    pub uses: Arc<str>,
+    /// What the plugin is given: the `with:` of the step, or `{run: TEXT}` for a `run:` step.
+    pub with: Arc<Template>,
+    /// The steps that must have ended before this one may begin, without repeats.
+    pub needs: Vec<StepIx>,
+    /// The rest; `None` means all defaults.
+    pub options: Option<Box<StepOptions>>,
+}
+
+/// What few steps set.
+#[derive(Debug, Default)]
+pub struct StepOptions {
+    /// The `if:` of the step.
+    pub condition: Option<Condition>,
+    /// Environment of this step; wins over the workflow's.
+    pub env: IndexMap<Arc<str>, Template>,
+    /// How recorded failures are retried. Without it they are not.
+    pub retry: Option<RetryPolicy>,
+    /// Bounds of one attempt, or of a wait.
+    pub timeout: Option<Timeout>,
+    /// The author's word on what a repetition would do; wins over the plugin's.
+    pub effect: Option<EffectClass>,
+    /// `sandbox: none`, where the author wrote it.
+    pub sandbox: Option<Sandbox>,
+}
+
+static NO_OPTIONS: std::sync::LazyLock<StepOptions> = std::sync::LazyLock::new(StepOptions::default);
+
+impl StepSpec {
+    /// The options, or the defaults.
+    #[must_use]
+    pub fn options(&self) -> &StepOptions {
+        self.options.as_deref().unwrap_or(&NO_OPTIONS)
+    }
+
+    /// Whether the `if:` of the step asks for the status of its needs itself. Without one, `success()` is implied.
+    #[must_use]
+    pub fn judges_its_needs(&self) -> bool {
+        self.options().condition.as_ref().is_some_and(Condition::has_status_function)
+    }
+}
+
+/// What a repetition of a step would do to the world; decides what happens after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectClass {
+    /// No effect: run again.
+    Pure,
+    /// Same key and same request bytes on every attempt: the receiver applies it once.
+    Idempotent,
+    /// Never dispatched while an earlier attempt's outcome is unknown.
+    AtMostOnce,
+}
+
+impl EffectClass {
+    /// The name that authors write.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Idempotent => "idempotent",
+            Self::AtMostOnce => "at_most_once",
+        }
+    }
+}
+
+impl fmt::Display for EffectClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long an attempt may take; for a waiting step, how long it waits and what happens then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout {
+    /// The bound, per attempt or per wait.
+    pub after: Duration,
+    /// What an expired wait becomes.
+    pub then: OnExpiry,
+}
+
+/// What becomes of a wait whose time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnExpiry {
+    /// The step fails with class `timeout`.
+    #[default]
+    Fail,
+    /// As if an approver had rejected.
+    Reject,
+    /// As if an approver had approved.
+    Approve,
+}
+
+/// How a script is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Sandbox {
+    /// Not at all.
+    None,
+}

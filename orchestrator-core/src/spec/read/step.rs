@@ -1,0 +1,302 @@
+//! One step.
+
+use std::sync::{Arc, LazyLock};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::spec::expr::{Condition, Template, has_expression};
+use crate::spec::names::{self, EnvFault};
+use crate::spec::read::fields::Fields;
+use crate::spec::read::keys;
+use crate::spec::read::reader::Reader;
+use crate::spec::schema::{self, Issue};
+use crate::spec::tree::{Content, Entry, Node, Place, entries_to_value, quoted};
+use crate::spec::{EffectClass, Sandbox, StepOptions, StepSpec, suggest};
+
+/// The plugin of `run:` steps.
+pub(super) const SCRIPT: &str = "script";
+
+static NOTHING: LazyLock<Arc<Template>> = LazyLock::new(|| Arc::new(Template::constant(Value::Null)));
+
+/// A step whose needs are not resolved yet.
+pub(super) struct Draft<'n, 't> {
+    pub(super) spec: StepSpec,
+    pub(super) entry: &'n Entry<'t>,
+}
+
+impl<'n, 't> Draft<'n, 't> {
+    pub(super) fn field(&self, key: &str) -> Option<&'n Node<'t>> {
+        self.entry.value.as_map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+}
+
+impl<'t> Reader<'t, '_> {
+    pub(super) fn step<'n>(&mut self, entry: &'n Entry<'t>, place: &Place<'_>) -> Draft<'n, 't> {
+        let name: Arc<str> = (&*entry.key).into();
+        self.check_name(&entry.key, entry.key_at, place);
+        let mut spec = StepSpec {
+            name,
+            uses: self.kind(""),
+            with: Arc::clone(&NOTHING),
+            needs: Vec::new(),
+            options: None,
+        };
+        if let Some(fields) = self.fields(&entry.value, place, &keys::STEP) {
+            self.work(&mut spec, fields, entry, place);
+            let options = self.options(fields, place);
+            spec.options = options.map(Box::new);
+        }
+        Draft { spec, entry }
+    }
+
+    /// `run`, or `uses` and `with`.
+    fn work(&mut self, spec: &mut StepSpec, fields: Fields<'_, 't>, entry: &Entry<'t>, place: &Place<'_>) {
+        let with = fields.get("with");
+        match (fields.entry("run"), fields.entry("uses")) {
+            (Some(_), Some(uses)) => {
+                let message = "a step has either `run` or `uses`, not both";
+                let error = self.error(uses.key_at, &place.key("uses"), "conflicting_fields", message);
+                error.hint("make two steps of it");
+            }
+            (None, None) if fields.is_meant("run") || fields.is_meant("uses") => {}
+            (None, None) => {
+                let message = "a step needs `run` or `uses`";
+                let error = self.error(entry.key_at, place, "missing_field", message);
+                error.hint("`run` executes a shell script, `uses` names a plugin");
+            }
+            (Some(run), None) => {
+                spec.uses = self.kind(SCRIPT);
+                let Some(text) = self.text(&run.value, &place.key("run")) else { return };
+                self.check_script(text, &run.value, &place.key("run"));
+                self.run(spec, text, &run.value, with, place);
+            }
+            (None, Some(uses)) => {
+                let Some(kind) = self.text(&uses.value, &place.key("uses")) else { return };
+                spec.uses = self.kind(kind);
+                let value = with.map_or(Value::Null, Node::to_value);
+                if kind == SCRIPT
+                    && let Some(run) =
+                        with.and_then(Node::as_map).and_then(|with| with.iter().find(|e| e.key == "run"))
+                    && let Some(text) = run.value.as_text()
+                {
+                    self.check_script(text, &run.value, &place.key("with").key("run"));
+                }
+                let node = with.unwrap_or(&uses.value);
+                self.config(kind, &value, with, &uses.value, place);
+                if !value.is_null() {
+                    self.warn_of_secrets(&value, node, &place.key("with"));
+                    spec.with = self.shared_template(value, node, &place.key("with"));
+                }
+            }
+        }
+    }
+
+    /// A `run:` step: its text, and what `with` adds to it.
+    fn run(
+        &mut self,
+        spec: &mut StepSpec,
+        text: &str,
+        run: &Node<'t>,
+        with: Option<&Node<'t>>,
+        place: &Place<'_>,
+    ) {
+        let mut config = Map::new();
+        if let Some(with) = with {
+            let Content::Map(entries) = &with.content else {
+                self.wrong_type(with, &place.key("with"), "a mapping");
+                return;
+            };
+            if let Some(again) = entries.iter().find(|entry| entry.key == "run") {
+                let place = place.key("with");
+                let message = "the script is given by the `run` of the step already";
+                self.error(again.key_at, &place.key("run"), "conflicting_fields", message);
+                return;
+            }
+            config = entries_to_value(entries);
+        }
+        config.insert("run".into(), text.into());
+        let value = Value::Object(config);
+        // What is wrong with the text itself has been told; the plugin would tell it again.
+        if !has_expression(text) {
+            self.config(SCRIPT, &value, with, run, place);
+        }
+        self.warn_of_secrets(&value, with.unwrap_or(run), &place.key("run"));
+        spec.with = self.shared_template(value, with.unwrap_or(run), &place.key("with"));
+    }
+
+    fn check_script(&mut self, text: &str, node: &Node<'t>, place: &Place<'_>) {
+        if text.trim().is_empty() {
+            self.error(node.at, place, "missing_field", "the script is empty");
+        } else if has_expression(text) {
+            let span = self.span_in(node.at, Some(0), 0);
+            let message = "an expression inside a script would be spliced into shell text";
+            let error = self.problems.error(span, place, "expression_in_run", message);
+            error.hint("give it as `env: { NAME: \"${{ … }}\" }` and write \"$NAME\" in the script");
+        }
+    }
+
+    /// Checks a config against its plugin. `with` is where it was written, `uses` where the plugin was named.
+    fn config(
+        &mut self,
+        kind: &str,
+        value: &Value,
+        with: Option<&Node<'t>>,
+        uses: &Node<'t>,
+        place: &Place<'_>,
+    ) {
+        let catalog = self.catalog;
+        let Some(facts) = catalog.facts(kind) else {
+            let hint = suggest::hint(kind, catalog.kinds())
+                .or_else(|| Some(format!("there are {}", catalog.kinds().join(", "))));
+            let key = if kind == SCRIPT { "run" } else { "uses" };
+            let message = format!("unknown plugin {}", quoted(kind));
+            self.error(uses.at, &place.key(key), "unknown_plugin", message).hint = hint;
+            return;
+        };
+        // A plugin that wants a mapping may be used without `with`, if it requires nothing.
+        let empty = Value::Object(Map::new());
+        let wants_mapping = facts.config_schema.get("type").is_some_and(|kind| kind == "object");
+        let checked = if value.is_null() && wants_mapping { &empty } else { value };
+        let mut issues = schema::check_written(facts.config_schema, checked);
+        if issues.is_empty() {
+            issues.extend(catalog.check(kind, checked).into_iter().map(|issue| Issue {
+                path: issue.path,
+                of_key: false,
+                code: "invalid_config",
+                message: issue.message,
+                hint: issue.hint,
+            }));
+        }
+        for issue in issues {
+            let of_run = issue.path.first().is_some_and(|key| key == "run") && kind == SCRIPT;
+            let node = if of_run { uses } else { with.unwrap_or(uses) };
+            let keys = if of_run && with.is_none() { &issue.path[1..] } else { &issue.path };
+            let mut path = place.key("with").to_string();
+            for key in &issue.path {
+                path.push('.');
+                path.push_str(key);
+            }
+            let (node, at) = node.follow(keys, issue.of_key);
+            if matches!(node.content, Content::Broken) {
+                continue;
+            }
+            self.problems.error(at.span, path, issue.code, issue.message).hint = issue.hint;
+        }
+    }
+
+    /// Everything that few steps have; `None` if this one has none of it.
+    fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
+        const EFFECTS: [(&str, EffectClass); 3] = [
+            ("pure", EffectClass::Pure),
+            ("idempotent", EffectClass::Idempotent),
+            ("at_most_once", EffectClass::AtMostOnce),
+        ];
+        let given = ["if", "env", "retry", "timeout", "effect", "sandbox"];
+        if !given.iter().any(|key| fields.get(key).is_some()) {
+            return None;
+        }
+        Some(StepOptions {
+            condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
+            env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
+            retry: fields.get("retry").and_then(|node| self.retry(node, &place.key("retry"))),
+            timeout: fields.get("timeout").and_then(|node| self.timeout(node, &place.key("timeout"))),
+            effect: fields.get("effect").and_then(|node| self.choice(node, &place.key("effect"), &EFFECTS)),
+            sandbox: fields.get("sandbox").and_then(|node| self.sandbox(node, &place.key("sandbox"))),
+        })
+    }
+
+    fn sandbox(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Sandbox> {
+        match self.text(node, place)? {
+            "none" => Some(Sandbox::None),
+            "strict" => {
+                let message = "`sandbox: strict` is part of the language but not supported yet";
+                self.error(node.at, place, "not_supported_yet", message)
+                    .hint("until then scripts run unconfined; `none` says so");
+                None
+            }
+            _ => self.choice(node, place, &[("none", Sandbox::None)]),
+        }
+    }
+
+    fn condition(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Condition> {
+        let text = match &node.content {
+            Content::Text(text) => &**text,
+            Content::Bool(true) => "true",
+            Content::Bool(false) => "false",
+            _ => {
+                self.wrong_type(node, place, "a condition");
+                return None;
+            }
+        };
+        let condition = match Condition::build(text, &mut self.compiler) {
+            Ok(condition) => condition,
+            Err(faults) => {
+                for located in faults {
+                    let expression = has_expression(text).then_some(located.expression);
+                    let span = self.span_in(node.at, expression, located.fault.offset);
+                    let error = self.problems.error(span, place, located.fault.code, located.fault.message);
+                    error.hint = located.fault.hint;
+                }
+                return None;
+            }
+        };
+        match condition.foregone() {
+            Some(Ok(false)) => {
+                let message = "this condition is never true: the step is always skipped";
+                self.problems.warning(node.at.span, place, "never_true", message);
+            }
+            Some(Err(error)) => {
+                self.error(node.at, place, error.code, error.message);
+            }
+            _ => {}
+        }
+        Some(condition)
+    }
+
+    /// `env` of a step or of the workflow.
+    pub(super) fn env(&mut self, node: &Node<'t>, place: &Place<'_>) -> IndexMap<Arc<str>, Template> {
+        let Content::Map(entries) = &node.content else {
+            self.wrong_type(node, place, "a mapping of names to texts");
+            return IndexMap::new();
+        };
+        let mut env = IndexMap::with_capacity(entries.len());
+        for entry in entries {
+            let place = place.key(&entry.key);
+            self.check_env_name(entry, &place);
+            let text = match &entry.value.content {
+                Content::Text(text) => text.to_string(),
+                // As written: `1.10` must not become `1.1`.
+                Content::Bool(_) | Content::Number(_) => {
+                    self.written(&entry.value).unwrap_or_default().to_owned()
+                }
+                _ => {
+                    self.wrong_type(&entry.value, &place, "a text");
+                    continue;
+                }
+            };
+            let value = Value::String(text);
+            self.warn_of_secrets(&value, &entry.value, &place);
+            env.insert((&*entry.key).into(), self.template(value, &entry.value, &place));
+        }
+        env
+    }
+
+    fn check_env_name(&mut self, entry: &Entry<'t>, place: &Place<'_>) {
+        match names::check_env(&entry.key) {
+            Ok(()) => {}
+            Err(EnvFault::Invalid) => {
+                let message = format!("{} is not a name of an environment variable", quoted(&entry.key));
+                let error = self.error(entry.key_at, place, "env_invalid", message);
+                error.hint("names are letters, digits and `_`, and do not begin with a digit");
+            }
+            Err(EnvFault::Forbidden) => {
+                let message = format!("a workflow cannot set `{}`", entry.key);
+                let error = self.error(entry.key_at, place, "env_forbidden", message);
+                error.hint(
+                    "it changes which code is executed, or belongs to the engine; a script can set it itself",
+                );
+            }
+        }
+    }
+}

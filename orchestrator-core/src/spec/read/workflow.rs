@@ -1,0 +1,152 @@
+//! The top level.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::spec::Workflow;
+use crate::spec::expr::Template;
+use crate::spec::names;
+use crate::spec::parse::ParseOptions;
+use crate::spec::read::fields::Fields;
+use crate::spec::read::keys;
+use crate::spec::read::reader::Reader;
+use crate::spec::read::step::Draft;
+use crate::spec::tree::{Content, Node, Place, quoted};
+use crate::value::Digest;
+
+impl<'t> Reader<'t, '_> {
+    /// The workflow of a tree. `text` is what it was made from, with its byte order mark.
+    pub(in crate::spec) fn workflow(
+        &mut self,
+        text: &str,
+        root: &Node<'t>,
+        options: &ParseOptions<'_>,
+    ) -> Option<Workflow> {
+        let place = Place::Top;
+        let fields = self.fields(root, &place, &keys::WORKFLOW)?;
+        let name = self.workflow_name(fields, root, options);
+        let description =
+            fields.get("description").and_then(|node| self.text(node, &place.key("description")));
+        let inputs = fields.get("inputs").map(|node| self.inputs(node, &place.key("inputs")));
+        let env = fields.get("env").map(|node| self.env(node, &place.key("env")));
+        let drafts = self.steps(fields, root);
+        let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
+        let mut workflow = Workflow {
+            name,
+            description: description.map(Arc::from),
+            inputs: inputs.unwrap_or_default(),
+            env: env.unwrap_or_default(),
+            steps: Vec::new(),
+            outputs: outputs.unwrap_or_default(),
+            text: text.into(),
+            revision: Digest::of(text.as_bytes()),
+        };
+        workflow.steps = self.check(&workflow, drafts, fields);
+        Some(workflow)
+    }
+
+    fn workflow_name(
+        &mut self,
+        fields: Fields<'_, 't>,
+        root: &Node<'t>,
+        options: &ParseOptions<'_>,
+    ) -> Arc<str> {
+        let place = Place::Top;
+        let Some(node) = fields.get("name") else {
+            return match options.default_name {
+                Some(name) => default_name(name),
+                None => {
+                    if !fields.is_meant("name") {
+                        let error = self.error(root.at, &place, "missing_field", "missing `name`");
+                        error.hint("begin with `name: my-workflow`");
+                    }
+                    "".into()
+                }
+            };
+        };
+        let Some(name) = self.text(node, &place.key("name")) else { return "".into() };
+        if !names::is_workflow_name(name) {
+            let message = format!("{} cannot be the name of a workflow", quoted(name));
+            let error = self.error(node.at, &place.key("name"), "invalid_id", message);
+            error.hint("a name has 1 to 100 letters, digits, `-`, `_`, `.` and single spaces");
+        }
+        name.into()
+    }
+
+    fn steps<'n>(&mut self, fields: Fields<'n, 't>, root: &Node<'t>) -> Vec<Draft<'n, 't>> {
+        let place = Place::Top;
+        let place = place.key("steps");
+        let Some(node) = fields.get("steps") else {
+            if !fields.is_meant("steps") {
+                let error = self.error(root.at, &Place::Top, "missing_field", "missing `steps`");
+                error.hint("a workflow has at least one step");
+            }
+            return Vec::new();
+        };
+        let entries = match &node.content {
+            Content::Map(entries) => entries,
+            Content::List(_) => {
+                self.wrong_type(node, &place, "a mapping of names to steps")
+                    .hint("the name of a step is its key: write `build:` instead of `- name: build`");
+                return Vec::new();
+            }
+            _ => {
+                self.wrong_type(node, &place, "a mapping of names to steps");
+                return Vec::new();
+            }
+        };
+        if entries.is_empty() {
+            self.error(node.at, &place, "missing_field", "a workflow has at least one step");
+        }
+        let limit = self.limits.steps;
+        if entries.len() > limit {
+            let message = format!("{} steps; the limit is {limit}", entries.len());
+            self.error(entries[limit].key_at, &place, "limit_steps", message);
+            return Vec::new();
+        }
+        self.check_case(entries, &place);
+        entries.iter().map(|entry| self.step(entry, &place.key(&entry.key))).collect()
+    }
+
+    /// Names that differ only by case are told: on some file systems they would share a folder.
+    fn check_case(&mut self, entries: &[crate::spec::tree::Entry<'t>], place: &Place<'_>) {
+        let mut first: HashMap<Box<str>, usize> = HashMap::with_capacity(entries.len());
+        for (ix, entry) in entries.iter().enumerate() {
+            let folded = entry.key.to_ascii_lowercase().into_boxed_str();
+            let kept = *first.entry(folded).or_insert(ix);
+            if kept != ix {
+                let other = &entries[kept];
+                let line = self.problems.in_line(other.key_at.span.line);
+                let (this, other) = (quoted(&entry.key), quoted(&other.key));
+                let message = format!("{this} and {other}{line} differ only by case");
+                self.error(entry.key_at, &place.key(&entry.key), "duplicate_id", message);
+            }
+        }
+    }
+
+    fn outputs(&mut self, node: &Node<'t>, place: &Place<'_>) -> IndexMap<Arc<str>, Template> {
+        let Content::Map(entries) = &node.content else {
+            self.wrong_type(node, place, "a mapping of names to values");
+            return IndexMap::new();
+        };
+        let mut outputs = IndexMap::with_capacity(entries.len());
+        for entry in entries {
+            let place = place.key(&entry.key);
+            self.check_name(&entry.key, entry.key_at, &place);
+            let value = entry.value.to_value();
+            self.warn_of_secrets(&value, &entry.value, &place);
+            outputs.insert(Arc::from(&*entry.key), self.template(value, &entry.value, &place));
+        }
+        outputs
+    }
+}
+
+/// A name made of a text that was not meant as one, such as the stem of a file's name.
+fn default_name(text: &str) -> Arc<str> {
+    let allowed = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let name: String = text.chars().take(100).map(|c| if allowed(c) { c } else { '-' }).collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "workflow".into() } else { name.into() }
+}

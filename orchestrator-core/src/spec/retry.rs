@@ -1,0 +1,122 @@
+//! How recorded failures are retried. Pure: jitter is a hash, not a random number, so a decision can be repeated.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{RunId, StepIx, mix};
+
+/// The most attempts an author may ask for.
+pub const MAX_ATTEMPTS: u32 = 1_000;
+
+/// The `retry:` of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Failures and losses together never exceed this, 1 to [`MAX_ATTEMPTS`].
+    pub max_attempts: u32,
+    /// How the wait grows.
+    pub backoff: Backoff,
+    /// The first wait.
+    pub initial: Duration,
+    /// The longest wait.
+    pub max: Duration,
+    /// Error classes that are retried. Empty: those that the plugin calls transient.
+    pub on: Vec<ErrorClass>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            backoff: Backoff::Exponential,
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            on: Vec::new(),
+        }
+    }
+}
+
+/// How the wait between attempts grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Backoff {
+    /// Always `initial`.
+    Fixed,
+    /// `initial`, twice that, four times that … up to `max`.
+    Exponential,
+}
+
+/// Why an attempt failed, in words that a retry policy can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The work itself failed: a script's exit code, an unexpected status.
+    Failed,
+    /// A condition that passes by itself: a refused connection, a 503.
+    Transient,
+    /// The attempt took longer than its `timeout`.
+    Timeout,
+    /// The other side asked to slow down.
+    RateLimited,
+    /// The request is wrong and stays wrong.
+    Invalid,
+    /// A policy or the other side refused.
+    Denied,
+    /// An expression could not be rendered.
+    Template,
+    /// The plugin panicked.
+    PluginPanicked,
+    /// The executing process died too often.
+    Lost,
+}
+
+impl ErrorClass {
+    /// Whether trying again may help when the author has not said which classes to retry.
+    #[must_use]
+    pub const fn may_pass_by_itself(self) -> bool {
+        matches!(self, Self::Failed | Self::Transient | Self::Timeout | Self::RateLimited | Self::Lost)
+    }
+}
+
+impl RetryPolicy {
+    /// Whether a failure of `class` is retried.
+    #[must_use]
+    pub fn covers(&self, class: ErrorClass) -> bool {
+        if self.on.is_empty() { class.may_pass_by_itself() } else { self.on.contains(&class) }
+    }
+
+    /// The wait before the attempt that follows failure number `failures` (1 is the first): between half and all of
+    /// the nominal wait, spread by a hash of run, step and failure so that steps that failed together do not return
+    /// together.
+    #[must_use]
+    pub fn delay(&self, run: RunId, step: StepIx, failures: u32) -> Duration {
+        let nominal = match self.backoff {
+            Backoff::Fixed => self.initial,
+            Backoff::Exponential => self.initial.saturating_mul(1 << failures.saturating_sub(1).min(31)),
+        }
+        .min(self.max);
+        let seed = run.as_uuid().as_u128() as u64 ^ (u64::from(step.0) << 32) ^ u64::from(failures);
+        let half = nominal / 2;
+        // The top 32 bits as a fraction of one.
+        half + half.mul_f64((mix(seed) >> 32) as f64 / f64::from(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_stay_bounded_and_repeat_exactly() {
+        let policy = RetryPolicy { max: Duration::from_secs(8), ..RetryPolicy::default() };
+        let run = RunId::from_uuid(uuid::Uuid::from_u128(7));
+        for failures in 1..200 {
+            let delay = policy.delay(run, StepIx(3), failures);
+            let nominal = Duration::from_secs(1 << (failures - 1).min(3));
+            assert!(delay >= nominal / 2 && delay <= nominal, "{failures}: {delay:?}");
+            assert_eq!(delay, policy.delay(run, StepIx(3), failures));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Workflows written in Rust.
+
+use std::time::Duration;
+
+use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
+use orchestrator_core::spec::{
+    EffectClass, Input, InputKind, OnExpiry, Sandbox, StepBuilder, Workflow, WorkflowBuilder, parse,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::catalog::plugins;
+use crate::valid::{EXAMPLE, parsed};
+
+/// What a workflow means, in a form that can be compared: everything but its text.
+pub(crate) fn meaning(workflow: &Workflow) -> Value {
+    let written = |map: &indexmap::IndexMap<std::sync::Arc<str>, orchestrator_core::spec::expr::Template>| {
+        map.iter().map(|(name, value)| json!([name, value.as_written()])).collect::<Vec<_>>()
+    };
+    let steps = workflow.steps.iter().map(|step| {
+        let options = step.options();
+        json!({
+            "name": step.name, "uses": step.uses, "with": step.with.as_written(),
+            "needs": step.needs.iter().map(|need| need.0).collect::<Vec<_>>(),
+            "if": options.condition.as_ref().map(|condition| condition.source()),
+            "env": written(&options.env),
+            "rest": format!("{:?} {:?} {:?} {:?}", options.retry, options.timeout, options.effect, options.sandbox),
+        })
+    });
+    json!({
+        "name": workflow.name, "description": workflow.description,
+        "inputs": workflow.inputs.iter().map(|(name, input)| format!("{name}: {input:?}")).collect::<Vec<_>>(),
+        "env": written(&workflow.env), "steps": steps.collect::<Vec<_>>(), "outputs": written(&workflow.outputs),
+    })
+}
+
+fn retry() -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: 3,
+        backoff: Backoff::Exponential,
+        initial: Duration::from_secs(1),
+        max: Duration::from_secs(30),
+        on: vec![ErrorClass::Transient, ErrorClass::Timeout],
+    }
+}
+
+/// The example of the README once more.
+fn example() -> WorkflowBuilder {
+    Workflow::builder("release-notes")
+        .description("Notes for what has changed.")
+        .input("count", Input::integer().default(50))
+        .input("model", Input::string().default("mock").description("which model writes"))
+        .input("url", InputKind::String)
+        .env("LANG", "C.UTF-8")
+        .step("log", |step| {
+            step.run("git log --oneline -n \"$COUNT\"")
+                .effect(EffectClass::Pure)
+                .sandbox(Sandbox::None)
+                .env("COUNT", "${{ inputs.count }}")
+        })
+        .step("notes", |step| {
+            let prompt = "Write release notes for:\n${{ steps.log.stdout }}\n";
+            step.uses("llm")
+                .needs(["log"])
+                .with(json!({"model": "${{ inputs.model }}", "prompt": prompt}))
+                .retry(retry())
+                .timeout(Duration::from_secs(120))
+        })
+        .step("review", |step| {
+            step.uses("approval")
+                .needs(["notes"])
+                .with(json!({"message": "Publish these notes?", "show": "${{ steps.notes.text }}"}))
+                .timeout_then(Duration::from_secs(86_400), OnExpiry::Reject)
+        })
+        .step("publish", |step| {
+            let with = json!({"method": "POST", "url": "${{ inputs.url }}", "json": {"body": "${{ steps.notes.text }}"}});
+            step.uses("http").needs(["review"]).condition("steps.review.approved").with(with)
+        })
+        .output("notes", "${{ steps.notes.text }}")
+}
+
+#[test]
+fn a_builder_and_yaml_mean_the_same() {
+    let built = example().build(&plugins()).unwrap();
+    assert_eq!(meaning(&built), meaning(&parsed(EXAMPLE)));
+    assert_eq!(&*built.text, example().to_text());
+    assert_eq!(meaning(&parsed(&built.text)), meaning(&built));
+}
+
+#[test]
+fn the_text_is_json_with_a_step_a_line() {
+    let text = Workflow::builder("two")
+        .step("a", |step| step.uses("noop"))
+        .step("b", |step| step.uses("greet").with("world").needs(["a"]))
+        .to_text();
+    insta::assert_snapshot!(text, @r#"
+    {
+    "name":"two",
+    "steps":{
+    "a":{"uses":"noop"},
+    "b":{"needs":["a"],"uses":"greet","with":"world"}}
+    }
+    "#);
+    assert!(serde_json::from_str::<Value>(&text).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_same_words_without_places() {
+    #[derive(Debug)]
+    struct Odd;
+    impl serde::Serialize for Odd {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not to be written"))
+        }
+    }
+    let builder = Workflow::builder("a/b")
+        .input("n", Input::integer().default("x"))
+        .step("a", |step| step.uses("htpt").needs(["b"]))
+        .step("b", |step| step.run("x").uses("http"))
+        .step("b", |step| step.run("echo ${{ inputs.m }}"))
+        .step("c", |step| step.uses("greet").with(Odd).retry(RetryPolicy { max_attempts: 0, ..retry() }))
+        .step("d", |step| step.uses("greet").with("${{ inputs.m }} ${{ steps.a.x }}").timeout(Duration::ZERO))
+        .output("x", Odd);
+    let found = builder.build(&plugins()).unwrap_err();
+    assert!(found.0.iter().all(|diagnostic| diagnostic.span.is_none()));
+    insta::assert_snapshot!(found);
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z]{1,6}",
+        any::<String>(),
+        Just("${{ inputs.a }}".into()),
+        Just("x ${{ inputs.b | upper }}".into())
+    ]
+    .prop_filter("a literal `${{` is an expression", |text| {
+        !text.contains('\0') && (!text.contains("${{") || text.contains("inputs."))
+    })
+}
+
+fn config() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_filter("JSON", |number| number.is_finite()).prop_map(Value::from),
+        word().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[^\u{0}<]{0,12}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn step(ix: usize) -> impl Strategy<Value = StepBuilder> {
+    let retry = (1u32..1000, any::<bool>(), 0u64..100_000, 0u64..100_000).prop_map(
+        |(attempts, fixed, first, more)| RetryPolicy {
+            max_attempts: attempts,
+            backoff: if fixed { Backoff::Fixed } else { Backoff::Exponential },
+            initial: Duration::from_millis(first),
+            max: Duration::from_millis(first + more),
+            on: vec![ErrorClass::Lost],
+        },
+    );
+    let needs = proptest::collection::btree_set(0..ix.max(1), 0..3);
+    (config(), needs, proptest::option::of(retry), proptest::option::of(1u64..1 << 40), word(), any::<bool>())
+        .prop_map(move |(with, needs, retry, timeout, value, pure)| {
+            let mut step = StepBuilder::default().uses("noop").with(with).env("A", value);
+            if ix > 0 {
+                step = step.needs(needs.into_iter().map(|need| format!("s{need}")));
+            }
+            if let Some(retry) = retry {
+                step = step.retry(retry);
+            }
+            if let Some(millis) = timeout {
+                // At most ten years.
+                step = step.timeout(Duration::from_millis(millis % 315_360_000_000 + 1));
+            }
+            if pure { step.effect(EffectClass::Pure).condition("always() and inputs.a != 'x'") } else { step }
+        })
+}
+
+proptest! {
+    #[test]
+    fn what_a_builder_writes_is_read_back(
+        steps in (1usize..5).prop_flat_map(|len| (0..len).map(step).collect::<Vec<_>>()),
+        description in word(),
+        output in config(),
+    ) {
+        let mut builder = Workflow::builder("x").description(description.clone()).input("a", Input::any().default(output.clone()));
+        builder = builder.input("b", Input::string());
+        for (ix, step) in steps.into_iter().enumerate() {
+            builder = builder.step(format!("s{ix}"), |_| step);
+        }
+        let built = builder.output("o", &output).build(&plugins()).unwrap();
+        prop_assert_eq!(built.description.as_deref(), Some(&*description));
+        prop_assert_eq!(built.inputs["a"].default.as_ref(), Some(&output));
+        let read = parse(&built.text, &plugins()).unwrap().workflow;
+        prop_assert_eq!(meaning(&read), meaning(&built));
+    }
+}

@@ -1,0 +1,291 @@
+//! Table Y: workflows that are wrong.
+
+use orchestrator_core::spec::decode;
+
+use crate::{Row, table, told};
+
+const YAML: &[Row] = &[
+    ("Y01 empty", "", &["spec.empty"]),
+    ("Y01 only comments", "# nothing\n\n# here\n", &["spec.empty"]),
+    ("Y01 only a document marker", "---\n", &["spec.empty"]),
+    ("Y01 null", "null\n", &["spec.empty"]),
+    ("Y02 two documents", "name: a\nsteps: { x: { run: x } }\n---\nname: b\n", &["yaml.multiple_documents"]),
+    ("Y03 tab", "name: a\nsteps:\n\tx:\n", &["yaml.syntax"]),
+    ("Y03 unclosed quote", "name: \"a\nsteps: {}\n", &["yaml.syntax"]),
+    ("Y03 bad indent", "name: a\n  steps:\n x: 1\n", &["yaml.syntax"]),
+    ("Y03 unclosed brace", "name: a\nsteps: { x: { run: y }\n", &["yaml.syntax"]),
+    (
+        "Y05 duplicate key",
+        "name: a\nname: b\nsteps:\n  x:\n    run: a\n    env: { A: 1, A: 2 }\n    run: b\n",
+        &["yaml.duplicate_key", "yaml.duplicate_key", "yaml.duplicate_key"],
+    ),
+    ("Y06 recursive alias", "name: a\nsteps: &s\n  x: *s\n", &["yaml.budget"]),
+    ("Y06 unknown alias", "name: a\nsteps: *nothing\n", &["yaml.unknown_anchor"]),
+    (
+        "Y09 tags",
+        "name: !env HOME\ndescription: !!python/object x\nsteps: !include /etc/passwd\n",
+        &["yaml.tag_forbidden", "yaml.tag_forbidden", "yaml.tag_forbidden"],
+    ),
+    (
+        "Y10 merge key",
+        "name: a\nsteps:\n  x: &x { run: a }\n  y:\n    <<: *x\n    needs: x\n",
+        &["missing_field", "yaml.merge_unsupported"],
+    ),
+    ("complex key", "name: a\nsteps:\n  [a, b]: { run: x }\n", &["yaml.complex_key"]),
+    ("expression as a key", "name: a\nsteps:\n  ${{ x }}: { run: x }\n", &["invalid_id"]),
+    (
+        "unquoted expression in braces",
+        "name: a\nsteps: { x: { run: y, env: { A: ${{ inputs.x }} } } }\n",
+        &["yaml.syntax"],
+    ),
+    ("a colon in a text", "name: a\nsteps:\n  a:\n    run: curl -H 'A: b'\n", &["yaml.syntax"]),
+    ("escaped NUL", "name: \"a\\0b\"\nsteps: { x: { run: x } }\n", &["invalid_value"]),
+    (
+        "Y11 texts that are none",
+        "name: 1e3\ndescription: true\nsteps:\n  a: { run: 12 }\n  b: { uses: ~ }\n  c: { run: x, env: { A: [], B: null } }\n",
+        &["invalid_type", "invalid_type", "invalid_type", "invalid_type", "invalid_type", "invalid_type"],
+    ),
+    ("Y11 octal", "name: 0777\nsteps: { a: { run: x } }\n", &["number_range"]),
+    (
+        "Y33 numbers",
+        "name: a\ninputs:\n  a: { type: integer, default: 18446744073709551616 }\n  b: { type: number, default: 1e400 }\n  c: { type: number, default: .nan }\n  d: { type: integer, default: 007 }\nsteps: { a: { run: x } }\n",
+        &["number_range", "number_range", "number_range", "number_range"],
+    ),
+];
+
+const STRUCTURE: &[Row] = &[
+    (
+        "Y12 unknown keys",
+        "nmae: a\nsteps:\n  a:\n    run: x\n    timeuot: 5s\n    Retry: {}\n    elephant: 1\n    max-attempts: 3\n",
+        &["unknown_field", "unknown_field", "unknown_field", "unknown_field", "unknown_field"],
+    ),
+    (
+        "Y12 words of other languages",
+        "name: a\njobs: {}\non-failure: {}\nsteps:\n  a: { command: x, depends_on: b }\n  b: { run: x, when: true }\n",
+        &["unknown_field", "not_supported_yet", "unknown_field", "unknown_field", "unknown_field"],
+    ),
+    (
+        "Y12 dashes and underscores",
+        "name: a\non_failure: {}\nsteps:\n  a: { run: x, continue_on_error: true, for-each: [] }\n",
+        &["unknown_field", "unknown_field", "unknown_field"],
+    ),
+    (
+        "Y12 keys of another level",
+        "name: a\nretry: {}\nsteps:\n  a: { run: x, inputs: {} }\n",
+        &["unknown_field", "unknown_field"],
+    ),
+    (
+        "keys that come later, in a workflow",
+        "name: a\nbudget: 1\nconcurrency: 1\ndeadline: 1h\ndefaults: {}\nevidence: x\nfinally: {}\nlabels: {}\non: push\non-failure: {}\npaths: []\npermissions: {}\npriority: 1\nqueue: q\nsandbox: none\nsecrets: []\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 15],
+    ),
+    (
+        "keys that come later, in a step",
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    compensate: {}\n    concurrency: 1\n    continue-on-error: true\n    deadline: 1h\n    evidence: x\n    for_each: []\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    repeat: {}\n    sandbox: strict\n    secrets: []\n    strategy: {}\n",
+        &["not_supported_yet"; 17],
+    ),
+    ("Y13 nothing but a name", "name: a\n", &["missing_field"]),
+    ("Y13 no name", "steps: { a: { run: x } }\n", &["missing_field"]),
+    ("Y13 no steps in it", "name: a\nsteps: {}\n", &["missing_field"]),
+    ("Y13 neither run nor uses", "name: a\nsteps: { a: { needs: [] } }\n", &["missing_field"]),
+    ("Y13 both run and uses", "name: a\nsteps: { a: { run: x, uses: http } }\n", &["conflicting_fields"]),
+    ("Y13 empty script", "name: a\nsteps: { a: { run: '  ' } }\n", &["missing_field"]),
+    ("Y13 a list of steps", "name: a\nsteps:\n  - name: a\n    run: x\n", &["invalid_type"]),
+    (
+        "Y13 a step that is no mapping",
+        "name: a\nsteps: { a: echo, b: , c: [x] }\n",
+        &["invalid_type", "invalid_type", "invalid_type"],
+    ),
+    ("Y13 not a mapping at all", "- a\n- b\n", &["invalid_type"]),
+    ("Y13 bad workflow name", "name: 'a/b'\nsteps: { a: { run: x } }\n", &["invalid_id"]),
+    (
+        "Y14 duplicate steps",
+        "name: a\nsteps:\n  build: { run: x }\n  Build: { run: x }\n  build: { run: y }\n",
+        &["duplicate_id", "duplicate_id"],
+    ),
+    (
+        "Y15 names of steps",
+        "name: a\nsteps:\n  '': { run: x }\n  ../x: { run: x }\n  a/b: { run: x }\n  a b: { run: x }\n  my-step: { run: x }\n  -a: { run: x }\n  1a: { run: x }\n  \u{e9}: { run: x }\n  e\u{301}: { run: x }\n  a\u{200b}: { run: x }\n  \u{1f600}: { run: x }\n  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: { run: x }\n",
+        &["invalid_id"; 12],
+    ),
+    (
+        "Y16 unknown needs",
+        "name: a\nsteps:\n  build: { run: x }\n  test: { run: x, needs: bulid }\n  ship: { run: x, needs: [test, elephant] }\n",
+        &["unknown_dependency", "unknown_dependency"],
+    ),
+    ("Y17 itself", "name: a\nsteps: { a: { run: x, needs: a } }\n", &["cycle"]),
+    (
+        "Y17 circles",
+        "name: a\nsteps:\n  a: { run: x, needs: b }\n  b: { run: x, needs: [c, a] }\n  c: { run: x, needs: a }\n  d: { run: x, needs: [e] }\n  e: { run: x, needs: d }\n",
+        &["cycle", "cycle"],
+    ),
+    (
+        "Y18 needs of a wrong type",
+        "name: a\nsteps:\n  a: { run: x, needs: 5 }\n  b: { run: x, needs: }\n  c: { run: x, needs: { a: b } }\n  d: { run: x, needs: [1, [a]] }\n",
+        &["invalid_type"; 5],
+    ),
+    (
+        "Y19 twice",
+        "name: a\nsteps:\n  a: { run: x }\n  b: { run: x, needs: [a, a] }\n",
+        &["duplicate_dependency"],
+    ),
+];
+
+const VALUES: &[Row] = &[
+    (
+        "Y23 durations",
+        "name: a\nsteps:\n  a: { run: x, timeout: -1 }\n  b: { run: x, timeout: 0 }\n  c: { run: x, timeout: abc }\n  d: { run: x, timeout: 1.5.2s }\n  e: { run: x, timeout: 99999999999d }\n  f: { run: x, timeout: 5 }\n  g: { run: x, timeout: 0s }\n  h: { run: x, timeout: '5' }\n  i: { run: x, timeout: [5s] }\n  j: { run: x, timeout: {} }\n  k: { run: x, timeout: { after: 1x, then: explode } }\n",
+        &[
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_duration",
+            "invalid_type",
+            "missing_field",
+            "invalid_duration",
+            "invalid_value",
+        ],
+    ),
+    (
+        "Y24 retry",
+        "name: a\nsteps:\n  a: { run: x, retry: { max_attempts: 0 } }\n  b: { run: x, retry: { max_attempts: -1 } }\n  c: { run: x, retry: { max_attempts: 1000000000 } }\n  d: { run: x, retry: { max_attempts: 2.5 } }\n  e: { run: x, retry: { max_attempts: three } }\n  f: { run: x, retry: { backoff: exponentail } }\n  g: { run: x, retry: { initial: 2m, max: 1m } }\n  h: { run: x, retry: { on: [transient, tiemout], max: .inf } }\n  i: { run: x, retry: 3 }\n  j: { run: x, retry: { factor: 2, on: [] } }\n",
+        &[
+            "out_of_range",
+            "out_of_range",
+            "out_of_range",
+            "out_of_range",
+            "invalid_type",
+            "invalid_value",
+            "out_of_range",
+            "invalid_value",
+            "number_range",
+            "invalid_type",
+            "unknown_field",
+            "invalid_value",
+        ],
+    ),
+    (
+        "effect and sandbox",
+        "name: a\nsteps:\n  a: { run: x, effect: pur }\n  b: { run: x, effect: at-most-once }\n  c: { run: x, sandbox: nope }\n",
+        &["invalid_value", "invalid_value", "invalid_value"],
+    ),
+    (
+        "Y26 plugins",
+        "name: a\nsteps:\n  a: { uses: htpt }\n  b: { uses: zebra }\n  c: { uses: 5 }\n",
+        &["unknown_plugin", "unknown_plugin", "invalid_type"],
+    ),
+    (
+        "Y27 configs",
+        "name: a\nsteps:\n  a: { uses: llm }\n  b: { uses: llm, with: { promt: x, temperature: 3 } }\n  c: { uses: http, with: { url: [x], method: FETCH, headers: { A: 1 }, expect: ok } }\n  d: { uses: http, with: text }\n  e: { uses: sleep, with: { for: ever } }\n  f: { uses: greet, with: { a: 1 } }\n  g: { uses: llm, with: { prompt: '', max_tokens: 1e3 } }\n  h: { run: x, with: { interpeter: python3 } }\n  i: { run: x, with: { run: y } }\n",
+        &[
+            "missing_field",
+            "unknown_field",
+            "out_of_range",
+            "invalid_type",
+            "invalid_value",
+            "invalid_type",
+            "invalid_type",
+            "invalid_type",
+            "invalid_config",
+            "invalid_type",
+            "out_of_range",
+            "invalid_type",
+            "unknown_field",
+            "conflicting_fields",
+        ],
+    ),
+    (
+        "Y28 credentials",
+        "name: a\ninputs:\n  key: { type: string, default: AKIAABCDEFGHIJKLMNOP }\nenv: { TOKEN: ghp_abcdefghijklmnopqrstuvwxyz0123456789 }\nsteps:\n  a:\n    run: curl -u sk-abcdefghijklmnopqrstuvwxyz\n  b:\n    uses: http\n    with: { url: x, headers: { auth: \"x sk-abcdefghijklmnopqrstuvwxyz\" } }\noutputs: { x: sk-abcdefghijklmnopqrstuvwxyz }\n",
+        &["possible_secret"; 5],
+    ),
+    (
+        "Y35 environment",
+        "name: a\nenv: { LD_PRELOAD: x, LANG: C }\nsteps:\n  a: { run: x, env: { A=B: x, 1A: x, '': x, PATH: x, GIT_SSH_COMMAND: x, GIT_AUTHOR_NAME: x, ORCHESTRATOR_RUN_ID: x } }\n",
+        &[
+            "env_forbidden",
+            "env_invalid",
+            "env_invalid",
+            "env_invalid",
+            "env_forbidden",
+            "env_forbidden",
+            "env_forbidden",
+        ],
+    ),
+    (
+        "inputs",
+        "name: a\ninputs:\n  a: string\n  b: {}\n  c: { type: strnig }\n  d: { type: integer, default: '5' }\n  e: { type: string, default: 5 }\n  f: { type: string, required: true, default: x }\n  g: { type: string, required: false }\n  h: { tpye: string }\n  my-input: { type: boolean, default: yes }\nsteps: { a: { run: x } }\n",
+        &[
+            "invalid_type",
+            "missing_field",
+            "invalid_value",
+            "invalid_type",
+            "invalid_type",
+            "conflicting_fields",
+            "missing_field",
+            "unknown_field",
+            "invalid_id",
+            "invalid_type",
+        ],
+    ),
+];
+
+#[test]
+fn texts_that_are_no_yaml_or_not_the_yaml_that_was_meant() {
+    insta::assert_snapshot!(table(YAML));
+}
+
+#[test]
+fn keys_steps_and_needs() {
+    insta::assert_snapshot!(table(STRUCTURE));
+}
+
+#[test]
+fn values() {
+    insta::assert_snapshot!(table(VALUES));
+}
+
+#[test]
+fn the_value_of_a_credential_is_not_repeated() {
+    let (_, text, _) = VALUES.iter().find(|(name, ..)| name.starts_with("Y28")).unwrap();
+    for diagnostic in told(text) {
+        assert!(!diagnostic.to_string().contains("ghp_") && !diagnostic.to_string().contains("sk-"));
+    }
+}
+
+#[test]
+fn a_nul_is_told_where_it_stands() {
+    let diagnostics = told("name: a\nsteps: { \0");
+    let span = diagnostics[0].span.unwrap();
+    assert_eq!((diagnostics.len(), diagnostics[0].code, span.line, span.column), (1, "yaml.syntax", 2, 10));
+}
+
+#[test]
+fn encodings() {
+    let code =
+        |bytes: &'static [u8]| decode(bytes).map_err(|found| (found.0[0].code, found.0[0].span.unwrap()));
+    assert_eq!(code(b"name: a"), Ok("name: a"));
+    let (code_of_latin_1, span) = code(b"name: a\nx: caf\xe9").unwrap_err();
+    assert_eq!((code_of_latin_1, span.line, span.column), ("encoding", 2, 7));
+    assert_eq!(code(b"\xff\xfen\0").unwrap_err().0, "encoding");
+    assert_eq!(told("\u{feff}name: a\nsteps: { a: { run: x } }\n"), []);
+    let diagnostics = told("\u{feff}nam: a\nsteps: { a: { run: x } }\n");
+    assert_eq!((diagnostics[0].code, diagnostics[0].span.unwrap().column), ("unknown_field", 1));
+}
+
+#[test]
+fn json_is_yaml_and_a_few_anchors_are_fine() {
+    assert_eq!(
+        told(r#"{"name": "a", "steps": {"x": {"run": "echo", "env": {"A": "\u00e9\ud83d\ude00"}}}}"#),
+        []
+    );
+    let mut text = "name: a\nsteps:\n  s0: &step { uses: noop, with: &with { a: [1, 2] } }\n".to_owned();
+    for ix in 1..10 {
+        text.push_str(&format!("  s{ix}: {{ uses: noop, with: *with }}\n  t{ix}: *step\n"));
+    }
+    assert_eq!(told(&text), []);
+}

@@ -1,5 +1,7 @@
 //! The rules of orchestrator: durable workflows inside your process.
 
+pub mod machine;
+
 pub mod spec;
 
 pub mod plan;

@@ -1,0 +1,361 @@
+//! The only place that changes state; also the loader.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::id::StepIx;
+use crate::machine::event::{
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Event, Recorded, RunCreated, RunEnded, RunReopened,
+    StepArrived, StepBegun, StepContinued, StepError, StepFailed, StepLost, StepResolved, StepWaiting,
+    WaitOn,
+};
+use crate::machine::state::{Intent, RunState, Slot, StepState};
+use crate::machine::transitions::is_legal;
+use crate::machine::{Fence, StepKind};
+use crate::spec::retry::ErrorClass;
+use crate::time::Timestamp;
+
+/// An event that cannot follow the state: the log is corrupt, or a backend has broken its promise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("illegal transition at event {seq}: {what}")]
+pub struct IllegalTransition {
+    /// The event's number.
+    pub seq: u64,
+    /// What does not fit.
+    pub what: String,
+}
+
+/// Applies one event.
+///
+/// # Errors
+/// [`IllegalTransition`]; the state is then unspecified.
+pub fn apply(state: &mut RunState, recorded: &Recorded) -> Result<(), IllegalTransition> {
+    let illegal = |what: String| IllegalTransition { seq: recorded.seq, what };
+    if recorded.seq != state.head.seq + 1 {
+        return Err(illegal(format!("expected event {}", state.head.seq + 1)));
+    }
+    let event = &recorded.event;
+    if (state.head.seq == 0) != matches!(event, Event::RunCreated(_)) {
+        return Err(illegal("a run begins with `run.created`, once".into()));
+    }
+    if state.head.ended.is_some() && !matches!(event, Event::RunReopened(_)) {
+        return Err(illegal(format!("`{}` after the run has ended", event.kind())));
+    }
+    match event.step() {
+        Some(step) => apply_to_step(state, step, event, recorded.at).map_err(illegal)?,
+        None => apply_to_run(state, event, recorded.at).map_err(illegal)?,
+    }
+    state.head.seq = recorded.seq;
+    state.head.last_at = recorded.at;
+    Ok(())
+}
+
+/// Applies a log.
+///
+/// # Errors
+/// As [`apply`].
+pub fn fold(state: &mut RunState, log: &[Recorded]) -> Result<(), IllegalTransition> {
+    log.iter().try_for_each(|recorded| apply(state, recorded))
+}
+
+fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
+    match event {
+        Event::RunCreated(RunCreated { inputs, by, .. }) => {
+            state.head.created_at = at;
+            state.head.inputs = inputs.clone();
+            state.head.by = by.clone();
+        }
+        Event::DriverTaken(DriverTaken { owner, epoch }) => {
+            if *epoch != state.head.driver_epoch + 1 {
+                return Err(format!("driver epoch {epoch} after {}", state.head.driver_epoch));
+            }
+            state.head.driver = Some(*owner);
+            state.head.driver_epoch = *epoch;
+        }
+        Event::DriverReleased(DriverReleased { owner, epoch }) => {
+            if state.head.driver != Some(*owner) || state.head.driver_epoch != *epoch {
+                return Err(format!("released by {owner}, who does not drive"));
+            }
+            state.head.driver = None;
+        }
+        Event::IntentChanged(_) if state.head.intent == Intent::Cancel => {
+            return Err("a cancelled run wants something else".into());
+        }
+        Event::IntentChanged(changed) => {
+            state.head.intent = changed.intent;
+            // What may be begun or must be stopped depends on the intent.
+            state.touched.extend(state.index.actionable.iter().chain(&state.index.running));
+        }
+        Event::RunEnded(RunEnded { status, outputs, error }) => {
+            if !state.is_settled() {
+                return Err("the run ended with open steps".into());
+            }
+            state.head.ended = Some((*status, at));
+            state.head.driver = None;
+            state.head.outputs = outputs.clone();
+            state.head.error = error.clone().map(Arc::new);
+        }
+        Event::RunReopened(reopened) => reopen(state, reopened)?,
+        other => return Err(format!("`{}` names no step", other.kind())),
+    }
+    Ok(())
+}
+
+fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
+    if state.head.ended.is_none() || reopened.generation != state.head.generation + 1 {
+        return Err("only an ended run is reopened, one generation at a time".into());
+    }
+    let again: BTreeSet<StepIx> = reopened.steps.iter().copied().collect();
+    for step in &again {
+        let kind = state.slots.get(step.index()).map(|slot| slot.state.kind());
+        if !kind.is_some_and(StepKind::is_terminal) {
+            return Err(format!("step {} is reopened from {kind:?}", step.0));
+        }
+    }
+    for step in &again {
+        let open = |need: &&StepIx| again.contains(need) || !state.slot(**need).state.is_terminal();
+        let missing = state.workflow.step(*step).needs.iter().filter(open).count();
+        let place = match missing {
+            0 => StepState::Ready,
+            missing => StepState::Pending { missing: missing as u32 },
+        };
+        let slot = Slot {
+            state: place,
+            ended_at: None,
+            failures: 0,
+            losses: 0,
+            tainted: false,
+            request: None,
+            granted: None,
+            ..state.slot(*step).clone()
+        };
+        state.change(*step, slot);
+    }
+    // A step that was cancelled while one above it still ran does not know how that one has ended.
+    for step in state.plan.waves().into_iter().flatten() {
+        let slot = state.slot(step);
+        let tainted = slot.state.is_terminal() && is_tainted(state, step, slot.state.kind());
+        if slot.tainted != tainted {
+            let slot = Slot { tainted, ..slot.clone() };
+            state.change(step, slot);
+        }
+    }
+    state.head.generation = reopened.generation;
+    state.head.intent = Intent::Proceed;
+    state.head.ended = None;
+    state.head.outputs = None;
+    state.head.error = None;
+    Ok(())
+}
+
+fn apply_to_step(state: &mut RunState, step: StepIx, event: &Event, at: Timestamp) -> Result<(), String> {
+    let Some(slot) = state.slots.get(step.index()) else {
+        return Err(format!("`{}` names step {}, which is unknown", event.kind(), step.0));
+    };
+    let from = slot.state.kind();
+    let mut next = slot.clone();
+    change_slot(&mut next, event, at)?;
+    let to = next.state.kind();
+    if !is_legal(from, event.kind(), to) {
+        return Err(format!("`{}` leads step {} from {from:?} to {to:?}", event.kind(), step.0));
+    }
+    if to == StepKind::Running {
+        state.head.started_at.get_or_insert(at);
+    }
+    next.ended_at = to.is_terminal().then_some(at);
+    if to.is_terminal() {
+        next.tainted = is_tainted(state, step, to);
+    }
+    state.change(step, next);
+    if to.is_terminal() {
+        let plan = state.plan.clone();
+        for successor in plan.successors(step) {
+            let waiting = state.slot(successor);
+            if let StepState::Pending { missing } = waiting.state {
+                let place = match missing {
+                    ..=1 => StepState::Ready,
+                    _ => StepState::Pending { missing: missing - 1 },
+                };
+                let slot = Slot { state: place, ..waiting.clone() };
+                state.change(successor, slot);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a step in this state has failed, or one above it has.
+fn is_tainted(state: &RunState, step: StepIx, kind: StepKind) -> bool {
+    kind == StepKind::Failed || state.workflow.step(step).needs.iter().any(|need| state.slot(*need).tainted)
+}
+
+/// What an event does to the step it names. Whether it may is checked against the table by the caller.
+fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), String> {
+    slot.state = match event {
+        Event::StepBegun(begun) => begin(slot, begun, at)?,
+        Event::StepContinued(continued) => go_on(slot, continued)?,
+        Event::StepSucceeded(succeeded) => {
+            expect_attempt(slot, succeeded.attempt)?;
+            StepState::Succeeded { output: succeeded.output.clone() }
+        }
+        Event::StepFailed(failed) => fail(slot, failed)?,
+        Event::StepLost(lost) => lose(slot, lost)?,
+        Event::StepOutcomeUnknown(unknown) => {
+            expect_attempt(slot, unknown.attempt)?;
+            // Counted as a loss until someone has settled it.
+            slot.losses = slot.losses.saturating_add(1);
+            StepState::OutcomeUnknown { attempt: unknown.attempt }
+        }
+        Event::StepInterrupted(interrupted) => {
+            expect_attempt(slot, interrupted.attempt)?;
+            begin_again(slot)
+        }
+        Event::StepWaiting(waiting) => wait(slot, waiting, at)?,
+        Event::StepArrived(arrived) => arrive(slot, arrived)?,
+        Event::StepDue(_) => StepState::Ready,
+        Event::StepSkipped(skipped) => StepState::Skipped { reason: skipped.reason },
+        Event::StepCancelled(_) => StepState::Cancelled,
+        Event::StepResolved(resolved) => resolve(slot, resolved)?,
+        other => return Err(format!("`{}` is not about a step", other.kind())),
+    };
+    Ok(())
+}
+
+fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {
+    if attempt == slot.attempts {
+        return Ok(());
+    }
+    Err(format!("speaks of attempt {attempt}, the latest is {}", slot.attempts))
+}
+
+fn begin(slot: &mut Slot, begun: &StepBegun, at: Timestamp) -> Result<StepState, String> {
+    if begun.attempt != slot.attempts + 1 || begun.epoch != slot.epoch + 1 {
+        return Err(format!("attempt {} epoch {} begun out of turn", begun.attempt, begun.epoch));
+    }
+    if slot.request.as_ref().is_some_and(|first| *first != begun.request) {
+        return Err(format!("attempt {} sends another request than the first", begun.attempt));
+    }
+    slot.attempts = begun.attempt;
+    slot.epoch = begun.epoch;
+    slot.began_at = Some(at);
+    slot.effect = Some(begun.effect);
+    slot.request = Some(begun.request.clone());
+    let fence = Fence { epoch: begun.epoch, owner: begun.owner };
+    Ok(StepState::Running { attempt: begun.attempt, fence, arrival: None })
+}
+
+fn go_on(slot: &mut Slot, continued: &StepContinued) -> Result<StepState, String> {
+    expect_attempt(slot, continued.attempt)?;
+    if continued.epoch != slot.epoch + 1 {
+        return Err(format!("epoch {} given out of turn", continued.epoch));
+    }
+    slot.epoch = continued.epoch;
+    let arrival = match &slot.state {
+        StepState::Arrived { arrival, .. } => Some(arrival.clone()),
+        _ => None,
+    };
+    let fence = Fence { epoch: continued.epoch, owner: continued.owner };
+    Ok(StepState::Running { attempt: continued.attempt, fence, arrival })
+}
+
+fn fail(slot: &mut Slot, failed: &StepFailed) -> Result<StepState, String> {
+    // 0 says that none was begun: from here on, not in an earlier generation.
+    let begun = match slot.state {
+        StepState::Running { attempt, .. } | StepState::Waiting { attempt, .. } => attempt,
+        _ => 0,
+    };
+    if failed.attempt != begun {
+        return Err(format!("speaks of attempt {}, the current is {begun}", failed.attempt));
+    }
+    if begun > 0 {
+        slot.failures = slot.failures.saturating_add(1);
+    }
+    Ok(match failed.retry_at {
+        Some(until) => StepState::Backoff { until },
+        None => StepState::Failed { error: Arc::new(failed.error.clone()) },
+    })
+}
+
+fn lose(slot: &mut Slot, lost: &StepLost) -> Result<StepState, String> {
+    expect_attempt(slot, lost.attempt)?;
+    if !matches!(slot.state, StepState::Running { fence, .. } if fence.owner == lost.owner) {
+        return Err(format!("lost with {}, who does not execute it", lost.owner));
+    }
+    slot.losses = slot.losses.saturating_add(1);
+    let attempt = lost.attempt;
+    Ok(match lost.then {
+        AfterLoss::Again => begin_again(slot),
+        AfterLoss::Unknown => StepState::OutcomeUnknown { attempt },
+        AfterLoss::Quarantine => StepState::Quarantined { attempt, arrival: arrived(&slot.state) },
+        AfterLoss::Cancel => StepState::Cancelled,
+        AfterLoss::Fail => {
+            let message = format!("the process that executed attempt {attempt} died, and no attempt is left");
+            StepState::Failed { error: Arc::new(StepError::new(ErrorClass::Lost, message)) }
+        }
+    })
+}
+
+/// An attempt that has waited keeps what it waited for: nobody is asked twice because a process died.
+fn begin_again(slot: &Slot) -> StepState {
+    match arrived(&slot.state) {
+        Some(arrival) => StepState::Arrived { attempt: slot.attempts, arrival },
+        None => StepState::Ready,
+    }
+}
+
+/// What the step's attempt had waited for, and got.
+fn arrived(state: &StepState) -> Option<Arc<Arrival>> {
+    match state {
+        StepState::Running { arrival, .. } | StepState::Quarantined { arrival, .. } => arrival.clone(),
+        _ => None,
+    }
+}
+
+fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> Result<StepState, String> {
+    match slot.state {
+        StepState::Running { attempt, .. } if attempt == waiting.attempt => {}
+        // The policy asks before anything begins; what it has asked earlier is void.
+        StepState::Ready if waiting.attempt == 0 => slot.granted = None,
+        _ => return Err(format!("attempt {} waits out of turn", waiting.attempt)),
+    }
+    if waiting.on == WaitOn::Until && waiting.until.is_none() {
+        return Err("waits for a moment that nobody names".into());
+    }
+    Ok(StepState::Waiting {
+        attempt: waiting.attempt,
+        on: Arc::new(waiting.on.clone()),
+        since,
+        until: waiting.until,
+    })
+}
+
+fn arrive(slot: &mut Slot, arrived: &StepArrived) -> Result<StepState, String> {
+    let on = match &slot.state {
+        StepState::Waiting { attempt, on, .. } if *attempt == arrived.attempt => on.clone(),
+        _ => return Err(format!("attempt {} does not wait", arrived.attempt)),
+    };
+    if arrived.attempt > 0 {
+        let arrival = Arc::new(arrived.arrival.clone());
+        return Ok(StepState::Arrived { attempt: arrived.attempt, arrival });
+    }
+    // The policy had asked before anything began: a grant holds for exactly what was shown.
+    match (&*on, &arrived.arrival) {
+        (WaitOn::Approval { digest, .. }, Arrival::Decision { approved, .. }) => {
+            slot.granted = approved.then_some(*digest);
+            Ok(StepState::Ready)
+        }
+        _ => Err("only a person answers the policy's question".into()),
+    }
+}
+
+fn resolve(slot: &mut Slot, resolved: &StepResolved) -> Result<StepState, String> {
+    expect_attempt(slot, resolved.attempt)?;
+    Ok(match &resolved.output {
+        Some(output) => StepState::Succeeded { output: output.clone() },
+        None => {
+            // Someone vouches that nothing has happened: the loss is not held against the step.
+            slot.losses = slot.losses.saturating_sub(1);
+            begin_again(slot)
+        }
+    })
+}

@@ -1,0 +1,236 @@
+//! What someone asks of a run. Everything that is not determined by the log enters as a command: time, outcomes,
+//! verdicts, people's decisions.
+
+use std::sync::Arc;
+
+use crate::id::{DecisionId, OwnerId, StepIx};
+use crate::machine::event::{Arrival, StepError, WaitOn};
+use crate::spec::EffectClass;
+use crate::time::Timestamp;
+use crate::value::{Digest, ValueRef};
+
+/// A request to a run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Command {
+    /// `owner` wants to drive the run. `dead` is the previous driver, if the store knows it to be dead.
+    TakeDriver {
+        /// The new driver.
+        owner: OwnerId,
+        /// The previous driver; the commit asserts its death.
+        dead: Option<OwnerId>,
+    },
+    /// The driver lets go.
+    ReleaseDriver(Fence),
+    /// The shell has prepared a ready step.
+    Prepared {
+        /// The step.
+        step: StepIx,
+        /// What came of it.
+        verdict: Prepared,
+    },
+    /// What a step waited for has come, and a slot is there: go on with the same attempt.
+    Continue {
+        /// The step.
+        step: StepIx,
+        /// Who executes it.
+        owner: OwnerId,
+    },
+    /// An attempt has ended, or waits.
+    Finish {
+        /// The step.
+        step: StepIx,
+        /// Which attempt this speaks of.
+        attempt: u32,
+        /// The right under which it was executed.
+        fence: Fence,
+        /// How it ended.
+        outcome: Finished,
+    },
+    /// An owner has died: every attempt it was executing is lost.
+    Lost {
+        /// The dead owner; the commit asserts its death.
+        owner: OwnerId,
+    },
+    /// Look at the timers.
+    Wake,
+    /// Someone decides an approval.
+    Decide(Decide),
+    /// Begin nothing new.
+    Pause(Asked),
+    /// Take up again what was paused.
+    Resume(Asked),
+    /// Stop what is running, begin nothing new, end the run.
+    Cancel(Asked),
+    /// Settle a step whose outcome nobody knows, or that is quarantined. In a run that was cancelled and has ended, it
+    /// settles the step in a generation of its own, and begins nothing.
+    Resolve {
+        /// The step.
+        step: StepIx,
+        /// Whether its effect has happened; with the output to go on with.
+        applied: Option<ValueRef>,
+        /// Who says so.
+        asked: Asked,
+    },
+    /// Reopen an ended run: begin these failed or cancelled steps again, and what depends on them. Refused where one
+    /// of them would only be skipped again, or one that depends on them has an unknown outcome.
+    Retry {
+        /// The steps; none: all that have failed or were cancelled.
+        steps: Vec<StepIx>,
+        /// Who asks.
+        asked: Asked,
+    },
+    /// The shell has rendered the run's outputs; or could not.
+    Conclude(Result<ValueRef, StepError>),
+}
+
+/// The right under which something is said: of the driver over the run, of an owner over an attempt. A later one
+/// makes it void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Counts up with every transfer; never goes back.
+    pub epoch: u64,
+    /// Who holds it.
+    pub owner: OwnerId,
+}
+
+/// Who asks, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// The person or program; for the command line, the user of the operating system (unverified).
+    pub by: Arc<str>,
+    /// The reason given, if any.
+    pub reason: Option<Arc<str>>,
+}
+
+/// A decision on an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decide {
+    /// The waiting step.
+    pub step: StepIx,
+    /// The digest of what was shown to the decider; if given and no longer current, the decision is refused.
+    pub digest: Option<Digest>,
+    /// Yes or no.
+    pub approved: bool,
+    /// Who decides, and why.
+    pub asked: Asked,
+    /// How the decision came in: `cli`, `api`, `host`.
+    pub via: Arc<str>,
+}
+
+/// What preparing a step gave.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Prepared {
+    /// Go: a slot is held.
+    Begin(Begin),
+    /// Its condition is false.
+    Skip,
+    /// The policy wants a person's word first.
+    Ask {
+        /// Digest of the request the person decides on.
+        digest: Digest,
+        /// What the person is asked.
+        message: Arc<str>,
+        /// The policy's record.
+        decision: DecisionId,
+        /// When asking ends.
+        until: Option<Timestamp>,
+    },
+    /// The policy says no.
+    Deny {
+        /// Why.
+        reason: Arc<str>,
+        /// The policy's record.
+        decision: DecisionId,
+    },
+    /// It cannot be prepared: an expression failed.
+    Fault(StepError),
+}
+
+/// Permission and data to begin an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Begin {
+    /// Who executes it.
+    pub owner: OwnerId,
+    /// The rendered request. That of a generation's first attempt counts for all its attempts.
+    pub request: ValueRef,
+    /// What a repetition would do.
+    pub effect: EffectClass,
+    /// The policy's record.
+    pub decision: DecisionId,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Finished {
+    /// It has done its work.
+    Succeeded(ValueRef),
+    /// It has failed, and said so.
+    Failed {
+        /// Why.
+        error: StepError,
+        /// The earliest time at which trying again makes sense, as the other side said.
+        not_before: Option<Timestamp>,
+    },
+    /// Nobody can tell whether it has done its work. Blocks an `at_most_once` step until someone says; where a
+    /// repetition does no harm it counts as a failure.
+    Unknown(StepError),
+    /// It waits, and needs no slot for that. Waiting for a moment without naming one is over at once.
+    Waiting {
+        /// For what.
+        on: WaitOn,
+        /// When waiting ends.
+        until: Option<Timestamp>,
+    },
+    /// It was stopped in an orderly way and has ended: it may begin again, unless the run is being cancelled.
+    Interrupted,
+}
+
+/// Why a command changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The run has ended.
+    #[error("the run has already {0}")]
+    Ended(&'static str),
+    /// The command speaks for an attempt or a driver that has been superseded.
+    #[error("superseded: a later attempt or driver has taken over")]
+    Fenced,
+    /// Another driver holds the run.
+    #[error("the run is driven by {0}")]
+    Driven(OwnerId),
+    /// The step is not in a state to which the command applies.
+    #[error("the step is {state}, not {wanted}")]
+    WrongState {
+        /// What it is.
+        state: &'static str,
+        /// What it would have to be.
+        wanted: &'static str,
+    },
+    /// The approval was decided, expired or was asked anew.
+    #[error("the approval {0}")]
+    NotOpen(&'static str),
+    /// The run is paused or being cancelled: nothing new begins.
+    #[error("the run is {0}")]
+    Held(&'static str),
+    /// There is no such step.
+    #[error("there is no such step")]
+    UnknownStep,
+    /// Nothing there to retry.
+    #[error("{0}")]
+    NothingToRetry(&'static str),
+}
+
+/// What has come for a waiting step, in the words of an event.
+impl From<&Decide> for Arrival {
+    fn from(decide: &Decide) -> Self {
+        Self::Decision {
+            approved: decide.approved,
+            by: decide.asked.by.clone(),
+            via: decide.via.clone(),
+            comment: decide.asked.reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! What happened: the stored vocabulary. An event is kept for ever as a kind and a JSON body; a kind this version does
+//! not know means the store is newer or corrupt, and is never skipped.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DecisionId, OwnerId, StepIx, TransitionId};
+use crate::machine::state::{Intent, SkipReason};
+use crate::spec::retry::ErrorClass;
+use crate::spec::{EffectClass, OnExpiry};
+use crate::time::Timestamp;
+use crate::value::{Digest, ValueRef};
+
+/// An event in its place in a run's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Its number in the run: 1, 2, 3 … without gaps.
+    pub seq: u64,
+    /// When it was committed, by the store's clock.
+    pub at: Timestamp,
+    /// The commit that wrote it; shared by all events of that commit.
+    pub transition: TransitionId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// An event's text that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableEvent {
+    /// Written by a newer version, or damaged.
+    #[error("unknown event kind `{0}`: written by a newer version, or damaged")]
+    UnknownKind(String),
+    /// The body does not fit the kind.
+    #[error("event `{kind}` does not have the expected body: {source}")]
+    Body {
+        /// The kind.
+        kind: String,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+        /// What happened to a run.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Event {
+            $($(#[$doc])* $variant($variant),)*
+        }
+
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            pub struct $variant {
+                $($(#[$field_doc])* pub $field: $ty,)*
+            }
+
+            impl From<$variant> for Event {
+                fn from(event: $variant) -> Self {
+                    Self::$variant(event)
+                }
+            }
+        )*
+
+        impl Event {
+            /// Every kind there is.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// The stored name of this kind of event.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)* }
+            }
+
+            /// The stored body: JSON without the kind.
+            ///
+            /// # Errors
+            /// None in practice: every event can be encoded.
+            pub fn body(&self) -> Result<String, serde_json::Error> {
+                match self { $(Self::$variant(event) => serde_json::to_string(event),)* }
+            }
+
+            /// Reads a stored event.
+            ///
+            /// # Errors
+            /// [`UnreadableEvent`] if this version does not know the kind or the body does not fit it.
+            pub fn read(kind: &str, body: &str) -> Result<Self, UnreadableEvent> {
+                let unreadable = |source| UnreadableEvent::Body { kind: kind.to_owned(), source };
+                match kind {
+                    $($kind => serde_json::from_str(body).map(Self::$variant).map_err(unreadable),)*
+                    _ => Err(UnreadableEvent::UnknownKind(kind.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The run exists. Always the first event.
+    RunCreated = "run.created" {
+        /// Name of its workflow.
+        workflow: Arc<str>,
+        /// The revision it is pinned to.
+        revision: Digest,
+        /// The values of its inputs, with defaults filled in.
+        inputs: ValueRef,
+        /// Who started it.
+        by: Arc<str>,
+    }
+    /// An engine drives the run from here on.
+    DriverTaken = "driver.taken" {
+        /// The driver.
+        owner: OwnerId,
+        /// Its right: larger than every earlier one.
+        epoch: u64,
+    }
+    /// Nobody drives the run.
+    DriverReleased = "driver.released" {
+        /// Who let go.
+        owner: OwnerId,
+        /// The right that ended.
+        epoch: u64,
+    }
+    /// An attempt is about to be dispatched.
+    StepBegun = "step.begun" {
+        /// The step.
+        step: StepIx,
+        /// 1, 2, 3 … for ever, across generations.
+        attempt: u32,
+        /// The right to execute it: larger than every earlier one of this step.
+        epoch: u64,
+        /// Who executes it.
+        owner: OwnerId,
+        /// What a repetition would do.
+        effect: EffectClass,
+        /// The rendered request. The same for every attempt of a generation.
+        request: ValueRef,
+        /// The policy's record.
+        decision: DecisionId,
+    }
+    /// The attempt goes on with what it waited for.
+    StepContinued = "step.continued" {
+        /// The step.
+        step: StepIx,
+        /// The same attempt.
+        attempt: u32,
+        /// A new right.
+        epoch: u64,
+        /// Who executes it.
+        owner: OwnerId,
+    }
+    /// The step has succeeded.
+    StepSucceeded = "step.succeeded" {
+        /// The step.
+        step: StepIx,
+        /// The attempt that did it.
+        attempt: u32,
+        /// What it gave.
+        output: ValueRef,
+    }
+    /// An attempt has failed.
+    StepFailed = "step.failed" {
+        /// The step.
+        step: StepIx,
+        /// The attempt; 0 if none was begun.
+        attempt: u32,
+        /// Why.
+        error: StepError,
+        /// When the next attempt is due; `None` means the step has failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    }
+    /// The attempt's process died before it could say how it ended.
+    StepLost = "step.lost" {
+        /// The step.
+        step: StepIx,
+        /// The attempt.
+        attempt: u32,
+        /// The owner that died.
+        owner: OwnerId,
+        /// What becomes of the step.
+        then: AfterLoss,
+    }
+    /// Nobody can tell whether the attempt has had its effect; its executor says so itself.
+    StepOutcomeUnknown = "step.outcome_unknown" {
+        /// The step.
+        step: StepIx,
+        /// The attempt.
+        attempt: u32,
+        /// What is known.
+        error: StepError,
+    }
+    /// The attempt was stopped in an orderly way; the step may begin again.
+    StepInterrupted = "step.interrupted" {
+        /// The step.
+        step: StepIx,
+        /// The attempt.
+        attempt: u32,
+    }
+    /// The attempt waits, without a slot.
+    StepWaiting = "step.waiting" {
+        /// The step.
+        step: StepIx,
+        /// The attempt; 0 if the policy asks before one is begun.
+        attempt: u32,
+        /// For what.
+        on: WaitOn,
+        /// When waiting ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    }
+    /// What the step waited for has come.
+    StepArrived = "step.arrived" {
+        /// The step.
+        step: StepIx,
+        /// The attempt; 0 if the policy asked before one was begun.
+        attempt: u32,
+        /// What has come.
+        arrival: Arrival,
+    }
+    /// The step's time to wait between attempts is over.
+    StepDue = "step.due" {
+        /// The step.
+        step: StepIx,
+    }
+    /// The step will not begin.
+    StepSkipped = "step.skipped" {
+        /// The step.
+        step: StepIx,
+        /// Why.
+        reason: SkipReason,
+    }
+    /// The step was stopped, or never began, because the run is being cancelled.
+    StepCancelled = "step.cancelled" {
+        /// The step.
+        step: StepIx,
+        /// The attempt; 0 if none was begun.
+        attempt: u32,
+    }
+    /// Someone has said how an unknown outcome is to be taken.
+    StepResolved = "step.resolved" {
+        /// The step.
+        step: StepIx,
+        /// The attempt.
+        attempt: u32,
+        /// The output to go on with, if the effect has happened; else the step begins again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<ValueRef>,
+        /// Who says so.
+        by: Arc<str>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    }
+    /// Someone has paused, resumed or cancelled the run.
+    IntentChanged = "run.intent" {
+        /// What is wanted now.
+        intent: Intent,
+        /// Who wants it.
+        by: Arc<str>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    }
+    /// The run has ended.
+    RunEnded = "run.ended" {
+        /// How.
+        status: Ending,
+        /// Its outputs, if it completed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<ValueRef>,
+        /// What went wrong, if something did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
+    }
+    /// An ended run goes on: a new generation begins.
+    RunReopened = "run.reopened" {
+        /// The new generation; the first is 1.
+        generation: u32,
+        /// The steps that begin again. None where it is only to settle an unknown outcome.
+        steps: Vec<StepIx>,
+        /// Who wants it.
+        by: Arc<str>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    }
+}
+
+impl Event {
+    /// The step it speaks of, if it speaks of one.
+    #[must_use]
+    pub const fn step(&self) -> Option<StepIx> {
+        match self {
+            Self::StepBegun(e) => Some(e.step),
+            Self::StepContinued(e) => Some(e.step),
+            Self::StepSucceeded(e) => Some(e.step),
+            Self::StepFailed(e) => Some(e.step),
+            Self::StepLost(e) => Some(e.step),
+            Self::StepOutcomeUnknown(e) => Some(e.step),
+            Self::StepInterrupted(e) => Some(e.step),
+            Self::StepWaiting(e) => Some(e.step),
+            Self::StepArrived(e) => Some(e.step),
+            Self::StepDue(e) => Some(e.step),
+            Self::StepSkipped(e) => Some(e.step),
+            Self::StepCancelled(e) => Some(e.step),
+            Self::StepResolved(e) => Some(e.step),
+            Self::RunCreated(_)
+            | Self::DriverTaken(_)
+            | Self::DriverReleased(_)
+            | Self::IntentChanged(_)
+            | Self::RunEnded(_)
+            | Self::RunReopened(_) => None,
+        }
+    }
+
+    /// The attempt it speaks of, if it speaks of one that was begun.
+    #[must_use]
+    pub fn attempt(&self) -> Option<u32> {
+        let attempt = match self {
+            Self::StepBegun(e) => e.attempt,
+            Self::StepContinued(e) => e.attempt,
+            Self::StepSucceeded(e) => e.attempt,
+            Self::StepFailed(e) => e.attempt,
+            Self::StepLost(e) => e.attempt,
+            Self::StepOutcomeUnknown(e) => e.attempt,
+            Self::StepInterrupted(e) => e.attempt,
+            Self::StepWaiting(e) => e.attempt,
+            Self::StepArrived(e) => e.attempt,
+            Self::StepCancelled(e) => e.attempt,
+            Self::StepResolved(e) => e.attempt,
+            _ => 0,
+        };
+        (attempt > 0).then_some(attempt)
+    }
+
+    /// The fence it sets, if it sets one: `(epoch, owner)`.
+    #[must_use]
+    pub const fn fence(&self) -> Option<(u64, OwnerId)> {
+        match self {
+            Self::DriverTaken(e) => Some((e.epoch, e.owner)),
+            Self::DriverReleased(e) => Some((e.epoch, e.owner)),
+            Self::StepBegun(e) => Some((e.epoch, e.owner)),
+            Self::StepContinued(e) => Some((e.epoch, e.owner)),
+            _ => None,
+        }
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepError {
+    /// The class, which a retry policy can name.
+    pub class: ErrorClass,
+    /// What happened, for people. At most [`StepError::MESSAGE_LIMIT`] bytes.
+    pub message: Arc<str>,
+}
+
+impl StepError {
+    /// The longest message kept, in bytes.
+    pub const MESSAGE_LIMIT: usize = 8 << 10;
+
+    /// An error; a message that is too long is cut, and says so.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        let mut message: String = message.into().replace('\0', "\u{fffd}");
+        if message.len() > Self::MESSAGE_LIMIT {
+            let whole = message.len();
+            let mut cut = Self::MESSAGE_LIMIT - 64;
+            while !message.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            message.truncate(cut);
+            message.push_str(&format!(" … (cut; {whole} bytes in all)"));
+        }
+        Self { class, message: message.into() }
+    }
+}
+
+/// What becomes of a step whose attempt was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AfterLoss {
+    /// It begins again.
+    Again,
+    /// Its outcome is unknown; someone must say.
+    Unknown,
+    /// It has killed its executor too often; someone must say.
+    Quarantine,
+    /// It has used up its attempts.
+    Fail,
+    /// The run is being cancelled, and a repetition would have been harmless.
+    Cancel,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WaitOn {
+    /// A person's word on exactly this.
+    Approval {
+        /// Digest of what is decided on.
+        digest: Digest,
+        /// The question.
+        message: Arc<str>,
+        /// What the decider is shown, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        show: Option<ValueRef>,
+        /// What happens when nobody decides in time.
+        then: OnExpiry,
+    },
+    /// A moment.
+    Until,
+}
+
+/// What has come for a waiting step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Arrival {
+    /// Someone has decided.
+    Decision {
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: Arc<str>,
+        /// Through which channel.
+        via: Arc<str>,
+        /// With what words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<Arc<str>>,
+    },
+    /// The moment has come.
+    Due,
+    /// Nobody decided in time.
+    Expired {
+        /// What that means.
+        then: OnExpiry,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Every step completed or was skipped.
+    Completed,
+    /// A step failed.
+    Failed,
+    /// Someone cancelled it.
+    Cancelled,
+}

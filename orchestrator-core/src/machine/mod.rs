@@ -1,0 +1,23 @@
+//! The rules, pure: no clock, no randomness, no I/O. Commands in, events out; state is a fold over events; effects are
+//! derived from state.
+
+mod apply;
+mod command;
+mod decide;
+mod event;
+mod index;
+mod invariant;
+mod kind;
+mod outstanding;
+mod state;
+pub mod transitions;
+
+pub use apply::{IllegalTransition, apply, fold};
+pub use command::{Asked, Begin, Command, Decide, Fence, Finished, Prepared, Rejection};
+pub use decide::decide;
+pub use event::*;
+pub use invariant::{Violation, check};
+pub use kind::StepKind;
+pub use outstanding::{Effect, effect_of, outstanding, wake_at};
+pub(crate) use outstanding::{is_to_conclude, next_timer};
+pub use state::{Head, Intent, RunState, SkipReason, Slot, StepState};

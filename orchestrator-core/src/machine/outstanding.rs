@@ -1,0 +1,80 @@
+//! What the outside world should be doing now, derived from the state. Recovery is: load, fold, ask this.
+
+use crate::id::StepIx;
+use crate::machine::{Fence, Intent, RunState, StepState};
+use crate::time::Timestamp;
+
+/// Something the outside world must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Evaluate, render and judge the step, then say [`crate::machine::Command::Prepared`].
+    Prepare(StepIx),
+    /// Say [`crate::machine::Command::Continue`] with a slot in hand.
+    Continue(StepIx),
+    /// Execute the attempt.
+    Execute {
+        /// The step.
+        step: StepIx,
+        /// The attempt.
+        attempt: u32,
+        /// The right under which it is executed.
+        fence: Fence,
+    },
+    /// End the attempt.
+    Stop(StepIx),
+    /// Render the run's outputs and say [`crate::machine::Command::Conclude`].
+    Conclude,
+}
+
+/// What one step asks of the world.
+#[must_use]
+pub fn effect_of(state: &RunState, step: StepIx) -> Option<Effect> {
+    let intent = state.head.intent;
+    match state.slot(step).state {
+        _ if state.head.ended.is_some() => None,
+        StepState::Ready if intent == Intent::Proceed => Some(Effect::Prepare(step)),
+        StepState::Arrived { .. } if intent == Intent::Proceed => Some(Effect::Continue(step)),
+        StepState::Running { .. } if intent == Intent::Cancel => Some(Effect::Stop(step)),
+        StepState::Running { attempt, fence, .. } => Some(Effect::Execute { step, attempt, fence }),
+        _ => None,
+    }
+}
+
+/// Everything that is due, in the order of the text. Costs what is open, not what there is.
+#[must_use]
+pub fn outstanding(state: &RunState) -> Vec<Effect> {
+    if is_to_conclude(state) {
+        return vec![Effect::Conclude];
+    }
+    let open = state.index.actionable.iter().chain(&state.index.running);
+    open.filter_map(|step| effect_of(state, *step)).collect()
+}
+
+/// Whether all that is left is to end the run.
+#[must_use]
+pub(crate) fn is_to_conclude(state: &RunState) -> bool {
+    state.head.seq > 0 && state.head.ended.is_none() && state.is_settled()
+}
+
+/// When to look again if nobody calls; `None`: only an outsider can move the run, or it has ended.
+///
+/// Where a driver has something to do or to watch, that is the time of the last event: the run is due at once should
+/// its driver be gone.
+#[must_use]
+pub fn wake_at(state: &RunState) -> Option<Timestamp> {
+    if state.head.ended.is_some() {
+        return None;
+    }
+    let begins = state.head.intent == Intent::Proceed && !state.index.actionable.is_empty();
+    if begins || !state.index.running.is_empty() || is_to_conclude(state) {
+        return Some(state.head.last_at);
+    }
+    next_timer(state)
+}
+
+/// When the first of a run's timers falls due.
+#[must_use]
+pub(crate) fn next_timer(state: &RunState) -> Option<Timestamp> {
+    state.index.timers.first().map(|(until, _)| *until)
+}

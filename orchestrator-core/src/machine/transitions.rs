@@ -1,0 +1,82 @@
+//! The table of legal transitions of a step. It prints the chart in `docs/state-machine.md`, checks `apply`, and
+//! measures which transitions the properties reach.
+
+use std::fmt::Write as _;
+
+use crate::machine::StepKind::{
+    self, Arrived, Backoff, Cancelled, Failed, OutcomeUnknown, Pending, Quarantined, Ready, Running, Skipped,
+    Succeeded, Waiting,
+};
+
+/// A row: from this state, on this kind of event, to that state.
+pub type Row = (StepKind, &'static str, StepKind);
+
+/// Every transition there is. A step becomes ready without an event of its own: by the event that ends its last need.
+pub const TRANSITIONS: &[Row] = &[
+    (Ready, "step.begun", Running),
+    (Arrived, "step.continued", Running),
+    (Running, "step.succeeded", Succeeded),
+    (Running, "step.failed", Backoff),
+    (Running, "step.failed", Failed),
+    (Ready, "step.failed", Failed),
+    (Waiting, "step.failed", Failed),
+    (Running, "step.lost", Ready),
+    (Running, "step.lost", Arrived),
+    (Running, "step.lost", OutcomeUnknown),
+    (Running, "step.lost", Quarantined),
+    (Running, "step.lost", Failed),
+    (Running, "step.lost", Cancelled),
+    (Running, "step.outcome_unknown", OutcomeUnknown),
+    (Running, "step.interrupted", Ready),
+    (Running, "step.interrupted", Arrived),
+    (Running, "step.waiting", Waiting),
+    (Ready, "step.waiting", Waiting),
+    (Waiting, "step.arrived", Arrived),
+    (Waiting, "step.arrived", Ready),
+    (Backoff, "step.due", Ready),
+    (Ready, "step.skipped", Skipped),
+    (Pending, "step.cancelled", Cancelled),
+    (Ready, "step.cancelled", Cancelled),
+    (Backoff, "step.cancelled", Cancelled),
+    (Waiting, "step.cancelled", Cancelled),
+    (Arrived, "step.cancelled", Cancelled),
+    (Quarantined, "step.cancelled", Cancelled),
+    (Running, "step.cancelled", Cancelled),
+    (OutcomeUnknown, "step.resolved", Succeeded),
+    (OutcomeUnknown, "step.resolved", Ready),
+    (Quarantined, "step.resolved", Succeeded),
+    (Quarantined, "step.resolved", Ready),
+    (Quarantined, "step.resolved", Arrived),
+];
+
+/// Whether the table has a row.
+#[must_use]
+pub fn is_legal(from: StepKind, event: &str, to: StepKind) -> bool {
+    TRANSITIONS.iter().any(|row| row.0 == from && row.1 == event && row.2 == to)
+}
+
+/// The table as the page `docs/state-machine.md`: a Mermaid chart and a list.
+#[must_use]
+pub fn page() -> String {
+    let mut page = String::from(
+        "# The states of a step\n\nPrinted from the table in `orchestrator-core/src/machine/transitions.rs`; a test \
+         holds the two together.\n\n```mermaid\nstateDiagram-v2\n    [*] --> Pending\n    Pending --> Ready: last need \
+         ended\n",
+    );
+    for (from, event, to) in TRANSITIONS {
+        let _ = writeln!(page, "    {from:?} --> {to:?}: {event}");
+    }
+    page.push_str(
+        "```\n\nA reopened run (`run.reopened`) puts the named steps back to `Pending` or `Ready`.\n\n",
+    );
+    page.push_str("| state | shown as | ended |\n|---|---|---|\n");
+    for kind in StepKind::ALL {
+        let _ = writeln!(
+            page,
+            "| {kind:?} | `{}` | {} |",
+            kind.shown(),
+            if kind.is_terminal() { "yes" } else { "no" }
+        );
+    }
+    page
+}

@@ -1,0 +1,126 @@
+//! What must follow from an accepted command, event by event.
+
+use orchestrator_core::machine::{
+    Arrival, Command, Event, Finished, Intent, Prepared, SkipReason, StepError, WaitOn,
+};
+use orchestrator_core::spec::EffectClass;
+use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::time::Timestamp;
+
+use crate::ledger::{Entry, Place};
+use crate::world::World;
+
+/// Checks the events that a command was answered with, before they are applied.
+pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
+    let fits = match command {
+        Command::Prepared { step, verdict } => {
+            let entry = &world.ledger.steps[step.index()];
+            matches!(events, [event] if prepared(world, entry, verdict, event))
+        }
+        Command::Continue { owner, .. } => {
+            matches!(events, [Event::StepContinued(continued)] if continued.owner == *owner)
+        }
+        Command::Finish { step, outcome, .. } => {
+            let entry = &world.ledger.steps[step.index()];
+            matches!(events, [event] if finished(world, entry, outcome, event))
+        }
+        Command::Lost { owner } => {
+            let executed = world.ledger.steps.iter().filter(|entry| match &entry.place {
+                Place::Running(right) => right.fence.owner == *owner,
+                _ => false,
+            });
+            executed.count() == events.len()
+                && events.iter().all(|event| matches!(event, Event::StepLost(lost) if lost.owner == *owner))
+        }
+        Command::Wake => {
+            let due = world.ledger.steps.iter().filter(|entry| match &entry.place {
+                Place::Backoff(until) => *until <= world.now,
+                Place::Waiting { until, .. } => until.is_some_and(|until| until <= world.now),
+                _ => false,
+            });
+            due.count() == events.len() && events.iter().all(is_of_time)
+        }
+        Command::Decide(decision) => {
+            let arrived = Arrival::from(decision);
+            matches!(events.first(), Some(Event::StepArrived(event)) if event.arrival == arrived)
+        }
+        Command::Resolve { step, applied, .. } => events.iter().any(|event| {
+            matches!(event, Event::StepResolved(event) if event.step == *step && event.output == *applied)
+        }),
+        Command::Retry { .. } => {
+            matches!(events, [Event::RunReopened(event)] if Some(&event.steps) == world.retried(command).as_ref())
+        }
+        Command::Conclude(outputs) => match events {
+            [Event::RunEnded(ended)] => ended.outputs.as_ref().is_none_or(|given| Ok(given) == outputs.as_ref()),
+            _ => false,
+        },
+        _ => true,
+    };
+    assert!(fits, "{command:?} was answered with {events:?}");
+}
+
+fn is_of_time(event: &Event) -> bool {
+    match event {
+        Event::StepDue(_) => true,
+        Event::StepArrived(event) => matches!(event.arrival, Arrival::Due | Arrival::Expired { .. }),
+        Event::StepFailed(event) => event.error.class == ErrorClass::Timeout && event.retry_at.is_none(),
+        _ => false,
+    }
+}
+
+fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> bool {
+    match (verdict, event) {
+        (Prepared::Begin(begin), Event::StepBegun(event)) => {
+            let request = entry.request.as_ref().unwrap_or(&begin.request);
+            (event.owner, event.effect, &event.request) == (begin.owner, begin.effect, request)
+        }
+        (Prepared::Skip, Event::StepSkipped(event)) => {
+            (event.reason == SkipReason::Condition) == world.ledger.may_begin(event.step)
+        }
+        (Prepared::Ask { digest: asked, until, .. }, Event::StepWaiting(event)) => {
+            event.until == *until && matches!(event.on, WaitOn::Approval { digest, .. } if digest == *asked)
+        }
+        (Prepared::Deny { .. }, Event::StepFailed(event)) => event.error.class == ErrorClass::Denied,
+        (Prepared::Fault(error), Event::StepFailed(event)) => event.error == *error,
+        _ => false,
+    }
+}
+
+fn finished(world: &World, entry: &Entry, outcome: &Finished, event: &Event) -> bool {
+    let cancelling = world.ledger.intent == Intent::Cancel;
+    match (outcome, event) {
+        (Finished::Succeeded(output), Event::StepSucceeded(event)) => event.output == *output,
+        (Finished::Failed { error, not_before }, event) => failed(world, entry, error, *not_before, event),
+        (Finished::Unknown(error), event) if entry.effect == Some(EffectClass::AtMostOnce) => {
+            matches!(event, Event::StepOutcomeUnknown(event) if event.error == *error)
+        }
+        (Finished::Unknown(_) | Finished::Waiting { .. } | Finished::Interrupted, event) if cancelling => {
+            matches!(event, Event::StepCancelled(_))
+        }
+        (Finished::Unknown(error), event) => failed(world, entry, error, None, event),
+        (Finished::Waiting { on, until }, Event::StepWaiting(event)) => {
+            event.on == *on && event.until == until.or((*on == WaitOn::Until).then_some(world.now))
+        }
+        (Finished::Interrupted, Event::StepInterrupted(_)) => true,
+        _ => false,
+    }
+}
+
+fn failed(
+    world: &World,
+    entry: &Entry,
+    error: &StepError,
+    not_before: Option<Timestamp>,
+    event: &Event,
+) -> bool {
+    let Event::StepFailed(event) = event else { return false };
+    let retry_at = entry.shape.retry.as_ref().and_then(|policy| {
+        let failures = entry.failures + 1;
+        let again = world.ledger.intent != Intent::Cancel
+            && policy.covers(error.class)
+            && failures + entry.losses < policy.max_attempts;
+        let due = world.now + policy.delay(world.state.run(), event.step, failures);
+        again.then(|| not_before.map_or(due, |earliest| due.max(earliest)))
+    });
+    event.error == *error && event.retry_at == retry_at
+}

@@ -1,0 +1,85 @@
+//! What holds of every run, whatever is said to it.
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use orchestrator_core::machine::Event;
+use orchestrator_core::machine::transitions::TRANSITIONS;
+
+use crate::act::{Act, play, script};
+use crate::flow::{Shape, shapes};
+use crate::view::Coverage;
+use crate::world::World;
+
+/// A run under a script: every law is held on the way ([`World::say`]), then it is brought to its end.
+fn live(shapes: Vec<Shape>, script: &[Act]) -> World {
+    let mut world = World::new(shapes);
+    play(&mut world, script);
+    world.check_fold();
+    world.settle();
+    world.check_fold();
+    world
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 2048, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn every_law_holds_and_every_run_can_end(shapes in shapes(), script in script()) {
+        live(shapes, &script);
+    }
+}
+
+#[test]
+fn every_row_of_the_table_is_reached() {
+    let seen = RefCell::new(Coverage::default());
+    let config = Config { cases: 3072, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng)
+        .run(&(shapes(), script()), |(shapes, script)| {
+            let world = live(shapes, &script);
+            seen.borrow_mut().add(world.coverage);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    let seen = seen.into_inner();
+    for (from, event, to) in TRANSITIONS {
+        let count = seen.rows.get(&(*from, *event, *to)).copied().unwrap_or_default();
+        println!("{count:>7}  {from:?} --{event}--> {to:?}");
+    }
+    for (what, count) in seen.answers.iter().map(|(what, count)| (what.as_str(), count)) {
+        println!("{count:>7}  {what}");
+    }
+    for (what, count) in seen.kinds.iter().chain(&seen.statuses) {
+        println!("{count:>7}  {what}");
+    }
+    let missed: Vec<_> = TRANSITIONS.iter().filter(|row| !seen.rows.contains_key(*row)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+    let unheard: Vec<_> = Event::KINDS.iter().filter(|kind| !seen.kinds.contains_key(*kind)).collect();
+    assert!(unheard.is_empty(), "never happened: {unheard:?}");
+    for status in ["pending", "running", "paused", "blocked", "completed", "failed", "cancelled"] {
+        assert!(seen.statuses.contains_key(status), "no run was ever {status}");
+    }
+    for answer in [
+        "take: the run is driven by another",
+        "release: superseded: a later attempt or driver has taken over",
+        "finish: superseded: a later attempt or driver has taken over",
+        "begin: the run is paused",
+        "begin: there is no such step",
+        "begin: the step is without its needs, not ready",
+        "ask: the approval has been granted: the step may begin",
+        "decide: the approval has expired",
+        "decide: the approval was asked anew with other content: look at it again",
+        "lost: ok, nothing",
+        "pause: the run is being cancelled",
+        "retry: ok, after the end",
+        "retry: the run has not ended yet",
+        "retry: an unknown outcome must be resolved first",
+        "retry: a step it needs has not completed: retry that one",
+        "resolve: ok, after the end",
+    ] {
+        assert!(seen.answers.contains_key(answer), "never answered: {answer}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The machine, held to its promises: laws under random commands, worked cases, and the printed table.
+
+mod act;
+mod answer;
+mod cases;
+mod endings;
+mod flow;
+mod laws;
+mod ledger;
+mod page;
+mod scene;
+mod view;
+mod world;

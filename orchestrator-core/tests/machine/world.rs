@@ -1,0 +1,467 @@
+//! A run and the world around it. Every command goes through [`World::say`], which holds decide, apply and the
+//! ledger against each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use orchestrator_core::machine::transitions::TRANSITIONS;
+use orchestrator_core::machine::{
+    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Prepared, Recorded,
+    Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide, effect_of, fold,
+    outstanding, wake_at,
+};
+use orchestrator_core::plan::Plan;
+use orchestrator_core::spec::expr::Standing;
+use orchestrator_core::spec::{EffectClass, Workflow};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::{Digest, ValueRef};
+use uuid::Uuid;
+
+use crate::answer::check_answer;
+use crate::flow::{Shape, workflow};
+use crate::ledger::{End, Ledger, Place, Right};
+use crate::view::{Coverage, View, name, step_of};
+
+/// A run, its log, its ledger, and the time.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) state: RunState,
+    pub(crate) log: Vec<Recorded>,
+    pub(crate) ledger: Ledger,
+    pub(crate) now: Timestamp,
+    pub(crate) said: Vec<Command>,
+    pub(crate) coverage: Coverage,
+    pub(crate) shapes: Vec<Shape>,
+    owners: Vec<OwnerId>,
+    workflow: Arc<Workflow>,
+    plan: Arc<Plan>,
+}
+
+/// A small id: the same number makes the same id.
+pub(crate) fn owner(number: u128) -> OwnerId {
+    OwnerId::from_uuid(Uuid::from_u128(number))
+}
+
+/// Someone who asks.
+pub(crate) fn asked() -> Asked {
+    Asked { by: "someone".into(), reason: Some("because".into()) }
+}
+
+/// A short value.
+pub(crate) fn value(number: u64) -> ValueRef {
+    ValueRef::Inline(number.to_string().into())
+}
+
+/// How many owners act at a time.
+pub(crate) const OWNERS: usize = 3;
+
+impl World {
+    pub(crate) fn new(shapes: Vec<Shape>) -> Self {
+        let (workflow, plan) = workflow(&shapes);
+        let run = RunId::from_uuid(Uuid::from_u128(99));
+        let mut world = Self {
+            state: RunState::new(run, workflow.clone(), plan.clone()),
+            log: Vec::new(),
+            ledger: Ledger::new(&shapes),
+            now: Timestamp::from_millis(1_000_000),
+            said: Vec::new(),
+            coverage: Coverage::default(),
+            shapes,
+            owners: (1..=OWNERS as u128).map(owner).collect(),
+            workflow,
+            plan,
+        };
+        check(&world.state).expect("a state before its first event");
+        let created = RunCreated {
+            workflow: "random".into(),
+            revision: Digest::of(b""),
+            inputs: value(1),
+            by: "someone".into(),
+        };
+        world.record(vec![created.into()]);
+        world
+    }
+
+    /// The incarnation that is alive in one of the places for owners.
+    pub(crate) fn owner(&self, place: u8) -> OwnerId {
+        self.owners[usize::from(place) % OWNERS]
+    }
+
+    /// The incarnation in a place dies, and a new one takes its place. Gives the dead one.
+    pub(crate) fn die(&mut self, place: u8) -> OwnerId {
+        let number = self.owners.iter().map(|owner| owner.as_uuid().as_u128()).max().unwrap_or_default() + 1;
+        std::mem::replace(&mut self.owners[usize::from(place) % OWNERS], owner(number))
+    }
+
+    /// Says something to the run, and holds the answer to the laws. Gives the events.
+    pub(crate) fn say(&mut self, command: Command) -> Result<Vec<Event>, Rejection> {
+        let answer = decide(&self.state, &command, self.now);
+        assert_eq!(answer, decide(&self.state, &command, self.now), "the same question, another answer");
+        assert_eq!(answer.is_ok(), self.is_acceptable(&command), "{command:?}: {answer:?}");
+        let reason = match &answer {
+            Ok(events) if events.is_empty() => "ok, nothing".to_owned(),
+            Ok(_) if self.ledger.ended.is_some() => "ok, after the end".to_owned(),
+            Ok(_) => "ok".to_owned(),
+            Err(Rejection::Driven(_)) => "the run is driven by another".to_owned(),
+            Err(rejection) => rejection.to_string(),
+        };
+        *self.coverage.answers.entry(format!("{}: {reason}", name(&command))).or_default() += 1;
+        if let Ok(events) = &answer {
+            check_answer(self, &command, events);
+        }
+        if let Ok(events) = &answer
+            && !events.is_empty()
+        {
+            self.record(events.clone());
+            let again = decide(&self.state, &command, self.now);
+            assert!(again.as_ref().map_or(true, Vec::is_empty), "{command:?} a second time: {again:?}");
+        }
+        self.said.push(command);
+        answer
+    }
+
+    /// Whether a command may be accepted, by the ledger's account.
+    fn is_acceptable(&self, command: &Command) -> bool {
+        let ledger = &self.ledger;
+        let place = |step: &StepIx| ledger.place(*step);
+        if ledger.ended.is_some() {
+            return match command {
+                Command::Retry { .. } => self.retried(command).is_some(),
+                Command::Resolve { step, .. } => matches!(place(step), Some(Place::Unknown { .. })),
+                _ => false,
+            };
+        }
+        match command {
+            Command::ReleaseDriver(fence) => ledger.driver == Some(*fence),
+            Command::TakeDriver { owner, dead } => match ledger.driver {
+                None => *dead != Some(*owner),
+                Some(driver) => {
+                    *dead != Some(*owner) && (driver.owner == *owner || *dead == Some(driver.owner))
+                }
+            },
+            Command::Prepared { step, verdict } => {
+                let granted = |digest: &Digest| ledger.steps[step.index()].granted == Some(*digest);
+                let suits = || match verdict {
+                    Prepared::Skip => true,
+                    Prepared::Ask { digest, .. } => ledger.may_begin(*step) && !granted(digest),
+                    _ => ledger.may_begin(*step),
+                };
+                ledger.proceeds() && ledger.is_ready(*step) && suits()
+            }
+            Command::Continue { step, .. } => ledger.proceeds() && place(step) == Some(&Place::Arrived),
+            Command::Finish { step, attempt, fence, .. } => {
+                let right = Right { step: *step, attempt: *attempt, fence: *fence };
+                place(step) == Some(&Place::Running(right))
+            }
+            Command::Decide(decision) => match place(&decision.step) {
+                Some(Place::Waiting { on: WaitOn::Approval { digest, .. }, until, .. }) => {
+                    let seen = decision.digest.is_none_or(|seen| seen == *digest);
+                    seen && until.is_none_or(|until| until > self.now)
+                }
+                _ => false,
+            },
+            Command::Pause(_) | Command::Resume(_) => ledger.intent != Intent::Cancel,
+            Command::Resolve { step, .. } => {
+                matches!(place(step), Some(Place::Unknown { .. } | Place::Quarantined))
+            }
+            Command::Retry { .. } => false,
+            Command::Conclude(_) => ledger.is_settled(),
+            _ => true,
+        }
+    }
+
+    /// What a retry begins again; `None` where it is refused. An ended run is reopened for steps that have failed or
+    /// were cancelled, unless the outcome of one of them, or of one that depends on them, is unknown, or a need of
+    /// theirs has ended without success and stays so.
+    pub(crate) fn retried(&self, command: &Command) -> Option<Vec<StepIx>> {
+        let Command::Retry { steps, .. } = command else { return None };
+        let all: Vec<StepIx> = self.plan.steps().collect();
+        let is_unknown = |step: &StepIx| matches!(self.ledger.place(*step), Some(Place::Unknown { .. }));
+        let has_failed = |step: &StepIx| {
+            matches!(self.ledger.place(*step), Some(Place::Ended(End::Failed | End::Cancelled)))
+        };
+        let named: Vec<StepIx> = match steps.is_empty() {
+            true => all.iter().copied().filter(|step| is_unknown(step) || has_failed(step)).collect(),
+            false => steps.clone(),
+        };
+        let mut found: Vec<StepIx> = named.clone();
+        // As many rounds as there are steps reach whatever can be reached.
+        for _ in &all {
+            found = all
+                .iter()
+                .copied()
+                .filter(|step| {
+                    let needs = &self.shapes[step.index()].needs;
+                    found.contains(step) || needs.iter().any(|need| found.contains(&StepIx(*need)))
+                })
+                .collect();
+        }
+        let held = |step: &StepIx| {
+            !self.shapes[step.index()].judges
+                && self.shapes[step.index()].needs.iter().map(|need| StepIx(*need)).any(|need| {
+                    let succeeded = self.ledger.place(need) == Some(&Place::Ended(End::Succeeded));
+                    !succeeded && !is_unknown(&need) && !found.contains(&need)
+                })
+        };
+        let accepted = !named.is_empty()
+            && named.iter().all(|step| has_failed(step) && !held(step))
+            && !found.iter().any(is_unknown);
+        accepted.then_some(found)
+    }
+
+    /// Writes events to the log and applies them: first on a scratch that is taken back, then for good.
+    fn record(&mut self, events: Vec<Event>) {
+        let first = self.log.len() as u64 + 1;
+        let batch: Vec<Recorded> = (first..)
+            .zip(events)
+            .map(|(seq, event)| Recorded {
+                seq,
+                at: self.now,
+                transition: TransitionId::from_uuid(Uuid::from_u128(u128::from(first))),
+                event,
+            })
+            .collect();
+        let before = View::of(&self.state);
+        self.state.begin_scratch();
+        for recorded in &batch {
+            self.apply(recorded);
+        }
+        let after = View::of(&self.state);
+        self.state.take_back();
+        assert_eq!(View::of(&self.state), before, "taking back left something");
+        check(&self.state).expect("a state that was taken back to");
+        self.state.begin_scratch();
+        for recorded in &batch {
+            let from = recorded.event.step().map(|step| self.state.slot(step).state.kind());
+            self.apply(recorded);
+            self.ledger.note(recorded);
+            self.compare();
+            *self.coverage.kinds.entry(recorded.event.kind()).or_default() += 1;
+            if let (Some(step), Some(from)) = (recorded.event.step(), from) {
+                let row = (from, recorded.event.kind(), self.state.slot(step).state.kind());
+                assert!(TRANSITIONS.contains(&row), "{row:?} is not in the table");
+                *self.coverage.rows.entry(row).or_default() += 1;
+            }
+        }
+        self.state.keep();
+        assert_eq!(View::of(&self.state), after, "keeping changed something");
+        self.log.extend(batch);
+        self.look();
+    }
+
+    fn apply(&mut self, recorded: &Recorded) {
+        apply(&mut self.state, recorded).unwrap_or_else(|error| panic!("{error}: {recorded:?}"));
+        check(&self.state).unwrap_or_else(|violation| panic!("{violation} after {recorded:?}"));
+    }
+
+    /// The state says of each step what the ledger says.
+    fn compare(&self) {
+        let ledger = &self.ledger;
+        assert_eq!(self.state.head().ended.map(|(ending, _)| ending), ledger.ended);
+        assert_eq!(self.state.head().intent, ledger.intent);
+        assert_eq!(self.state.is_settled(), ledger.is_settled());
+        assert_eq!(self.state.head().driver, ledger.driver.map(|driver| driver.owner));
+        for (step, slot) in self.state.slots() {
+            let entry = &ledger.steps[step.index()];
+            assert_eq!(slot.granted, entry.granted, "what was granted for s{}", step.0);
+            assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
+            assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);
+            let agrees = match (&entry.place, &slot.state) {
+                (Place::Open, StepState::Ready) => ledger.is_ready(step),
+                (Place::Open, StepState::Pending { .. }) => !ledger.is_ready(step),
+                (Place::Running(right), StepState::Running { attempt, fence, arrival }) => {
+                    (right.attempt, right.fence) == (*attempt, *fence)
+                        && arrival.as_deref() == entry.arrival()
+                }
+                (Place::Backoff(due), StepState::Backoff { until }) => due == until,
+                (Place::Waiting { on, until, .. }, StepState::Waiting { on: found, until: due, .. }) => {
+                    *on == **found && until == due
+                }
+                (Place::Arrived, StepState::Arrived { arrival, .. }) => Some(&**arrival) == entry.arrival(),
+                (Place::Unknown { .. }, StepState::OutcomeUnknown { .. })
+                | (Place::Quarantined, StepState::Quarantined { .. }) => true,
+                (Place::Ended(end), state) => format!("{end:?}") == format!("{:?}", state.kind()),
+                _ => false,
+            };
+            assert!(agrees, "s{}: the ledger says {:?}, the state {:?}", step.0, entry.place, slot.state);
+        }
+    }
+
+    /// What the world should do, and when to look again, fits where the run is.
+    fn look(&mut self) {
+        *self.coverage.statuses.entry(self.state.status()).or_default() += 1;
+        let ledger = &self.ledger;
+        let effects = outstanding(&self.state);
+        let mut expected = Vec::new();
+        if ledger.ended.is_none() && ledger.is_settled() {
+            expected.push(Effect::Conclude);
+        } else {
+            let steps = || self.plan.steps();
+            let begins =
+                steps().filter(|step| ledger.proceeds() && ledger.is_ready(*step)).map(Effect::Prepare);
+            let goes_on = steps()
+                .filter(|step| ledger.proceeds() && ledger.place(*step) == Some(&Place::Arrived))
+                .map(Effect::Continue);
+            let runs = steps().filter_map(|step| match ledger.place(step) {
+                Some(Place::Running(_)) if ledger.intent == Intent::Cancel => Some(Effect::Stop(step)),
+                Some(Place::Running(Right { attempt, fence, .. })) => {
+                    Some(Effect::Execute { step, attempt: *attempt, fence: *fence })
+                }
+                _ => None,
+            });
+            expected.extend(begins.chain(goes_on).chain(runs));
+            for step in steps() {
+                let of_step: Vec<Effect> =
+                    effects.iter().copied().filter(|e| step_of(e) == Some(step)).collect();
+                assert_eq!(effect_of(&self.state, step).as_slice(), of_step, "s{}", step.0);
+            }
+        }
+        let order = |effect: &Effect| format!("{effect:?}");
+        let mut found = effects.clone();
+        found.sort_by_key(order);
+        expected.sort_by_key(order);
+        assert_eq!(found, expected);
+
+        for step in self.plan.steps().filter(|step| ledger.proceeds() && ledger.is_ready(*step)) {
+            let standing = Standing {
+                success: ledger.has_its_needs(step),
+                failure: ledger.has_failed_above(step),
+                cancelled: false,
+            };
+            assert_eq!(self.state.standing(step), standing, "s{}", step.0);
+        }
+        if ledger.intent == Intent::Cancel {
+            let stays = |kind: StepKind| {
+                kind.is_terminal() || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown)
+            };
+            assert!(self.state.slots().all(|(_, slot)| stays(slot.state.kind())), "open, though cancelled");
+        }
+
+        let wake = wake_at(&self.state);
+        if ledger.ended.is_some() {
+            assert_eq!((wake, effects.len()), (None, 0), "an ended run wants something");
+        } else if effects.is_empty() {
+            assert_eq!(wake, ledger.next_timer(), "when to look again");
+            if wake.is_none() {
+                assert!(ledger.intent == Intent::Pause || self.state.is_blocked(), "nobody moves the run");
+            }
+        } else {
+            assert!(wake.is_some_and(|wake| wake <= self.now), "the run is due at once");
+            assert!(!self.state.is_blocked() || ledger.intent != Intent::Proceed, "blocked, with work to do");
+        }
+    }
+
+    /// The state is a fold of the log, and of the log as it is stored.
+    pub(crate) fn check_fold(&self) {
+        let fresh = || RunState::new(self.state.run(), self.workflow.clone(), self.plan.clone());
+        let mut folded = fresh();
+        fold(&mut folded, &self.log).expect("a log that was written");
+        assert_eq!(View::of(&folded), View::of(&self.state));
+        let stored: Vec<Recorded> = self
+            .log
+            .iter()
+            .map(|recorded| {
+                let body = recorded.event.body().expect("every event can be encoded");
+                let event = Event::read(recorded.event.kind(), &body).expect("what was written can be read");
+                assert_eq!(event, recorded.event, "{body}");
+                Recorded { event, ..recorded.clone() }
+            })
+            .collect();
+        let mut loaded = fresh();
+        fold(&mut loaded, &stored).expect("a log that was read");
+        assert_eq!(View::of(&loaded), View::of(&self.state));
+    }
+
+    /// A begin of a step by the owner in a place. The request differs with time: the first of a generation counts.
+    pub(crate) fn begin(&self, step: StepIx, place: u8) -> Begin {
+        let effect = self.shapes.get(step.index()).map_or(EffectClass::Pure, |shape| shape.effect);
+        Begin {
+            owner: self.owner(place),
+            request: value(self.now.as_millis() as u64),
+            effect,
+            decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+        }
+    }
+
+    /// Everyone does what is asked of them, until the run has ended. Panics if that takes too long.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..self.shapes.len() * 20 + 20 {
+            if self.ledger.ended.is_some() {
+                return;
+            }
+            let command = match outstanding(&self.state).first() {
+                Some(effect) => self.serve(*effect),
+                None => match wake_at(&self.state) {
+                    Some(due) => {
+                        self.now = self.now.max(due);
+                        Command::Wake
+                    }
+                    None => self.help(),
+                },
+            };
+            self.say(command).expect("what is asked for is accepted");
+        }
+        panic!("the run does not end: {:#?}", View::of(&self.state));
+    }
+
+    /// What serves an effect well.
+    pub(crate) fn serve(&self, effect: Effect) -> Command {
+        match effect {
+            Effect::Prepare(step) if !self.ledger.may_begin(step) => {
+                Command::Prepared { step, verdict: Prepared::Skip }
+            }
+            Effect::Prepare(step) => {
+                Command::Prepared { step, verdict: Prepared::Begin(self.begin(step, 0)) }
+            }
+            Effect::Continue(step) => Command::Continue { step, owner: self.owner(0) },
+            Effect::Execute { step, attempt, fence } => {
+                Command::Finish { step, attempt, fence, outcome: Finished::Succeeded(value(7)) }
+            }
+            Effect::Stop(step) => match self.ledger.place(step) {
+                Some(Place::Running(Right { attempt, fence, .. })) => {
+                    Command::Finish { step, attempt: *attempt, fence: *fence, outcome: Finished::Interrupted }
+                }
+                other => panic!("asked to stop s{} in {other:?}", step.0),
+            },
+            Effect::Conclude => Command::Conclude(Ok(value(8))),
+            other => panic!("unheard of: {other:?}"),
+        }
+    }
+
+    /// What an outsider does for a run that only an outsider can move.
+    fn help(&self) -> Command {
+        if self.ledger.intent == Intent::Pause {
+            return Command::Resume(asked());
+        }
+        let open = self.plan.steps().find_map(|step| match self.ledger.place(step)? {
+            Place::Unknown { .. } | Place::Quarantined => {
+                Some(Command::Resolve { step, applied: Some(value(9)), asked: asked() })
+            }
+            Place::Waiting { .. } => Some(approve(step, None, true)),
+            _ => None,
+        });
+        open.expect("someone can move the run")
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+    }
+}
+
+/// A decision.
+pub(crate) fn approve(step: StepIx, digest: Option<Digest>, approved: bool) -> Command {
+    Command::Decide(Decide { step, digest, approved, asked: asked(), via: "cli".into() })
+}
+
+/// The same decision as what arrives.
+pub(crate) fn decided(approved: bool) -> Arrival {
+    let Asked { by, reason } = asked();
+    Arrival::Decision { approved, by, via: "cli".into(), comment: reason }
+}
+
+/// The fence of an owner.
+pub(crate) fn fence(epoch: u64, owner: OwnerId) -> Fence {
+    Fence { epoch, owner }
+}

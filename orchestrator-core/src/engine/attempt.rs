@@ -1,0 +1,259 @@
+//! Executing one attempt: calls the plugin, bounds it in time, catches its panics, tells the driver how it ended.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::engine::lines::Lines;
+use crate::engine::note::Note;
+use crate::engine::shared::Shared;
+use crate::id::{RunId, StepIx};
+use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
+use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
+use crate::port::store::LogLine;
+use crate::spec::retry::ErrorClass;
+use crate::spec::{EffectClass, OnExpiry, Timeout};
+use crate::value::{Digest, StoredValue, ValueRef};
+
+/// How long an attempt that was told to stop has to end what it started, before it is dropped. Longer than the
+/// longest patience of a bundled plugin with its child processes (10 s).
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// An attempt to execute.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) run: RunId,
+    pub(crate) step: StepIx,
+    pub(crate) name: Arc<str>,
+    pub(crate) attempt: u32,
+    pub(crate) fence: Fence,
+    pub(crate) effect: EffectClass,
+    pub(crate) plugin: Arc<dyn Plugin>,
+    pub(crate) request: Arc<Request>,
+    pub(crate) reference: ValueRef,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) arrival: Option<Arrival>,
+}
+
+/// How it ended, for the driver.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) step: StepIx,
+    pub(crate) attempt: u32,
+    pub(crate) fence: Fence,
+    pub(crate) outcome: Finished,
+    /// What the outcome refers to.
+    pub(crate) values: Vec<StoredValue>,
+    /// The output itself, for steps that refer to it.
+    pub(crate) output: Option<Arc<Value>>,
+    /// Lines that are not kept yet.
+    pub(crate) lines: Vec<LogLine>,
+    /// The slot, for the next attempt.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
+}
+
+/// What dispatching an attempt has come to.
+#[derive(Debug)]
+pub(crate) enum Dispatched {
+    /// It has ended at once.
+    Ended(Box<Ended>),
+    /// It is executed; this stops it.
+    Running(Stopper),
+}
+
+impl Ended {
+    /// An end that has left nothing behind.
+    pub(crate) fn bare(step: StepIx, attempt: u32, fence: Fence, outcome: Finished) -> Self {
+        let (values, lines) = (Vec::new(), Vec::new());
+        Self { step, attempt, fence, outcome, values, output: None, lines, slot: None }
+    }
+}
+
+impl Attempt {
+    /// Executes it: at once if it ends at once, else on a task of its own.
+    pub(crate) fn dispatch(
+        self,
+        shared: Arc<Shared>,
+        slot: Option<OwnedSemaphorePermit>,
+        driver: mpsc::UnboundedSender<Note>,
+    ) -> Dispatched {
+        let (stopper, stop) = Stop::pair();
+        let own = stopper.clone();
+        let immediate = self.plugin.is_immediate();
+        let mut work = Box::pin(async move {
+            let mut ended = Box::new(self.execute(&shared, own, stop).await);
+            ended.slot = slot;
+            ended
+        });
+        if immediate
+            && let Poll::Ready(ended) = work.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
+        {
+            return Dispatched::Ended(ended);
+        }
+        tokio::spawn(async move {
+            // A driver that is gone has been fenced: nobody wants the outcome.
+            let _ = driver.send(Note::Ended(work.await));
+        });
+        Dispatched::Running(stopper)
+    }
+
+    async fn execute(self, shared: &Arc<Shared>, stopper: Stopper, stop: Stop) -> Ended {
+        let lines = Lines::new(shared.clone(), self.run, self.step, self.attempt);
+        let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
+        let context = Context {
+            run: self.run,
+            step: self.name.clone(),
+            attempt: self.attempt,
+            epoch: self.fence.epoch,
+            workdir: shared.workdir.clone(),
+            deadline,
+            arrival: self.arrival.clone(),
+            log: lines.clone(),
+            stop: stop.clone(),
+            stored: self.reference.clone(),
+        };
+        let plugin = self.plugin.clone();
+        let mut work = plugin.execute(context, (*self.request).clone());
+        let mut stop = stop;
+        let outcome = tokio::select! {
+            biased;
+            outcome = caught(&mut work) => outcome,
+            reason = stop.requested() => self.give_grace(&mut work, reason).await,
+            () = until(shared, deadline) => {
+                stopper.stop(StopReason::TimedOut);
+                self.give_grace(&mut work, StopReason::TimedOut).await
+            }
+        };
+        drop(work);
+        self.close(shared, outcome, lines.finish().await)
+    }
+
+    /// Waits for an attempt that was told to stop; drops it when it does not.
+    async fn give_grace(&self, work: &mut Work<'_>, reason: StopReason) -> Outcome {
+        match tokio::time::timeout(STOP_GRACE, caught(work)).await {
+            Ok(Outcome::Stopped) if reason == StopReason::TimedOut => self.timed_out(),
+            Ok(outcome) => outcome,
+            Err(_) if self.effect == EffectClass::AtMostOnce => Outcome::Unknown {
+                error: StepError::new(
+                    ErrorClass::Timeout,
+                    format!(
+                        "did not stop within {} s when it was told to, and was dropped",
+                        STOP_GRACE.as_secs()
+                    ),
+                ),
+            },
+            Err(_) if reason == StopReason::TimedOut => self.timed_out(),
+            Err(_) => Outcome::Stopped,
+        }
+    }
+
+    fn timed_out(&self) -> Outcome {
+        let after = self.timeout.map_or(Duration::ZERO, |timeout| timeout.after);
+        Outcome::failed(ErrorClass::Timeout, format!("took longer than its timeout of {after:?}"))
+    }
+
+    fn close(self, shared: &Shared, outcome: Outcome, lines: Vec<LogLine>) -> Ended {
+        let mut values = Vec::new();
+        let mut output = None;
+        let outcome = match outcome {
+            Outcome::Succeeded { output: value } => match ValueRef::encode(&value) {
+                Ok((reference, stored)) => {
+                    values.extend(stored);
+                    output = Some(Arc::new(value));
+                    Finished::Succeeded(reference)
+                }
+                Err(error) => failed(ErrorClass::Invalid, format!("the output cannot be stored: {error}")),
+            },
+            Outcome::Failed { error, retry_after } => {
+                Finished::Failed { error, not_before: retry_after.map(|after| shared.clock.now() + after) }
+            }
+            Outcome::Unknown { error } if self.effect == EffectClass::AtMostOnce => Finished::Unknown(error),
+            // A repetition is harmless: not knowing is a failure like any other.
+            Outcome::Unknown { error } => Finished::Failed { error, not_before: None },
+            Outcome::Wait { on } => self.wait(shared, on, &mut values),
+            Outcome::Stopped => Finished::Interrupted,
+        };
+        Ended {
+            step: self.step,
+            attempt: self.attempt,
+            fence: self.fence,
+            outcome,
+            values,
+            output,
+            lines,
+            slot: None,
+        }
+    }
+
+    fn wait(&self, shared: &Shared, on: Awaited, values: &mut Vec<StoredValue>) -> Finished {
+        let now = shared.clock.now();
+        match on {
+            Awaited::Pause(duration) => Finished::Waiting { on: WaitOn::Until, until: Some(now + duration) },
+            Awaited::Approval { message, show } => {
+                let shown = match show.as_ref().map(ValueRef::encode).transpose() {
+                    Ok(shown) => shown,
+                    Err(error) => {
+                        return failed(
+                            ErrorClass::Invalid,
+                            format!("what is shown cannot be stored: {error}"),
+                        );
+                    }
+                };
+                let (show, stored) = shown.map_or((None, None), |(show, stored)| (Some(show), stored));
+                values.extend(stored);
+                let digest = self.approval_digest(&message, show.as_ref());
+                let then = self.timeout.map_or(OnExpiry::Fail, |timeout| timeout.then);
+                let until = self.timeout.map(|timeout| now + timeout.after);
+                let on = WaitOn::Approval { digest, message: message.into(), show, then };
+                Finished::Waiting { on, until }
+            }
+        }
+    }
+
+    /// What a decision is bound to: run, step, request, question and what is shown with it.
+    fn approval_digest(&self, message: &str, show: Option<&ValueRef>) -> Digest {
+        let shown = show.map(|show| show.digest().to_string()).unwrap_or_default();
+        let parts =
+            [&self.run.to_string(), &*self.name, &self.reference.digest().to_string(), message, &shown];
+        Digest::of(serde_json::to_string(&parts).unwrap_or_default().as_bytes())
+    }
+}
+
+fn failed(class: ErrorClass, message: String) -> Finished {
+    Finished::Failed { error: StepError::new(class, message), not_before: None }
+}
+
+async fn until(shared: &Shared, deadline: Option<crate::time::Timestamp>) {
+    match deadline {
+        Some(deadline) => shared.clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// Polls a plugin; a panic in it is an outcome, not ours.
+async fn caught(work: &mut Work<'_>) -> Outcome {
+    poll_fn(|cx| {
+        // After a panic the future is never polled again: the outcome is returned and the future dropped.
+        std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)))
+            .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+    let said =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Outcome::failed(
+        ErrorClass::PluginPanicked,
+        format!("the plugin panicked: {}", said.unwrap_or("without a word")),
+    )
+}

@@ -1,0 +1,462 @@
+//! One commit of a driver in the making: its inputs decided in turn on the scratch state, then whatever can begin.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::engine::driver::Driver;
+use crate::engine::error::CommandError;
+use crate::engine::handle::Receipt;
+use crate::engine::member::Draft;
+use crate::engine::note::{Input, Note};
+use crate::engine::prepare::{self, Case, Done, Preparation};
+use crate::engine::shared::Shared;
+use crate::engine::start::created;
+use crate::id::{RunId, StepIx, TransitionId};
+use crate::machine::{
+    Command, Effect, Event, Fence, Prepared, Recorded, Rejection, StepError, StepKind, decide, effect_of,
+    is_to_conclude,
+};
+use crate::port::store::{Commit, Member, StoreError};
+use crate::spec::retry::ErrorClass;
+use crate::time::Timestamp;
+use crate::value::ValueRef;
+
+/// A batch that has this many events is handed in, and the rest waits for the next: attempts begin sooner.
+const EVENT_LIMIT: usize = 1_024;
+/// A batch that writes about this many bytes is handed in.
+const BYTE_LIMIT: usize = 512 << 10;
+
+/// What a decided input came to.
+#[derive(Debug)]
+enum Decided {
+    Changed(bool),
+    Rejected(Rejection),
+}
+
+/// One commit of a driver.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) transition: TransitionId,
+    pub(crate) expected: u64,
+    at: Timestamp,
+    fence: Option<Fence>,
+    draft: Option<Draft>,
+    bytes: usize,
+    inputs: Vec<(Input, Decided)>,
+    /// Slots of the attempts it begins.
+    begun: Vec<(StepIx, OwnedSemaphorePermit)>,
+    touched: Vec<StepIx>,
+    /// Its events, if somebody listens.
+    heard: Vec<Event>,
+}
+
+impl Batch {
+    /// Decides all there is to decide; `None` if nothing follows from it.
+    pub(crate) fn open(driver: &mut Driver) -> Option<Self> {
+        if driver.inputs.is_empty() && driver.may_release() {
+            driver.inputs.push(Input::Release);
+        }
+        let now = driver.shared.clock.now();
+        let draft = Draft::new(&driver.state, driver.shared.transition(), now);
+        let mut batch = Self {
+            transition: draft.transition,
+            expected: draft.expected,
+            at: draft.at,
+            fence: driver.fence(),
+            draft: None,
+            bytes: 0,
+            inputs: Vec::new(),
+            begun: Vec::new(),
+            touched: Vec::new(),
+            heard: Vec::new(),
+        };
+        driver.state.begin_scratch();
+        let draft = batch.fill(driver, draft);
+        if !driver.wants_slot {
+            // Nobody here needs them: others may.
+            driver.permits.clear();
+        }
+        if draft.is_empty() {
+            driver.state.keep();
+            batch.answer_decided(driver);
+            return None;
+        }
+        if driver.shared.live.receiver_count() > 0 {
+            batch.heard.clone_from(&draft.events);
+        }
+        batch.draft = Some(draft);
+        Some(batch)
+    }
+
+    fn fill(&mut self, driver: &mut Driver, mut draft: Draft) -> Draft {
+        let count = if driver.cautious { driver.inputs.len().min(1) } else { driver.inputs.len() };
+        let inputs: Vec<Input> = driver.inputs.drain(..count).collect();
+        for input in inputs {
+            self.take(driver, &mut draft, input);
+        }
+        // A driver that could not take the run must not move it.
+        if driver.state.head().driver == Some(driver.owner()) {
+            if !driver.cautious && driver.stopping.is_none() {
+                self.begin_more(driver, &mut draft);
+            }
+            self.conclude(driver, &mut draft);
+        }
+        self.collect_touched(driver);
+        draft.touched.clone_from(&self.touched);
+        draft
+    }
+
+    fn take(&mut self, driver: &mut Driver, draft: &mut Draft, input: Input) {
+        let decided = match &input {
+            Input::Create(new, _) => {
+                draft.create = Some(new.clone());
+                draft.values.extend(driver.created_values.iter().cloned());
+                // The first steps refer to the inputs before this very commit has brought them into the store.
+                for inputs in &driver.created_values {
+                    if let Ok(read) = serde_json::from_str(&inputs.body) {
+                        driver.values.keep(&new.inputs, Arc::new(read));
+                    }
+                }
+                draft.take(&mut driver.state, vec![created(new).into()]);
+                Decided::Changed(true)
+            }
+            Input::Take { dead, .. } => {
+                draft.dead.extend(*dead);
+                let command = Command::TakeDriver { owner: driver.owner(), dead: *dead };
+                self.say(driver, draft, &command)
+            }
+            Input::Lost(owner) => {
+                draft.dead.push(*owner);
+                self.say(driver, draft, &Command::Lost { owner: *owner })
+            }
+            Input::Command(command, _) => self.say(driver, draft, command),
+            Input::Ended(ended) => {
+                let command = Command::Finish {
+                    step: ended.step,
+                    attempt: ended.attempt,
+                    fence: ended.fence,
+                    outcome: ended.outcome.clone(),
+                };
+                let decided = self.say(driver, draft, &command);
+                if matches!(decided, Decided::Changed(_)) {
+                    self.bytes += ended.values.iter().map(|value| value.body.len()).sum::<usize>();
+                    draft.values.extend(ended.values.iter().cloned());
+                    draft.logs.extend(ended.lines.iter().cloned());
+                    if let (Some(output), crate::machine::Finished::Succeeded(reference)) =
+                        (&ended.output, &ended.outcome)
+                        && driver.loaded.is_wanted(ended.step)
+                    {
+                        driver.values.keep(reference, output.clone());
+                    }
+                }
+                decided
+            }
+            Input::Ruled(step, generation, done) => {
+                driver.preparing.remove(step);
+                if *generation != driver.state.head().generation {
+                    // The ruling is on a request of the past: the step is prepared again.
+                    return;
+                }
+                let permit = driver.permit();
+                self.take_done(driver, draft, *step, done, permit)
+            }
+            Input::Wake => self.say(driver, draft, &Command::Wake),
+            Input::Release => match self.fence {
+                Some(fence) => self.say(driver, draft, &Command::ReleaseDriver(fence)),
+                None => Decided::Changed(false),
+            },
+        };
+        self.inputs.push((input, decided));
+    }
+
+    fn say(&mut self, driver: &mut Driver, draft: &mut Draft, command: &Command) -> Decided {
+        match decide(&driver.state, command, self.at) {
+            Ok(events) => {
+                let changed = !events.is_empty();
+                draft.take(&mut driver.state, events);
+                Decided::Changed(changed)
+            }
+            Err(rejection) => Decided::Rejected(rejection),
+        }
+    }
+
+    fn collect_touched(&mut self, driver: &mut Driver) {
+        self.touched.append(&mut driver.state.take_touched());
+    }
+
+    /// Prepares and begins steps while there are slots and room.
+    fn begin_more(&mut self, driver: &mut Driver, draft: &mut Draft) {
+        driver.wants_slot = false;
+        while draft.events.len() < EVENT_LIMIT && self.bytes < BYTE_LIMIT {
+            let Some(effect) = driver.next_actionable() else { return };
+            let went_on = match effect {
+                Effect::Prepare(step) => self.prepare(driver, draft, step),
+                Effect::Continue(step) => self.go_on(driver, draft, step),
+                _ => false,
+            };
+            if !went_on {
+                return;
+            }
+        }
+    }
+
+    fn prepare(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx) -> bool {
+        let spec = driver.loaded.workflow.step(step);
+        let mut permit = None;
+        if spec.judges_its_needs() || driver.state.standing(step).success {
+            permit = driver.permit();
+            if permit.is_none() {
+                driver.wants_slot = true;
+                return false;
+            }
+        }
+        let (shared, loaded, owner) = (&driver.shared, &driver.loaded, driver.owner());
+        match prepare::prepare(shared, loaded, owner, &driver.state, &driver.project, &driver.values, step) {
+            Preparation::Done(done) => {
+                matches!(self.take_done(driver, draft, step, &done, permit), Decided::Changed(_))
+            }
+            Preparation::Load(references) => {
+                driver.preparing.insert(step);
+                driver.load(Some(step), references, permit);
+                true
+            }
+            Preparation::Judge(case) => {
+                driver.preparing.insert(step);
+                driver.judge(*case, permit);
+                true
+            }
+        }
+    }
+
+    fn take_done(
+        &mut self,
+        driver: &mut Driver,
+        draft: &mut Draft,
+        step: StepIx,
+        done: &Done,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Decided {
+        let begins = matches!(done.verdict, Prepared::Begin(_));
+        let Some(permit) = permit.filter(|_| begins) else {
+            if begins {
+                // Without a slot nothing begins; the step is prepared again when there is one.
+                driver.wants_slot = true;
+                return Decided::Changed(false);
+            }
+            return self.say_done(driver, draft, step, done);
+        };
+        let decided = self.say_done(driver, draft, step, done);
+        match decided {
+            Decided::Changed(_) => {
+                self.begun.push((step, permit));
+                driver.requests.extend(done.request.clone().map(|request| (step, request)));
+            }
+            Decided::Rejected(_) => driver.permits.push(permit),
+        }
+        decided
+    }
+
+    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx, done: &Done) -> Decided {
+        let decided = self.say(driver, draft, &Command::Prepared { step, verdict: done.verdict.clone() });
+        if matches!(decided, Decided::Changed(_)) {
+            self.bytes += done.value.as_ref().map_or(0, |value| value.body.len());
+            draft.values.extend(done.value.clone());
+            draft.decisions.extend(done.decision.clone());
+        }
+        decided
+    }
+
+    fn go_on(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx) -> bool {
+        let Some(permit) = driver.permit() else {
+            driver.wants_slot = true;
+            return false;
+        };
+        let request = driver.state.slot(step).request.clone();
+        let missing = driver.values.missing(request.iter());
+        if !missing.is_empty() {
+            driver.preparing.insert(step);
+            driver.load(Some(step), missing, Some(permit));
+            return true;
+        }
+        let command = Command::Continue { step, owner: driver.owner() };
+        let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
+        if accepted {
+            self.begun.push((step, permit));
+        } else {
+            driver.permits.push(permit);
+        }
+        accepted
+    }
+
+    /// Ends the run once every step has ended.
+    fn conclude(&mut self, driver: &mut Driver, draft: &mut Draft) {
+        if !is_to_conclude(&driver.state) || driver.concluding {
+            return;
+        }
+        // Only a run that completes has outputs.
+        let unlike = [StepKind::Failed, StepKind::Cancelled, StepKind::OutcomeUnknown];
+        let completes = unlike.into_iter().all(|kind| driver.state.count(kind) == 0);
+        let outputs = &driver.loaded.workflow.outputs;
+        let rendered = match driver.conclusion.take() {
+            Some(error) => Err(error),
+            None if !completes || outputs.is_empty() => Ok((ValueRef::Inline(Arc::from("{}")), None)),
+            None => {
+                let missing = prepare::missing_outputs(&driver.loaded, &driver.state, &driver.values);
+                if !missing.is_empty() {
+                    driver.concluding = true;
+                    driver.load(None, missing, None);
+                    return;
+                }
+                prepare::render_outputs(&driver.loaded, &driver.state, &driver.values)
+            }
+        };
+        let outputs = rendered.map(|(outputs, value)| {
+            draft.values.extend(value);
+            outputs
+        });
+        self.say(driver, draft, &Command::Conclude(outputs));
+    }
+
+    /// The member to hand in.
+    pub(crate) fn member(&mut self, driver: &Driver) -> Option<Member> {
+        let draft = self.draft.take()?;
+        Some(draft.into_member(driver.run, &driver.state, self.fence))
+    }
+
+    /// Whether it lets the run go.
+    pub(crate) fn releases(&self) -> bool {
+        self.inputs.iter().any(|(input, _)| matches!(input, Input::Release))
+    }
+
+    /// It is applied: answers whoever waits, and gives what is to be done now.
+    pub(crate) fn close(mut self, driver: &mut Driver) -> Vec<(Effect, Option<OwnedSemaphorePermit>)> {
+        for (seq, event) in (self.expected + 1..).zip(std::mem::take(&mut self.heard)) {
+            driver.announce(&Recorded { seq, at: self.at, transition: self.transition, event });
+        }
+        self.answer_decided(driver);
+        let mut permits: std::collections::HashMap<StepIx, OwnedSemaphorePermit> =
+            self.begun.into_iter().collect();
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        let effects = self.touched.iter().filter_map(|step| {
+            let effect = effect_of(&driver.state, *step)?;
+            let starts = matches!(effect, Effect::Execute { .. }) && permits.contains_key(step);
+            let stops = matches!(effect, Effect::Stop(_));
+            (starts || stops).then(|| (effect, permits.remove(step)))
+        });
+        effects.collect()
+    }
+
+    fn answer_decided(&mut self, driver: &mut Driver) {
+        let seq = driver.state.head().seq;
+        for (input, decided) in self.inputs.drain(..) {
+            match (input, decided) {
+                (Input::Command(_, Some(reply)), Decided::Changed(changed)) => {
+                    let _ = reply.send(Ok(Receipt { changed, seq, driven: true }));
+                }
+                (Input::Command(_, Some(reply)), Decided::Rejected(rejection)) => {
+                    let _ = reply.send(Err(CommandError::Rejected(rejection)));
+                }
+                (Input::Take { reply, .. }, Decided::Rejected(_)) => {
+                    reply.map(|reply| reply.send(Commit::Fenced));
+                    driver.fenced();
+                }
+                (Input::Create(_, Some(reply)) | Input::Take { reply: Some(reply), .. }, _) => {
+                    let _ = reply.send(Commit::Applied);
+                }
+                (Input::Ended(ended), Decided::Rejected(rejection)) => {
+                    tracing::warn!(run = %driver.run, step = ended.step.0, %rejection, "a late outcome does not count");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells whoever waits for the run itself how the store has answered.
+    pub(crate) fn answer_all(mut self, answer: &Commit) {
+        for (input, _) in self.inputs.drain(..) {
+            if let Input::Create(_, Some(reply)) | Input::Take { reply: Some(reply), .. } = input {
+                let _ = reply.send(answer.clone());
+            }
+        }
+    }
+
+    /// Its inputs, to be decided again.
+    pub(crate) fn reopen(self, driver: &mut Driver) -> Vec<Input> {
+        driver.permits.extend(self.begun.into_iter().map(|(_, permit)| permit));
+        self.inputs.into_iter().map(|(input, _)| input).collect()
+    }
+}
+
+impl Driver {
+    /// A slot, if one is free.
+    fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.permits.pop().or_else(|| self.shared.slots.clone().try_acquire_owned().ok())
+    }
+
+    /// The first step that can be prepared or continued now.
+    fn next_actionable(&self) -> Option<Effect> {
+        let mut actionable = self.state.actionable().filter(|step| !self.preparing.contains(step));
+        effect_of(&self.state, actionable.next()?)
+    }
+
+    /// Loads values, and says so to itself.
+    fn load(&self, step: Option<StepIx>, references: Vec<ValueRef>, permit: Option<OwnedSemaphorePermit>) {
+        let (shared, run, driver) = (self.shared.clone(), self.run, self.own_mailbox.clone());
+        tokio::spawn(async move {
+            let mut loaded = Ok(Vec::with_capacity(references.len()));
+            for reference in references {
+                match (load_value(&shared, run, &reference).await, &mut loaded) {
+                    (Ok(value), Ok(values)) => values.push((reference, value)),
+                    (Err(error), _) => {
+                        loaded = Err(error);
+                        break;
+                    }
+                    (Ok(_), Err(_)) => break,
+                }
+            }
+            let _ = driver.send(Note::Loaded(step, loaded, permit));
+        });
+    }
+
+    fn judge(&self, case: Case, permit: Option<OwnedSemaphorePermit>) {
+        let (shared, driver, step) = (self.shared.clone(), self.own_mailbox.clone(), case.step);
+        let generation = self.state.head().generation;
+        tokio::spawn(async move {
+            let done = case.judge(&shared).await;
+            let _ = driver.send(Note::Ruled(step, generation, Box::new(done), permit));
+        });
+    }
+}
+
+/// A value from the store; tried until the store answers.
+pub(crate) async fn load_value(
+    shared: &Shared,
+    run: RunId,
+    reference: &ValueRef,
+) -> Result<Arc<serde_json::Value>, StoreError> {
+    let body = match reference {
+        ValueRef::Inline(body) => body.clone(),
+        ValueRef::Stored(stored) => loop {
+            match shared.store.value(run, stored.digest).await {
+                Ok(Some(body)) => break body,
+                Ok(None) => return Err(StoreError::Corrupt(format!("value {} is gone", stored.digest))),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%run, %error, "a value cannot be loaded yet");
+                    let again = shared.clock.now() + std::time::Duration::from_millis(200);
+                    shared.clock.sleep_until(again).await;
+                }
+                Err(error) => return Err(error),
+            }
+        },
+    };
+    serde_json::from_str(&body)
+        .map(Arc::new)
+        .map_err(|error| StoreError::Corrupt(format!("value {} does not read: {error}", reference.digest())))
+}
+
+/// A value that cannot be loaded, as what happens to whoever needs it.
+pub(crate) fn unloadable(error: &StoreError) -> StepError {
+    StepError::new(ErrorClass::Invalid, format!("a value it needs cannot be loaded: {error}"))
+}

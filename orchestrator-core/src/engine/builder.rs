@@ -1,0 +1,175 @@
+//! Furnishing an engine.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::handle::Engine;
+use crate::engine::owner::Keeper;
+use crate::engine::registry::Registry;
+use crate::engine::shared::{Parts, Shared};
+use crate::engine::step_fn::{StepFailure, step_fn};
+use crate::engine::watch::{claim_due_runs, watch_changes};
+use crate::id::{Ids, SystemIds};
+use crate::memory::MemoryStore;
+use crate::port::plugin::Plugin;
+use crate::port::policy::{AllowAll, PolicyEngine};
+use crate::port::store::{Store, StoreError};
+use crate::time::{Clock, SystemClock};
+
+/// Furnishes an [`Engine`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) registry: Registry,
+    pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) slots: usize,
+    pub(crate) ttl: Duration,
+    pub(crate) poll: Option<Duration>,
+    pub(crate) workdir: PathBuf,
+    pub(crate) label: String,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: None,
+            registry: Registry::default(),
+            policy: Arc::new(AllowAll),
+            clock: None,
+            ids: Arc::new(SystemIds::default()),
+            slots: 64,
+            ttl: Duration::from_secs(30),
+            poll: Some(Duration::from_millis(200)),
+            workdir: PathBuf::from("."),
+            label: format!("pid {}", std::process::id()),
+        }
+    }
+
+    /// Where runs are kept. Without one: in memory, gone with the process.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// A plugin. A later one of the same kind replaces an earlier one.
+    #[must_use]
+    pub fn plugin(mut self, plugin: Arc<dyn Plugin>) -> Self {
+        self.registry.add(plugin);
+        self
+    }
+
+    /// Many plugins.
+    #[must_use]
+    pub fn plugins(mut self, plugins: impl IntoIterator<Item = Arc<dyn Plugin>>) -> Self {
+        plugins.into_iter().for_each(|plugin| self.registry.add(plugin));
+        self
+    }
+
+    /// A typed step: an async closure or function of the host program; see [`step_fn`].
+    #[must_use]
+    pub fn step<I, O, F, W>(self, kind: impl Into<String>, function: F) -> Self
+    where
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + Send + 'static,
+        F: Fn(I) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<O, StepFailure>> + Send + 'static,
+    {
+        self.plugin(step_fn(kind, function))
+    }
+
+    /// Who judges steps. Without one: everything is allowed, and recorded.
+    #[must_use]
+    pub fn policy(mut self, policy: Arc<dyn PolicyEngine>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How many attempts are executed at once; at least 1. Default 64.
+    #[must_use]
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots.max(1);
+        self
+    }
+
+    /// How long this engine counts as alive without renewal. Default 30 s; renewed every third of it.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// How often to look for due runs that nobody drives. Default 200 ms; `None`: only runs that are asked for.
+    #[must_use]
+    pub const fn poll(mut self, every: Option<Duration>) -> Self {
+        self.poll = every;
+        self
+    }
+
+    /// Where relative paths of steps start. Default: the current folder.
+    #[must_use]
+    pub fn workdir(mut self, workdir: impl Into<PathBuf>) -> Self {
+        self.workdir = workdir.into();
+        self
+    }
+
+    /// Host and process, for people. Default: the process id.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The clock. Default: the store's time plus monotonic time.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The maker of ids.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Registers the engine with its store and starts it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    pub async fn start(self) -> Result<Engine, StoreError> {
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        let clock = match self.clock {
+            Some(clock) => clock,
+            None => Arc::new(SystemClock::anchored_at(store.now().await?)),
+        };
+        // What cannot be made absolute (no current folder) stays as given.
+        let workdir = std::path::absolute(&self.workdir).unwrap_or(self.workdir);
+        let shared = Arc::new(Shared::new(Parts {
+            store,
+            registry: self.registry,
+            policy: self.policy,
+            clock,
+            ids: self.ids,
+            slots: self.slots,
+            workdir: workdir.into(),
+            ttl: self.ttl,
+            label: self.label,
+        }));
+        shared.register().await?;
+        let keeper = Keeper::start(&shared)?;
+        tokio::spawn(watch_changes(Arc::downgrade(&shared)));
+        if let Some(every) = self.poll {
+            tokio::spawn(claim_due_runs(Arc::downgrade(&shared), every));
+        }
+        Ok(Engine::new(shared, keeper))
+    }
+}

@@ -1,0 +1,208 @@
+//! What users ask of runs, and taking runs up: from outside a driver, and into one.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::engine::driver::Driver;
+use crate::engine::error::{CommandError, DriveError};
+use crate::engine::handle::Receipt;
+use crate::engine::loaded::Loaded;
+use crate::engine::member::outsiders_member;
+use crate::engine::note::{Input, Note};
+use crate::engine::shared::{Actor, Shared};
+use crate::id::{OwnerId, RunId};
+use crate::machine::{Command, RunState, StepState, fold, wake_at};
+use crate::port::store::{Commit, RunLog, StoreError};
+use crate::value::{StoredValue, Unstorable, ValueRef};
+
+/// How often a user's command is decided again because others have changed the run in between.
+const PATIENCE: usize = 64;
+
+/// A run as loaded from the store.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) state: RunState,
+    pub(crate) project: Arc<str>,
+}
+
+impl Shared {
+    /// Loads a run: its log, folded.
+    pub(crate) async fn open(&self, run: RunId) -> Result<Option<Opened>, StoreError> {
+        let Some(RunLog { row, text, events }) = self.store.load(run).await? else { return Ok(None) };
+        let loaded = self.library.read(row.new.revision, &row.new.workflow, &text)?;
+        let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
+        fold(&mut state, &events).map_err(|illegal| StoreError::Corrupt(format!("{run}: {illegal}")))?;
+        state.take_touched();
+        Ok(Some(Opened { loaded, state, project: row.new.project }))
+    }
+
+    /// Carries a user's command to a run, whoever drives it.
+    pub(crate) async fn command(&self, run: RunId, command: Command) -> Result<Receipt, CommandError> {
+        if !may_come_from_outside(&command) {
+            return Err(CommandError::NotForOutsiders);
+        }
+        let (command, values) = with_values_beside(command)?;
+        if let Some(actor) = self.actor(run).filter(|_| values.is_empty()) {
+            let (reply, answer) = oneshot::channel();
+            if actor.mailbox.send(Note::Command(command.clone(), reply)).is_ok()
+                && let Ok(answer) = answer.await
+            {
+                return answer;
+            }
+            // The driver has ended in between: the run is told directly.
+        }
+        self.command_directly(run, &command, &values).await
+    }
+
+    /// Commits a user's command under the sequence fence, beside whoever drives the run.
+    async fn command_directly(
+        &self,
+        run: RunId,
+        command: &Command,
+        values: &[StoredValue],
+    ) -> Result<Receipt, CommandError> {
+        for _ in 0..PATIENCE {
+            let Some(mut opened) = self.open(run).await? else { return Err(CommandError::NotFound(run)) };
+            let driver = opened.state.head().driver;
+            let before = opened.state.head().seq;
+            let state = &mut opened.state;
+            let transition = self.transition();
+            let Some(mut member) = outsiders_member(state, command, transition, self.clock.now())? else {
+                let driven = self.is_alive(driver).await?;
+                return Ok(Receipt { changed: false, seq: before, driven });
+            };
+            member.values.extend_from_slice(values);
+            let answer = self.committer.submit(member).await.unwrap_or(Commit::Ambiguous);
+            match answer {
+                Commit::Applied => {
+                    let driven = self.is_alive(driver).await?;
+                    if wake_at(&opened.state).is_some() && !driven {
+                        self.bell.notify_one();
+                    }
+                    return Ok(Receipt { changed: true, seq: opened.state.head().seq, driven });
+                }
+                Commit::Unavailable(why) => return Err(StoreError::Unavailable(why).into()),
+                Commit::Invalid(why) => return Err(StoreError::Invalid(why).into()),
+                // Someone else was first; or nobody knows: then the next look tells, because the command is
+                // already carried out or is decided once more.
+                _ => {}
+            }
+        }
+        Err(CommandError::Contended)
+    }
+
+    async fn is_alive(&self, owner: Option<OwnerId>) -> Result<bool, StoreError> {
+        let Some(owner) = owner else { return Ok(false) };
+        if owner == self.owner() {
+            return Ok(true);
+        }
+        Ok(self.store.owner(owner).await?.is_some_and(|row| !row.dead))
+    }
+
+    /// Drives a run, or joins its driver here. `None` if it has ended.
+    pub(crate) async fn drive(self: &Arc<Self>, run: RunId) -> Result<Option<Actor>, DriveError> {
+        for _ in 0..PATIENCE {
+            if self.is_stopping() {
+                return Err(DriveError::Stopping);
+            }
+            if let Some(actor) = self.actor(run) {
+                return Ok(Some(actor));
+            }
+            let Some(opened) = self.open(run).await? else { return Err(DriveError::NotFound(run)) };
+            if opened.state.head().ended.is_some() {
+                return Ok(None);
+            }
+            self.check_plugins(&opened.loaded)?;
+            let inputs = self.inputs_of_a_takeover(&opened.state).await?;
+            let (reply, answer) = oneshot::channel();
+            let mut taking = vec![Input::Take { dead: inputs.previous, reply: Some(reply) }];
+            taking.extend(inputs.lost.into_iter().map(Input::Lost));
+            let Some(actor) =
+                Driver::spawn(self, opened.loaded, opened.project, opened.state, taking, Vec::new())
+            else {
+                continue;
+            };
+            match answer.await {
+                Ok(Commit::Applied) => return Ok(Some(actor)),
+                Ok(Commit::Unavailable(why)) => return Err(StoreError::Unavailable(why).into()),
+                Ok(Commit::Invalid(why)) => return Err(StoreError::Invalid(why).into()),
+                // Someone else was first: look again.
+                _ => {}
+            }
+        }
+        Err(StoreError::Busy.into())
+    }
+
+    /// Whom a new driver follows, and whose attempts are lost.
+    async fn inputs_of_a_takeover(&self, state: &RunState) -> Result<Takeover, DriveError> {
+        let own = self.owner();
+        let executing = state.slots().filter_map(|(_, slot)| match slot.state {
+            StepState::Running { fence, .. } if fence.owner != own => Some(fence.owner),
+            _ => None,
+        });
+        let mut owners: Vec<OwnerId> = executing.collect();
+        let previous = state.head().driver.filter(|driver| *driver != own);
+        owners.extend(previous);
+        owners.sort_unstable();
+        owners.dedup();
+        if owners.is_empty() {
+            return Ok(Takeover { previous: None, lost: Vec::new() });
+        }
+        self.store.sweep().await?;
+        let mut lost = Vec::new();
+        for owner in owners {
+            match self.store.owner(owner).await? {
+                Some(row) if !row.dead && previous == Some(owner) => {
+                    return Err(DriveError::Driven { owner, label: row.label });
+                }
+                Some(row) if !row.dead => {}
+                _ => lost.push(owner),
+            }
+        }
+        Ok(Takeover { previous, lost })
+    }
+
+    /// Whether this engine can execute every step.
+    pub(crate) fn check_plugins(&self, loaded: &Loaded) -> Result<(), DriveError> {
+        let missing = loaded.workflow.steps.iter().find(|step| self.registry.get(&step.uses).is_none());
+        match missing {
+            Some(step) => {
+                Err(DriveError::UnknownPlugin { step: step.name.clone(), plugin: step.uses.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+struct Takeover {
+    previous: Option<OwnerId>,
+    lost: Vec<OwnerId>,
+}
+
+/// Takes the output of a `Resolve` out of the command where it is too long to be inline: what stays refers to it.
+fn with_values_beside(mut command: Command) -> Result<(Command, Vec<StoredValue>), StoreError> {
+    let mut beside = Vec::new();
+    if let Command::Resolve { applied: Some(value), .. } = &mut command
+        && let ValueRef::Inline(body) = value
+    {
+        let invalid = |error: Unstorable| StoreError::Invalid(error.to_string());
+        let (reference, stored) = ValueRef::from_json(body.clone()).map_err(invalid)?;
+        *value = reference;
+        beside.extend(stored);
+    }
+    Ok((command, beside))
+}
+
+fn may_come_from_outside(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Decide(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Cancel(_)
+            | Command::Resolve { .. }
+            | Command::Retry { .. }
+    )
+}

@@ -1,0 +1,439 @@
+//! The driver of one run: an actor with a mailbox. It takes in what happened, decides on a scratch state, commits one
+//! member at a time, and does what the state then asks for.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+use crate::engine::attempt::{Attempt, Dispatched, Ended};
+use crate::engine::batch::{Batch, unloadable};
+use crate::engine::handle::Progress;
+use crate::engine::loaded::Loaded;
+use crate::engine::note::{Input, Note};
+use crate::engine::prepare::Done;
+use crate::engine::shared::{Actor, Incarnation, Shared};
+use crate::engine::values::Values;
+use crate::id::{OwnerId, RunId, StepIx};
+use crate::machine::{Effect, Fence, Finished, Intent, Prepared, RunState, StepError, StepState, next_timer};
+use crate::port::plugin::{Request, StopReason, Stopper};
+use crate::port::store::{Commit, StoreError};
+use crate::spec::retry::ErrorClass;
+use crate::time::Timestamp;
+use crate::value::{StoredValue, ValueRef};
+
+/// An attempt that this process executes.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) fence: Fence,
+    stopper: Stopper,
+}
+
+/// The driver of one run.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) project: Arc<str>,
+    pub(crate) run: RunId,
+    pub(crate) state: RunState,
+    pub(crate) values: Values,
+    /// What is to be decided next.
+    pub(crate) inputs: Vec<Input>,
+    /// What this process executes.
+    pub(crate) local: HashMap<StepIx, Local>,
+    /// Slots in hand: of attempts that have just ended, or waited for.
+    pub(crate) permits: Vec<OwnedSemaphorePermit>,
+    /// Steps whose preparation waits for values or for the policy.
+    pub(crate) preparing: HashSet<StepIx>,
+    /// Whether the run's outputs wait for values.
+    pub(crate) concluding: bool,
+    /// Why the run's outputs cannot be rendered, if their values cannot be loaded.
+    pub(crate) conclusion: Option<StepError>,
+    /// Values that go with the run's creation.
+    pub(crate) created_values: Vec<StoredValue>,
+    /// Rendered requests of steps about to be dispatched.
+    pub(crate) requests: HashMap<StepIx, Arc<Request>>,
+    /// Whether a step could begin if there were a slot.
+    pub(crate) wants_slot: bool,
+    /// When what still runs is to be stopped, once the engine stops.
+    pub(crate) stopping: Option<Timestamp>,
+    /// Decide one input at a time: a batch held something that no store can keep.
+    pub(crate) cautious: bool,
+    inflight: Option<(Batch, oneshot::Receiver<Commit>)>,
+    incarnation: Incarnation,
+    mailbox: mpsc::UnboundedReceiver<Note>,
+    pub(crate) own_mailbox: mpsc::UnboundedSender<Note>,
+    pub(crate) progress: watch::Sender<Progress>,
+    retry_wait: Duration,
+    released: bool,
+    over: bool,
+}
+
+/// The first wait after a commit that the store could not take now; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+/// The longest.
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Starts the driver of a run with something to decide, and enters it among the engine's actors. `None` if the
+    /// run has an actor already.
+    pub(crate) fn spawn(
+        shared: &Arc<Shared>,
+        loaded: Arc<Loaded>,
+        project: Arc<str>,
+        state: RunState,
+        inputs: Vec<Input>,
+        created_values: Vec<StoredValue>,
+    ) -> Option<Actor> {
+        let run = state.run();
+        let (own_mailbox, mailbox) = mpsc::unbounded_channel();
+        let (progress, watched) = watch::channel(progress_of(&state, true));
+        let actor = Actor { mailbox: own_mailbox.clone(), progress: watched };
+        {
+            let mut actors = shared.actors();
+            if actors.contains_key(&run) {
+                return None;
+            }
+            actors.insert(run, actor.clone());
+        }
+        let driver = Self {
+            shared: shared.clone(),
+            loaded,
+            project,
+            run,
+            state,
+            values: Values::default(),
+            inputs,
+            local: HashMap::new(),
+            permits: Vec::new(),
+            preparing: HashSet::new(),
+            concluding: false,
+            conclusion: None,
+            created_values,
+            requests: HashMap::new(),
+            wants_slot: false,
+            stopping: None,
+            cautious: false,
+            inflight: None,
+            incarnation: shared.incarnation(),
+            mailbox,
+            own_mailbox,
+            progress,
+            retry_wait: FIRST_RETRY,
+            released: false,
+            over: false,
+        };
+        tokio::spawn(driver.run());
+        Some(actor)
+    }
+
+    async fn run(mut self) {
+        while !self.over {
+            if self.inflight.is_none() {
+                self.gather().await;
+                if !self.over {
+                    self.open_batch();
+                }
+            }
+            if self.over || self.is_released() {
+                break;
+            }
+            self.turn().await;
+        }
+        self.leave();
+    }
+
+    /// Takes in what has happened. While attempts are executed that may be about to end, gives them a turn of the
+    /// scheduler: what ends together is committed together.
+    async fn gather(&mut self) {
+        loop {
+            let mut heard = false;
+            while let Ok(note) = self.mailbox.try_recv() {
+                self.hear(note).await;
+                heard = true;
+            }
+            if !heard || self.local.is_empty() || self.over {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits for one thing and takes it in.
+    async fn turn(&mut self) {
+        if let Some((_, answer)) = &mut self.inflight {
+            // Until it is known whether this batch counts there is nothing else to decide on.
+            tokio::select! {
+                biased;
+                // A committer that is gone has written nothing more that anyone could know of.
+                answer = answer => self.settle(answer.unwrap_or(Commit::Ambiguous)).await,
+                () = self.incarnation.ended() => self.fenced(),
+            }
+            return;
+        }
+        let timer = self.next_timer();
+        let clock = self.shared.clock.clone();
+        let slots = self.shared.slots.clone();
+        let wants_slot = self.wants_slot && self.permits.is_empty();
+        tokio::select! {
+            biased;
+            () = self.incarnation.ended() => self.fenced(),
+            note = self.mailbox.recv() => match note {
+                Some(note) => self.hear(note).await,
+                None => self.over = true,
+            },
+            permit = slots.acquire_owned(), if wants_slot => {
+                self.wants_slot = false;
+                self.permits.extend(permit.ok());
+            }
+            () = async { clock.sleep_until(timer.unwrap_or_default()).await }, if timer.is_some() => self.on_timer(),
+        }
+    }
+
+    fn next_timer(&self) -> Option<Timestamp> {
+        let own = if self.inputs.is_empty() { next_timer(&self.state) } else { None };
+        [own, self.stopping.filter(|_| !self.local.is_empty())].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self) {
+        let now = self.shared.clock.now();
+        if self.stopping.is_some_and(|until| until <= now) {
+            self.local.values().for_each(|local| local.stopper.stop(StopReason::Shutdown));
+            // They are told once; what follows are their ends.
+            self.stopping = Some(Timestamp::from_millis(i64::MAX));
+        }
+        if next_timer(&self.state).is_some_and(|due| due <= now) {
+            self.inputs.push(Input::Wake);
+        }
+    }
+
+    async fn hear(&mut self, note: Note) {
+        match note {
+            Note::Command(command, reply) => self.inputs.push(Input::Command(command, Some(reply))),
+            Note::Ended(mut ended) => {
+                self.permits.extend(ended.slot.take());
+                if self.local.get(&ended.step).is_some_and(|local| local.fence == ended.fence) {
+                    self.local.remove(&ended.step);
+                }
+                self.inputs.push(Input::Ended(ended));
+            }
+            Note::Ruled(step, generation, done, permit) => {
+                self.permits.extend(permit);
+                self.inputs.push(Input::Ruled(step, generation, done));
+            }
+            Note::Loaded(step, loaded, permit) => self.on_loaded(step, loaded, permit),
+            Note::Changed => self.catch_up().await,
+            Note::Stop(until) => self.stopping = Some(until),
+        }
+    }
+
+    fn on_loaded(
+        &mut self,
+        step: Option<StepIx>,
+        loaded: Result<Vec<(ValueRef, Arc<Value>)>, StoreError>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        self.permits.extend(permit);
+        match step {
+            Some(step) => drop(self.preparing.remove(&step)),
+            None => self.concluding = false,
+        }
+        match loaded {
+            Ok(values) => values.iter().for_each(|(at, value)| self.values.keep(at, value.clone())),
+            Err(error) => {
+                tracing::error!(run = %self.run, %error, "a value cannot be loaded");
+                match step {
+                    Some(step) => {
+                        let verdict = Prepared::Fault(unloadable(&error));
+                        let done = Done { verdict, decision: None, value: None, request: None };
+                        let generation = self.state.head().generation;
+                        self.inputs.push(Input::Ruled(step, generation, Box::new(done)));
+                    }
+                    None => self.conclusion = Some(unloadable(&error)),
+                }
+            }
+        }
+    }
+
+    /// Decides what there is to decide, and hands it in.
+    fn open_batch(&mut self) {
+        let Some(mut batch) = Batch::open(self) else { return };
+        let Some(member) = batch.member(self) else { return };
+        let answer = self.shared.committer.submit(member);
+        self.inflight = Some((batch, answer));
+    }
+
+    /// What became of the member in flight.
+    async fn settle(&mut self, answer: Commit) {
+        let Some((batch, _)) = self.inflight.take() else { return };
+        match answer {
+            Commit::Applied => self.applied(batch),
+            Commit::Conflict => {
+                self.take_back(batch);
+                self.catch_up().await;
+            }
+            Commit::Ambiguous => match self.was_applied(&batch).await {
+                true => self.applied(batch),
+                false => {
+                    self.take_back(batch);
+                    self.catch_up().await;
+                }
+            },
+            Commit::Busy | Commit::Unavailable(_) => {
+                if let Commit::Unavailable(why) = &answer {
+                    tracing::warn!(run = %self.run, why, "the store is unavailable; trying again");
+                }
+                self.take_back(batch);
+                self.pause_before_retry().await;
+            }
+            Commit::Duplicate { .. } | Commit::Fenced => {
+                batch.answer_all(&answer);
+                self.fenced();
+            }
+            Commit::Invalid(why) => self.invalid(batch, &why),
+        }
+    }
+
+    pub(crate) async fn pause_before_retry(&mut self) {
+        let until = self.shared.clock.now() + self.retry_wait;
+        self.retry_wait = (self.retry_wait * 2).min(LAST_RETRY);
+        self.shared.clock.sleep_until(until).await;
+    }
+
+    fn applied(&mut self, batch: Batch) {
+        self.state.keep();
+        self.retry_wait = FIRST_RETRY;
+        self.cautious = false;
+        self.values.trim();
+        let released = batch.releases();
+        let effects = batch.close(self);
+        for effect in effects {
+            self.perform(effect);
+        }
+        self.released |= released;
+        self.progress.send_replace(progress_of(&self.state, !self.over && !self.released));
+        if self.state.head().ended.is_some() {
+            self.over = true;
+        }
+    }
+
+    pub(crate) fn perform(&mut self, (effect, permit): (Effect, Option<OwnedSemaphorePermit>)) {
+        match effect {
+            Effect::Execute { step, attempt, fence } if fence.owner == self.owner() => {
+                self.dispatch(step, attempt, fence, permit);
+            }
+            Effect::Stop(step) => {
+                if let Some(local) = self.local.get(&step) {
+                    local.stopper.stop(StopReason::Cancelled);
+                }
+            }
+            _ => self.permits.extend(permit),
+        }
+    }
+
+    fn dispatch(&mut self, step: StepIx, attempt: u32, fence: Fence, permit: Option<OwnedSemaphorePermit>) {
+        let spec = self.loaded.workflow.step(step);
+        let slot = self.state.slot(step);
+        let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };
+        let arrival = match &slot.state {
+            StepState::Running { arrival, .. } => arrival.as_deref().cloned(),
+            _ => None,
+        };
+        let request = self.requests.remove(&step).map_or_else(|| self.values.request(&reference), Ok);
+        let (plugin, request) = match (self.shared.registry.get(&spec.uses), request) {
+            (Some(plugin), Ok(request)) => (plugin.clone(), request),
+            (plugin, request) => {
+                let why = request.err().unwrap_or_else(|| format!("there is no plugin `{}`", spec.uses));
+                debug_assert!(plugin.is_some(), "checked when the run was taken");
+                return self.fail_undispatched(step, attempt, fence, why);
+            }
+        };
+        let attempt = Attempt {
+            run: self.run,
+            step,
+            name: spec.name.clone(),
+            attempt,
+            fence,
+            effect,
+            plugin,
+            request,
+            reference,
+            timeout: spec.options().timeout,
+            arrival,
+        };
+        let stopper = match attempt.dispatch(self.shared.clone(), permit, self.own_mailbox.clone()) {
+            Dispatched::Running(stopper) => stopper,
+            Dispatched::Ended(mut ended) => {
+                self.permits.extend(ended.slot.take());
+                return self.inputs.push(Input::Ended(ended));
+            }
+        };
+        if self.state.head().intent == Intent::Cancel {
+            stopper.stop(StopReason::Cancelled);
+        }
+        self.local.insert(step, Local { fence, stopper });
+    }
+
+    fn fail_undispatched(&mut self, step: StepIx, attempt: u32, fence: Fence, why: String) {
+        let error = StepError::new(ErrorClass::Invalid, why);
+        let ended = Ended::bare(step, attempt, fence, Finished::Failed { error, not_before: None });
+        self.inputs.push(Input::Ended(Box::new(ended)));
+    }
+
+    /// Back to the state before the batch, with its inputs to be decided again.
+    pub(crate) fn take_back(&mut self, batch: Batch) {
+        self.state.take_back();
+        let mut inputs = batch.reopen(self);
+        inputs.append(&mut self.inputs);
+        self.inputs = inputs;
+    }
+
+    /// The run is no longer ours: whatever runs here is stopped, and its outcome does not count.
+    pub(crate) fn fenced(&mut self) {
+        self.local.values().for_each(|local| local.stopper.stop(StopReason::Fenced));
+        self.over = true;
+    }
+
+    fn is_released(&self) -> bool {
+        self.released && self.inflight.is_none()
+    }
+
+    /// Whether an orderly stop has nothing left to wait for but to let the run go.
+    pub(crate) fn may_release(&self) -> bool {
+        self.stopping.is_some() && self.local.is_empty() && self.preparing.is_empty() && !self.released
+    }
+
+    /// The incarnation in whose name this driver speaks.
+    pub(crate) const fn owner(&self) -> OwnerId {
+        self.incarnation.owner()
+    }
+
+    /// The fence under which this driver commits.
+    pub(crate) fn fence(&self) -> Option<Fence> {
+        let owner = self.owner();
+        (self.state.head().driver == Some(owner))
+            .then_some(Fence { epoch: self.state.head().driver_epoch, owner })
+    }
+
+    fn leave(self) {
+        self.shared.actors().remove(&self.run);
+        for input in self.inputs {
+            input.refuse();
+        }
+        self.progress.send_replace(progress_of(&self.state, false));
+    }
+}
+
+pub(crate) fn progress_of(state: &RunState, driven: bool) -> Progress {
+    Progress {
+        status: state.status(),
+        seq: state.head().seq,
+        done: state.done(),
+        steps: state.plan().len() as u32,
+        ended: state.head().ended.is_some(),
+        driven,
+    }
+}

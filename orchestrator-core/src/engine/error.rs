@@ -1,0 +1,92 @@
+//! Why the engine could not do what it was asked.
+
+use std::sync::Arc;
+
+use crate::id::{OwnerId, RunId};
+use crate::machine::Rejection;
+use crate::port::store::StoreError;
+use crate::spec::Diagnostics;
+
+/// Why a run could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The inputs do not fit the workflow.
+    #[error("the inputs do not fit the workflow: {0}")]
+    Inputs(Diagnostics),
+    /// A step needs a plugin that this engine does not have.
+    #[error("step `{step}` uses `{plugin}`, which this engine does not have")]
+    UnknownPlugin {
+        /// The step.
+        step: Arc<str>,
+        /// The plugin.
+        plugin: Arc<str>,
+    },
+    /// The idempotency key has started another content before.
+    #[error("the idempotency key has already started {run} with other content")]
+    KeyReused {
+        /// What it started.
+        run: RunId,
+    },
+    /// A value cannot be kept by any store.
+    #[error("the request cannot be stored: {0}")]
+    Invalid(String),
+    /// The engine is stopping.
+    #[error("the engine is stopping")]
+    Stopping,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a run cannot be driven here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// Somebody alive drives it.
+    #[error("the run is driven by {label} ({owner})")]
+    Driven {
+        /// Who.
+        owner: OwnerId,
+        /// Host and process.
+        label: String,
+    },
+    /// A step needs a plugin that this engine does not have.
+    #[error("step `{step}` uses `{plugin}`, which this engine does not have")]
+    UnknownPlugin {
+        /// The step.
+        step: Arc<str>,
+        /// The plugin.
+        plugin: Arc<str>,
+    },
+    /// The engine is stopping.
+    #[error("the engine is stopping")]
+    Stopping,
+    /// The store failed, or holds what this version cannot read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// The run does not allow it in its present state.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Others were changing the run all the time; try again.
+    #[error("the run was being changed by others all the time; try again")]
+    Contended,
+    /// Only an engine that drives the run may say this.
+    #[error("only the driver of a run may say this")]
+    NotForOutsiders,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

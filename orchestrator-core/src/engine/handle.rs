@@ -1,0 +1,245 @@
+//! The engine as its host sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+
+use crate::engine::builder::EngineBuilder;
+use crate::engine::error::{CommandError, DriveError, StartError};
+use crate::engine::note::Note;
+use crate::engine::owner::Keeper;
+use crate::engine::registry::Registry;
+use crate::engine::report::RunReport;
+use crate::engine::shared::{Actor, Shared};
+use crate::engine::start::StartRun;
+use crate::id::{OwnerId, RunId};
+use crate::machine::{Command, Recorded};
+use crate::port::store::{LogLine, Member, Store, StoreError};
+use crate::spec::{Diagnostics, Parsed};
+
+/// Drives runs. Cheap to clone; all clones are one engine.
+///
+/// Dropping the last clone stops nothing in an orderly way: call [`Engine::stop`] first.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+}
+
+/// Something that has just happened to a run driven by this engine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Live {
+    /// An event was committed.
+    Event {
+        /// The run.
+        run: RunId,
+        /// The event.
+        recorded: Recorded,
+    },
+    /// A step wrote a line. It is live, and perhaps not kept yet.
+    Line {
+        /// The run.
+        run: RunId,
+        /// The line.
+        line: LogLine,
+    },
+}
+
+/// How far a run is, as far as this engine knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The status shown to users; `blocked` means that only a person can move the run.
+    pub status: &'static str,
+    /// Number of its last event.
+    pub seq: u64,
+    /// How many of its steps have ended.
+    pub done: u32,
+    /// How many steps it has.
+    pub steps: u32,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Whether this engine still drives it.
+    pub driven: bool,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether it changed anything: `false` if it was so already.
+    pub changed: bool,
+    /// Number of the run's last event after it.
+    pub seq: u64,
+    /// Whether somebody alive drives the run, so that the command will take effect by itself.
+    pub driven: bool,
+}
+
+/// A run that this engine has started or drives.
+#[derive(Debug, Clone)]
+pub struct RunHandle {
+    pub(crate) engine: Engine,
+    pub(crate) run: RunId,
+    pub(crate) progress: watch::Receiver<Progress>,
+}
+
+impl Engine {
+    /// An engine with the memory store and no plugins, to be furnished.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::new()
+    }
+
+    /// Starts a run and drives it. Returns when the run is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]; then there is no run.
+    pub async fn start(&self, start: impl Into<StartRun>) -> Result<RunHandle, StartError> {
+        let (run, actor) = self.shared.start(start.into()).await?;
+        Ok(self.handle(run, actor))
+    }
+
+    /// The member that creates a run, for a store's `create_in` inside a transaction of the host. After its commit,
+    /// [`Engine::ring`] makes an engine take the run up at once.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing has been written.
+    pub fn member_for(&self, start: impl Into<StartRun>) -> Result<Member, StartError> {
+        self.shared.creating_member(start.into())
+    }
+
+    /// Drives a run that nobody alive drives: takes up what a crash or an orderly stop has left. A run that this
+    /// engine drives already is joined. A run that has ended is fine: the handle says so.
+    ///
+    /// # Errors
+    /// [`DriveError`].
+    pub async fn drive(&self, run: RunId) -> Result<RunHandle, DriveError> {
+        let actor = self.shared.drive(run).await?;
+        Ok(self.handle(run, actor))
+    }
+
+    /// Says a user's command to a run: [`Command::Decide`], `Pause`, `Resume`, `Cancel`, `Resolve` or `Retry`. Works
+    /// whoever drives the run. Returns when its effect on the log is durable. The output of a `Resolve` is given inline
+    /// (`ValueRef::Inline`), however long it is.
+    ///
+    /// # Errors
+    /// [`CommandError`]; then nothing has changed.
+    pub async fn command(&self, run: RunId, command: Command) -> Result<Receipt, CommandError> {
+        self.shared.command(run, command).await
+    }
+
+    /// A run as it is in the store now; `None` if there is no such run.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn report(&self, run: RunId) -> Result<Option<RunReport>, StoreError> {
+        self.shared.report(run).await
+    }
+
+    /// Reads a workflow, with the plugins of this engine.
+    ///
+    /// # Errors
+    /// [`Diagnostics`]: every problem found in one pass.
+    pub fn parse(&self, text: &str) -> Result<Parsed, Diagnostics> {
+        crate::spec::parse(text, self.plugins())
+    }
+
+    /// Looks for due runs at once instead of at the next poll.
+    pub fn ring(&self) {
+        self.shared.bell.notify_one();
+    }
+
+    /// What happens to the runs driven here, from now on. A receiver that is too slow loses the oldest.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Live> {
+        self.shared.live.subscribe()
+    }
+
+    /// The plugins.
+    #[must_use]
+    pub fn plugins(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// This incarnation.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        self.shared.owner()
+    }
+
+    /// Stops in an orderly way: begins nothing new, gives running attempts up to `grace` to end by themselves, then
+    /// stops them and records that they were interrupted, releases its runs, retires. Runs can be driven on later.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.stopping.send_replace(true);
+        let until = self.shared.clock.now() + grace;
+        let watched: Vec<_> = self.shared.actors().values().map(|actor| actor.progress.clone()).collect();
+        self.shared.tell_all(|| Note::Stop(until));
+        for mut progress in watched {
+            // An actor that is gone has nothing left to stop.
+            let _ = progress.wait_for(|progress| !progress.driven).await;
+        }
+        self.keeper.stop();
+        if let Err(error) = self.shared.store.retire(self.shared.owner()).await {
+            // It will count as dead when its time is up.
+            tracing::warn!(%error, "cannot retire from the store");
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(shared: Arc<Shared>, keeper: Keeper) -> Self {
+        Self { shared, keeper: Arc::new(keeper) }
+    }
+
+    fn handle(&self, run: RunId, actor: Option<Actor>) -> RunHandle {
+        // A run that nobody here drives: its progress does not move.
+        let progress = actor.map_or_else(|| watch::channel(Progress::undriven()).1, |actor| actor.progress);
+        RunHandle { engine: self.clone(), run, progress }
+    }
+}
+
+impl Progress {
+    const fn undriven() -> Self {
+        Self { status: "pending", seq: 0, done: 0, steps: 0, ended: false, driven: false }
+    }
+}
+
+impl RunHandle {
+    /// The run.
+    #[must_use]
+    pub const fn id(&self) -> RunId {
+        self.run
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Waits until the run has ended, or until this engine no longer drives it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn wait(&self) -> Result<RunReport, StoreError> {
+        let mut progress = self.progress.clone();
+        // A driver that is gone has said all it knew.
+        let _ = progress.wait_for(|progress| progress.ended || !progress.driven).await;
+        self.report().await
+    }
+
+    /// The run as it is in the store now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn report(&self) -> Result<RunReport, StoreError> {
+        let gone = || StoreError::Corrupt(format!("{} is gone", self.run));
+        self.engine.report(self.run).await?.ok_or_else(gone)
+    }
+}

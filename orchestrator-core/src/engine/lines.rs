@@ -1,0 +1,117 @@
+//! Lines of output on their way to the store: live at once, kept within moments, and before the attempt's end is.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::engine::handle::Live;
+use crate::engine::shared::Shared;
+use crate::id::{RunId, StepIx};
+use crate::port::plugin::{LogSink, Stream};
+use crate::port::store::LogLine;
+
+/// How long a line waits for company before it is kept.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How many bytes of output one attempt may keep (16 MiB); what follows is dropped, and the log says so.
+const LIMIT: usize = 16 << 20;
+
+/// The output of one attempt.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    own: Weak<Self>,
+    shared: Arc<Shared>,
+    run: RunId,
+    step: StepIx,
+    attempt: u32,
+    held: Mutex<Held>,
+    /// Held while lines are being kept, so that they stay in order.
+    keeping: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    lines: Vec<LogLine>,
+    bytes: usize,
+    keeper: bool,
+}
+
+impl Lines {
+    pub(crate) fn new(shared: Arc<Shared>, run: RunId, step: StepIx, attempt: u32) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
+            own: own.clone(),
+            shared,
+            run,
+            step,
+            attempt,
+            held: Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The lines that are not kept yet; those before them are.
+    pub(crate) async fn finish(&self) -> Vec<LogLine> {
+        if !self.held().keeper {
+            return Vec::new();
+        }
+        let _in_order = self.keeping.lock().await;
+        std::mem::take(&mut self.held().lines)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what gathers, until the attempt is gone.
+    async fn keep(own: Weak<Self>) {
+        loop {
+            let Some(lines) = own.upgrade() else { return };
+            let due = lines.shared.clock.now() + GATHER;
+            let clock = lines.shared.clock.clone();
+            drop(lines);
+            clock.sleep_until(due).await;
+            let Some(lines) = own.upgrade() else { return };
+            let _in_order = lines.keeping.lock().await;
+            let batch = std::mem::take(&mut lines.held().lines);
+            if batch.is_empty() {
+                continue;
+            }
+            if let Err(error) = lines.shared.store.append_logs(lines.run, batch.clone()).await {
+                // They go with the attempt's end, if nothing else.
+                tracing::warn!(run = %lines.run, %error, "lines of output could not be kept yet");
+                let mut held = lines.held();
+                let newer = std::mem::replace(&mut held.lines, batch);
+                held.lines.extend(newer);
+            }
+        }
+    }
+}
+
+impl LogSink for Lines {
+    fn line(&self, stream: Stream, text: &str) {
+        let mut line = LogLine {
+            step: self.step,
+            attempt: self.attempt,
+            stream,
+            at: self.shared.clock.now(),
+            text: text.replace('\0', "\u{fffd}").into(),
+        };
+        let mut held = self.held();
+        if held.bytes > LIMIT {
+            return;
+        }
+        held.bytes += line.text.len() + 1;
+        if held.bytes > LIMIT {
+            line.stream = Stream::System;
+            line.text = format!("output beyond {} MiB is not kept", LIMIT >> 20).into();
+        }
+        held.lines.push(line.clone());
+        if !held.keeper {
+            held.keeper = true;
+            self.shared.runtime.spawn(Self::keep(self.own.clone()));
+        }
+        drop(held);
+        if self.shared.live.receiver_count() > 0 {
+            let _ = self.shared.live.send(Live::Line { run: self.run, line });
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From what a batch changed to the rows a store writes.
+
+use std::sync::Arc;
+
+use crate::id::{RunId, StepIx, TransitionId};
+use crate::machine::{
+    Arrival, Ending, Event, Fence, Recorded, Rejection, RunState, Slot, StepArrived, StepKind, StepState,
+    WaitOn, apply, wake_at,
+};
+use crate::port::policy::Decision;
+use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
+use crate::time::Timestamp;
+use crate::value::StoredValue;
+
+/// A member in the making.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) transition: TransitionId,
+    pub(crate) at: Timestamp,
+    /// The sequence number it is decided on.
+    pub(crate) expected: u64,
+    pub(crate) create: Option<Box<NewRun>>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) values: Vec<StoredValue>,
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) approvals: Vec<ApprovalRow>,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) dead: Vec<crate::id::OwnerId>,
+    /// The steps it changes, perhaps with repeats.
+    pub(crate) touched: Vec<StepIx>,
+}
+
+impl Draft {
+    pub(crate) fn new(state: &RunState, transition: TransitionId, at: Timestamp) -> Self {
+        Self {
+            transition,
+            // The clock of a new incarnation may be behind; a log's times never go back.
+            at: at.max(state.head().last_at),
+            expected: state.head().seq,
+            create: None,
+            events: Vec::new(),
+            values: Vec::new(),
+            decisions: Vec::new(),
+            approvals: Vec::new(),
+            logs: Vec::new(),
+            dead: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// Applies decided events to the state and takes them up.
+    pub(crate) fn take(&mut self, state: &mut RunState, events: Vec<Event>) {
+        for event in events {
+            self.approvals.extend(approval_row(state, &event, self.at));
+            let seq = state.head().seq + 1;
+            let recorded = Recorded { seq, at: self.at, transition: self.transition, event };
+            if let Err(illegal) = apply(state, &recorded) {
+                // `decide` and `apply` disagree: a defect of ours that must not reach a store.
+                unreachable!("{illegal}: decided {:?}", recorded.event);
+            }
+            self.events.push(recorded.event);
+        }
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The member, and what is kept to tell what it said.
+    pub(crate) fn into_member(mut self, run: RunId, state: &RunState, driver: Option<Fence>) -> Member {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        let steps = self.touched.iter().filter_map(|step| step_row(state, *step)).collect();
+        Member {
+            run,
+            expected: self.expected,
+            transition: self.transition,
+            driver,
+            dead: self.dead,
+            create: self.create,
+            at: self.at,
+            summary: summary(state),
+            steps,
+            events: self.events,
+            values: self.values,
+            decisions: self.decisions,
+            approvals: self.approvals,
+            logs: self.logs,
+        }
+    }
+}
+
+/// A user's command decided outside a driver: a member fenced by the sequence number alone.
+pub(crate) fn outsiders_member(
+    state: &mut RunState,
+    command: &crate::machine::Command,
+    transition: TransitionId,
+    now: Timestamp,
+) -> Result<Option<Member>, Rejection> {
+    let mut draft = Draft::new(state, transition, now);
+    let events = crate::machine::decide(state, command, draft.at)?;
+    if events.is_empty() {
+        return Ok(None);
+    }
+    state.take_touched();
+    draft.take(state, events);
+    draft.touched = state.take_touched();
+    Ok(Some(draft.into_member(state.run(), state, None)))
+}
+
+/// The changing part of a run's row.
+pub(crate) fn summary(state: &RunState) -> Summary {
+    let head = state.head();
+    Summary {
+        status: state.status(),
+        intent: head.intent,
+        generation: head.generation,
+        driver: head.driver,
+        driver_epoch: head.driver_epoch,
+        due_at: wake_at(state),
+        started_at: head.started_at,
+        finished_at: head.ended.map(|(_, at)| at),
+        outputs: head.outputs.clone(),
+        error: match head.ended {
+            Some((Ending::Failed, _)) => head.error.as_ref().map(|error| error.message.clone()),
+            _ => None,
+        },
+        done: state.done(),
+    }
+}
+
+/// A step's row; `None` as long as nothing has happened to it.
+fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
+    let slot = state.slot(step);
+    let untouched = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
+    if untouched && slot.attempts == 0 && state.head().generation == 1 {
+        return None;
+    }
+    let (output, error) = match &slot.state {
+        StepState::Succeeded { output } => (Some(output.clone()), None),
+        StepState::Failed { error } => (None, Some(error.message.clone())),
+        _ => (None, None),
+    };
+    Some(StepRow {
+        step,
+        name: state.workflow().step(step).name.clone(),
+        status: slot.state.shown(),
+        attempts: slot.attempts,
+        epoch: slot.epoch,
+        owner: match &slot.state {
+            StepState::Running { fence, .. } => Some(fence.owner),
+            _ => None,
+        },
+        effect: slot.effect.map(crate::spec::EffectClass::as_str),
+        due_at: match &slot.state {
+            StepState::Backoff { until } => Some(*until),
+            StepState::Waiting { until, .. } => *until,
+            _ => None,
+        },
+        started_at: slot.began_at,
+        finished_at: slot.ended_at,
+        output,
+        error,
+    })
+}
+
+/// What an event does to an approval: opens it, or settles the one its step waits for.
+fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<ApprovalRow> {
+    let step = event.step()?;
+    let name = before.workflow().step(step).name.clone();
+    if let Event::StepWaiting(waiting) = event {
+        let WaitOn::Approval { digest, message, show, .. } = &waiting.on else { return None };
+        return Some(ApprovalRow {
+            run: before.run(),
+            step,
+            name,
+            attempt: waiting.attempt,
+            digest: *digest,
+            message: message.clone(),
+            show: show.clone(),
+            status: "open",
+            asked_at: at,
+            expires_at: waiting.until,
+            decided_at: None,
+            by: None,
+            via: None,
+            comment: None,
+        });
+    }
+    let open = open_approval(before.run(), before.slot(step), step, name)?;
+    let (status, by, via, comment) = settled(event)?;
+    Some(ApprovalRow { status, decided_at: Some(at), by, via, comment, ..open })
+}
+
+fn open_approval(run: RunId, slot: &Slot, step: StepIx, name: Arc<str>) -> Option<ApprovalRow> {
+    let StepState::Waiting { attempt, on, since, until } = &slot.state else { return None };
+    let WaitOn::Approval { digest, message, show, .. } = &**on else { return None };
+    Some(ApprovalRow {
+        run,
+        step,
+        name,
+        attempt: *attempt,
+        digest: *digest,
+        message: message.clone(),
+        show: show.clone(),
+        status: "open",
+        asked_at: *since,
+        expires_at: *until,
+        decided_at: None,
+        by: None,
+        via: None,
+        comment: None,
+    })
+}
+
+type Settled = (&'static str, Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>);
+
+fn settled(event: &Event) -> Option<Settled> {
+    Some(match event {
+        Event::StepArrived(StepArrived {
+            arrival: Arrival::Decision { approved, by, via, comment }, ..
+        }) => {
+            let status = if *approved { "approved" } else { "rejected" };
+            (status, Some(by.clone()), Some(via.clone()), comment.clone())
+        }
+        Event::StepFailed(failed) if failed.error.class == crate::spec::retry::ErrorClass::Denied => {
+            ("rejected", None, None, Some(failed.error.message.clone()))
+        }
+        Event::StepArrived(_) | Event::StepFailed(_) => ("expired", None, None, None),
+        Event::StepCancelled(_) => ("void", None, None, None),
+        _ => return None,
+    })
+}

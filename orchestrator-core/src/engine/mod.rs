@@ -1,0 +1,32 @@
+//! The shell around the machine: drives runs, executes attempts, commits. Names no backend.
+
+mod attempt;
+mod batch;
+mod builder;
+mod committer;
+mod control;
+mod driver;
+mod error;
+mod follow;
+mod handle;
+mod lines;
+mod loaded;
+mod member;
+mod note;
+mod owner;
+mod prepare;
+mod registry;
+mod report;
+mod shared;
+mod start;
+mod step_fn;
+mod values;
+mod watch;
+
+pub use builder::EngineBuilder;
+pub use error::{CommandError, DriveError, StartError};
+pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
+pub use registry::Registry;
+pub use report::{RunReport, StepReport, Waiting, read_report};
+pub use start::StartRun;
+pub use step_fn::{StepFailure, quick_step_fn, step_fn};

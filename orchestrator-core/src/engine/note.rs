@@ -1,0 +1,74 @@
+//! What a driver is told, and what it has to decide on.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::engine::attempt::Ended;
+use crate::engine::error::CommandError;
+use crate::engine::handle::Receipt;
+use crate::engine::prepare::Done;
+use crate::id::{OwnerId, StepIx};
+use crate::machine::Command;
+use crate::port::store::{Commit, NewRun, StoreError};
+use crate::time::Timestamp;
+use crate::value::ValueRef;
+
+/// What others tell a driver.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// A user's command.
+    Command(Command, oneshot::Sender<Result<Receipt, CommandError>>),
+    /// An attempt has ended.
+    Ended(Box<Ended>),
+    /// A policy that needed time has ruled, in this generation.
+    Ruled(StepIx, u32, Box<Done>, Option<OwnedSemaphorePermit>),
+    /// Values have been loaded; or could not be.
+    Loaded(Option<StepIx>, Result<Vec<(ValueRef, Arc<Value>)>, StoreError>, Option<OwnedSemaphorePermit>),
+    /// The run's log has grown by another's hand.
+    Changed,
+    /// Begin nothing new; at this time stop what still runs; then release the run.
+    Stop(Timestamp),
+}
+
+/// What a driver has to decide on. Kept until it is committed, because a lost race means deciding again.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The run is new.
+    Create(Box<NewRun>, Option<oneshot::Sender<Commit>>),
+    /// Take the run from nobody, or from the dead.
+    Take { dead: Option<OwnerId>, reply: Option<oneshot::Sender<Commit>> },
+    /// The attempts of a dead owner are lost.
+    Lost(OwnerId),
+    /// A user's command.
+    Command(Command, Option<oneshot::Sender<Result<Receipt, CommandError>>>),
+    /// An attempt has ended.
+    Ended(Box<Ended>),
+    /// A policy has ruled, in this generation.
+    Ruled(StepIx, u32, Box<Done>),
+    /// A timer is due.
+    Wake,
+    /// Let the run go.
+    Release,
+}
+
+impl Input {
+    pub(crate) fn ended_step(&self) -> Option<StepIx> {
+        match self {
+            Self::Ended(ended) => Some(ended.step),
+            _ => None,
+        }
+    }
+
+    /// Tells whoever waits that this driver does nothing more. Whoever has sent a command sees the dropped reply, and
+    /// tries again without a driver.
+    pub(crate) fn refuse(self) {
+        match self {
+            Self::Create(_, Some(reply)) | Self::Take { reply: Some(reply), .. } => {
+                drop(reply.send(Commit::Unavailable("the driver has stopped".into())));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Preparing a step: evaluates its condition, renders its request, asks the policy. What comes of it enters the
+//! machine as a command.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use serde_json::Value;
+
+use crate::engine::loaded::{Loaded, references_of};
+use crate::engine::shared::Shared;
+use crate::engine::values::Values;
+use crate::id::{OwnerId, StepIx};
+use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
+use crate::port::plugin::Request;
+use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
+use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template};
+use crate::spec::retry::ErrorClass;
+use crate::spec::schema::check_value;
+use crate::spec::{EffectClass, StepSpec};
+use crate::time::Timestamp;
+use crate::value::{Digest, StoredValue, ValueRef, check_storable};
+
+/// What preparing gave.
+#[derive(Debug)]
+pub(crate) enum Preparation {
+    /// A command for the machine, and what has to be written with it.
+    Done(Box<Done>),
+    /// These outputs have to be loaded first.
+    Load(Vec<ValueRef>),
+    /// The policy needs time.
+    Judge(Box<Case>),
+}
+
+/// A finished preparation.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) verdict: Prepared,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) value: Option<StoredValue>,
+    /// The request, for dispatch without reading it back.
+    pub(crate) request: Option<Arc<Request>>,
+}
+
+impl Done {
+    fn bare(verdict: Prepared) -> Preparation {
+        Preparation::Done(Box::new(Self { verdict, decision: None, value: None, request: None }))
+    }
+
+    fn fault(class: ErrorClass, message: impl Into<String>) -> Preparation {
+        Self::bare(Prepared::Fault(StepError::new(class, message)))
+    }
+}
+
+/// A rendered request that awaits its ruling.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) step: StepIx,
+    project: Arc<str>,
+    by: Arc<str>,
+    loaded: Arc<Loaded>,
+    run: crate::id::RunId,
+    owner: OwnerId,
+    effect: EffectClass,
+    request: Arc<Request>,
+    reference: ValueRef,
+    value: Option<StoredValue>,
+    granted: Option<Digest>,
+}
+
+/// Prepares a ready step as far as that is possible at once.
+pub(crate) fn prepare(
+    shared: &Shared,
+    loaded: &Arc<Loaded>,
+    owner: OwnerId,
+    state: &RunState,
+    project: &Arc<str>,
+    values: &Values,
+    step: StepIx,
+) -> Preparation {
+    let spec = loaded.workflow.step(step);
+    if !spec.judges_its_needs() && !state.standing(step).success {
+        return Done::bare(Prepared::Skip);
+    }
+    let slot = state.slot(step);
+    let missing = missing_values(loaded, state, values, spec, slot.request.as_ref());
+    if !missing.is_empty() {
+        return Preparation::Load(missing);
+    }
+    let Some(plugin) = shared.registry.get(&spec.uses) else {
+        return Done::fault(ErrorClass::Invalid, format!("there is no plugin `{}`", spec.uses));
+    };
+    let (request, reference, value) = match &slot.request {
+        Some(reference) => match values.request(reference) {
+            Ok(request) => (request, reference.clone(), None),
+            Err(error) => return Done::fault(ErrorClass::Invalid, error),
+        },
+        None => match render(loaded, state, values, step, spec) {
+            Ok(Some(rendered)) => match misfit(spec, plugin.config_schema(), &rendered.0.with) {
+                Some(misfit) => return Done::fault(ErrorClass::Invalid, misfit),
+                None => rendered,
+            },
+            Ok(None) => return Done::bare(Prepared::Skip),
+            Err(fault) => return fault,
+        },
+    };
+    let effect = spec.options().effect.unwrap_or_else(|| plugin.effect_class(&request.with));
+    let case = Case {
+        step,
+        project: project.clone(),
+        by: state.head().by.clone(),
+        loaded: loaded.clone(),
+        run: state.run(),
+        owner,
+        effect,
+        request,
+        reference,
+        value,
+        granted: slot.granted,
+    };
+    case.try_at_once(shared)
+}
+
+/// What does not fit the plugin's schema. Constants were checked when the workflow was read.
+fn misfit(spec: &StepSpec, schema: &Value, with: &Value) -> Option<String> {
+    if spec.with.as_constant().is_some() {
+        return None;
+    }
+    let issues = check_value(schema, with);
+    let told = issues.iter().map(|issue| {
+        let place = issue.path.iter().fold(String::from("with"), |place, key| place + "." + key);
+        format!("{place}: {}", issue.message)
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// The request of a step that is given nothing, its stored form, and the digest of that.
+static NOTHING: LazyLock<(Arc<Request>, ValueRef, Digest)> = LazyLock::new(|| {
+    let stored = ValueRef::Inline(Arc::from(r#"{"with":null}"#));
+    let digest = stored.digest();
+    (Arc::new(Request::default()), stored, digest)
+});
+
+/// The parts of a rendered request: itself, what the event holds, what is kept beside the log.
+type Rendered = (Arc<Request>, ValueRef, Option<StoredValue>);
+
+fn render(
+    loaded: &Loaded,
+    state: &RunState,
+    values: &Values,
+    step: StepIx,
+    spec: &StepSpec,
+) -> Result<Option<Rendered>, Preparation> {
+    let template_fault = |error: ExprError| Done::fault(ErrorClass::Template, error.to_string());
+    let options = spec.options();
+    let constant = spec.with.as_constant();
+    let plain = options.condition.is_none() && options.env.is_empty() && loaded.workflow.env.is_empty();
+    let request = match constant {
+        Some(Value::Null) if plain => return Ok(Some((NOTHING.0.clone(), NOTHING.1.clone(), None))),
+        Some(with) if plain => Request { with: with.clone(), env: BTreeMap::new() },
+        _ => {
+            let mut scope = scope(loaded, state, values, references_of(spec).flatten(), Some(step));
+            scope.env = render_env(&loaded.workflow.env, &scope).map_err(template_fault)?;
+            if let Some(condition) = &options.condition
+                && !condition.evaluate(&scope).map_err(template_fault)?
+            {
+                return Ok(None);
+            }
+            let mut env: BTreeMap<String, String> =
+                scope.env.iter().map(|(name, text)| (name.to_string(), text.clone())).collect();
+            let own = render_env(&options.env, &scope).map_err(template_fault)?;
+            env.extend(own.into_iter().map(|(name, text)| (name.to_string(), text)));
+            Request { with: spec.with.render(&scope).map_err(template_fault)?, env }
+        }
+    };
+    stored_form(request).map(Some)
+}
+
+fn render_env<'a>(
+    env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
+    scope: &Scope,
+) -> Result<BTreeMap<Arc<str>, String>, ExprError> {
+    env.into_iter().map(|(name, template)| Ok((name.clone(), template.render_text(scope)?))).collect()
+}
+
+/// The request, and its stored form. Its digest is what policies judge and approvals are bound to.
+fn stored_form(request: Request) -> Result<Rendered, Preparation> {
+    let unstorable = |why: &dyn std::fmt::Display| {
+        Done::fault(ErrorClass::Invalid, format!("the request cannot be stored: {why}"))
+    };
+    check_storable(&request.with).map_err(|error| unstorable(&error))?;
+    let body = serde_json::to_string(&request).map_err(|error| unstorable(&error))?;
+    let (reference, value) = ValueRef::from_json(body.into()).map_err(|error| unstorable(&error))?;
+    Ok((Arc::new(request), reference, value))
+}
+
+/// What the expressions refer to and what is not at hand.
+fn missing_values(
+    loaded: &Loaded,
+    state: &RunState,
+    values: &Values,
+    spec: &StepSpec,
+    request: Option<&ValueRef>,
+) -> Vec<ValueRef> {
+    if let Some(request) = request {
+        return values.missing(std::iter::once(request));
+    }
+    let outputs = references_of(spec).flatten().filter_map(|reference| output_of(loaded, state, reference));
+    let inputs = std::iter::once(&state.head().inputs);
+    if spec.with.as_constant().is_some() && spec.options.is_none() && loaded.workflow.env.is_empty() {
+        return Vec::new();
+    }
+    values.missing(outputs.chain(inputs))
+}
+
+fn output_of<'a>(loaded: &Loaded, state: &'a RunState, reference: &Reference) -> Option<&'a ValueRef> {
+    let Reference::Step(name, _) = reference else { return None };
+    match &state.slot(loaded.find(name)?).state {
+        StepState::Succeeded { output } => Some(output),
+        _ => None,
+    }
+}
+
+/// What expressions may look at. `step` is the one they belong to; without one they are the run's outputs.
+pub(crate) fn scope<'a>(
+    loaded: &Loaded,
+    state: &RunState,
+    values: &Values,
+    references: impl Iterator<Item = &'a Reference>,
+    step: Option<StepIx>,
+) -> Scope {
+    let mut scope =
+        Scope { inputs: values.get(&state.head().inputs).unwrap_or_default(), ..Scope::default() };
+    for reference in references {
+        if let Reference::Step(name, _) = reference
+            && let Some(step) = loaded.find(name)
+        {
+            scope.steps.entry(name.clone()).or_insert_with(|| view(state, values, step));
+        }
+    }
+    scope.run.insert("id".into(), state.run().to_string().into());
+    scope.run.insert("workflow".into(), (*loaded.workflow.name).into());
+    match step {
+        Some(step) => scope.standing = state.standing(step),
+        None => scope.standing.cancelled = state.head().intent == Intent::Cancel,
+    }
+    scope
+}
+
+/// The values that the run's outputs refer to and that are not at hand.
+pub(crate) fn missing_outputs(loaded: &Loaded, state: &RunState, values: &Values) -> Vec<ValueRef> {
+    let references = loaded.workflow.outputs.values().flat_map(Template::references);
+    let outputs = references.filter_map(|reference| output_of(loaded, state, reference));
+    values.missing(outputs.chain(std::iter::once(&state.head().inputs)))
+}
+
+/// The run's outputs: one object.
+pub(crate) fn render_outputs(
+    loaded: &Loaded,
+    state: &RunState,
+    values: &Values,
+) -> Result<(ValueRef, Option<StoredValue>), StepError> {
+    let outputs = &loaded.workflow.outputs;
+    let references = outputs.values().chain(loaded.workflow.env.values()).flat_map(Template::references);
+    let fault = |name: &str, error: &dyn std::fmt::Display| {
+        StepError::new(ErrorClass::Template, format!("output `{name}`: {error}"))
+    };
+    let mut scope = scope(loaded, state, values, references, None);
+    scope.env = render_env(&loaded.workflow.env, &scope).map_err(|error| fault("env", &error))?;
+    let mut rendered = serde_json::Map::new();
+    for (name, template) in outputs {
+        let value = template.render(&scope).map_err(|error| fault(name, &error))?;
+        rendered.insert(name.to_string(), value);
+    }
+    ValueRef::encode(&Value::Object(rendered)).map_err(|error| {
+        StepError::new(ErrorClass::Invalid, format!("the outputs cannot be stored: {error}"))
+    })
+}
+
+fn view(state: &RunState, values: &Values, step: StepIx) -> StepView {
+    let slot = state.slot(step);
+    let (output, error) = match &slot.state {
+        StepState::Succeeded { output } => (values.get(output), None),
+        StepState::Failed { error } => (None, Some(error.message.to_string())),
+        _ => (None, None),
+    };
+    StepView { status: slot.state.shown(), output, error, attempts: slot.attempts }
+}
+
+/// The words of a decision record.
+static WORDS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["allow", "ask", "deny"].map(Arc::from));
+
+impl Case {
+    /// Asks the policy, which usually answers without waiting for anything.
+    fn try_at_once(self, shared: &Shared) -> Preparation {
+        let digest = self.digest();
+        let polled = {
+            let ruling = pin!(shared.policy.evaluate(self.question(digest)));
+            ruling.poll(&mut TaskContext::from_waker(Waker::noop()))
+        };
+        match polled {
+            Poll::Ready(ruling) => Preparation::Done(Box::new(self.close(shared, ruling, digest))),
+            Poll::Pending => Preparation::Judge(Box::new(self)),
+        }
+    }
+
+    /// Asks a policy that needs time.
+    pub(crate) async fn judge(self, shared: &Shared) -> Done {
+        let digest = self.digest();
+        let ruling = shared.policy.evaluate(self.question(digest)).await;
+        self.close(shared, ruling, digest)
+    }
+
+    fn digest(&self) -> Digest {
+        if self.reference == NOTHING.1 { NOTHING.2 } else { self.reference.digest() }
+    }
+
+    fn question(&self, digest: Digest) -> PolicyRequest<'_> {
+        let spec = self.loaded.workflow.step(self.step);
+        PolicyRequest {
+            project: &self.project,
+            workflow: &self.loaded.workflow.name,
+            run: self.run,
+            step: &spec.name,
+            plugin: &spec.uses,
+            effect: self.effect,
+            by: &self.by,
+            request: &self.request,
+            digest,
+        }
+    }
+
+    fn close(self, shared: &Shared, ruling: Result<Ruling, PolicyError>, digest: Digest) -> Done {
+        let ruling = ruling.unwrap_or_else(|error| Ruling {
+            verdict: Verdict::Deny,
+            policy: Arc::from("none"),
+            rule: None,
+            reason: Some(error.to_string().into()),
+        });
+        let now = shared.clock.now();
+        let id = shared.decision();
+        let verdict = self.verdict(&ruling, id, digest, now);
+        let word = match &verdict {
+            Prepared::Begin(_) => &WORDS[0],
+            Prepared::Ask { .. } => &WORDS[1],
+            _ => &WORDS[2],
+        };
+        let decision = Decision {
+            id,
+            run: self.run,
+            step: self.step,
+            verdict: word.clone(),
+            policy: ruling.policy,
+            rule: ruling.rule,
+            reason: ruling.reason,
+            input: digest,
+            at: now,
+        };
+        Done { verdict, decision: Some(decision), value: self.value, request: Some(self.request) }
+    }
+
+    fn verdict(
+        &self,
+        ruling: &Ruling,
+        decision: crate::id::DecisionId,
+        digest: Digest,
+        now: Timestamp,
+    ) -> Prepared {
+        match &ruling.verdict {
+            Verdict::Ask { message, timeout } if self.granted != Some(digest) => Prepared::Ask {
+                digest,
+                message: message.clone(),
+                decision,
+                until: timeout.map(|timeout| now + timeout),
+            },
+            Verdict::Allow | Verdict::Ask { .. } => Prepared::Begin(Begin {
+                owner: self.owner,
+                request: self.reference.clone(),
+                effect: self.effect,
+                decision,
+            }),
+            Verdict::Deny => {
+                let reason = ruling.reason.clone().unwrap_or_else(|| ruling.policy.clone());
+                Prepared::Deny { reason, decision }
+            }
+        }
+    }
+}

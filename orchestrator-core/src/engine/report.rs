@@ -1,0 +1,276 @@
+//! A run as it is shown: the stable JSON shape of `run`, `runs show`, `runs wait`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::engine::loaded::Library;
+use crate::engine::shared::Shared;
+use crate::id::{RunId, StepIx};
+use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError};
+use crate::time::Timestamp;
+use crate::value::{Digest, ValueRef};
+
+/// A run with its steps. Serialises to the stable shape; keys may be added.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// The run.
+    pub run_id: RunId,
+    /// Its workflow.
+    pub workflow: Arc<str>,
+    /// The revision it is pinned to.
+    pub revision: Digest,
+    /// The status shown to users.
+    pub status: String,
+    /// Who started it.
+    pub by: Arc<str>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// 1, and one more with every reopening.
+    pub generation: u32,
+    /// Number of its last event.
+    pub seq: u64,
+    /// Its inputs.
+    pub inputs: Value,
+    /// Its outputs; `null` until it has completed.
+    pub outputs: Value,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+    /// Its steps, in the order of the text.
+    pub steps: Vec<StepReport>,
+    /// What it waits for, if it waits.
+    pub waiting_for: Vec<Waiting>,
+}
+
+/// A step of a [`RunReport`].
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// Its name.
+    pub id: Arc<str>,
+    /// The element of a `for_each` step; always `null` so far.
+    pub item: Option<u32>,
+    /// The status shown to users.
+    pub status: &'static str,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// What a repetition would do, once an attempt has begun.
+    pub effect: Option<&'static str>,
+    /// When its latest attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When something falls due for it.
+    pub due_at: Option<Timestamp>,
+    /// What it gave; `null` if nothing.
+    pub output: Value,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+}
+
+/// Something a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The step that waits.
+    pub step: Arc<str>,
+    /// Its position.
+    #[serde(skip)]
+    pub ix: StepIx,
+    /// `approval`, `timer`, `backoff`, `outcome_unknown` or `quarantine`.
+    pub kind: &'static str,
+    /// What is asked or known, for people.
+    pub message: String,
+    /// What the decider of an approval is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show: Option<Value>,
+    /// Digest of what is decided on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// When waiting ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// A run as it is in a store now; `None` if there is no such run. For those who only look: needs no engine, and
+/// writes nothing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn read_report(store: &dyn Store, run: RunId) -> Result<Option<RunReport>, StoreError> {
+    Reader { store, library: &Library::default() }.report(run).await
+}
+
+impl Shared {
+    /// A run as it is in the store.
+    pub(crate) async fn report(&self, run: RunId) -> Result<Option<RunReport>, StoreError> {
+        Reader { store: &*self.store, library: &self.library }.report(run).await
+    }
+}
+
+/// Reads runs as they are shown.
+struct Reader<'a> {
+    store: &'a dyn Store,
+    library: &'a Library,
+}
+
+impl Reader<'_> {
+    async fn report(&self, run: RunId) -> Result<Option<RunReport>, StoreError> {
+        loop {
+            let Some(row) = self.store.run(run).await? else { return Ok(None) };
+            let rows = self.store.steps(run).await?;
+            let open =
+                ApprovalQuery { run: Some(run), open: true, limit: usize::MAX, ..ApprovalQuery::default() };
+            let approvals = self.store.approvals(open).await?.items;
+            // What was read belongs together only if nothing has happened in between.
+            if self.store.heads(&[run]).await?.first().is_none_or(|(_, seq)| *seq == row.seq) {
+                return self.compose(row, rows, approvals).await.map(Some);
+            }
+        }
+    }
+
+    async fn compose(
+        &self,
+        row: RunRow,
+        rows: Vec<StepRow>,
+        approvals: Vec<ApprovalRow>,
+    ) -> Result<RunReport, StoreError> {
+        let revision = row.new.revision;
+        let gone = || StoreError::Corrupt(format!("revision {revision} is gone"));
+        let text = self.store.revision(revision).await?.ok_or_else(gone)?;
+        let workflow = self.library.read(revision, &row.new.workflow, &text)?.workflow.clone();
+        let mut steps: Vec<StepReport> =
+            workflow.steps.iter().map(|step| StepReport::untouched(&step.name)).collect();
+        let mut waiting_for: Vec<Waiting> = Vec::new();
+        for step in rows {
+            waiting_for.extend(waiting(&step, &approvals));
+            let output = self.shown(row.run, step.output.as_ref()).await?;
+            let Some(report) = steps.get_mut(step.step.index()) else { continue };
+            *report = StepReport {
+                id: step.name,
+                item: None,
+                status: step.status,
+                attempts: step.attempts,
+                effect: step.effect,
+                started_at: step.started_at,
+                finished_at: step.finished_at,
+                due_at: step.due_at,
+                output,
+                error: step.error.map(|error| error.to_string()),
+            };
+        }
+        for waiting in &mut waiting_for {
+            if let Some(approval) = approvals.iter().find(|approval| approval.step == waiting.ix) {
+                waiting.show = match &approval.show {
+                    Some(show) => Some(self.shown(row.run, Some(show)).await?),
+                    None => None,
+                };
+            }
+        }
+        Ok(RunReport {
+            run_id: row.run,
+            workflow: row.new.workflow.clone(),
+            revision,
+            status: row.status.to_string(),
+            by: row.new.by.clone(),
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            generation: row.generation,
+            seq: row.seq,
+            inputs: self.shown(row.run, Some(&row.new.inputs)).await?,
+            outputs: self.shown(row.run, row.outputs.as_ref()).await?,
+            error: row.error.map(|error| error.to_string()),
+            steps,
+            waiting_for,
+        })
+    }
+
+    async fn shown(&self, run: RunId, value: Option<&ValueRef>) -> Result<Value, StoreError> {
+        let Some(reference) = value else { return Ok(Value::Null) };
+        let body = match reference {
+            ValueRef::Inline(body) => body.clone(),
+            ValueRef::Stored(stored) => {
+                let gone = || StoreError::Corrupt(format!("value {} is gone", stored.digest));
+                self.store.value(run, stored.digest).await?.ok_or_else(gone)?
+            }
+        };
+        serde_json::from_str(&body).map_err(|error| {
+            StoreError::Corrupt(format!("value {} does not read: {error}", reference.digest()))
+        })
+    }
+}
+
+/// What a step's row says it waits for.
+fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
+    let approval = approvals.iter().find(|approval| approval.step == row.step);
+    let (kind, message) = match row.status {
+        "waiting" => match approval {
+            Some(approval) => ("approval", approval.message.to_string()),
+            None => ("timer", "sleeps".to_owned()),
+        },
+        "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
+        "outcome_unknown" => {
+            ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
+        }
+        "blocked" => ("quarantine", format!("its executor died {} times", row.attempts)),
+        _ => return None,
+    };
+    Some(Waiting {
+        step: row.name.clone(),
+        ix: row.step,
+        kind,
+        message,
+        show: None,
+        digest: approval.map(|approval| approval.digest),
+        until: row.due_at,
+    })
+}
+
+impl StepReport {
+    fn untouched(name: &Arc<str>) -> Self {
+        Self {
+            id: name.clone(),
+            item: None,
+            status: "pending",
+            attempts: 0,
+            effect: None,
+            started_at: None,
+            finished_at: None,
+            due_at: None,
+            output: Value::Null,
+            error: None,
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether only a person can end it.
+    #[must_use]
+    pub fn needs_someone(&self) -> bool {
+        matches!(self.kind, "approval" | "outcome_unknown" | "quarantine")
+    }
+}
+
+impl RunReport {
+    /// Whether the run has ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.finished_at.is_some()
+    }
+
+    /// The output of a step, as a type of yours.
+    ///
+    /// # Errors
+    /// If there is no such step, or its output is not of that type.
+    pub fn output<T: serde::de::DeserializeOwned>(&self, step: &str) -> Result<T, serde_json::Error> {
+        let found = self.steps.iter().find(|report| &*report.id == step);
+        let output = found.map_or(Value::Null, |report| report.output.clone());
+        serde_json::from_value(output)
+    }
+}

@@ -1,0 +1,438 @@
+//! The reference store: everything in this process's memory, for tests, for work that need not outlive the process,
+//! and as the measure of what every other store must do. Simple enough to be seen to be right; lean enough for runs
+//! of a hundred thousand steps.
+
+mod compact;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::id::{OwnerId, RunId, StepIx};
+use crate::machine::Recorded;
+use crate::memory::compact::{Decisions, EventLog, StepTable};
+use crate::port::policy::Decision;
+use crate::port::store::{
+    ApprovalQuery, ApprovalRow, Commit, DEFAULT_PAGE, EventsAfter, LogLine, LogQuery, Member, NewOwner,
+    NewRun, NumberedLine, OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store,
+    StoreError, StoreInfo, Summary,
+};
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::value::Digest;
+
+/// A store that keeps everything in memory and loses it with the process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    closed: bool,
+    mark: u64,
+    runs: BTreeMap<RunId, Run>,
+    /// The runs with a `due_at`, by it.
+    due: BTreeSet<(Timestamp, RunId)>,
+    /// What each idempotency key has started, by project and key.
+    keys: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
+    revisions: HashMap<Digest, Arc<str>>,
+    owners: BTreeMap<OwnerId, OwnerRow>,
+}
+
+#[derive(Debug)]
+struct Run {
+    row: RunRow,
+    log: EventLog,
+    steps: StepTable,
+    decisions: Decisions,
+    values: HashMap<Digest, Arc<str>>,
+    approvals: BTreeMap<(StepIx, u32), ApprovalRow>,
+    lines: Vec<LogLine>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store on the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock::from_wall_clock()))
+    }
+
+    /// An empty store on a clock of the caller's: for simulation.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, inner: Mutex::default() }
+    }
+
+    /// The state, unless the store is closed. A panic while the lock was held can have happened only between whole
+    /// changes, so the state behind a poisoned lock is whole.
+    fn open(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(inner) }
+    }
+}
+
+impl Inner {
+    fn changed(&mut self) {
+        self.mark += 1;
+    }
+
+    fn commit(&mut self, member: Member) -> Commit {
+        if let Some(fault) = member.fault() {
+            return Commit::Invalid(fault.to_owned());
+        }
+        if let Some(refused) = self.refusal(&member) {
+            return refused;
+        }
+        self.write(member);
+        self.changed();
+        Commit::Applied
+    }
+
+    /// Why the member cannot be written, from what is there now.
+    fn refusal(&self, member: &Member) -> Option<Commit> {
+        let run = self.runs.get(&member.run);
+        if let (Some(fence), Some(run)) = (member.driver, run)
+            && (run.row.driver, run.row.driver_epoch) != (Some(fence.owner), fence.epoch)
+        {
+            return Some(Commit::Fenced);
+        }
+        if run.map_or(0, |run| run.row.seq) != member.expected {
+            return Some(Commit::Conflict);
+        }
+        if member.dead.iter().any(|owner| !self.is_dead(*owner)) {
+            return Some(Commit::Fenced);
+        }
+        let new = member.create.as_deref()?;
+        let key = new.key.as_ref()?;
+        let (run, content) = self.keys.get(&(new.project.clone(), key.key.clone()))?;
+        Some(Commit::Duplicate { run: *run, same: *content == key.content })
+    }
+
+    fn is_dead(&self, owner: OwnerId) -> bool {
+        self.owners.get(&owner).is_some_and(|row| row.dead)
+    }
+
+    fn write(&mut self, member: Member) {
+        let Member {
+            run: id,
+            create,
+            at,
+            events,
+            transition,
+            summary,
+            steps,
+            values,
+            decisions,
+            approvals,
+            logs,
+            ..
+        } = member;
+        if let Some(new) = create {
+            if let Some(key) = &new.key {
+                self.keys.insert((new.project.clone(), key.key.clone()), (id, key.content));
+            }
+            self.revisions.entry(new.revision).or_insert_with(|| new.text.clone());
+            self.runs.insert(id, Run::new(id, *new, at));
+        }
+        // Checked before: a member without a run to create names one that is there.
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.row.due_at != summary.due_at {
+            if let Some(due) = run.row.due_at {
+                self.due.remove(&(due, id));
+            }
+            if let Some(due) = summary.due_at {
+                self.due.insert((due, id));
+            }
+        }
+        run.log.append(at, transition, events);
+        run.row.seq = run.log.last();
+        run.row.updated_at = at;
+        run.summarize(summary);
+        run.steps.reserve(run.row.new.steps);
+        steps.into_iter().for_each(|row| run.steps.put(row));
+        run.values.extend(values.into_iter().map(|value| (value.digest, value.body)));
+        decisions.into_iter().for_each(|decision| run.decisions.push(decision));
+        run.approvals.extend(approvals.into_iter().map(|row| ((row.step, row.attempt), row)));
+        run.lines.extend(logs);
+    }
+}
+
+impl Run {
+    fn new(run: RunId, mut new: NewRun, at: Timestamp) -> Self {
+        new.text = Arc::from("");
+        let row = RunRow {
+            run,
+            new,
+            status: Arc::from(""),
+            intent: crate::machine::Intent::Proceed,
+            seq: 0,
+            generation: 1,
+            driver: None,
+            driver_epoch: 0,
+            due_at: None,
+            created_at: at,
+            updated_at: at,
+            started_at: None,
+            finished_at: None,
+            outputs: None,
+            error: None,
+            done: 0,
+        };
+        Self {
+            row,
+            log: EventLog::default(),
+            steps: StepTable::default(),
+            decisions: Decisions::default(),
+            values: HashMap::new(),
+            approvals: BTreeMap::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn summarize(&mut self, summary: Summary) {
+        let row = &mut self.row;
+        if *row.status != *summary.status {
+            row.status = Arc::from(summary.status);
+        }
+        row.intent = summary.intent;
+        row.generation = summary.generation;
+        row.driver = summary.driver;
+        row.driver_epoch = summary.driver_epoch;
+        row.due_at = summary.due_at;
+        row.started_at = summary.started_at;
+        row.finished_at = summary.finished_at;
+        row.outputs = summary.outputs;
+        row.error = summary.error;
+        row.done = summary.done;
+    }
+
+    fn matches(&self, query: &RunQuery) -> bool {
+        let row = &self.row;
+        query.project.as_deref().is_none_or(|project| *row.new.project == *project)
+            && query.workflow.as_deref().is_none_or(|workflow| *row.new.workflow == *workflow)
+            && (query.statuses.is_empty() || query.statuses.iter().any(|status| **status == *row.status))
+            && (!query.open || row.finished_at.is_none())
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn describe(&self) -> StoreInfo {
+        StoreInfo {
+            kind: "memory",
+            location: "this process".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            durable: false,
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.open().map(|_| self.clock.now())
+    }
+
+    async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
+        let mut inner = match self.open() {
+            Ok(inner) => inner,
+            Err(error) => return batch.iter().map(|_| Commit::Unavailable(error.to_string())).collect(),
+        };
+        let mut seen = HashSet::with_capacity(batch.len());
+        let mut once = |member: Member| {
+            if seen.insert(member.run) {
+                inner.commit(member)
+            } else {
+                Commit::Invalid(SECOND_MEMBER.to_owned())
+            }
+        };
+        batch.into_iter().map(&mut once).collect()
+    }
+
+    async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.runs.get(&run).map(|run| RunLog {
+            row: run.row.clone(),
+            text: inner.revisions.get(&run.row.new.revision).cloned().unwrap_or_default(),
+            events: run.log.after(0, usize::MAX),
+        }))
+    }
+
+    async fn events_after(&self, query: EventsAfter) -> Result<Vec<Recorded>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.runs.get(&query.run).map(|run| run.log.after(query.after, query.limit)).unwrap_or_default())
+    }
+
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError> {
+        let inner = self.open()?;
+        Ok(runs.iter().filter_map(|id| inner.runs.get(id).map(|run| (*id, run.row.seq))).collect())
+    }
+
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.open().map(|inner| inner.mark)
+    }
+
+    async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.runs.get(&run).and_then(|run| run.values.get(&digest).cloned()))
+    }
+
+    async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        Ok(self.open()?.revisions.get(&revision).cloned())
+    }
+
+    async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
+        let mut inner = self.open()?;
+        if inner.owners.contains_key(&owner.id) {
+            return Err(StoreError::Invalid(format!("{} is registered already", owner.id)));
+        }
+        let deadline = self.clock.now() + owner.ttl;
+        inner.owners.insert(owner.id, OwnerRow { id: owner.id, label: owner.label, deadline, dead: false });
+        inner.changed();
+        Ok(())
+    }
+
+    async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
+        let mut inner = self.open()?;
+        let now = self.clock.now();
+        let Some(row) = inner.owners.get_mut(&owner) else { return Ok(Renewal::Dead) };
+        if row.dead || row.deadline <= now {
+            if !row.dead {
+                // However the clock is set later: whoever was told that it is dead stays past its time.
+                row.deadline = Timestamp::default();
+            }
+            return Ok(Renewal::Dead);
+        }
+        row.deadline = now + ttl;
+        Ok(Renewal::Alive(row.deadline))
+    }
+
+    async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
+        let mut inner = self.open()?;
+        if let Some(row) = inner.owners.get_mut(&owner) {
+            row.dead = true;
+            inner.changed();
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError> {
+        let mut inner = self.open()?;
+        let now = self.clock.now();
+        let past = inner.owners.values_mut().filter(|row| !row.dead && row.deadline <= now);
+        let newly: Vec<OwnerId> = past
+            .map(|row| {
+                row.dead = true;
+                row.id
+            })
+            .collect();
+        if !newly.is_empty() {
+            inner.changed();
+        }
+        Ok(newly)
+    }
+
+    async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
+        Ok(self.open()?.owners.get(&owner).cloned())
+    }
+
+    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let inner = self.open()?;
+        let now = self.clock.now();
+        let due = inner.due.iter().take_while(|(due, _)| *due <= now);
+        let free = due.filter(|(_, id)| {
+            inner.runs.get(id).is_some_and(|run| run.row.driver.is_none_or(|driver| inner.is_dead(driver)))
+        });
+        Ok(free.map(|(_, id)| *id).take(limit).collect())
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.open()?.runs.get(&run).map(|run| run.row.clone()))
+    }
+
+    async fn list_runs(&self, query: RunQuery) -> Result<Page<RunRow>, StoreError> {
+        let inner = self.open()?;
+        let before = query.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest_first = inner.runs.range((Bound::Unbounded, before)).rev().map(|(_, run)| run);
+        Ok(page(newest_first.filter(|run| run.matches(&query)).map(|run| &run.row), query.limit))
+    }
+
+    async fn find_runs(&self, hex_prefix: &str, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let inner = self.open()?;
+        let Some((first, last)) = RunId::range_of_prefix(hex_prefix) else { return Ok(Vec::new()) };
+        Ok(inner.runs.range(first..=last).rev().map(|(id, _)| *id).take(limit).collect())
+    }
+
+    async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.keys.get(&(Arc::from(project), Arc::from(key))).map(|(run, _)| *run))
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
+        Ok(self.open()?.runs.get(&run).map(|run| run.steps.rows()).unwrap_or_default())
+    }
+
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {
+        let inner = self.open()?;
+        let runs = inner.runs.values().filter(|run| {
+            query.project.as_deref().is_none_or(|project| *run.row.new.project == *project)
+                && query.run.is_none_or(|id| run.row.run == id)
+        });
+        let rows = runs.flat_map(|run| run.approvals.values());
+        let mut rows: Vec<&ApprovalRow> = rows.filter(|row| !query.open || row.status == "open").collect();
+        rows.sort_by_key(|row| (row.asked_at, row.run, row.step, row.attempt));
+        Ok(page(rows.into_iter(), query.limit))
+    }
+
+    async fn decisions(&self, run: RunId) -> Result<Vec<Decision>, StoreError> {
+        Ok(self.open()?.runs.get(&run).map(|data| data.decisions.rows(run)).unwrap_or_default())
+    }
+
+    async fn append_logs(&self, run: RunId, lines: Vec<LogLine>) -> Result<(), StoreError> {
+        let mut inner = self.open()?;
+        let Some(data) = inner.runs.get_mut(&run) else {
+            return Err(StoreError::Invalid(format!("there is no run {run}")));
+        };
+        data.lines.extend(lines);
+        inner.changed();
+        Ok(())
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
+        let inner = self.open()?;
+        let Some(run) = inner.runs.get(&query.run) else { return Ok(Vec::new()) };
+        let lines = (1u64..).zip(&run.lines).filter(|(number, line)| {
+            *number > query.after && query.step.is_none_or(|step| line.step == step)
+        });
+        let mut found: Vec<(u64, &LogLine)> = lines.collect();
+        if query.tail {
+            found.drain(..found.len().saturating_sub(query.limit));
+        }
+        found.truncate(query.limit);
+        Ok(found.into_iter().map(|(number, line)| NumberedLine { number, line: line.clone() }).collect())
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.open().map(drop)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        Ok(())
+    }
+}
+
+/// The first `limit` items, and whether there are more.
+fn page<'a, T: Clone + 'a>(items: impl Iterator<Item = &'a T>, limit: usize) -> Page<T> {
+    let limit = if limit == 0 { DEFAULT_PAGE } else { limit };
+    let mut items = items;
+    let shown = items.by_ref().take(limit).cloned().collect();
+    Page { items: shown, more: items.next().is_some() }
+}

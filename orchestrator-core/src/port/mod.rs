@@ -1,0 +1,5 @@
+//! What the outside provides: a store, plugins, a policy. Traits and plain data; no driver's type, no clock.
+
+pub mod plugin;
+pub mod policy;
+pub mod store;

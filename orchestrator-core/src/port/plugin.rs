@@ -1,0 +1,360 @@
+//! A plugin executes a kind of step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::id::RunId;
+use crate::machine::{Arrival, StepError};
+use crate::spec::EffectClass;
+use crate::spec::retry::ErrorClass;
+pub use crate::spec::schema::ConfigIssue;
+use crate::time::Timestamp;
+use crate::value::{Digest, ValueRef};
+
+/// Executes a kind of step. Called by the engine after the attempt's begin is durable.
+#[async_trait]
+pub trait Plugin: fmt::Debug + Send + Sync + 'static {
+    /// The name that `uses:` gives.
+    fn kind(&self) -> &str;
+
+    /// One line for `plugins list` and for messages.
+    fn summary(&self) -> &str;
+
+    /// JSON Schema of `with:`, in the vocabulary of [`crate::spec::schema`]: `type`, `properties`, `required`,
+    /// `additionalProperties`, `items`, `enum`, `minimum`, `maximum`, `minLength`, `default`, `description`,
+    /// `examples`, `oneOf`.
+    fn config_schema(&self) -> &Value;
+
+    /// JSON Schema of the output. A reference to a field that it rules out is found by validation;
+    /// `additionalProperties: true` rules out none.
+    fn output_schema(&self) -> &Value;
+
+    /// What a repetition of this request would do, where the step does not say. `with` is the rendered config, or at
+    /// validation the config as written.
+    fn effect_class(&self, with: &Value) -> EffectClass;
+
+    /// Checks of a config beyond its schema. `with` is as written: texts may hold expressions.
+    fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
+        let _ = with;
+        Vec::new()
+    }
+
+    /// What executing this config would do beyond this process, for `plan`: `runs a bash script`,
+    /// `sends the prompt to http://…`. Empty if nothing leaves.
+    fn reaches(&self, with: &Value) -> Vec<String> {
+        let _ = with;
+        Vec::new()
+    }
+
+    /// Whether an attempt usually ends without waiting for anything and without working for long. Such an attempt begins
+    /// on the driver's own task; if it does wait, it goes on on a task of its own. A plugin that blocks or computes must
+    /// not say so: it would hold up its run.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
+    /// Executes one attempt. When [`Context::cancelled`] turns true it has a few seconds to end what it started and
+    /// return; then it is dropped.
+    async fn execute(&self, context: Context, request: Request) -> Outcome;
+
+    /// Finds out whether an earlier attempt, whose outcome nobody knows, has had its effect.
+    async fn reconcile(&self, context: Context, request: Request) -> Reconciled {
+        let _ = (context, request);
+        Reconciled::Unknown
+    }
+}
+
+/// What an attempt is asked to do. The same bytes on every attempt of a generation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Request {
+    /// The rendered environment of the step; all values are text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The rendered `with`.
+    #[serde(default)]
+    pub with: Value,
+}
+
+/// What an attempt knows about itself, and its ways to talk to the engine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Context {
+    /// The run.
+    pub run: RunId,
+    /// The step's name.
+    pub step: Arc<str>,
+    /// The attempt: 1, 2, 3 …
+    pub attempt: u32,
+    /// The fencing token: larger than that of every earlier attempt of the step.
+    pub epoch: u64,
+    /// Where relative paths start: the folder in which the run was asked for.
+    pub workdir: Arc<Path>,
+    /// When this attempt will be stopped, if it has a timeout.
+    pub deadline: Option<Timestamp>,
+    /// What came while the attempt waited; `None` the first time.
+    pub arrival: Option<Arrival>,
+    /// Takes the attempt's output lines.
+    pub log: Arc<dyn LogSink>,
+    /// Turns true when the attempt is to stop.
+    pub stop: Stop,
+    /// The stored request: what the idempotency key is made of.
+    pub(crate) stored: ValueRef,
+}
+
+impl Context {
+    /// A context for trying a plugin outside an engine: attempt 1 of a run, lines discarded, never stopped.
+    #[must_use]
+    pub fn detached(run: RunId, step: &str, workdir: &Path) -> Self {
+        Self {
+            run,
+            step: step.into(),
+            attempt: 1,
+            epoch: 1,
+            workdir: workdir.into(),
+            deadline: None,
+            arrival: None,
+            log: Arc::new(Discard),
+            stop: Stop::never(),
+            stored: ValueRef::null(),
+        }
+    }
+
+    /// The key under which a receiver applies this request once: the same on every attempt, 52 characters of base32.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        idempotency_key(self.run, &self.step, &self.stored.digest())
+    }
+
+    /// Writes one line of the attempt's output, without its line end.
+    pub fn log(&self, stream: Stream, line: &str) {
+        self.log.line(stream, line);
+    }
+
+    /// Returns when the attempt is to stop.
+    pub async fn cancelled(&self) {
+        self.stop.clone().requested().await;
+    }
+}
+
+/// The key under which a receiver applies a request once: a digest of run, step and request, without the attempt.
+fn idempotency_key(run: RunId, step: &str, request: &Digest) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = Vec::with_capacity(48 + step.len());
+    bytes.extend_from_slice(run.as_uuid().as_bytes());
+    bytes.extend_from_slice(request.as_bytes());
+    bytes.extend_from_slice(step.as_bytes());
+    let digest = Digest::of(&bytes);
+    let mut key = String::with_capacity(52);
+    let (mut bits, mut held) = (0u32, 0u32);
+    for byte in digest.as_bytes() {
+        bits = (bits << 8 | u32::from(*byte)) & 0xfff;
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            key.push(ALPHABET[(bits >> held & 31) as usize] as char);
+        }
+    }
+    key.push(ALPHABET[(bits << (5 - held) & 31) as usize] as char);
+    key
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It has done its work.
+    Succeeded {
+        /// What it gives to later steps.
+        output: Value,
+    },
+    /// It has failed, and knows that it has.
+    Failed {
+        /// Why.
+        error: StepError,
+        /// How long the other side asked to wait before trying again.
+        retry_after: Option<Duration>,
+    },
+    /// Nobody can tell whether it has done its work (a connection that broke after the request was sent).
+    Unknown {
+        /// What is known.
+        error: StepError,
+    },
+    /// It waits, without a slot; [`Plugin::execute`] is called again with [`Context::arrival`].
+    Wait {
+        /// For what.
+        on: Awaited,
+    },
+    /// It has ended because it was told to stop, and can begin again.
+    Stopped,
+}
+
+impl Outcome {
+    /// A failure.
+    pub fn failed(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self::Failed { error: StepError::new(class, message), retry_after: None }
+    }
+}
+
+/// What an attempt waits for.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Awaited {
+    /// A person's word.
+    Approval {
+        /// The question.
+        message: String,
+        /// What the decider is shown, if anything.
+        show: Option<Value>,
+    },
+    /// The end of this time from now.
+    Pause(Duration),
+}
+
+/// What [`Plugin::reconcile`] found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Reconciled {
+    /// The effect has happened; this is its output.
+    Applied(Value),
+    /// The effect has not happened: the step may begin again.
+    NotApplied,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Where a line of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The engine or the plugin itself.
+    System,
+}
+
+impl Stream {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Takes lines of output.
+pub trait LogSink: fmt::Debug + Send + Sync + 'static {
+    /// One line, without its line end. Never blocks for long.
+    fn line(&self, stream: Stream, text: &str);
+}
+
+/// Forgets every line.
+#[derive(Debug, Clone, Copy)]
+pub struct Discard;
+
+impl LogSink for Discard {
+    fn line(&self, _: Stream, _: &str) {}
+}
+
+/// Why an attempt is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The run is being cancelled.
+    Cancelled,
+    /// The attempt has used up its time.
+    TimedOut,
+    /// The process is stopping in an orderly way.
+    Shutdown,
+    /// The attempt's right has ended: another owner may be executing the step.
+    Fenced,
+}
+
+/// Tells an attempt to stop.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<Option<StopReason>>);
+
+/// The other end of a [`Stop`].
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<Option<StopReason>>);
+
+impl Stop {
+    /// A pair of ends.
+    #[must_use]
+    pub fn pair() -> (Stopper, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (Stopper(sender), Self(receiver))
+    }
+
+    /// One that is never told to stop.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::pair().1
+    }
+
+    /// Why the attempt is to stop, if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        *self.0.borrow()
+    }
+
+    /// Returns when the attempt is to stop; never, if that can no longer happen.
+    pub async fn requested(&mut self) -> StopReason {
+        match self.0.wait_for(Option::is_some).await.map(|reason| *reason) {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+impl Stopper {
+    /// Tells the attempt to stop. The first reason stands.
+    pub fn stop(&self, reason: StopReason) {
+        self.0.send_if_modified(|held| {
+            let first = held.is_none();
+            held.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// The reason given, if one was.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        *self.0.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idempotency_keys_differ_by_request_and_have_52_characters() {
+        let run = RunId::from_uuid(uuid::Uuid::from_u128(1));
+        let request = Digest::of(b"request");
+        let a = idempotency_key(run, "a", &request);
+        assert_eq!(a.len(), 52);
+        assert_ne!(a, idempotency_key(run, "b", &request));
+        assert_ne!(a, idempotency_key(run, "a", &Digest::of(b"another")));
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_stop_stands() {
+        let (stopper, mut stop) = Stop::pair();
+        stopper.stop(StopReason::TimedOut);
+        stopper.stop(StopReason::Shutdown);
+        assert_eq!(stop.requested().await, StopReason::TimedOut);
+    }
+}

@@ -1,0 +1,105 @@
+//! The contract itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NumberedLine,
+    OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo,
+};
+use crate::id::{OwnerId, RunId};
+use crate::machine::Recorded;
+use crate::port::policy::Decision;
+use crate::time::Timestamp;
+use crate::value::Digest;
+
+/// Keeps runs.
+///
+/// Every method runs to completion even if its caller goes away: a dropped future never leaves a transaction open.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// What this store is: for `version`, `doctor` and messages. Makes no request.
+    fn describe(&self) -> StoreInfo;
+
+    /// The store's clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// Writes each member whole or not at all, in one transaction where the backend can. The answer has one entry per
+    /// member, in order. A member is checked against the runs as they are before the batch: a batch holds at most one
+    /// member per run. One bad member never harms another.
+    async fn commit(&self, batch: Vec<Member>) -> Vec<Commit>;
+
+    /// A run with its whole log; `None` if there is no such run.
+    async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError>;
+
+    /// The events of a run after a sequence number, in order, at most `limit`. Unknown run: empty.
+    async fn events_after(&self, query: EventsAfter) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The last sequence numbers of those of `runs` that exist. For noticing what others have committed.
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError>;
+
+    /// A number that differs from an earlier answer if anything may have been committed in between, by this process
+    /// or another. Cheap.
+    async fn change_mark(&self) -> Result<u64, StoreError>;
+
+    /// The bytes of a value of a run; `None` if it has no such value.
+    async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError>;
+
+    /// The text of a revision; `None` if it is not known.
+    async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError>;
+
+    /// Makes an owner known, alive for `ttl` from now by the store's clock.
+    async fn register(&self, owner: NewOwner) -> Result<(), StoreError>;
+
+    /// Keeps an owner alive for `ttl` from now. [`Renewal::Dead`] if it is dead or its time has passed: then it stays
+    /// dead.
+    async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError>;
+
+    /// Ends an owner in an orderly way: it is dead from here on.
+    async fn retire(&self, owner: OwnerId) -> Result<(), StoreError>;
+
+    /// Marks as dead every owner whose time has passed or whose death can be proved, and gives those newly marked.
+    async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError>;
+
+    /// An owner; `None` if it was never registered.
+    async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError>;
+
+    /// Runs that nobody alive drives and that have something due by the store's clock; the longest due first.
+    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError>;
+
+    /// One run's row; `None` if there is no such run.
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
+
+    /// Runs, newest first.
+    async fn list_runs(&self, query: RunQuery) -> Result<Page<RunRow>, StoreError>;
+
+    /// The ids that begin with these hex digits (lower case, without the `run_` prefix), at most `limit`.
+    async fn find_runs(&self, hex_prefix: &str, limit: usize) -> Result<Vec<RunId>, StoreError>;
+
+    /// The run that an idempotency key has started, in a project.
+    async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError>;
+
+    /// The rows of a run's steps that have begun or ended, in the order of the text.
+    async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError>;
+
+    /// Approvals, oldest first.
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError>;
+
+    /// The policy decisions of a run, in order.
+    async fn decisions(&self, run: RunId) -> Result<Vec<Decision>, StoreError>;
+
+    /// Keeps lines of output. They are numbered per run, 1, 2, 3 … in the order given.
+    async fn append_logs(&self, run: RunId, lines: Vec<LogLine>) -> Result<(), StoreError>;
+
+    /// Lines of output, in order.
+    async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError>;
+
+    /// Checks that the store answers and is whole enough to work with.
+    async fn health(&self) -> Result<(), StoreError>;
+
+    /// Ends in an orderly way. Later calls answer [`StoreError::Unavailable`].
+    async fn close(&self) -> Result<(), StoreError>;
+}

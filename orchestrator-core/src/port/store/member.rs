@@ -1,0 +1,183 @@
+//! What is written: members of a batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{ApprovalRow, LogLine, StepRow};
+use crate::id::{OwnerId, RunId, TransitionId};
+use crate::machine::{Event, Fence, Intent};
+use crate::port::policy::Decision;
+use crate::time::Timestamp;
+use crate::value::{Digest, StoredValue, ValueRef};
+
+/// The most members in one batch.
+pub const MAX_BATCH_MEMBERS: usize = 256;
+
+/// The most bytes of events and values in one batch of more than one member (1 MiB); a bigger member goes alone.
+pub const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Why the second of two members of one run in one batch is [`Commit::Invalid`].
+pub const SECOND_MEMBER: &str = "a second member of the same run in one batch";
+
+/// How many items a page has where the query says 0.
+pub const DEFAULT_PAGE: usize = 50;
+
+/// One run's share of a batch: fenced, and written whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The run.
+    pub run: RunId,
+    /// The run's sequence number that this member was decided on; 0 for a new run.
+    pub expected: u64,
+    /// The same however often this member is submitted.
+    pub transition: TransitionId,
+    /// The driver in whose name it speaks; `None` for an outsider, whom the sequence number alone fences.
+    pub driver: Option<Fence>,
+    /// Owners whose death it asserts.
+    pub dead: Vec<OwnerId>,
+    /// The run to create; `Some` exactly if `expected` is 0.
+    pub create: Option<Box<NewRun>>,
+    /// When, by the engine's clock.
+    pub at: Timestamp,
+    /// What happened, at least one; numbered from `expected + 1`.
+    pub events: Vec<Event>,
+    /// The run's row after it.
+    pub summary: Summary,
+    /// The rows of the steps it changes.
+    pub steps: Vec<StepRow>,
+    /// Values its events refer to.
+    pub values: Vec<StoredValue>,
+    /// Policy decisions it applies.
+    pub decisions: Vec<Decision>,
+    /// Approvals it opens or settles.
+    pub approvals: Vec<ApprovalRow>,
+    /// Lines of output that must not be lost once it is applied.
+    pub logs: Vec<LogLine>,
+}
+
+impl Member {
+    /// About how many bytes it makes a store write: for keeping batches small.
+    #[must_use]
+    pub fn size_hint(&self) -> usize {
+        /// A row with its keys, without the texts counted below.
+        const ROW: usize = 160;
+        let rows = self.events.len()
+            + self.steps.len()
+            + self.decisions.len()
+            + self.approvals.len()
+            + self.logs.len();
+        let values: usize = self.values.iter().map(|value| value.body.len()).sum();
+        let lines: usize = self.logs.iter().map(|line| line.text.len()).sum();
+        let text = self.create.as_ref().map_or(0, |new| new.text.len());
+        rows * ROW + values + lines + text
+    }
+
+    /// Why no store can keep it, if none can: the answer is then [`Commit::Invalid`] with these words.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        let key = self.create.as_ref().and_then(|new| new.key.as_ref());
+        if self.events.is_empty() {
+            Some("a member without events")
+        } else if self.create.is_some() != (self.expected == 0) {
+            Some("a run is created exactly by the member that expects sequence number 0")
+        } else if self.create.is_some() && self.driver.is_some() {
+            Some("a run that does not exist yet has no driver")
+        } else if key.is_some_and(|key| key.key.is_empty() || key.key.len() > 255) {
+            Some("an idempotency key has 1 to 255 bytes")
+        } else if self.decisions.iter().any(|row| row.run != self.run)
+            || self.approvals.iter().any(|row| row.run != self.run)
+        {
+            Some("a decision or an approval of another run")
+        } else {
+            None
+        }
+    }
+}
+
+/// What became of a member.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Commit {
+    /// Written.
+    Applied,
+    /// The run is at another sequence number, or exists already.
+    Conflict,
+    /// Another driver has taken the run, or an owner whose death it asserts is not dead.
+    Fenced,
+    /// The idempotency key has started this run before, with the same (`same: true`) or another content.
+    Duplicate {
+        /// The run it started.
+        run: RunId,
+        /// Whether the content digest is the same.
+        same: bool,
+    },
+    /// Not now: try the same member again.
+    Busy,
+    /// Nobody can tell whether it was written: read event `expected + 1`.
+    Ambiguous,
+    /// The store cannot be reached; nothing was written.
+    Unavailable(String),
+    /// The store cannot keep this member; it is at fault, not the store.
+    Invalid(String),
+}
+
+/// A run to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRun {
+    /// The tenant.
+    pub project: Arc<str>,
+    /// Name of the workflow.
+    pub workflow: Arc<str>,
+    /// The revision it is pinned to.
+    pub revision: Digest,
+    /// The revision's text; kept once per digest.
+    pub text: Arc<str>,
+    /// The values of its inputs.
+    pub inputs: ValueRef,
+    /// Labels, for finding it.
+    pub labels: BTreeMap<String, String>,
+    /// Larger is sooner; 0 is ordinary.
+    pub priority: i32,
+    /// Who started it.
+    pub by: Arc<str>,
+    /// How many steps it has.
+    pub steps: u32,
+    /// Starts at most one run per key and project.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Makes a start repeatable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The caller's key, 1 to 255 bytes.
+    pub key: Arc<str>,
+    /// Digest of what is started: the same key with other content is refused.
+    pub content: Digest,
+}
+
+/// The part of a run's row that changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The status shown to users.
+    pub status: &'static str,
+    /// What people want of it.
+    pub intent: Intent,
+    /// 1, and one more with every reopening.
+    pub generation: u32,
+    /// Who drives it.
+    pub driver: Option<OwnerId>,
+    /// The right last given to a driver.
+    pub driver_epoch: u64,
+    /// When to look at it again if nobody drives it; `None`: not before an outsider moves it.
+    pub due_at: Option<Timestamp>,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its outputs.
+    pub outputs: Option<ValueRef>,
+    /// What went wrong, for people.
+    pub error: Option<Arc<str>>,
+    /// How many of its steps have ended.
+    pub done: u32,
+}

@@ -1,0 +1,19 @@
+//! The store: the truth about every run. It keeps and it checks fences; it does not think. Ids, times and transitions
+//! come from the engine.
+
+mod contract;
+mod error;
+mod member;
+mod query;
+mod row;
+
+pub use contract::Store;
+pub use error::StoreError;
+pub use member::{
+    Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER,
+    Summary,
+};
+pub use query::{
+    ApprovalQuery, EventsAfter, LogLine, LogQuery, NewOwner, NumberedLine, OwnerRow, Page, Renewal, RunQuery,
+};
+pub use row::{ApprovalRow, RunLog, RunRow, StepRow, StoreInfo};

@@ -1,0 +1,200 @@
+//! Reading on, listing and finding; and the store as a whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::RunId;
+use crate::port::store::{Commit, EventsAfter, LogQuery, RunQuery, StoreError};
+use crate::testkit::Place;
+use crate::testkit::sample::{Story, at, line, new_run, owner, run_id};
+use crate::value::Digest;
+
+pub(super) async fn events_can_be_read_on(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let mut story = Story::begun(&*store).await;
+    for _ in 0..9 {
+        story.write(&*store, story.step_due()).await;
+    }
+    let mut after = 0;
+    let mut numbers = Vec::new();
+    loop {
+        let page = store.events_after(EventsAfter { run: story.run, after, limit: 4 }).await.unwrap();
+        assert!(page.len() <= 4);
+        assert!(page.iter().all(|recorded| recorded.seq > after), "read on from {after}: {page:?}");
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        numbers.extend(page.iter().map(|recorded| recorded.seq));
+    }
+    assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
+    for (after, limit) in [(10, 5), (99, 5), (u64::MAX, 5), (0, 0)] {
+        let query = EventsAfter { run: story.run, after, limit };
+        assert!(store.events_after(query).await.unwrap().is_empty(), "{query:?}");
+    }
+    // In the middle of what one member wrote.
+    let events = crate::testkit::every_event();
+    let count = events.len();
+    story.write(&*store, story.next(events)).await;
+    let query = EventsAfter { run: story.run, after: 12, limit: usize::MAX };
+    let rest = store.events_after(query).await.unwrap();
+    assert_eq!((rest[0].seq, rest.len()), (13, count - 2));
+}
+
+pub(super) async fn heads_are_those_of_runs_that_exist(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let (one, mut two) = (Story::begun(&*store).await, Story::begun(&*store).await);
+    two.write(&*store, two.step_due()).await;
+    let mut heads = store.heads(&[two.run, run_id(), one.run]).await.unwrap();
+    heads.sort();
+    assert_eq!(heads, [(one.run, 1), (two.run, 2)]);
+    assert_eq!(store.heads(&[]).await.unwrap(), []);
+    let unknown: Vec<RunId> = (0..2500).map(|_| run_id()).chain([one.run]).collect();
+    assert_eq!(store.heads(&unknown).await.unwrap(), [(one.run, 1)]);
+}
+
+pub(super) async fn the_change_mark_moves_with_every_change(place: Arc<dyn Place>) {
+    let (store, other) = (place.open().await, place.open().await);
+    let mut marks = vec![store.change_mark().await.unwrap()];
+    let mut story = Story::begun(&*store).await;
+    marks.push(store.change_mark().await.unwrap());
+    story.write(&*other, story.step_due()).await;
+    marks.push(store.change_mark().await.unwrap());
+    other.append_logs(story.run, vec![line(0, "a")]).await.unwrap();
+    marks.push(store.change_mark().await.unwrap());
+    let new = owner(Duration::from_secs(3600));
+    let id = new.id;
+    other.register(new).await.unwrap();
+    other.retire(id).await.unwrap();
+    marks.push(store.change_mark().await.unwrap());
+    let mut distinct = marks.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), marks.len(), "{marks:?}");
+    assert_eq!(store.change_mark().await.unwrap(), marks[4], "nothing has changed");
+}
+
+async fn many(store: &dyn crate::port::store::Store, count: usize) -> Vec<RunId> {
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(Story::begun(store).await.run);
+    }
+    runs.reverse();
+    runs
+}
+
+pub(super) async fn runs_are_listed_newest_first(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let runs = many(&*store, 53).await;
+    let ids = |items: &[crate::port::store::RunRow]| items.iter().map(|row| row.run).collect::<Vec<_>>();
+    let page = store.list_runs(RunQuery::default()).await.unwrap();
+    assert_eq!((ids(&page.items), page.more), (runs[..50].to_vec(), true));
+    let next = RunQuery { after: Some(page.items[49].run), ..Default::default() };
+    let page = store.list_runs(next).await.unwrap();
+    assert_eq!((ids(&page.items), page.more), (runs[50..].to_vec(), false));
+    let exact = store.list_runs(RunQuery { limit: 53, ..Default::default() }).await.unwrap();
+    assert_eq!((exact.items.len(), exact.more), (53, false));
+    assert_eq!(store.run(runs[7]).await.unwrap().as_ref(), Some(&exact.items[7]));
+}
+
+pub(super) async fn runs_can_be_filtered(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let mut made = Vec::new();
+    let kinds =
+        [("a", "w1", "running"), ("a", "w2", "completed"), ("b", "w1", "failed"), ("b", "w1", "running")];
+    for (project, workflow, status) in kinds {
+        let mut story = Story::new();
+        let mut new = new_run();
+        (new.project, new.workflow) = (project.into(), workflow.into());
+        let mut member = story.create(new);
+        member.summary.status = status;
+        member.summary.finished_at = (status != "running").then(|| at(9));
+        story.write(&*store, member).await;
+        made.push(story.run);
+    }
+    let found = |query: RunQuery| {
+        let (store, made) = (store.clone(), made.clone());
+        async move {
+            let page = store.list_runs(query).await.unwrap();
+            let place = |run| made.iter().position(|made| *made == run).expect("one of ours");
+            page.items.iter().map(|row| place(row.run)).collect::<Vec<_>>()
+        }
+    };
+    let base = RunQuery::default();
+    assert_eq!(found(base.clone()).await, [3, 2, 1, 0]);
+    assert_eq!(found(RunQuery { project: Some("a".into()), ..base.clone() }).await, [1, 0]);
+    assert_eq!(found(RunQuery { workflow: Some("w1".into()), ..base.clone() }).await, [3, 2, 0]);
+    assert_eq!(found(RunQuery { statuses: vec!["running".into()], ..base.clone() }).await, [3, 0]);
+    let ended = vec!["completed".into(), "failed".into(), "unheard of".into()];
+    assert_eq!(found(RunQuery { statuses: ended, ..base.clone() }).await, [2, 1]);
+    assert_eq!(found(RunQuery { open: true, ..base.clone() }).await, [3, 0]);
+    let all = RunQuery { project: Some("b".into()), open: true, workflow: Some("w1".into()), ..base.clone() };
+    assert_eq!(found(all).await, [3]);
+    assert_eq!(found(RunQuery { after: Some(made[2]), open: true, ..base.clone() }).await, [0]);
+    assert_eq!(found(RunQuery { project: Some("c".into()), ..base }).await, [] as [usize; 0]);
+}
+
+pub(super) async fn runs_are_found_by_prefix(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let runs = many(&*store, 5).await;
+    let hex = |run: RunId| run.to_string()[RunId::PREFIX.len()..].to_owned();
+    assert_eq!(store.find_runs(&hex(runs[2]), 10).await.unwrap(), [runs[2]]);
+    assert_eq!(store.find_runs("", 10).await.unwrap(), runs, "newest first");
+    assert_eq!(store.find_runs("", 2).await.unwrap(), runs[..2]);
+    let common: String =
+        hex(runs[0]).chars().zip(hex(runs[4]).chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+    assert_eq!(store.find_runs(&common, 10).await.unwrap(), runs);
+    for none in ["ffffffff", "xyz", "%", "_", &"0".repeat(40), &hex(runs[0]).to_uppercase()] {
+        let found = store.find_runs(none, 10).await.unwrap();
+        assert!(found.is_empty() || none.chars().all(|c| !c.is_ascii_uppercase()), "{none}: {found:?}");
+    }
+    assert_eq!(store.find_runs("ffffffff", 10).await.unwrap(), []);
+}
+
+pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let run = run_id();
+    assert!(store.load(run).await.unwrap().is_none());
+    assert!(store.run(run).await.unwrap().is_none());
+    assert!(store.events_after(EventsAfter { run, after: 0, limit: 10 }).await.unwrap().is_empty());
+    assert!(store.steps(run).await.unwrap().is_empty());
+    assert!(store.value(run, Digest::of(b"")).await.unwrap().is_none());
+    assert!(store.revision(Digest::of(b"")).await.unwrap().is_none());
+    assert!(store.decisions(run).await.unwrap().is_empty());
+    assert!(
+        store.logs(LogQuery { run, step: None, after: 0, tail: false, limit: 9 }).await.unwrap().is_empty()
+    );
+    let page = store.list_runs(RunQuery::default()).await.unwrap();
+    assert!(page.items.is_empty() && !page.more);
+}
+
+pub(super) async fn a_store_says_what_it_is(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let info = store.describe();
+    assert!(!info.kind.is_empty() && !info.location.is_empty() && !info.version.is_empty(), "{info:?}");
+    assert_eq!(info.durable, place.keeps(), "what outlives the process is durable, what does not is not");
+    store.health().await.unwrap();
+    let now = store.now().await.unwrap();
+    // 2020 to 2100: milliseconds since 1970, not seconds, not microseconds.
+    assert!((1_577_836_800_000..4_102_444_800_000).contains(&now.as_millis()), "{now}");
+}
+
+pub(super) async fn a_closed_store_is_unavailable(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let story = Story::begun(&*store).await;
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    let answers = store.commit(vec![story.step_due()]).await;
+    assert!(matches!(answers.as_slice(), [Commit::Unavailable(_)]), "{answers:?}");
+    let errors = [
+        store.health().await.err(),
+        store.now().await.err(),
+        store.run(story.run).await.err(),
+        store.load(story.run).await.err(),
+        store.change_mark().await.err(),
+        store.sweep().await.err(),
+        store.claim_due(1).await.err(),
+        store.append_logs(story.run, vec![line(0, "a")]).await.err(),
+    ];
+    for (which, error) in errors.into_iter().enumerate() {
+        assert!(matches!(error, Some(StoreError::Unavailable(_))), "{which}: {error:?}");
+    }
+}

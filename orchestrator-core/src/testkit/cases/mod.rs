@@ -1,0 +1,73 @@
+//! The list of cases.
+
+mod commits;
+mod fences;
+mod lists;
+mod owners;
+mod rows;
+mod values;
+
+use crate::testkit::Case;
+
+macro_rules! cases {
+    ($($module:ident::$name:ident covers [$($method:ident),+];)+) => {
+        /// Every case. At least one for each method of [`crate::port::store::Store`].
+        pub const CASES: &[Case] = &[$(Case {
+            name: stringify!($name),
+            covers: &[$(stringify!($method)),+],
+            check: |place| Box::pin($module::$name(place)),
+        }),+];
+    };
+}
+
+cases! {
+    commits::a_created_run_is_there_whole covers [commit, load, run];
+    commits::every_kind_of_event_comes_back covers [commit, load, events_after];
+    commits::events_are_numbered_without_gaps covers [commit, load];
+    commits::a_stale_member_changes_nothing covers [commit, load, steps];
+    commits::a_run_is_created_once covers [commit, load];
+    commits::of_racing_members_one_wins covers [commit, load];
+    commits::a_bad_member_harms_no_other covers [commit, load];
+    commits::a_member_that_cannot_be_is_invalid covers [commit, run];
+    commits::a_run_has_one_member_in_a_batch covers [commit, load];
+    commits::a_member_written_twice_is_a_conflict covers [commit, load];
+    commits::everything_can_be_in_the_first_member covers [commit, load, steps, value, decisions, approvals, logs];
+    commits::big_batches_and_big_members_are_taken covers [commit, load];
+    commits::an_unknown_kind_of_event_is_corrupt covers [load, events_after];
+    commits::what_was_written_outlives_the_handle covers [commit, load, close];
+    commits::another_handle_sees_what_was_written covers [commit, load, run];
+    fences::a_driver_must_hold_the_run covers [commit];
+    fences::an_asserted_death_must_be_true covers [commit, retire];
+    fences::a_key_starts_one_run covers [commit, find_key];
+    fences::a_key_is_its_projects_own covers [commit, find_key];
+    fences::a_key_counts_within_a_batch covers [commit, find_key, run];
+    values::values_come_back_as_they_were covers [commit, value];
+    values::a_value_belongs_to_its_run covers [commit, value];
+    values::a_revision_is_kept_once covers [commit, revision, load];
+    values::lines_are_numbered_per_run covers [append_logs, logs];
+    values::lines_can_be_filtered_and_cut covers [append_logs, logs];
+    values::lines_of_a_member_are_numbered_with_the_others covers [commit, append_logs, logs];
+    values::lines_of_no_run_are_refused covers [append_logs];
+    owners::an_owner_lives_by_renewal covers [register, renew, owner, now];
+    owners::who_is_past_the_deadline_stays_dead covers [register, renew, owner];
+    owners::who_retires_is_dead covers [register, retire, renew, owner];
+    owners::sweeping_names_each_dead_owner_once covers [register, sweep, owner];
+    owners::an_owner_is_registered_once covers [register];
+    owners::due_runs_that_nobody_drives_are_claimed covers [claim_due, commit];
+    owners::runs_of_dead_drivers_are_claimed covers [claim_due, sweep, retire];
+    owners::runs_that_are_due_longest_come_first covers [claim_due];
+    rows::a_runs_row_says_all_of_it covers [run, commit];
+    rows::step_rows_are_replaced covers [steps, commit];
+    rows::decisions_are_kept_in_order covers [decisions];
+    rows::approvals_are_opened_and_settled covers [approvals];
+    rows::approvals_are_listed_oldest_first covers [approvals];
+    lists::events_can_be_read_on covers [events_after];
+    lists::heads_are_those_of_runs_that_exist covers [heads];
+    lists::the_change_mark_moves_with_every_change covers [change_mark];
+    lists::runs_are_listed_newest_first covers [list_runs];
+    lists::runs_can_be_filtered covers [list_runs];
+    lists::runs_are_found_by_prefix covers [find_runs];
+    lists::what_does_not_exist_is_not_there covers [load, run, events_after, steps, value, revision, decisions, logs];
+    lists::a_store_says_what_it_is covers [describe, health, now];
+    lists::a_closed_store_is_unavailable covers [close, commit, health, run];
+}

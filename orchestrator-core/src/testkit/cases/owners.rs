@@ -1,0 +1,135 @@
+//! Who is alive, and what the dead leave behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{OwnerId, RunId};
+use crate::port::store::{NewOwner, Renewal, Store, StoreError};
+use crate::testkit::Place;
+use crate::testkit::sample::{Story, new_run, owner, owner_id};
+use crate::time::Timestamp;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+async fn registered(store: &dyn Store, ttl: Duration) -> OwnerId {
+    let new = owner(ttl);
+    let id = new.id;
+    store.register(new).await.unwrap();
+    id
+}
+
+pub(super) async fn an_owner_lives_by_renewal(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let before = store.now().await.unwrap();
+    let id = registered(&*store, LONG).await;
+    let row = store.owner(id).await.unwrap().expect("the owner");
+    assert_eq!((row.id, row.dead, &*row.label), (id, false, "host pid 1"));
+    assert!(row.deadline >= before + LONG);
+
+    let Renewal::Alive(until) = store.renew(id, LONG * 2).await.unwrap() else { panic!("it lives") };
+    assert!(until >= before + LONG * 2);
+    assert_eq!(store.owner(id).await.unwrap().expect("the owner").deadline, until);
+    assert_eq!(store.sweep().await.unwrap(), []);
+    assert_eq!(store.owner(owner_id()).await.unwrap(), None);
+    assert_eq!(store.renew(owner_id(), LONG).await.unwrap(), Renewal::Dead, "nobody knows it");
+}
+
+pub(super) async fn who_is_past_the_deadline_stays_dead(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let id = registered(&*store, Duration::ZERO).await;
+    assert_eq!(store.renew(id, LONG).await.unwrap(), Renewal::Dead);
+    assert_eq!(store.renew(id, LONG).await.unwrap(), Renewal::Dead, "asking again does not help");
+    assert_eq!(store.sweep().await.unwrap(), [id], "the one that was refused is still to be reported");
+    assert_eq!(store.renew(id, LONG).await.unwrap(), Renewal::Dead);
+    assert!(store.owner(id).await.unwrap().expect("the owner").dead);
+}
+
+pub(super) async fn who_retires_is_dead(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let id = registered(&*store, LONG).await;
+    store.retire(id).await.unwrap();
+    assert!(store.owner(id).await.unwrap().expect("the owner").dead);
+    assert_eq!(store.renew(id, LONG).await.unwrap(), Renewal::Dead);
+    assert_eq!(store.sweep().await.unwrap(), [], "everybody knows already");
+    store.retire(id).await.unwrap();
+    store.retire(owner_id()).await.unwrap();
+}
+
+pub(super) async fn sweeping_names_each_dead_owner_once(place: Arc<dyn Place>) {
+    let (store, other) = (place.open().await, place.open().await);
+    let alive = registered(&*store, LONG).await;
+    let mut late = vec![registered(&*store, Duration::ZERO).await, registered(&*other, Duration::ZERO).await];
+    let mut newly = store.sweep().await.unwrap();
+    newly.sort();
+    late.sort();
+    assert_eq!(newly, late);
+    assert_eq!(other.sweep().await.unwrap(), []);
+    assert!(!store.owner(alive).await.unwrap().expect("the owner").dead);
+    for id in late {
+        assert!(other.owner(id).await.unwrap().expect("the owner").dead);
+    }
+}
+
+pub(super) async fn an_owner_is_registered_once(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let id = registered(&*store, LONG).await;
+    store.retire(id).await.unwrap();
+    let again = store.register(NewOwner { id, ttl: LONG, label: "again".to_owned() }).await;
+    assert!(matches!(again, Err(StoreError::Invalid(_))), "{again:?}");
+    assert!(store.owner(id).await.unwrap().expect("the owner").dead, "the dead do not come back");
+}
+
+/// A run that is due at a time, driven by someone or nobody.
+async fn due(store: &dyn Store, at: Option<Timestamp>, driver: Option<OwnerId>) -> RunId {
+    let mut story = Story::new();
+    let mut member = story.create(new_run());
+    (member.summary.due_at, member.summary.driver) = (at, driver);
+    story.write(store, member).await;
+    story.run
+}
+
+pub(super) async fn due_runs_that_nobody_drives_are_claimed(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let now = store.now().await.unwrap();
+    let mut story = Story::begun(&*store).await;
+    let mut member = story.step_due();
+    member.summary.due_at = Some(now);
+    story.write(&*store, member).await;
+    due(&*store, Some(now + LONG), None).await;
+    due(&*store, None, None).await;
+    assert_eq!(store.claim_due(10).await.unwrap(), [story.run]);
+    assert_eq!(store.claim_due(0).await.unwrap(), []);
+
+    story.write(&*store, story.step_due()).await;
+    assert_eq!(store.claim_due(10).await.unwrap(), [], "nothing is due any more");
+}
+
+pub(super) async fn runs_of_dead_drivers_are_claimed(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let now = store.now().await.unwrap();
+    let (alive, late, retired) = (
+        registered(&*store, LONG).await,
+        registered(&*store, Duration::ZERO).await,
+        registered(&*store, LONG).await,
+    );
+    due(&*store, Some(now), Some(alive)).await;
+    let of_late = due(&*store, Some(now), Some(late)).await;
+    let of_retired = due(&*store, Some(now), Some(retired)).await;
+    assert_eq!(store.claim_due(10).await.unwrap(), [], "a driver counts as alive until it is marked dead");
+    store.retire(retired).await.unwrap();
+    assert_eq!(store.claim_due(10).await.unwrap(), [of_retired]);
+    store.sweep().await.unwrap();
+    let mut claimed = store.claim_due(10).await.unwrap();
+    claimed.sort();
+    assert_eq!(claimed, [of_late, of_retired]);
+}
+
+pub(super) async fn runs_that_are_due_longest_come_first(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let mut runs = Vec::new();
+    for at in [30, 10, 20] {
+        runs.push(due(&*store, Some(Timestamp::from_millis(at)), None).await);
+    }
+    assert_eq!(store.claim_due(10).await.unwrap(), [runs[1], runs[2], runs[0]]);
+    assert_eq!(store.claim_due(2).await.unwrap(), [runs[1], runs[2]]);
+}

@@ -1,0 +1,295 @@
+//! What the cases write: members, rows and events that a real run could have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use crate::machine::{
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
+    RunEnded, RunReopened, SkipReason, StepArrived, StepBegun, StepCancelled, StepContinued, StepDue,
+    StepError, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown, StepResolved, StepSkipped,
+    StepSucceeded, StepWaiting, WaitOn,
+};
+use crate::port::plugin::Stream;
+use crate::port::policy::Decision;
+use crate::port::store::{
+    ApprovalRow, Commit, IdempotencyKey, LogLine, Member, NewOwner, NewRun, StepRow, Store, Summary,
+};
+use crate::spec::retry::ErrorClass;
+use crate::spec::{EffectClass, OnExpiry};
+use crate::time::Timestamp;
+use crate::value::{Digest, StoredValue, ValueRef};
+
+/// A moment; the cases count from here.
+pub(super) const START: i64 = 1_700_000_000_123;
+
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(START + millis)
+}
+
+/// Ids of one process rise, also within a millisecond: so the order of runs is known.
+pub(super) fn run_id() -> RunId {
+    RunId::from_uuid(Uuid::now_v7())
+}
+
+pub(super) fn owner_id() -> OwnerId {
+    OwnerId::from_uuid(Uuid::now_v7())
+}
+
+/// A revision's text, and what is created from it.
+#[must_use]
+pub fn new_run() -> NewRun {
+    let text: Arc<str> = "name: sample\nsteps: {}\n".into();
+    NewRun {
+        project: "default".into(),
+        workflow: "sample".into(),
+        revision: Digest::of(text.as_bytes()),
+        text,
+        inputs: ValueRef::null(),
+        labels: BTreeMap::new(),
+        priority: 0,
+        by: "someone".into(),
+        steps: 3,
+        key: None,
+    }
+}
+
+/// The row of a run that runs.
+#[must_use]
+pub fn summary() -> Summary {
+    Summary {
+        status: "running",
+        intent: Intent::Proceed,
+        generation: 1,
+        driver: None,
+        driver_epoch: 0,
+        due_at: None,
+        started_at: None,
+        finished_at: None,
+        outputs: None,
+        error: None,
+        done: 0,
+    }
+}
+
+/// Writes the story of one run, member by member: knows its sequence number.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The run.
+    pub run: RunId,
+    /// What has been written so far.
+    pub seq: u64,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Story {
+    /// A run that does not exist yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { run: run_id(), seq: 0 }
+    }
+
+    /// The member that creates the run.
+    #[must_use]
+    pub fn create(&self, new: NewRun) -> Member {
+        let created = RunCreated {
+            workflow: new.workflow.clone(),
+            revision: new.revision,
+            inputs: new.inputs.clone(),
+            by: new.by.clone(),
+        };
+        let mut member = self.next(vec![created.into()]);
+        member.expected = 0;
+        member.create = Some(Box::new(new));
+        member
+    }
+
+    /// The next member, with these events.
+    #[must_use]
+    pub fn next(&self, events: Vec<Event>) -> Member {
+        Member {
+            run: self.run,
+            expected: self.seq,
+            transition: TransitionId::from_uuid(Uuid::now_v7()),
+            driver: None,
+            dead: Vec::new(),
+            create: None,
+            at: at(i64::try_from(self.seq).unwrap_or(0)),
+            events,
+            summary: summary(),
+            steps: Vec::new(),
+            values: Vec::new(),
+            decisions: Vec::new(),
+            approvals: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+
+    /// The next member, with an event that says little.
+    #[must_use]
+    pub fn step_due(&self) -> Member {
+        self.next(vec![StepDue { step: StepIx(0) }.into()])
+    }
+
+    /// Writes a member of this run, and expects that to work.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn write(&mut self, store: &dyn Store, member: Member) {
+        let events = member.events.len() as u64;
+        let answer = store.commit(vec![member]).await;
+        assert_eq!(answer, [Commit::Applied], "a member that nothing stands in the way of");
+        self.seq += events;
+    }
+
+    /// A run that has just been created.
+    ///
+    /// # Panics
+    /// If the store does not take it.
+    pub async fn begun(store: &dyn Store) -> Self {
+        let mut story = Self::new();
+        story.write(store, story.create(new_run())).await;
+        story
+    }
+}
+
+/// An idempotency key for content.
+pub(super) fn key(key: &str, content: &str) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey { key: key.into(), content: Digest::of(content.as_bytes()) })
+}
+
+pub(super) fn owner(ttl: std::time::Duration) -> NewOwner {
+    NewOwner { id: owner_id(), ttl, label: "host pid 1".to_owned() }
+}
+
+/// A value that is kept beside the log.
+pub(super) fn value(json: String) -> (ValueRef, StoredValue) {
+    match ValueRef::from_json(json.into()) {
+        Ok((reference, Some(stored))) => (reference, stored),
+        other => panic!("meant to be too long for an event: {other:?}"),
+    }
+}
+
+pub(super) fn inline(json: &str) -> ValueRef {
+    ValueRef::Inline(json.into())
+}
+
+pub(super) fn step_row(step: u32) -> StepRow {
+    StepRow {
+        step: StepIx(step),
+        name: format!("step_{step}").into(),
+        status: "running",
+        attempts: 1,
+        epoch: 7,
+        owner: Some(owner_id()),
+        effect: Some("at_most_once"),
+        due_at: Some(at(1)),
+        started_at: Some(at(2)),
+        finished_at: None,
+        output: None,
+        error: None,
+    }
+}
+
+pub(super) fn decision(run: RunId, step: u32) -> Decision {
+    Decision {
+        id: DecisionId::from_uuid(Uuid::now_v7()),
+        run,
+        step: StepIx(step),
+        verdict: "allow".into(),
+        policy: "allow-all@1".into(),
+        rule: Some("rule ü".into()),
+        reason: None,
+        input: Digest::of(b"request"),
+        at: at(3),
+    }
+}
+
+pub(super) fn approval(run: RunId, step: u32, asked_at: i64) -> ApprovalRow {
+    ApprovalRow {
+        run,
+        step: StepIx(step),
+        name: format!("step_{step}").into(),
+        attempt: 1,
+        digest: Digest::of(b"action"),
+        message: "publish?".into(),
+        show: Some(inline("{\"text\":\"…\"}")),
+        status: "open",
+        asked_at: at(asked_at),
+        expires_at: Some(at(asked_at + 1000)),
+        decided_at: None,
+        by: None,
+        via: None,
+        comment: None,
+    }
+}
+
+pub(super) fn line(step: u32, text: &str) -> LogLine {
+    LogLine { step: StepIx(step), attempt: 1, stream: Stream::Stdout, at: at(4), text: text.into() }
+}
+
+/// An event of every kind, with every optional field given in one and missing in another where there are two.
+#[must_use]
+pub fn every_event() -> Vec<Event> {
+    let step = StepIx(2);
+    let (attempt, epoch, owner) = (1, 3, owner_id());
+    let by: Arc<str> = "someone".into();
+    let error = StepError::new(ErrorClass::Failed, "exit code 1: \"quoted\" \\ ünïcode 🦀\nsecond line");
+    let (long, _) = value(format!("\"{}\"", "x".repeat(100)));
+    let approval = WaitOn::Approval {
+        digest: Digest::of(b"a"),
+        message: "really?".into(),
+        show: Some(long.clone()),
+        then: OnExpiry::Reject,
+    };
+    let decided =
+        Arrival::Decision { approved: true, by: by.clone(), via: "cli".into(), comment: Some("fine".into()) };
+    vec![
+        RunCreated { workflow: "w".into(), revision: Digest::of(b"r"), inputs: inline("{}"), by: by.clone() }
+            .into(),
+        DriverTaken { owner, epoch }.into(),
+        DriverReleased { owner, epoch }.into(),
+        StepBegun {
+            step,
+            attempt,
+            epoch,
+            owner,
+            effect: EffectClass::AtMostOnce,
+            request: inline("{\"n\":18446744073709551615}"),
+            decision: DecisionId::from_uuid(Uuid::now_v7()),
+        }
+        .into(),
+        StepContinued { step, attempt, epoch, owner }.into(),
+        StepSucceeded { step, attempt, output: long.clone() }.into(),
+        StepFailed { step, attempt, error: error.clone(), retry_at: Some(at(9)) }.into(),
+        StepFailed { step, attempt, error: error.clone(), retry_at: None }.into(),
+        StepLost { step, attempt, owner, then: AfterLoss::Unknown }.into(),
+        StepOutcomeUnknown { step, attempt, error: error.clone() }.into(),
+        StepInterrupted { step, attempt }.into(),
+        StepWaiting { step, attempt: 0, on: approval, until: None }.into(),
+        StepWaiting { step, attempt, on: WaitOn::Until, until: Some(at(10)) }.into(),
+        StepArrived { step, attempt, arrival: decided }.into(),
+        StepArrived { step, attempt, arrival: Arrival::Due }.into(),
+        StepArrived { step, attempt, arrival: Arrival::Expired { then: OnExpiry::Fail } }.into(),
+        StepDue { step }.into(),
+        StepSkipped { step, reason: SkipReason::Need }.into(),
+        StepCancelled { step, attempt: 0 }.into(),
+        StepResolved { step, attempt, output: None, by: by.clone(), reason: Some("checked".into()) }.into(),
+        IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
+        RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
+        RunEnded { status: Ending::Completed, outputs: Some(long), error: None }.into(),
+        RunReopened { generation: 2, steps: vec![step], by, reason: None }.into(),
+    ]
+}
+
+/// The right of a driver.
+pub(super) fn fence(owner: OwnerId, epoch: u64) -> Fence {
+    Fence { epoch, owner }
+}

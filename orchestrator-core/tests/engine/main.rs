@@ -1,0 +1,7 @@
+//! The engine on the memory store, as a host program sees it.
+
+mod approvals;
+mod bench;
+mod ends;
+mod recovery;
+mod stops;

@@ -1,0 +1,172 @@
+//! Commits: checks before the database is asked, groups, one transaction a group, and what became of each member.
+
+use std::collections::HashSet;
+
+use orchestrator_core::id::RunId;
+use orchestrator_core::port::store::{
+    Commit, LogLine, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER, StoreError,
+};
+
+use crate::dialect::{Dialect, WriteError};
+use crate::member;
+use crate::store::Shared;
+
+/// A member and its place in the batch.
+type Placed = (usize, Member);
+
+impl<D: Dialect> Shared<D> {
+    /// As [`orchestrator_core::port::store::Store::commit`]. Is not stopped half-way: it runs on a task of its own.
+    pub(crate) async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
+        // Overwritten for every member below; the answer that is always safe.
+        let mut answers = vec![Commit::Busy; batch.len()];
+        let mut runs = HashSet::with_capacity(batch.len());
+        let mut sound = Vec::with_capacity(batch.len());
+        for (place, member) in batch.into_iter().enumerate() {
+            let second = !runs.insert(member.run);
+            match member.fault().or(second.then_some(SECOND_MEMBER)) {
+                Some(fault) => answers[place] = Commit::Invalid(fault.to_owned()),
+                None => sound.push((place, member)),
+            }
+        }
+        for group in groups(sound) {
+            self.commit_group(group, &mut answers).await;
+        }
+        answers
+    }
+
+    /// Writes a group. Where a check fails, nothing of it has been written: the members that something stands in the
+    /// way of get their answer, and the rest is tried again, as one group while that helps, then one by one.
+    async fn commit_group(&self, mut group: Vec<Placed>, answers: &mut [Commit]) {
+        while group.len() > 1 {
+            match self.write(&group).await {
+                Ok(()) => return group.iter().for_each(|(place, _)| answers[*place] = Commit::Applied),
+                Err(WriteError::Refused | WriteError::Invalid(_)) => {}
+                Err(error) => {
+                    let answer = failed(error);
+                    return group.iter().for_each(|(place, _)| answers[*place] = answer.clone());
+                }
+            }
+            let before = group.len();
+            let mut rest = Vec::with_capacity(before);
+            for (place, member) in group {
+                match self.obstacle(&member).await {
+                    Ok(None) => rest.push((place, member)),
+                    Ok(Some(obstacle)) => answers[place] = obstacle,
+                    // It has not been written, and why is not known.
+                    Err(_) => answers[place] = Commit::Busy,
+                }
+            }
+            group = rest;
+            if group.len() == before {
+                break;
+            }
+        }
+        for placed in group {
+            let place = placed.0;
+            answers[place] = self.commit_one(placed).await;
+        }
+    }
+
+    async fn commit_one(&self, placed: Placed) -> Commit {
+        let alone = [placed];
+        let Err(error) = self.write(&alone).await else { return Commit::Applied };
+        if !matches!(error, WriteError::Refused | WriteError::Invalid(_)) {
+            return failed(error);
+        }
+        // What stood in the way may be gone by now. It was not written in any case.
+        match self.obstacle(&alone[0].1).await {
+            Ok(Some(obstacle)) => obstacle,
+            Ok(None) => failed(error),
+            Err(_) => Commit::Busy,
+        }
+    }
+
+    /// As [`orchestrator_core::port::store::Store::append_logs`].
+    pub(crate) async fn append_logs(&self, run: RunId, lines: &[LogLine]) -> Result<(), StoreError> {
+        if self.heads(&[run]).await?.is_empty() {
+            return Err(StoreError::Invalid(format!("there is no run {run}")));
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut hand = self.pen.take().await;
+        let script = member::logs(run, lines).finish(&mut hand.texts, D::WORDS);
+        self.pen.run(&mut hand, script).await.map(drop).map_err(StoreError::from)
+    }
+
+    /// What stands in the way of a member now.
+    async fn obstacle(&self, member: &Member) -> Result<Option<Commit>, StoreError> {
+        let row = self.row(member.run).await?;
+        if let (Some(fence), Some(row)) = (member.driver, &row)
+            && (row.driver, row.driver_epoch) != (Some(fence.owner), fence.epoch)
+        {
+            return Ok(Some(Commit::Fenced));
+        }
+        if row.map_or(0, |row| row.seq) != member.expected {
+            return Ok(Some(Commit::Conflict));
+        }
+        for owner in &member.dead {
+            if self.owner(*owner).await?.is_none_or(|row| !row.dead) {
+                return Ok(Some(Commit::Fenced));
+            }
+        }
+        let Some(new) = member.create.as_deref() else { return Ok(None) };
+        let Some(key) = &new.key else { return Ok(None) };
+        let found = self.find_key(&new.project, &key.key).await?;
+        Ok(found.map(|(run, content)| Commit::Duplicate { run, same: content == key.content }))
+    }
+
+    /// Writes a group in one transaction, and gives the runs whose members were written.
+    async fn write(&self, group: &[Placed]) -> Result<(), WriteError> {
+        let batch = member::batch(group.iter().map(|(_, member)| member))
+            .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
+        let mut hand = self.pen.take().await;
+        let script = batch.finish(&mut hand.texts, D::WORDS);
+        self.pen.run(&mut hand, script).await.map(drop)
+    }
+}
+
+fn failed(error: WriteError) -> Commit {
+    match error {
+        WriteError::Busy | WriteError::Refused => Commit::Busy,
+        WriteError::Ambiguous(why) => {
+            tracing::warn!(%why, "a commit whose end is not known");
+            Commit::Ambiguous
+        }
+        WriteError::Unavailable(why) | WriteError::Corrupt(why) => Commit::Unavailable(why),
+        WriteError::Invalid(why) => Commit::Invalid(why),
+    }
+}
+
+/// Groups that fit into one transaction. Two starts with the same key do not go into one group: the second must find
+/// what the first has written.
+fn groups(members: Vec<Placed>) -> Vec<Vec<Placed>> {
+    let mut groups: Vec<Vec<Placed>> = Vec::with_capacity(1);
+    let mut bytes = 0;
+    let mut keys = HashSet::new();
+    for (place, member) in members {
+        let weight = member.size_hint();
+        let key = member.create.as_deref().and_then(key_of);
+        let fits = groups.last().is_some_and(|group| {
+            group.len() < MAX_BATCH_MEMBERS
+                && bytes + weight <= MAX_BATCH_BYTES
+                && key.as_ref().is_none_or(|key| !keys.contains(key))
+        });
+        if !fits {
+            groups.push(Vec::new());
+            bytes = 0;
+            keys.clear();
+        }
+        bytes += weight;
+        keys.extend(key);
+        // There is a last one: it was there, or has just been pushed.
+        if let Some(group) = groups.last_mut() {
+            group.push((place, member));
+        }
+    }
+    groups
+}
+
+fn key_of(new: &NewRun) -> Option<(std::sync::Arc<str>, std::sync::Arc<str>)> {
+    new.key.as_ref().map(|key| (new.project.clone(), key.key.clone()))
+}

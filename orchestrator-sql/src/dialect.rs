@@ -1,0 +1,178 @@
+//! What a database must say of itself. The store never asks for its name.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::store::{StoreError, StoreInfo};
+use orchestrator_core::time::Timestamp;
+use sea_orm::DatabaseConnection;
+use sea_orm::sea_query::{ColumnDef, ColumnType};
+
+use crate::script::{Script, Words};
+
+/// A kind of SQL database, and one database of that kind.
+#[async_trait]
+pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
+    /// A pool of a host's.
+    type Pool: Send;
+
+    /// The database at a location: a URL, or what else this kind of database takes. Makes it if that is possible and
+    /// it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is none that could be worked with.
+    async fn connect(location: &str, options: &Options) -> Result<Self, StoreError>;
+
+    /// The database behind a host's pool.
+    ///
+    /// # Errors
+    /// As [`Dialect::connect`].
+    async fn over(pool: Self::Pool, options: &Options) -> Result<Self, StoreError>;
+
+    /// Opens a pool of one connection for changing tables.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no connection to be had.
+    async fn alterations(&self) -> Result<DatabaseConnection, StoreError>;
+
+    /// How tables are made.
+    const FORMS: Forms;
+
+    /// How texts are made.
+    const WORDS: Words;
+
+    /// A connection that writes.
+    type Writer: Writer;
+
+    /// What this store is.
+    fn describe(&self) -> StoreInfo;
+
+    /// The pool for reading.
+    fn reads(&self) -> &DatabaseConnection;
+
+    /// A new connection for writing.
+    async fn connect_writer(&self) -> Result<Self::Writer, StoreError>;
+
+    /// The database's clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// As [`orchestrator_core::port::store::Store::change_mark`].
+    async fn change_mark(&self) -> Result<u64, StoreError>;
+
+    /// What an error of sea-orm means, while reading.
+    fn explain(&self, error: &sea_orm::DbErr) -> StoreError;
+
+    /// Whether an error of sea-orm says that a table does not exist.
+    fn is_missing_table(&self, error: &sea_orm::DbErr) -> bool;
+
+    /// Holds, for as long as this process lives, whatever proves that the owner is alive.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it cannot be had.
+    async fn hold(&self, owner: OwnerId) -> Result<(), StoreError>;
+
+    /// Lets go of it; clears away what a dead owner has left of it.
+    async fn let_go(&self, owner: OwnerId);
+
+    /// Which of these owners, who are not known to be dead, can be proved to be.
+    async fn proven_dead(&self, alive: HashSet<OwnerId>) -> HashSet<OwnerId>;
+
+    /// Closes every connection but the writer.
+    async fn close(&self);
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whether missing tables are made and older ones brought up to date. If not, a store without them is refused.
+    pub migrate: bool,
+    /// How long a statement waits for another process to finish writing, before it is
+    /// [`orchestrator_core::port::store::Commit::Busy`].
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { migrate: true, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl Options {
+    /// The same, with tables left as they are.
+    #[must_use]
+    pub const fn without_migration(mut self) -> Self {
+        self.migrate = false;
+        self
+    }
+
+    /// The same, with another [`Options::busy_timeout`].
+    #[must_use]
+    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+}
+
+/// How a database wants its tables.
+#[derive(Clone, Copy)]
+pub struct Forms {
+    /// A column with a small integer that the database gives to each row; the primary key.
+    pub key: fn(&'static str) -> ColumnDef,
+    /// The type for ids.
+    pub id: fn() -> ColumnType,
+    /// What ends the definition of a table whose rows lie in the order of the primary key; may be empty.
+    pub clustered: &'static str,
+}
+
+impl fmt::Debug for Forms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forms").field("clustered", &self.clustered).finish_non_exhaustive()
+    }
+}
+
+/// A connection that writes. Used by one task at a time.
+#[async_trait]
+pub trait Writer: fmt::Debug + Send + 'static {
+    /// Runs a text of one or more statements in one awaited call, and gives the number of rows it has written.
+    ///
+    /// # Errors
+    /// [`WriteError`]. A transaction may then be open.
+    async fn run(&mut self, script: Script) -> Result<u64, WriteError>;
+
+    /// Makes sure that no transaction is open.
+    ///
+    /// # Errors
+    /// If that is not certain: then the connection is not used again.
+    async fn rollback(&mut self) -> Result<(), WriteError>;
+
+    /// Closes the connection.
+    async fn close(self);
+}
+
+/// Why writing has failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// Someone else was writing for too long. Nothing was written.
+    #[error("busy")]
+    Busy,
+    /// A check did not hold: fewer rows were written than should have been. Nothing was written in the end.
+    #[error("a check did not hold")]
+    Refused,
+    /// It is not certain whether it was written. The connection is not used again.
+    #[error("uncertain: {0}")]
+    Ambiguous(String),
+    /// The database cannot be written now. Nothing was written.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The statement or its values are at fault. Nothing was written.
+    #[error("{0}")]
+    Invalid(String),
+    /// The database is damaged.
+    #[error("{0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,160 @@
+//! The tables as sea-orm entities: what is read. What is written goes by [`crate::sections`].
+
+#![expect(unreachable_pub, reason = "the derive of sea-orm makes public items")]
+
+/// An entity without relations: rows are joined by their ids, in the queries that need it.
+macro_rules! entity {
+    ($module:ident = $table:literal { $($(#[$attribute:meta])* $field:ident: $ty:ty,)* }) => {
+        pub(crate) mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+            #[sea_orm(table_name = $table)]
+            pub struct Model {
+                $($(#[$attribute])* pub $field: $ty,)*
+            }
+
+            #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+entity!(runs = "orchestrator_runs" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    seq: i64,
+    status: String,
+    intent: String,
+    generation: i64,
+    driver_epoch: i64,
+    updated_at: i64,
+    done: i64,
+    project: String,
+    workflow: String,
+    revision: Vec<u8>,
+    inputs: String,
+    labels: String,
+    priority: i64,
+    created_by: String,
+    created_at: i64,
+    step_count: i64,
+    driver: Option<Uuid>,
+    due_at: Option<i64>,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    outputs: Option<String>,
+    error: Option<String>,
+    start_key: Option<String>,
+    start_content: Option<Vec<u8>>,
+});
+
+entity!(events = "orchestrator_events" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    seq: i64,
+    at: i64,
+    kind: String,
+    transition: Uuid,
+    body: String,
+});
+
+entity!(steps = "orchestrator_steps" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    item: i64,
+    name: String,
+    status: String,
+    attempts: i64,
+    epoch: i64,
+    owner: Option<Uuid>,
+    effect: Option<String>,
+    due_at: Option<i64>,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    output: Option<String>,
+    error: Option<String>,
+});
+
+entity!(outputs = "orchestrator_outputs" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    digest: Vec<u8>,
+    body: String,
+});
+
+entity!(revisions = "orchestrator_revisions" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    digest: Vec<u8>,
+    text: String,
+});
+
+entity!(decisions = "orchestrator_decisions" {
+    #[sea_orm(primary_key)]
+    key: i64,
+    run: Uuid,
+    id: Uuid,
+    step: i64,
+    verdict: String,
+    policy: String,
+    rule: Option<String>,
+    reason: Option<String>,
+    input: Vec<u8>,
+    at: i64,
+});
+
+entity!(approvals = "orchestrator_approvals" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    attempt: i64,
+    name: String,
+    digest: Vec<u8>,
+    message: String,
+    shown: Option<String>,
+    status: String,
+    asked_at: i64,
+    expires_at: Option<i64>,
+    decided_at: Option<i64>,
+    decided_by: Option<String>,
+    via: Option<String>,
+    comment: Option<String>,
+});
+
+entity!(logs = "orchestrator_logs" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    number: i64,
+    step: i64,
+    attempt: i64,
+    stream: String,
+    at: i64,
+    text: String,
+});
+
+entity!(owners = "orchestrator_owners" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    label: String,
+    deadline: i64,
+    dead: i64,
+});
+
+entity!(dedupe = "orchestrator_dedupe" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    scope: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    digest: Vec<u8>,
+    answer: Uuid,
+});

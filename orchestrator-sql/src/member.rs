@@ -1,0 +1,226 @@
+//! What a member writes, as rows.
+
+use orchestrator_core::id::RunId;
+use orchestrator_core::machine::Intent;
+use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::{Digest, ValueRef};
+
+use crate::encoding::{encode_value, intent_word, labels_json, start_scope};
+use crate::script::{Arg, Batch, IntoArg, Rows};
+use crate::sections::{
+    APPROVALS, COUNT, DECISIONS, EVENTS, INSERT_RUNS, KEYS, LOGS, OUTPUTS, REVISIONS, SECTIONS, STEPS,
+    UPDATE_RUNS,
+};
+
+impl IntoArg for Timestamp {
+    fn arg(self) -> Arg {
+        Arg::Int(self.as_millis())
+    }
+}
+
+impl IntoArg for Digest {
+    fn arg(self) -> Arg {
+        Arg::Digest(*self.as_bytes())
+    }
+}
+
+impl IntoArg for &ValueRef {
+    fn arg(self) -> Arg {
+        Arg::Text(encode_value(self))
+    }
+}
+
+impl IntoArg for Intent {
+    fn arg(self) -> Arg {
+        Arg::Word(intent_word(self))
+    }
+}
+
+/// The batch that writes these members. An error names the member that cannot be encoded.
+pub(crate) fn batch<'m>(members: impl IntoIterator<Item = &'m Member>) -> Result<Batch, serde_json::Error> {
+    let mut rows: [Rows; COUNT] = Default::default();
+    for member in members {
+        let run = Arg::Id(member.run.as_uuid());
+        match member.create.as_deref() {
+            Some(new) => create(&mut rows, &run, member, new),
+            None => rows[UPDATE_RUNS].push(update(&run, member)),
+        }
+        let checked = if member.create.is_some() { INSERT_RUNS } else { UPDATE_RUNS };
+        for owner in &member.dead {
+            rows[checked].push_condition([run.clone(), Arg::Id(owner.as_uuid())]);
+        }
+        for (seq, event) in (member.expected + 1..).zip(&member.events) {
+            rows[EVENTS].push([
+                run.clone(),
+                seq.arg(),
+                member.at.arg(),
+                event.kind().arg(),
+                event.step().map(|step| step.0).arg(),
+                Arg::Id(member.transition.as_uuid()),
+                event.body()?.arg(),
+            ]);
+        }
+        member.steps.iter().for_each(|row| rows[STEPS].push(step(&run, row)));
+        for value in &member.values {
+            rows[OUTPUTS].push([run.clone(), value.digest.arg(), value.body.clone().arg()]);
+        }
+        member.decisions.iter().for_each(|row| rows[DECISIONS].push(decision(&run, row)));
+        member.approvals.iter().for_each(|row| rows[APPROVALS].push(approval(&run, row)));
+        (1u64..).zip(&member.logs).for_each(|(number, line)| rows[LOGS].push(log(&run, number, line)));
+    }
+    let mut batch = Batch::new(&SECTIONS);
+    for (index, rows) in rows.into_iter().enumerate() {
+        if !rows.is_empty() {
+            batch.add(index, rows);
+        }
+    }
+    Ok(batch)
+}
+
+fn last(member: &Member) -> Arg {
+    (member.expected + member.events.len() as u64).arg()
+}
+
+fn update(run: &Arg, member: &Member) -> [Arg; 17] {
+    let Summary { status, intent, generation, driver, driver_epoch, due_at, .. } = &member.summary;
+    let Summary { started_at, finished_at, outputs, error, done, .. } = &member.summary;
+    [
+        run.clone(),
+        member.expected.arg(),
+        member.driver.map(|fence| Arg::Id(fence.owner.as_uuid())).arg(),
+        member.driver.map(|fence| fence.epoch).arg(),
+        last(member),
+        status.arg(),
+        intent.arg(),
+        generation.arg(),
+        driver.map(|owner| Arg::Id(owner.as_uuid())).arg(),
+        driver_epoch.arg(),
+        due_at.arg(),
+        member.at.arg(),
+        started_at.arg(),
+        finished_at.arg(),
+        outputs.as_ref().arg(),
+        error.clone().arg(),
+        done.arg(),
+    ]
+}
+
+fn create(rows: &mut [Rows; COUNT], run: &Arg, member: &Member, new: &NewRun) {
+    let Summary { status, intent, generation, driver, driver_epoch, due_at, .. } = &member.summary;
+    let Summary { started_at, finished_at, outputs, error, done, .. } = &member.summary;
+    let key = new.key.as_ref();
+    rows[INSERT_RUNS].push([
+        run.clone(),
+        new.project.clone().arg(),
+        new.workflow.clone().arg(),
+        new.revision.arg(),
+        (&new.inputs).arg(),
+        labels_json(&new.labels).arg(),
+        i64::from(new.priority).arg(),
+        new.by.clone().arg(),
+        new.steps.arg(),
+        key.map(|key| key.key.clone()).arg(),
+        key.map(|key| key.content).arg(),
+        member.at.arg(),
+        last(member),
+        status.arg(),
+        intent.arg(),
+        generation.arg(),
+        driver.map(|owner| Arg::Id(owner.as_uuid())).arg(),
+        driver_epoch.arg(),
+        due_at.arg(),
+        member.at.arg(),
+        started_at.arg(),
+        finished_at.arg(),
+        outputs.as_ref().arg(),
+        error.clone().arg(),
+        done.arg(),
+    ]);
+    rows[REVISIONS].push([new.revision.arg(), new.text.clone().arg(), member.at.arg()]);
+    if let Some(key) = key {
+        let scope = start_scope(&new.project);
+        rows[KEYS].push([
+            scope.arg(),
+            key.key.clone().arg(),
+            key.content.arg(),
+            run.clone(),
+            member.at.arg(),
+        ]);
+    }
+}
+
+fn step(run: &Arg, row: &StepRow) -> [Arg; 14] {
+    [
+        run.clone(),
+        row.step.0.arg(),
+        Arg::Int(0),
+        row.name.clone().arg(),
+        row.status.arg(),
+        row.attempts.arg(),
+        row.epoch.arg(),
+        row.owner.map(|owner| Arg::Id(owner.as_uuid())).arg(),
+        row.effect.arg(),
+        row.due_at.arg(),
+        row.started_at.arg(),
+        row.finished_at.arg(),
+        row.output.as_ref().arg(),
+        row.error.clone().arg(),
+    ]
+}
+
+fn decision(run: &Arg, row: &Decision) -> [Arg; 9] {
+    [
+        run.clone(),
+        Arg::Id(row.id.as_uuid()),
+        row.step.0.arg(),
+        row.verdict.clone().arg(),
+        row.policy.clone().arg(),
+        row.rule.clone().arg(),
+        row.reason.clone().arg(),
+        row.input.arg(),
+        row.at.arg(),
+    ]
+}
+
+fn approval(run: &Arg, row: &ApprovalRow) -> [Arg; 14] {
+    [
+        run.clone(),
+        row.step.0.arg(),
+        row.attempt.arg(),
+        row.name.clone().arg(),
+        row.digest.arg(),
+        row.message.clone().arg(),
+        row.show.as_ref().arg(),
+        row.status.arg(),
+        row.asked_at.arg(),
+        row.expires_at.arg(),
+        row.decided_at.arg(),
+        row.by.clone().arg(),
+        row.via.clone().arg(),
+        row.comment.clone().arg(),
+    ]
+}
+
+fn log(run: &Arg, number: u64, line: &LogLine) -> [Arg; 7] {
+    [
+        run.clone(),
+        number.arg(),
+        line.step.0.arg(),
+        line.attempt.arg(),
+        line.stream.as_str().arg(),
+        line.at.arg(),
+        line.text.clone().arg(),
+    ]
+}
+
+/// The script that keeps lines of output, numbered after those that are there.
+pub(crate) fn logs(run: RunId, lines: &[LogLine]) -> Batch {
+    let run = Arg::Id(run.as_uuid());
+    let mut rows = Rows::default();
+    (1u64..).zip(lines).for_each(|(number, line)| rows.push(log(&run, number, line)));
+    let mut batch = Batch::new(&SECTIONS);
+    batch.add(LOGS, rows);
+    batch
+}

@@ -1,0 +1,102 @@
+//! The one connection that writes: used by one task at a time, given up when it cannot be trusted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use orchestrator_core::port::store::StoreError;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::dialect::{Dialect, WriteError, Writer};
+use crate::script::{Script, Texts};
+
+/// What is said of a store that was closed.
+const CLOSED: &str = "it is closed";
+
+/// The one connection that writes, behind a lock that is fair.
+#[derive(Debug)]
+pub(crate) struct Pen<D: Dialect> {
+    dialect: Arc<D>,
+    hand: Mutex<Hand<D::Writer>>,
+    closed: AtomicBool,
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(crate) struct Hand<W> {
+    /// `None` before the first use, while a statement runs, and after an error that the connection did not survive.
+    /// Whoever is stopped in the middle of a statement thus takes the connection with him, and with it the
+    /// transaction.
+    writer: Option<W>,
+    pub(crate) texts: Texts,
+}
+
+impl<D: Dialect> Pen<D> {
+    pub(crate) fn new(dialect: Arc<D>) -> Self {
+        let hand = Hand { writer: None, texts: Texts::default() };
+        Self { dialect, hand: Mutex::new(hand), closed: AtomicBool::new(false) }
+    }
+
+    pub(crate) async fn take(&self) -> MutexGuard<'_, Hand<D::Writer>> {
+        self.hand.lock().await
+    }
+
+    /// Runs a script; afterwards no transaction is open, however it went.
+    pub(crate) async fn run(&self, hand: &mut Hand<D::Writer>, script: Script) -> Result<u64, WriteError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(WriteError::Unavailable(CLOSED.to_owned()));
+        }
+        let mut writer = match hand.writer.take() {
+            Some(writer) => writer,
+            None => self.dialect.connect_writer().await.map_err(|error| match error {
+                StoreError::Busy => WriteError::Busy,
+                other => WriteError::Unavailable(other.to_string()),
+            })?,
+        };
+        let answer = writer.run(script).await;
+        let sound = match &answer {
+            Ok(_) => true,
+            Err(WriteError::Ambiguous(_)) => false,
+            Err(_) => writer.rollback().await.is_ok(),
+        };
+        if sound {
+            hand.writer = Some(writer);
+        } else {
+            tracing::warn!("gave up the connection that writes; the next write opens another");
+        }
+        answer
+    }
+
+    /// As [`Pen::run`], for one statement that stands alone.
+    pub(crate) async fn run_alone(&self, script: Script) -> Result<u64, StoreError> {
+        let mut hand = self.take().await;
+        self.run(&mut hand, script).await.map_err(StoreError::from)
+    }
+
+    pub(crate) fn require_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(StoreError::Unavailable(CLOSED.to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets what runs run to its end, then closes.
+    pub(crate) async fn close(&self) {
+        let mut hand = self.take().await;
+        self.closed.store(true, Ordering::Release);
+        if let Some(writer) = hand.writer.take() {
+            writer.close().await;
+        }
+    }
+}
+
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy | WriteError::Refused => Self::Busy,
+            WriteError::Ambiguous(why) | WriteError::Unavailable(why) => Self::Unavailable(why),
+            WriteError::Invalid(why) => Self::Invalid(why),
+            WriteError::Corrupt(why) => Self::Corrupt(why),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Stored rows as the rows of the port. What does not fit is `Corrupt`: it is never guessed.
+
+use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use orchestrator_core::machine::{Event, Recorded};
+use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::store::{
+    ApprovalRow, IdempotencyKey, LogLine, NewRun, NumberedLine, OwnerRow, RunRow, StepRow, StoreError,
+};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::ValueRef;
+use uuid::Uuid;
+
+use crate::encoding::{corrupt, decode_value, digest_of, intent_of, known_word, labels_of, stream_of};
+use crate::entity::{approvals, decisions, events, logs, owners, runs, steps};
+
+/// A number from its column.
+pub(crate) fn number<T: TryFrom<i64>>(value: i64) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| corrupt("number", &value.to_string()))
+}
+
+const fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn step_of(value: i64) -> Result<StepIx, StoreError> {
+    number(value).map(StepIx)
+}
+
+fn maybe_value(text: Option<&str>) -> Result<Option<ValueRef>, StoreError> {
+    text.map(decode_value).transpose()
+}
+
+fn owner_of(id: Option<Uuid>) -> Option<OwnerId> {
+    id.map(OwnerId::from_uuid)
+}
+
+pub(crate) fn run(row: runs::Model) -> Result<RunRow, StoreError> {
+    let key = match (row.start_key, row.start_content) {
+        (Some(key), Some(content)) => Some(IdempotencyKey { key: key.into(), content: digest_of(&content)? }),
+        _ => None,
+    };
+    let new = NewRun {
+        project: row.project.into(),
+        workflow: row.workflow.into(),
+        revision: digest_of(&row.revision)?,
+        text: "".into(),
+        inputs: decode_value(&row.inputs)?,
+        labels: labels_of(&row.labels)?,
+        priority: number(row.priority)?,
+        by: row.created_by.into(),
+        steps: number(row.step_count)?,
+        key,
+    };
+    Ok(RunRow {
+        run: RunId::from_uuid(row.id),
+        new,
+        status: row.status.into(),
+        intent: intent_of(&row.intent)?,
+        seq: number(row.seq)?,
+        generation: number(row.generation)?,
+        driver: owner_of(row.driver),
+        driver_epoch: number(row.driver_epoch)?,
+        due_at: row.due_at.map(time),
+        created_at: time(row.created_at),
+        updated_at: time(row.updated_at),
+        started_at: row.started_at.map(time),
+        finished_at: row.finished_at.map(time),
+        outputs: maybe_value(row.outputs.as_deref())?,
+        error: row.error.map(Into::into),
+        done: number(row.done)?,
+    })
+}
+
+pub(crate) fn event(row: &events::Model) -> Result<Recorded, StoreError> {
+    let place = || format!("event {} of {}", row.seq, RunId::from_uuid(row.run));
+    let event = Event::read(&row.kind, &row.body)
+        .map_err(|error| StoreError::Corrupt(format!("{}: {error}", place())))?;
+    Ok(Recorded {
+        seq: number(row.seq)?,
+        at: time(row.at),
+        transition: TransitionId::from_uuid(row.transition),
+        event,
+    })
+}
+
+pub(crate) fn step(row: steps::Model) -> Result<StepRow, StoreError> {
+    Ok(StepRow {
+        step: step_of(row.step)?,
+        name: row.name.into(),
+        status: known_word(&row.status)?,
+        attempts: number(row.attempts)?,
+        epoch: number(row.epoch)?,
+        owner: owner_of(row.owner),
+        effect: row.effect.as_deref().map(known_word).transpose()?,
+        due_at: row.due_at.map(time),
+        started_at: row.started_at.map(time),
+        finished_at: row.finished_at.map(time),
+        output: maybe_value(row.output.as_deref())?,
+        error: row.error.map(Into::into),
+    })
+}
+
+pub(crate) fn decision(row: decisions::Model) -> Result<Decision, StoreError> {
+    Ok(Decision {
+        id: DecisionId::from_uuid(row.id),
+        run: RunId::from_uuid(row.run),
+        step: step_of(row.step)?,
+        verdict: row.verdict.into(),
+        policy: row.policy.into(),
+        rule: row.rule.map(Into::into),
+        reason: row.reason.map(Into::into),
+        input: digest_of(&row.input)?,
+        at: time(row.at),
+    })
+}
+
+pub(crate) fn approval(row: approvals::Model) -> Result<ApprovalRow, StoreError> {
+    Ok(ApprovalRow {
+        run: RunId::from_uuid(row.run),
+        step: step_of(row.step)?,
+        name: row.name.into(),
+        attempt: number(row.attempt)?,
+        digest: digest_of(&row.digest)?,
+        message: row.message.into(),
+        show: maybe_value(row.shown.as_deref())?,
+        status: known_word(&row.status)?,
+        asked_at: time(row.asked_at),
+        expires_at: row.expires_at.map(time),
+        decided_at: row.decided_at.map(time),
+        by: row.decided_by.map(Into::into),
+        via: row.via.map(Into::into),
+        comment: row.comment.map(Into::into),
+    })
+}
+
+pub(crate) fn line(row: logs::Model) -> Result<NumberedLine, StoreError> {
+    let line = LogLine {
+        step: step_of(row.step)?,
+        attempt: number(row.attempt)?,
+        stream: stream_of(&row.stream)?,
+        at: time(row.at),
+        text: row.text.into(),
+    };
+    Ok(NumberedLine { number: number(row.number)?, line })
+}
+
+pub(crate) fn owner(row: owners::Model) -> OwnerRow {
+    OwnerRow {
+        id: OwnerId::from_uuid(row.id),
+        label: row.label,
+        deadline: time(row.deadline),
+        dead: row.dead != 0,
+    }
+}

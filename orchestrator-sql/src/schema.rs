@@ -1,0 +1,96 @@
+//! Which tables there are, and bringing them up to date.
+
+use std::collections::BTreeSet;
+
+use orchestrator_core::port::store::StoreError;
+use sea_orm::{
+    ConnectionTrait, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+
+use crate::dialect::Dialect;
+use crate::migration::{Migrator, TABLE};
+use crate::store::SqlStore;
+
+impl<D: Dialect> SqlStore<D> {
+    /// Makes the tables of this version, or brings older ones up to date; all in one transaction. Nothing is written
+    /// if there is nothing to do. [`SqlStore::connect`] does this, unless it is told not to.
+    ///
+    /// # Errors
+    /// [`StoreError::Incompatible`] if a newer version has been here: then nothing is changed.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        if self.missing().await?.is_empty() {
+            return Ok(());
+        }
+        self.alter(|transaction| Box::pin(async move { Migrator::<D>::up(transaction, None).await })).await
+    }
+
+    /// Takes all migrations back: drops the tables, with all that is in them.
+    ///
+    /// # Errors
+    /// As [`SqlStore::migrate`].
+    pub async fn revert(&self) -> Result<(), StoreError> {
+        self.missing().await?;
+        self.alter(|transaction| Box::pin(async move { Migrator::<D>::down(transaction, None).await })).await
+    }
+
+    /// Whether the tables are those of this version.
+    pub(crate) async fn require_current(&self) -> Result<(), StoreError> {
+        let missing = self.missing().await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Incompatible(format!(
+            "its tables are older than this version: {} is missing",
+            missing.join(", ")
+        )))
+    }
+
+    /// The migrations that have not been applied.
+    async fn missing(&self) -> Result<Vec<String>, StoreError> {
+        let ours: Vec<String> =
+            Migrator::<D>::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        let applied = self.applied().await?;
+        if let Some(unknown) = applied.iter().find(|name| !ours.contains(name)) {
+            return Err(StoreError::Incompatible(format!(
+                "a newer version has changed its tables (`{unknown}`); use that version or a later one"
+            )));
+        }
+        Ok(ours.into_iter().filter(|name| !applied.contains(name)).collect())
+    }
+
+    /// The migrations that have been applied. One query where there are any.
+    async fn applied(&self) -> Result<BTreeSet<String>, StoreError> {
+        let db = self.shared.db();
+        let query = Statement::from_string(db.get_database_backend(), format!("SELECT version FROM {TABLE}"));
+        match db.query_all_raw(query).await {
+            Ok(rows) => self.shared.read(rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect()),
+            Err(error) if self.shared.dialect.is_missing_table(&error) => Ok(BTreeSet::new()),
+            Err(error) => self.shared.read(Err(error)),
+        }
+    }
+
+    /// Changes tables in one transaction that nobody else can come between.
+    async fn alter<F>(&self, work: F) -> Result<(), StoreError>
+    where
+        F: for<'t> FnOnce(
+            &'t sea_orm::DatabaseTransaction,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 't>>,
+    {
+        let db = self.shared.dialect.alterations().await?;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let changed = async {
+            let transaction = db.begin_with_options(options).await?;
+            work(&transaction).await?;
+            transaction.commit().await
+        }
+        .await;
+        if let Err(error) = db.close().await {
+            tracing::debug!(%error, "closing the connection that changes tables");
+        }
+        self.shared.read(changed)
+    }
+}

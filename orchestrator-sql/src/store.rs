@@ -1,0 +1,217 @@
+//! The store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orchestrator_core::id::{OwnerId, RunId};
+use orchestrator_core::machine::Recorded;
+use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::store::{
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NumberedLine,
+    OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::Digest;
+
+use crate::dialect::{Dialect, Options};
+use crate::pen::Pen;
+
+/// A store in a SQL database. Cheap to clone: all clones are one store.
+#[derive(Debug)]
+pub struct SqlStore<D: Dialect> {
+    pub(crate) shared: Arc<Shared<D>>,
+}
+
+impl<D: Dialect> Clone for SqlStore<D> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+/// What the tasks that write have in common with the store.
+#[derive(Debug)]
+pub(crate) struct Shared<D: Dialect> {
+    pub(crate) dialect: Arc<D>,
+    pub(crate) pen: Pen<D>,
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// Opens the store at a location, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if the location makes no sense, [`StoreError::Incompatible`] if what is there cannot be
+    /// worked with, [`StoreError::Corrupt`] if it is damaged or something else, [`StoreError::Unavailable`] if it
+    /// cannot be reached.
+    pub async fn connect(location: &str) -> Result<Self, StoreError> {
+        Self::open(location, Options::default()).await
+    }
+
+    /// As [`SqlStore::connect`], with options.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`].
+    pub async fn open(location: &str, options: Options) -> Result<Self, StoreError> {
+        Self::over(D::connect(location, &options).await?, &options).await
+    }
+
+    /// Opens a store in the database behind a host's pool, beside the tables of the host. The store opens connections
+    /// of its own with the pool's settings, so that neither waits for the other's.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`].
+    pub async fn from_pool(pool: D::Pool) -> Result<Self, StoreError> {
+        Self::from_pool_with(pool, Options::default()).await
+    }
+
+    /// As [`SqlStore::from_pool`], with options.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`].
+    pub async fn from_pool_with(pool: D::Pool, options: Options) -> Result<Self, StoreError> {
+        Self::over(D::over(pool, &options).await?, &options).await
+    }
+
+    async fn over(dialect: D, options: &Options) -> Result<Self, StoreError> {
+        let dialect = Arc::new(dialect);
+        let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), dialect }) };
+        if options.migrate {
+            store.migrate().await?;
+        } else {
+            store.require_current().await?;
+        }
+        Ok(store)
+    }
+
+    /// Does something on a task of its own: it runs to its end even if the caller goes away.
+    async fn apart<T, F>(&self, work: impl FnOnce(Arc<Shared<D>>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let task = tokio::spawn(work(self.shared.clone()));
+        task.await
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(format!("its task has ended: {error}"))))
+    }
+}
+
+#[async_trait]
+impl<D: Dialect> Store for SqlStore<D> {
+    fn describe(&self) -> StoreInfo {
+        self.shared.dialect.describe()
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.shared.pen.require_open()?;
+        self.shared.dialect.now().await
+    }
+
+    async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
+        let members = batch.len();
+        let shared = self.shared.clone();
+        let task = tokio::spawn(async move { shared.commit(batch).await });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the task of a commit has ended");
+            vec![Commit::Ambiguous; members]
+        })
+    }
+
+    async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError> {
+        self.shared.load(run).await
+    }
+
+    async fn events_after(&self, query: EventsAfter) -> Result<Vec<Recorded>, StoreError> {
+        self.shared.events_after(query).await
+    }
+
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError> {
+        self.shared.heads(runs).await
+    }
+
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.shared.pen.require_open()?;
+        self.apart(|shared| async move { shared.dialect.change_mark().await }).await
+    }
+
+    async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.shared.value(run, digest).await
+    }
+
+    async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.shared.revision(revision).await
+    }
+
+    async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
+        self.apart(|shared| async move { shared.register(owner).await }).await
+    }
+
+    async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
+        self.apart(move |shared| async move { shared.renew(owner, ttl).await }).await
+    }
+
+    async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
+        self.apart(move |shared| async move { shared.retire(owner).await }).await
+    }
+
+    async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError> {
+        self.apart(|shared| async move { shared.sweep().await }).await
+    }
+
+    async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
+        self.shared.owner(owner).await
+    }
+
+    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.shared.claim_due(limit).await
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        self.shared.row(run).await
+    }
+
+    async fn list_runs(&self, query: RunQuery) -> Result<Page<RunRow>, StoreError> {
+        self.shared.list_runs(query).await
+    }
+
+    async fn find_runs(&self, hex_prefix: &str, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.shared.find_runs(hex_prefix, limit).await
+    }
+
+    async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError> {
+        Ok(self.shared.find_key(project, key).await?.map(|(run, _)| run))
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
+        self.shared.steps(run).await
+    }
+
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {
+        self.shared.approvals(query).await
+    }
+
+    async fn decisions(&self, run: RunId) -> Result<Vec<Decision>, StoreError> {
+        self.shared.decisions(run).await
+    }
+
+    async fn append_logs(&self, run: RunId, lines: Vec<LogLine>) -> Result<(), StoreError> {
+        self.apart(move |shared| async move { shared.append_logs(run, &lines).await }).await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
+        self.shared.logs(query).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.require_current().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.apart(|shared| async move {
+            shared.pen.close().await;
+            shared.dialect.close().await;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,161 @@
+//! SQLite as a dialect.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::store::{StoreError, StoreInfo};
+use orchestrator_core::time::{Timestamp, wall_clock};
+use orchestrator_sql::{Dialect, Forms, Options, Words};
+use sea_orm::DatabaseConnection;
+use sea_orm::sea_query::{ColumnDef, ColumnType};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+use crate::holds::Holds;
+use crate::watch::Watch;
+use crate::writer::SqliteWriter;
+use crate::{error, open};
+
+/// One SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    /// The version of the library.
+    version: String,
+    options: SqliteConnectOptions,
+    readers: DatabaseConnection,
+    watch: Watch,
+    holds: Arc<Holds>,
+}
+
+impl Sqlite {
+    async fn open(path: &Path, base: SqliteConnectOptions, asked: &Options) -> Result<Self, StoreError> {
+        let options = open::options(base, asked.busy_timeout);
+        let readers = open::readers(options.clone());
+        let version: Result<String, _> =
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&readers).await;
+        let version = version.map_err(|error| error::at(path, error::of_read(&error)))?;
+        open::require_library(&version)?;
+        Ok(Self {
+            path: path.to_owned(),
+            version,
+            watch: Watch::new(options.clone()),
+            options,
+            readers: readers.into(),
+            holds: Arc::new(Holds::beside(path)),
+        })
+    }
+
+    /// Does something with lock files, where it may block.
+    async fn with_holds<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Holds) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let holds = self.holds.clone();
+        let task = tokio::task::spawn_blocking(move || work(&holds));
+        task.await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Dialect for Sqlite {
+    type Pool = SqlitePool;
+
+    type Writer = SqliteWriter;
+
+    const FORMS: Forms = Forms {
+        key: |name| ColumnDef::new(name).integer().primary_key().take(),
+        id: || ColumnType::Blob,
+        clustered: "WITHOUT ROWID",
+    };
+
+    const WORDS: Words = Words {
+        // A statement that fails may leave its rows behind, for the transaction is rolled back anyway: so SQLite need
+        // not copy every page before it changes it.
+        insert: "INSERT OR FAIL INTO",
+        update: "UPDATE OR FAIL",
+        begin: "BEGIN IMMEDIATE;\n",
+        commit: "COMMIT;",
+        // The smallest integer has no absolute value: that is an error, and the rest of the text is not run.
+        guard: "SELECT abs(-9223372036854775807 - (changes() <> ?));\n",
+    };
+
+    async fn connect(location: &str, options: &Options) -> Result<Self, StoreError> {
+        let path = open::path_of(location)?;
+        open::prepare(&path)?;
+        Self::open(&path, SqliteConnectOptions::new().filename(&path), options).await
+    }
+
+    async fn over(pool: SqlitePool, options: &Options) -> Result<Self, StoreError> {
+        let base = pool.connect_options().as_ref().clone();
+        let path = base.get_filename().to_owned();
+        if path.to_string_lossy().starts_with("file:") || path == Path::new(":memory:") {
+            return Err(StoreError::Invalid(
+                "the pool's database is in memory, where no other connection reaches it: give one of a file"
+                    .to_owned(),
+            ));
+        }
+        Self::open(&path, base, options).await
+    }
+
+    async fn alterations(&self) -> Result<DatabaseConnection, StoreError> {
+        Ok(open::pool(self.options.clone(), 1).into())
+    }
+
+    fn describe(&self) -> StoreInfo {
+        StoreInfo {
+            kind: "sqlite",
+            location: self.path.display().to_string(),
+            version: self.version.clone(),
+            durable: true,
+        }
+    }
+
+    fn reads(&self) -> &DatabaseConnection {
+        &self.readers
+    }
+
+    async fn connect_writer(&self) -> Result<SqliteWriter, StoreError> {
+        self.options.connect().await.map(SqliteWriter::new).map_err(|error| error::of_read(&error))
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(wall_clock())
+    }
+
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.watch.mark().await
+    }
+
+    fn explain(&self, error: &sea_orm::DbErr) -> StoreError {
+        error::at(&self.path, error::of_orm(error))
+    }
+
+    fn is_missing_table(&self, error: &sea_orm::DbErr) -> bool {
+        error::is_missing_table(error)
+    }
+
+    async fn hold(&self, owner: OwnerId) -> Result<(), StoreError> {
+        self.with_holds(move |holds| holds.hold(owner)).await?
+    }
+
+    async fn let_go(&self, owner: OwnerId) {
+        if let Err(error) = self.with_holds(move |holds| holds.let_go(owner)).await {
+            tracing::debug!(%error, "removing an owner's lock file");
+        }
+    }
+
+    async fn proven_dead(&self, alive: HashSet<OwnerId>) -> HashSet<OwnerId> {
+        self.with_holds(move |holds| holds.dead(&alive)).await.unwrap_or_default()
+    }
+
+    async fn close(&self) {
+        self.watch.close().await;
+        if let Err(error) = self.readers.close_by_ref().await {
+            tracing::debug!(%error, "closing the connections that read");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Proof of life on one host: each owner holds a lock on a file of its own, beside the database. The operating system
+//! lets go of it when the process ends, however it ends. Whoever can take the lock has proved the owner's death.
+//!
+//! The lock belongs to the open file, which no child inherits.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::store::StoreError;
+
+use crate::open::{cannot, private_folder};
+
+/// The locks that this store holds.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    folder: PathBuf,
+    held: Mutex<HashMap<OwnerId, File>>,
+}
+
+impl Holds {
+    /// Locks beside the database at `path`.
+    pub(crate) fn beside(path: &Path) -> Self {
+        let mut folder = OsString::from(path);
+        folder.push("-owners");
+        Self { folder: folder.into(), held: Mutex::default() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<OwnerId, File>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, owner: OwnerId) -> PathBuf {
+        self.folder.join(owner.to_string())
+    }
+
+    /// Takes the owner's lock. Without locks in this file system, only time proves a death. Blocks for moments.
+    pub(crate) fn hold(&self, owner: OwnerId) -> Result<(), StoreError> {
+        let path = self.file(owner);
+        match self.lock_new(&path) {
+            Ok(file) => {
+                self.held().insert(owner, file);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(path = %path.display(), "no file locks here: an owner's death shows by its time alone");
+                remove(&path);
+                Ok(())
+            }
+            Err(error) => Err(cannot(&path, "lock", &error)),
+        }
+    }
+
+    fn lock_new(&self, path: &Path) -> io::Result<File> {
+        private_folder(&self.folder)?;
+        loop {
+            let file = lock_options().create(true).open(path)?;
+            file.lock()?;
+            // Someone who clears the folder may have taken the lock first, and removed the file.
+            if path.try_exists()? {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Removes the owner's file, if its lock is ours or nobody's. Blocks for moments.
+    pub(crate) fn let_go(&self, owner: OwnerId) {
+        let path = self.file(owner);
+        let held = self.held().remove(&owner);
+        if held.is_some() || self.take_over(&path).is_some() {
+            remove(&path);
+        }
+    }
+
+    /// Which of these owners are dead for certain. Files of any others that are dead are removed. Blocks for moments.
+    pub(crate) fn dead(&self, alive: &HashSet<OwnerId>) -> HashSet<OwnerId> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return HashSet::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut dead = HashSet::new();
+        for owner in names.filter_map(|name| name.parse::<OwnerId>().ok()) {
+            let path = self.file(owner);
+            let Some(lock) = self.take_over(&path) else { continue };
+            if alive.contains(&owner) {
+                dead.insert(owner);
+            } else {
+                remove(&path);
+            }
+            drop(lock);
+        }
+        dead
+    }
+
+    /// The lock of a file that nobody holds.
+    fn take_over(&self, path: &Path) -> Option<File> {
+        let file = lock_options().open(path).ok()?;
+        file.try_lock().is_ok().then_some(file)
+    }
+}
+
+fn lock_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(%error, path = %path.display(), "removing a lock file");
+    }
+}

@@ -1,0 +1,22 @@
+//! The embedded store: one SQLite file, durable on every commit (WAL, `synchronous=FULL`).
+//!
+//! [`SqliteStore::connect`] takes a path, `sqlite:PATH` or `sqlite://PATH`, makes what is missing and brings the tables
+//! up to date. [`SqliteStore::from_pool`] puts the store beside a host's own tables, and [`SqliteStore::create_in`]
+//! starts a run inside a host's own transaction.
+//!
+//! Several processes may use one file. It must be on a local disk: network file systems do not lock as SQLite needs it.
+
+mod dialect;
+mod error;
+mod holds;
+mod open;
+mod watch;
+mod writer;
+
+pub use dialect::Sqlite;
+pub use open::library_version;
+pub use orchestrator_sql::Options;
+pub use writer::SqliteWriter;
+
+/// A store in a SQLite file.
+pub type SqliteStore = orchestrator_sql::SqlStore<Sqlite>;

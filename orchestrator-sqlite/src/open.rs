@@ -1,0 +1,187 @@
+//! Where a database is, and how its connections are opened.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use orchestrator_core::port::store::StoreError;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+/// How long a reader waits for one of the connections that read.
+const READER: Duration = Duration::from_secs(30);
+
+/// How many connections read.
+const READERS: u32 = 4;
+
+/// How many texts a connection keeps prepared.
+const PREPARED: usize = 64;
+
+/// After how many pages (of 4 KiB) in the log they are moved into the database: 16 MiB. Moving them costs two fsyncs, so
+/// rarer is faster; a larger log costs space and time at the next start.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// The oldest library that is used: earlier ones can corrupt a database in WAL mode when a checkpoint meets a writer
+/// of another process.
+const OLDEST: (u32, u32, u32) = (3, 51, 3);
+
+/// The path that a location names.
+pub(crate) fn path_of(location: &str) -> Result<PathBuf, StoreError> {
+    let path =
+        location.strip_prefix("sqlite:").map_or(location, |path| path.strip_prefix("//").unwrap_or(path));
+    if path.is_empty() {
+        return Err(StoreError::Invalid(format!("`{location}` names no file: write sqlite:PATH")));
+    }
+    if path.starts_with(":memory:") || path.contains("mode=memory") {
+        return Err(StoreError::Invalid(
+            "SQLite in memory keeps nothing and cannot be shared: use the memory store, or name a file"
+                .to_owned(),
+        ));
+    }
+    if path.contains('\0') {
+        return Err(StoreError::Invalid("a path cannot hold a NUL character".to_owned()));
+    }
+    // An absolute path: SQLite takes a relative one that begins with `file:` for a URL.
+    std::path::absolute(path).map_err(|error| cannot(Path::new(path), "use", &error))
+}
+
+/// Makes the folder and the file if they are not there: for their owner alone. The file is made only where there is
+/// none, never opened otherwise: closing a file that SQLite has open in this process would drop its locks.
+pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            return Err(StoreError::Invalid(format!("{} is a folder: name a file in it", path.display())));
+        }
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(cannot(path, "open", &error)),
+    }
+    if let Some(parent) = path.parent() {
+        private_folder(parent).map_err(|error| cannot(parent, "make", &error))?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(cannot(path, "make", &error)),
+    }
+}
+
+/// A folder for its owner alone, and the folders above it that are missing.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+pub(crate) fn cannot(path: &Path, what: &str, error: &io::Error) -> StoreError {
+    StoreError::Unavailable(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The options of every connection, on top of those that say where the database is.
+pub(crate) fn options(base: SqliteConnectOptions, busy_timeout: Duration) -> SqliteConnectOptions {
+    let count = AtomicU64::new(0);
+    base.journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(busy_timeout)
+        .foreign_keys(false)
+        .pragma("trusted_schema", "OFF")
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .statement_cache_capacity(PREPARED)
+        .row_buffer_size(1024)
+        .thread_name(move |_| format!("orc-sqlite-{}", count.fetch_add(1, Ordering::Relaxed)))
+        .disable_statement_logging()
+}
+
+/// A pool that opens connections when they are needed, and keeps them.
+pub(crate) fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(connections)
+        .acquire_timeout(READER)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
+}
+
+/// The pool for reading.
+pub(crate) fn readers(options: SqliteConnectOptions) -> SqlitePool {
+    pool(options, READERS)
+}
+
+/// The version of the SQLite library in use, whatever store there may be.
+///
+/// # Errors
+/// None in practice: no file is touched.
+pub async fn library_version() -> Result<String, StoreError> {
+    let failed = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
+    let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.map_err(failed)?;
+    sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await.map_err(failed)
+}
+
+/// Refuses a library that is too old.
+pub(crate) fn require_library(version: &str) -> Result<(), StoreError> {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let found = (next(), next(), next());
+    if found >= OLDEST {
+        return Ok(());
+    }
+    let (major, minor, patch) = OLDEST;
+    Err(StoreError::Incompatible(format!(
+        "the SQLite library is {version}, and {major}.{minor}.{patch} is the oldest that is safe: build with the \
+         bundled library"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        prepare(&path).unwrap();
+        let pool = readers(options(SqliteConnectOptions::new().filename(&path), Duration::ZERO));
+        for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("trusted_schema", "0")] {
+            let query = sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"));
+            let found: String = sqlx::query_scalar(query).fetch_one(&pool).await.unwrap();
+            assert_eq!(found, expected, "{pragma}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_a_path_with_or_without_a_scheme() {
+        for location in ["/tmp/a b.db", "sqlite:/tmp/a b.db", "sqlite:///tmp/a b.db"] {
+            assert_eq!(path_of(location).unwrap(), Path::new("/tmp/a b.db"));
+        }
+        assert!(path_of("sqlite:x.db").unwrap().is_absolute());
+        for location in
+            ["", "sqlite:", "sqlite://", "sqlite::memory:", ":memory:", "sqlite:x?mode=memory", "a\0b"]
+        {
+            assert!(matches!(path_of(location), Err(StoreError::Invalid(_))), "{location}");
+        }
+    }
+
+    #[test]
+    fn libraries_that_can_corrupt_are_refused() {
+        for old in ["3.51.2", "3.50.9", "2.99.99", "x"] {
+            assert!(matches!(require_library(old), Err(StoreError::Incompatible(_))), "{old}");
+        }
+        for new in ["3.51.3", "3.52.0", "4.0.0"] {
+            require_library(new).unwrap();
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The SQLite store: the kit that every store must pass, and what is SQLite's own.
+
+mod conformance;
+mod differential;
+mod faults;
+mod files;
+mod hosts;
+mod place;

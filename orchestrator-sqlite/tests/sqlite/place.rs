@@ -1,0 +1,73 @@
+//! A store in a temporary folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use orchestrator_core::id::RunId;
+use orchestrator_core::port::store::Store;
+use orchestrator_core::testkit::{Backend, Place};
+use orchestrator_sqlite::SqliteStore;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use tempfile::TempDir;
+
+/// A folder with a database.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    /// A new folder, without a database yet.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The database.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("state.db")
+    }
+
+    /// The store in it.
+    pub(crate) async fn store(&self) -> SqliteStore {
+        SqliteStore::connect(self.file().to_str().unwrap()).await.unwrap()
+    }
+
+    /// A connection to the database, past the store.
+    pub(crate) async fn bare(&self) -> sqlx::SqliteConnection {
+        SqliteConnectOptions::new().filename(self.file()).connect().await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Place for Folder {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    async fn forge_kind(&self, run: RunId, kind: &str) -> bool {
+        let forged = sqlx::query("UPDATE orchestrator_events SET kind = ? WHERE run = ? AND seq = 1")
+            .bind(kind)
+            .bind(run.as_uuid().as_bytes().as_slice())
+            .execute(&mut self.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+}
+
+/// Makes folders.
+#[derive(Debug)]
+pub(crate) struct Files;
+
+#[async_trait]
+impl Backend for Files {
+    async fn fresh(&self) -> Arc<dyn Place> {
+        Arc::new(Folder::new())
+    }
+}

@@ -1,0 +1,7 @@
+//! `http`: calls an HTTP service.
+
+mod call;
+mod expect;
+mod plugin;
+
+pub use plugin::Http;

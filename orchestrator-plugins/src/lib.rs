@@ -1,0 +1,34 @@
+//! The step kinds that come with orchestrator: `script`, `http`, `llm`, `approval` and `sleep`.
+//!
+//! [`builtin`] gives all that are enabled; `script`, `http` and `llm` are each behind a cargo feature of that name,
+//! and all three are on by default. A host program that wants fewer registers the ones it wants.
+//!
+//! ```
+//! let kinds: Vec<String> =
+//!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
+//! assert_eq!(kinds, ["approval", "http", "llm", "script", "sleep"]);
+//! ```
+
+mod approval;
+#[cfg(any(feature = "http", feature = "llm"))]
+mod client;
+mod config;
+mod duration;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "llm")]
+mod llm;
+mod registry;
+#[cfg(feature = "script")]
+mod script;
+mod sleep;
+
+pub use approval::Approval;
+#[cfg(feature = "http")]
+pub use http::Http;
+#[cfg(feature = "llm")]
+pub use llm::Llm;
+pub use registry::builtin;
+#[cfg(feature = "script")]
+pub use script::Script;
+pub use sleep::Sleep;

@@ -1,0 +1,7 @@
+//! `llm`: asks a language model.
+
+mod chat;
+mod mock;
+mod plugin;
+
+pub use plugin::Llm;

@@ -1,0 +1,14 @@
+//! `script`: runs bash, python or any interpreter.
+
+mod attempt;
+mod capture;
+mod environment;
+mod folder;
+mod interpreter;
+mod plugin;
+mod process;
+mod result;
+mod stray;
+mod watchdog;
+
+pub use plugin::Script;

@@ -1,0 +1,149 @@
+//! Kills what scripts have started if this process dies without being able to do so itself.
+//!
+//! A shell of its own session-less process group reads from a pipe which process groups are running. When the pipe
+//! ends, however this process came to its end, it kills those groups and whatever else was started by their scripts,
+//! and removes the folder that holds the attempts' private folders. One for the whole process, started with the first
+//! script.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::Pid;
+
+use super::{environment, folder};
+
+/// Reads `+ GROUP` and `- GROUP`. `$1` is the folder to remove, `$2` begins the value that a script's processes
+/// carry in their environment.
+const PROGRAM: &str = r#"
+trap '' HUP INT QUIT TERM
+groups=' '
+while read -r change group; do
+  case $change in
+    +) groups="$groups$group " ;;
+    -) case $groups in
+         *" $group "*) groups="${groups%% "$group" *} ${groups#* "$group" }" ;;
+       esac ;;
+  esac
+done
+if [ "$groups" != ' ' ]; then
+  for group in $groups; do kill -s KILL -- "-$group"; done
+  for found in $(grep -l -s -a -F -- "$2" /proc/[0-9]*/environ); do
+    process=${found#/proc/}
+    kill -s KILL -- "${process%/environ}"
+  done
+fi
+rm -rf -- "$1" || rm -rf -- "$1"
+"#;
+
+static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct Watchdog {
+    /// Holds the attempts' folders; private, absolute.
+    root: PathBuf,
+    groups: BTreeSet<i32>,
+    pipe: ChildStdin,
+    child: Child,
+}
+
+/// Where attempts make their folders. Starts the watchdog if it does not run yet.
+///
+/// # Errors
+/// Where the folder or the watchdog cannot be made.
+pub(super) fn root() -> io::Result<PathBuf> {
+    let mut held = lock();
+    let watchdog = running(&mut held)?;
+    if !watchdog.root.exists() {
+        // Something that tidies the folder for temporary files has removed it. Fails if somebody else has made one
+        // there meanwhile.
+        DirBuilder::new().mode(0o700).create(&watchdog.root)?;
+    }
+    Ok(watchdog.root.clone())
+}
+
+/// The line to the watchdog, as the standard input of a process that will report its own group on it (`+ GROUP`). Such
+/// a group is killed if this process dies.
+///
+/// # Errors
+/// Where the watchdog has gone and cannot be started again.
+pub(super) fn line() -> io::Result<Stdio> {
+    let mut held = lock();
+    let watchdog = running(&mut held)?;
+    if watchdog.child.try_wait()?.is_some() {
+        // Somebody has killed it.
+        watchdog.restart()?;
+    }
+    Ok(watchdog.pipe.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Remembers a group that reports itself, for a watchdog that has to take the place of this one.
+pub(super) fn note(group: Pid) {
+    if let Some(watchdog) = lock().as_mut() {
+        watchdog.groups.insert(group.as_raw_nonzero().get());
+    }
+}
+
+/// Takes a group back: it has gone.
+pub(super) fn forget(group: Pid) {
+    if let Some(watchdog) = lock().as_mut() {
+        watchdog.groups.remove(&group.as_raw_nonzero().get());
+        // One that has gone cannot kill anything, so it need not know.
+        let _ = watchdog.pipe.write_all(format!("- {}\n", group.as_raw_nonzero()).as_bytes());
+    }
+}
+
+fn lock() -> MutexGuard<'static, Option<Watchdog>> {
+    // What a panicking holder leaves is still a list of groups.
+    WATCHDOG.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn running<'a>(held: &'a mut MutexGuard<'_, Option<Watchdog>>) -> io::Result<&'a mut Watchdog> {
+    match &mut **held {
+        Some(watchdog) => Ok(watchdog),
+        empty => Ok(empty.insert(Watchdog::start()?)),
+    }
+}
+
+impl Watchdog {
+    fn start() -> io::Result<Self> {
+        let root = folder::private("orchestrator-").tempdir()?.keep();
+        // Absolute, whatever TMPDIR says: the watchdog stands elsewhere.
+        let root = fs::canonicalize(root)?;
+        let (child, pipe) = spawn(&root)?;
+        Ok(Self { root, groups: BTreeSet::new(), pipe, child })
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        (self.child, self.pipe) = spawn(&self.root)?;
+        let all: String = self.groups.iter().map(|group| format!("+ {group}\n")).collect();
+        self.pipe.write_all(all.as_bytes())
+    }
+}
+
+fn spawn(root: &std::path::Path) -> io::Result<(Child, ChildStdin)> {
+    let mut marker = std::ffi::OsString::from(environment::RESULT);
+    marker.push("=");
+    marker.push(root);
+    marker.push("/");
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", PROGRAM, "orchestrator-watchdog"])
+        .arg(root)
+        .arg(marker)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pipe = child.stdin.take().ok_or_else(|| io::Error::other("the watchdog has no standard input"))?;
+    Ok((child, pipe))
+}

@@ -1,0 +1,263 @@
+//! Language models: the mock, and a server that speaks the wire format.
+
+mod server;
+mod stage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orchestrator_core::port::plugin::{Outcome, Plugin, Stop, StopReason, Stream};
+use orchestrator_core::spec::EffectClass;
+use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_plugins::Llm;
+use serde_json::{Value, json};
+use server::{Reply, Server, reply, reply_json};
+use stage::{Log, context, failure, output, request};
+
+/// Longer than anything here takes; reached only by what hangs.
+const HANG: Duration = Duration::from_secs(60);
+
+async fn ask(with: Value) -> (Outcome, Arc<Log>) {
+    tokio::time::timeout(HANG, stage::execute(&Llm::default(), with)).await.expect("the call hangs")
+}
+
+fn completion(text: &str) -> Value {
+    json!({
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "m-2026",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text, "refusal": null }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14 },
+    })
+}
+
+#[tokio::test]
+async fn without_a_model_the_mock_answers_the_same_every_time() {
+    let with = json!({ "prompt": "Write release notes for:\nadd plugins\n" });
+    let (outcome, log) = ask(with.clone()).await;
+    let first = output(outcome);
+    assert_eq!(first["model"], "mock");
+    assert!(first["text"].as_str().unwrap().contains("- add plugins"));
+    assert_eq!(
+        first["usage"],
+        json!({ "input_tokens": 10, "output_tokens": 34, "total_tokens": 44, "estimated": true })
+    );
+    assert_eq!(log.lines(Stream::System), ["mock: about 10 tokens in, about 34 out"]);
+    assert_eq!(output(ask(with).await.0), first);
+    let named = json!({ "model": "mock", "base_url": "http://127.0.0.1:1", "prompt": "Write release notes for:\nadd plugins\n" });
+    assert_eq!(output(ask(named).await.0), first);
+}
+
+#[tokio::test]
+async fn a_question_goes_over_the_wire_in_the_usual_format() {
+    let server = Server::always(reply_json(200, &completion("Hello"))).await;
+    let with = json!({
+        "model": "m", "base_url": format!("{}/v1/", server.url), "prompt": "Say hello", "system": "Be brief.",
+        "temperature": 0.5, "max_tokens": 20, "api_key_env": "CARGO_PKG_NAME",
+    });
+    let (outcome, log) = ask(with).await;
+    let expected = json!({
+        "text": "Hello",
+        "model": "m-2026",
+        "usage": { "input_tokens": 11, "output_tokens": 3, "total_tokens": 14, "estimated": false },
+        "finish_reason": "stop",
+    });
+    assert_eq!(output(outcome), expected);
+    assert_eq!(log.lines(Stream::System), ["m-2026: 11 tokens in, 3 out"]);
+    let received = &server.received()[0];
+    assert_eq!((&*received.method, &*received.target), ("POST", "/v1/chat/completions"));
+    assert_eq!(received.headers["content-type"], "application/json");
+    // Cargo gives the test process this variable.
+    assert_eq!(received.headers["authorization"], "Bearer orchestrator-plugins");
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(received.headers["idempotency-key"], context(folder.path()).0.idempotency_key());
+    let body = json!({
+        "model": "m",
+        "messages": [{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "Say hello" }],
+        "temperature": 0.5,
+        "max_tokens": 20,
+    });
+    assert_eq!(received.json(), body);
+}
+
+#[tokio::test]
+async fn what_is_not_given_is_not_sent() {
+    let server = Server::always(reply_json(200, &completion("Hello"))).await;
+    let messages = json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }, { "role": "user", "content": "c" }]);
+    output(ask(json!({ "model": "m", "base_url": server.url, "messages": messages })).await.0);
+    let received = &server.received()[0];
+    assert_eq!(received.json(), json!({ "model": "m", "messages": messages }));
+    assert!(!received.headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn servers_differ_in_what_they_leave_out() {
+    let mut bare = json!({ "choices": [{ "message": { "content": [{ "type": "text", "text": "He" }, { "type": "text", "text": "llo\u{0}" }] } }] });
+    let server = Server::always(reply_json(200, &bare)).await;
+    let answer = output(ask(json!({ "model": "m", "base_url": server.url, "prompt": "12345" })).await.0);
+    let usage = json!({ "input_tokens": 2, "output_tokens": 2, "total_tokens": 4, "estimated": true });
+    assert_eq!(
+        answer,
+        json!({ "text": "Hello\u{fffd}", "model": "m", "usage": usage, "finish_reason": null })
+    );
+    bare["usage"] = json!({ "prompt_tokens": 1, "completion_tokens": 2 });
+    let server = Server::always(reply_json(200, &bare)).await;
+    let answer = output(ask(json!({ "model": "m", "base_url": server.url, "prompt": "12345" })).await.0);
+    assert_eq!(answer["usage"]["total_tokens"], 3);
+}
+
+#[tokio::test]
+async fn errors_are_told_apart() {
+    let wrong = json!({ "error": { "message": "the server's reason", "code": "x" } });
+    for (status, class) in [
+        (429, ErrorClass::RateLimited),
+        (500, ErrorClass::Transient),
+        (503, ErrorClass::Transient),
+        (401, ErrorClass::Denied),
+        (404, ErrorClass::Invalid),
+        (302, ErrorClass::Failed),
+    ] {
+        let headers = "retry-after: 20\r\nlocation: http://127.0.0.1:1/\r\n";
+        let server = Server::always(reply(status, headers, &wrong.to_string())).await;
+        let outcome = ask(json!({ "model": "m", "base_url": server.url, "prompt": "x" })).await.0;
+        let Outcome::Failed { error, retry_after } = outcome else { panic!("{outcome:?}") };
+        assert_eq!((error.class, retry_after), (class, Some(Duration::from_secs(20))), "{status}");
+        assert!(error.message.ends_with(": the server's reason"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_a_failure_with_a_reason() {
+    let message = |message: Value| json!({ "choices": [{ "message": message }] }).to_string();
+    for (body, class, expected) in [
+        ("not json".to_owned(), ErrorClass::Failed, "not a chat completion"),
+        ("{}".to_owned(), ErrorClass::Failed, "missing field `choices`"),
+        (r#"{"choices": []}"#.to_owned(), ErrorClass::Failed, "has no choices"),
+        (r#"{"choices": "x"}"#.to_owned(), ErrorClass::Failed, "not a chat completion"),
+        (message(json!({ "content": null })), ErrorClass::Failed, "has no text"),
+        (message(json!({ "content": 5 })), ErrorClass::Failed, "not a chat completion"),
+        (
+            message(json!({ "content": null, "refusal": "I cannot" })),
+            ErrorClass::Denied,
+            "the model refuses: I cannot",
+        ),
+        ("[".repeat(100_000), ErrorClass::Failed, "not a chat completion"),
+    ] {
+        let server = Server::always(reply(200, "", &body)).await;
+        let (found, message) =
+            failure(ask(json!({ "model": "m", "base_url": server.url, "prompt": "x" })).await.0);
+        assert_eq!(found, class, "{message}");
+        assert!(message.contains(expected) && message.len() < 1_000, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_never_finish_are_left() {
+    for (reply, class) in [
+        (Reply::Hang(String::new()), ErrorClass::Timeout),
+        (Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned()), ErrorClass::Timeout),
+        (Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned()), ErrorClass::Transient),
+        (Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n{".to_owned()), ErrorClass::Failed),
+        (Reply::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(5 << 20))), ErrorClass::Failed),
+    ] {
+        let server = Server::always(reply).await;
+        let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "timeout": "2s" });
+        let (found, message) = failure(ask(with).await.0);
+        assert_eq!(found, class, "{message}");
+    }
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let with = json!({ "model": "m", "base_url": format!("http://{closed}"), "prompt": "x" });
+    assert_eq!(failure(ask(with).await.0).0, ErrorClass::Transient);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_waiting() {
+    for reason in [StopReason::Shutdown, StopReason::TimedOut] {
+        let server = Server::always(Reply::Hang(String::new())).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut context, _) = context(folder.path());
+        let (stopper, stop) = Stop::pair();
+        context.stop = stop;
+        let with = json!({ "model": "m", "base_url": server.url, "prompt": "x" });
+        let outcome = tokio::spawn(async move { Llm::default().execute(context, request(with)).await });
+        server.asked().await;
+        stopper.stop(reason);
+        let outcome = tokio::time::timeout(HANG, outcome).await.expect("it is still waiting").unwrap();
+        match reason {
+            StopReason::TimedOut => assert_eq!(failure(outcome).0, ErrorClass::Timeout),
+            _ => assert_eq!(outcome, Outcome::Stopped),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_found_is_named_and_nothing_is_sent() {
+    let server = Server::always(reply_json(200, &completion("Hello"))).await;
+    let with =
+        json!({ "model": "m", "base_url": server.url, "prompt": "x", "api_key_env": "NO_SUCH_VARIABLE" });
+    let (class, message) = failure(ask(with).await.0);
+    assert!(class == ErrorClass::Invalid && message.contains("NO_SUCH_VARIABLE is not set"), "{message}");
+    assert_eq!(server.received(), []);
+}
+
+#[tokio::test]
+async fn configs_that_came_out_wrong_are_refused() {
+    for (with, expected) in [
+        (json!({ "prompt": "x", "model": "m" }), "`base_url`: the model `m` needs one"),
+        (json!({ "prompt": "x", "model": "m", "base_url": "nowhere" }), "`base_url`: `nowhere` is not a URL"),
+        (json!({ "prompt": "x", "messages": [] }), "exactly one of `prompt` and `messages`"),
+        (json!({}), "exactly one of `prompt` and `messages`"),
+        (json!({ "messages": [] }), "`messages` is empty"),
+        (
+            json!({ "messages": [{ "role": "god", "content": "x" }] }),
+            "`god` is not one of system, user, assistant",
+        ),
+        (json!({ "prompt": "x", "model": "m", "base_url": "http://h", "timeout": "0s" }), "`timeout`"),
+        (json!({ "prompt": 5 }), "`with` does not fit"),
+    ] {
+        let (class, message) = failure(ask(with.clone()).await.0);
+        assert!(class == ErrorClass::Invalid && message.contains(expected), "{with}: {message}");
+    }
+}
+
+#[test]
+fn configs_are_checked_as_written() {
+    let problems = |with: Value| -> Vec<String> {
+        let issues = Llm::default().validate(&with).into_iter();
+        issues.map(|issue| format!("{}: {}", issue.path.join("."), issue.message)).collect()
+    };
+    assert_eq!(problems(json!({ "prompt": "x" })), [""; 0]);
+    assert_eq!(problems(json!({ "prompt": "x", "model": "${{ inputs.model }}" })), [""; 0]);
+    assert_eq!(problems(json!({ "prompt": "x", "model": "m", "base_url": "${{ inputs.url }}" })), [""; 0]);
+    assert_eq!(
+        problems(json!({ "prompt": "x", "model": "m" })),
+        ["model: `m` needs a `base_url`: only `mock` is built in"]
+    );
+    assert_eq!(
+        problems(json!({ "prompt": "x", "messages": [], "base_url": "ftp://x", "timeout": "5" })),
+        [
+            "base_url: `ftp` is not a scheme that can be called; use http or https",
+            "timeout: `5` is not a duration such as 10s, 5m or 1h30m",
+            "messages: `prompt` and `messages` exclude each other",
+            "messages: the list is empty",
+        ]
+    );
+    assert_eq!(problems(json!({})), [": neither `prompt` nor `messages` is given"]);
+}
+
+#[test]
+fn what_a_question_reaches_is_said_beforehand() {
+    let reaches = |with: Value| Llm::default().reaches(&with);
+    assert_eq!(reaches(json!({ "prompt": "x" })), [""; 0]);
+    assert_eq!(reaches(json!({ "prompt": "x", "model": "mock", "base_url": "http://h" })), [""; 0]);
+    assert_eq!(
+        reaches(json!({ "prompt": "x", "model": "m", "base_url": "https://h/v1?key=1", "api_key_env": "K" })),
+        ["sends the prompt and the key in K to https://h/v1"]
+    );
+    assert_eq!(
+        reaches(json!({ "model": "${{ inputs.model }}", "base_url": "http://h" })),
+        ["sends the prompt to http://h, unless the model is `mock`"]
+    );
+    assert_eq!(Llm::default().effect_class(&json!({})), EffectClass::Idempotent);
+}

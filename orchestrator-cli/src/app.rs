@@ -1,0 +1,85 @@
+//! What every command has at hand.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orchestrator_core::engine::{Engine, RunReport, read_report};
+use orchestrator_core::id::RunId;
+use orchestrator_core::machine::Asked;
+use orchestrator_core::port::store::Store;
+
+use crate::exit::Exit;
+use crate::names::Names;
+use crate::output::{Output, Problem};
+use crate::settings::Settings;
+use crate::shell::Shell;
+use crate::store::{self, Access};
+use crate::user;
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    /// Why the settings could not be read and the defaults hold; only `doctor` goes on then.
+    pub(crate) broken_settings: Option<Problem>,
+    pub(crate) output: Output,
+    pub(crate) shell: Shell,
+    pub(crate) cwd: PathBuf,
+}
+
+impl App {
+    /// The store, which must be there.
+    pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Problem> {
+        store::open(&self.settings, Access::Existing).await
+    }
+
+    /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
+    pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
+        let engine = Engine::builder()
+            .store(store)
+            .plugins(orchestrator_plugins::builtin())
+            .slots(self.settings.slots())
+            .poll(None)
+            .workdir(workdir)
+            .label(user::process());
+        Ok(engine.start().await?)
+    }
+
+    /// Who asks, and why.
+    pub(crate) fn asked(&self, reason: Option<&str>) -> Asked {
+        Asked { by: user::name(), reason: reason.map(Arc::from) }
+    }
+}
+
+/// A store that is only looked at.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl Book {
+    /// Opens the store, which must be there.
+    pub(crate) async fn open(app: &App) -> Result<Self, Problem> {
+        Ok(Self { store: app.store().await? })
+    }
+
+    /// A run as it is shown.
+    pub(crate) async fn report(&self, run: RunId) -> Result<RunReport, Problem> {
+        read_report(&*self.store, run).await?.ok_or_else(|| no_run(&run.to_string()))
+    }
+
+    /// The names of a run's steps: of all, not only of those that have begun so far.
+    pub(crate) async fn names(&self, run: RunId) -> Result<Names, Problem> {
+        let row = self.store.run(run).await?.ok_or_else(|| no_run(&run.to_string()))?;
+        let text = self.store.revision(row.new.revision).await?;
+        match text.map(|text| orchestrator_core::spec::parse_stored(&text, &row.new.workflow)) {
+            Some(Ok(workflow)) => Ok(Names::from(&workflow)),
+            _ => Ok(Names::from(&self.report(run).await?)),
+        }
+    }
+}
+
+/// There is no such run.
+pub(crate) fn no_run(named: &str) -> Problem {
+    Problem::new(Exit::NotFound, "run_not_found", format!("there is no run `{named}`"))
+}

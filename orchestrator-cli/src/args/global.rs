@@ -1,0 +1,38 @@
+//! Flags that every command takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::output::Json;
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Give JSON: results on stdout, problems on stderr [`run`, `runs resume`: =stream adds live events]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        value_enum,
+        hide_possible_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "object"
+    )]
+    pub(crate) json: Option<Json>,
+
+    /// Where runs are kept: sqlite:PATH or memory [default: .orchestrator/state.db, here or above; env:
+    /// ORCHESTRATOR_STORE]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) store: Option<String>,
+
+    /// Configuration file [default: .orchestrator/config.toml, here or above; env: ORCHESTRATOR_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Only results and problems
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}

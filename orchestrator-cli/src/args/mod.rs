@@ -1,0 +1,99 @@
+//! What can be typed, and what `--help` says about it.
+
+mod approval;
+mod global;
+mod run;
+mod runs;
+mod spec;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
+pub(crate) use global::Global;
+pub(crate) use run::Run;
+pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait};
+pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
+
+/// Runs durable workflows written in YAML.
+#[derive(Debug, Parser)]
+#[command(
+    name = "orchestrator",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = false,
+    max_term_width = 100,
+    after_help = "\
+Begin with:
+  orchestrator init                     a folder for state and a sample workflow
+  orchestrator run hello.yaml           run it
+  orchestrator runs list                what has run here
+
+Exit codes:
+  0  done                               5  denied
+  1  the run has failed                 6  conflict: decided, ended or driven already
+  2  wrong usage or configuration       7  store unavailable or incompatible
+  3  invalid workflow or input          8  timed out or cancelled
+  4  not found                          9  waits for someone: the next command is printed
+  130, 143  stopped by Ctrl-C, SIGTERM
+
+`orchestrator COMMAND --help` shows an example of each command."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a folder for state, and a sample workflow to begin with
+    Init(Init),
+    /// Run a workflow here, to its end
+    Run(Run),
+    /// Check workflows without running them
+    Validate(Validate),
+    /// Show what a run would do, without doing any of it
+    Plan(Plan),
+    /// Look at runs and steer them
+    #[command(subcommand, arg_required_else_help = true)]
+    Runs(RunsCommand),
+    /// See and decide what waits for a person's word
+    #[command(subcommand, arg_required_else_help = true)]
+    Approval(ApprovalCommand),
+    /// The kinds of steps there are
+    #[command(subcommand, arg_required_else_help = true)]
+    Plugins(PluginsCommand),
+    /// Check the installation, and say of every open run what it waits for
+    #[command(after_help = "\
+Example:
+  orchestrator doctor
+
+Exit codes: 0 nothing is broken, 1 something is. A run that waits is not broken.")]
+    Doctor,
+    /// The configuration in force
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
+    /// Show versions, and whether commits survive a power loss
+    #[command(after_help = "\
+Example:
+  orchestrator version --json")]
+    Version,
+}
+
+/// What can be asked of the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting, its value and where the value comes from
+    #[command(after_help = "\
+Settings are taken from, the later winning: defaults, `.orchestrator/config.toml` in this folder or
+the nearest one above it, the environment, flags.
+
+Example:
+  orchestrator config show --json
+
+Exit codes: 0, or 2 if a setting is wrong.")]
+    Show,
+}

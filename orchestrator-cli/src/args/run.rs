@@ -1,0 +1,63 @@
+//! `run`.
+
+use clap::Args;
+
+use crate::args::spec::Source;
+
+/// Starts a run and drives it to its end.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator run hello.yaml
+  orchestrator run notes.yaml -i count=10 -i prompt=@prompt.txt
+  generate-workflow | orchestrator run - --json
+
+A value is read as the type that the workflow declares for the input. `-i name=@FILE` reads it from a file,
+`-i name=@-` from stdin, `-i name=@@text` gives `@text`.
+
+The first Ctrl-C begins nothing new and gives running steps time to end; the second stops at once. What was
+done is kept: `orchestrator runs resume` goes on from there. Where only a person can move the run, `run` prints
+the command; it stays if a terminal is watching, and else exits with 9.
+
+Exit codes: 0 completed, 1 failed, 2 usage, 3 invalid workflow or input, 4 no such file,
+6 idempotency key used for something else, 7 store unavailable, 8 cancelled, 9 waits for someone,
+130 and 143 stopped by a signal.")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) source: Source,
+
+    /// Value of an input; may be repeated
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE")]
+    pub(crate) inputs: Vec<String>,
+
+    /// Label for finding the run; may be repeated
+    #[arg(long = "label", short = 'l', value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+
+    /// Name for this run, shown in lists: short for --label name=NAME
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Start at most one run with this key; later calls answer with that run
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) drive: Drive,
+}
+
+/// How a run is driven here.
+#[derive(Debug, Args)]
+pub(crate) struct Drive {
+    /// Most steps at once [default: 64; env: ORCHESTRATOR_SLOTS]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) slots: Option<u16>,
+
+    /// How long running steps may take to end after Ctrl-C [default: 10s; env: ORCHESTRATOR_GRACE]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) grace: Option<String>,
+
+    /// Print every line that a step writes, as it comes
+    #[arg(long)]
+    pub(crate) logs: bool,
+}

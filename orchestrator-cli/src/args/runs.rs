@@ -1,0 +1,255 @@
+//! `runs …`.
+
+use clap::{Args, Subcommand};
+
+use crate::args::run::Drive;
+
+/// Every status of a run.
+pub(crate) const STATUSES: [&str; 10] = [
+    "pending",
+    "planning",
+    "planned",
+    "running",
+    "paused",
+    "blocked",
+    "compensating",
+    "completed",
+    "failed",
+    "cancelled",
+];
+
+/// What can be asked of runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs, the newest first
+    List(ListRuns),
+    /// Show a run with its steps
+    Show(Show),
+    /// Print what steps wrote
+    Logs(Logs),
+    /// Print what happened, event by event
+    Events(Events),
+    /// Wait until a run has ended
+    Wait(Wait),
+    /// Stop a run for good
+    Cancel(Cancel),
+    /// Begin nothing new until `runs resume`
+    Pause(Ask),
+    /// Go on with a run that was paused, stopped or killed
+    Resume(Resume),
+    /// Say whether a step whose outcome nobody knows has had its effect
+    Resolve(Resolve),
+}
+
+/// A run to be found.
+#[derive(Debug, Args)]
+pub(crate) struct RunRef {
+    /// Run: its id, the beginning of one, or @last
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+}
+
+/// Why something is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Reason {
+    /// Reason, kept with the run
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs list --open
+  orchestrator runs list --status failed --limit 5 --json
+
+Exit codes: 0 listed (also if there are none), 2 usage, 4 there is no store yet, 7 store unavailable.")]
+pub(crate) struct ListRuns {
+    /// Only runs in this status; may be repeated
+    #[arg(long, value_name = "STATUS", value_parser = STATUSES, hide_possible_values = true)]
+    pub(crate) status: Vec<String>,
+
+    /// Only runs of this workflow
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+
+    /// Only runs that have not ended
+    #[arg(long)]
+    pub(crate) open: bool,
+
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+
+    /// Go on after this run: `next` of the answer before
+    #[arg(long, value_name = "RUN")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs show @last
+
+Exit codes: 0 shown, 4 no such run, 7 store unavailable.")]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs logs @last --step build --tail 50
+  orchestrator runs logs @last --follow
+
+With --step, only what the step wrote is printed. With --json, one object a line.
+
+Exit codes: 0 printed, 4 no such run or step, 7 store unavailable, 130 stopped by Ctrl-C (the run goes on).")]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// Only of this step
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+
+    /// Only the last N lines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) tail: Option<u32>,
+
+    /// Go on until the run has ended
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs events @last
+  orchestrator runs events @last --after 12 --follow --json
+
+With --json, one object a line.
+
+Exit codes: 0 printed, 4 no such run, 7 store unavailable, 130 stopped by Ctrl-C (the run goes on).")]
+pub(crate) struct Events {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// Only events with a larger number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) after: u64,
+
+    /// Go on until the run has ended
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs wait @last --timeout 5m
+
+Ctrl-C ends the waiting; the run goes on. Where only a person can move the run, the command is printed; it goes
+on waiting if a terminal is watching or --timeout is given, and else exits with 9.
+
+Exit codes: 0 completed, 1 failed, 4 no such run, 7 store unavailable, 8 cancelled or timed out,
+9 waits for someone, 130 stopped by Ctrl-C.")]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// At most this long: 90s, 5m, 1h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs pause @last --reason \"deploy freeze\"
+
+Running attempts are left to end. Works whoever drives the run.
+
+Exit codes: 0 paused (also if it was), 4 no such run, 6 the run has ended or is being cancelled,
+7 store unavailable.")]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs cancel @last --reason \"wrong branch\"
+
+Running attempts are stopped. Works whoever drives the run; a run that nobody drives is brought to its end here.
+
+Exit codes: 0 cancelled or being cancelled, 4 no such run, 6 the run has ended, 7 store unavailable.")]
+pub(crate) struct Cancel {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs resume @last
+
+A finished step is not repeated. The run is driven here, as `run` does, in the folder in which it was started.
+
+Exit codes: as `run`; 4 no such run, 6 somebody else drives it.")]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+
+    #[command(flatten)]
+    pub(crate) drive: Drive,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("outcome").required(true).args(["applied", "not_applied"]),
+    after_help = "\
+Examples:
+  orchestrator runs resolve @last publish --applied --output '{\"url\": \"https://example.org/7\"}'
+  orchestrator runs resolve @last publish --not-applied
+
+A step of class at_most_once whose executor died is never repeated by itself: look whether it has had its effect,
+then say so here. With --not-applied it begins again.
+
+Exit codes: 0 resolved, 3 the output is not JSON, 4 no such run or step, 6 the step is not in doubt,
+7 store unavailable."
+)]
+pub(crate) struct Resolve {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
+
+    /// Its effect has happened: go on after it
+    #[arg(long)]
+    pub(crate) applied: bool,
+
+    /// Its effect has not happened: begin it again
+    #[arg(long)]
+    pub(crate) not_applied: bool,
+
+    /// With --applied: its output, as JSON [default: null]
+    #[arg(long, value_name = "JSON", conflicts_with = "not_applied")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+}

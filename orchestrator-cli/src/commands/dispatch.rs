@@ -1,0 +1,23 @@
+//! From the verb to its file.
+
+use crate::app::App;
+use crate::args::{ConfigCommand, Verb};
+use crate::commands::{approval, config, doctor, init, plan, plugins, run, runs, validate, version};
+use crate::exit::Exit;
+use crate::output::Problem;
+
+/// Carries out what was asked for.
+pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
+    match verb {
+        Verb::Init(args) => init::carry_out(app, &args).await,
+        Verb::Run(args) => run::carry_out(app, &args).await,
+        Verb::Validate(args) => validate::carry_out(app, &args),
+        Verb::Plan(args) => plan::carry_out(app, &args),
+        Verb::Runs(command) => runs::carry_out(app, command).await,
+        Verb::Approval(command) => approval::carry_out(app, command).await,
+        Verb::Plugins(command) => plugins::carry_out(app, &command),
+        Verb::Doctor => doctor::carry_out(app).await,
+        Verb::Config(ConfigCommand::Show) => config::show(app),
+        Verb::Version => version::carry_out(app).await,
+    }
+}

@@ -1,0 +1,208 @@
+//! `doctor`: is anything broken, and what does every open run wait for?
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use orchestrator_core::engine::read_report;
+use orchestrator_core::id::RunId;
+use orchestrator_core::port::store::{RunQuery, Store};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::commands::version::{VERSION, durability};
+use crate::exit::Exit;
+use crate::output::style::Tint;
+use crate::output::{Problem, escape, suggest};
+use crate::settings::KEYS;
+use crate::situation::{self, Situation};
+use crate::store::{self, Access, Location};
+use crate::workflow::{self, counted};
+
+/// Programs that steps may call: name, and what is amiss without it.
+const TOOLS: [(&str, &str); 3] = [
+    ("bash", "`run:` steps without `shell:` cannot run"),
+    ("python3", "steps with `shell: python3` cannot run"),
+    ("git", "steps that read repositories cannot run"),
+];
+
+/// Variables that are ours but no settings: those that scripts see, and those of this program.
+const OTHER_VARIABLES: [&str; 8] = [
+    "ORCHESTRATOR_CONFIG",
+    "ORCHESTRATOR_LOG",
+    "ORCHESTRATOR_RUN_ID",
+    "ORCHESTRATOR_STEP_ID",
+    "ORCHESTRATOR_ATTEMPT",
+    "ORCHESTRATOR_IDEMPOTENCY_KEY",
+    "ORCHESTRATOR_FENCING_TOKEN",
+    "ORCHESTRATOR_OUTPUT",
+];
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    /// `ok`, `warn` or `failed`.
+    status: &'static str,
+    text: String,
+    hint: Option<String>,
+}
+
+/// An open run.
+#[derive(Debug, Serialize)]
+struct OpenRun {
+    run_id: RunId,
+    workflow: Arc<str>,
+    status: Arc<str>,
+    #[serde(flatten)]
+    situation: Situation,
+}
+
+impl Check {
+    fn new(name: &'static str, status: &'static str, text: impl Into<String>) -> Self {
+        Self { name, status, text: text.into(), hint: None }
+    }
+
+    fn of(name: &'static str, problem: &Problem) -> Self {
+        Self { hint: problem.way_out().map(str::to_owned), ..Self::new(name, "failed", problem.title()) }
+    }
+}
+
+pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
+    let mut checks = vec![Check::new("program", "ok", format!("orchestrator {VERSION}"))];
+    checks.extend(configuration(app));
+    let opened = look_at_store(app, &mut checks).await;
+    let kinds: Vec<String> = workflow::plugins().iter().map(|plugin| plugin.kind().to_owned()).collect();
+    checks.push(Check::new("plugins", "ok", kinds.join(", ")));
+    checks.extend(TOOLS.iter().map(|(tool, without)| match found(tool) {
+        Some(path) => Check::new("tool", "ok", format!("{tool}: {}", path.display())),
+        None => Check::new("tool", "warn", format!("{tool}: not found; {without}")),
+    }));
+    let runs = match opened {
+        Some(store) => {
+            let runs = open_runs(app, &store).await;
+            // Only what `sweep` says about the dead was written.
+            let _ = store.close().await;
+            runs.unwrap_or_else(|problem| {
+                checks.push(Check::of("runs", &problem));
+                Vec::new()
+            })
+        }
+        None => Vec::new(),
+    };
+    let exit = if checks.iter().any(|check| check.status == "failed") { Exit::Failed } else { Exit::Ok };
+    if app.output.json().is_some() {
+        app.output.print_json(&json!({ "ok": exit == Exit::Ok, "checks": checks, "runs": runs }))?;
+    } else {
+        tell(app, &checks, &runs)?;
+    }
+    Ok(exit)
+}
+
+fn configuration(app: &App) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match (&app.broken_settings, &app.settings.file) {
+        (Some(problem), _) => checks.push(Check::of("config", problem)),
+        (None, Some(path)) => checks.push(Check::new("config", "ok", path.display().to_string())),
+        (None, None) => {
+            checks.push(Check::new("config", "ok", "no file; defaults, environment and flags hold"));
+        }
+    }
+    let known = || KEYS.iter().map(|key| key.env).chain(OTHER_VARIABLES);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("ORCHESTRATOR_") && !known().any(|known| known == name) {
+            let mut check =
+                Check::new("config", "warn", format!("the variable {} means nothing", escape::line(&name)));
+            check.hint = suggest::nearest(&name, known()).map(|near| format!("did you mean {near}?"));
+            checks.push(check);
+        }
+    }
+    checks
+}
+
+async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Store>> {
+    let url = &app.settings.store().value;
+    if let Ok(Location::Sqlite(path)) = Location::parse(url)
+        && !path.exists()
+    {
+        checks.push(Check::new(
+            "store",
+            "ok",
+            format!("{}: none yet; the first run makes it", path.display()),
+        ));
+        return None;
+    }
+    let store = match store::open(&app.settings, Access::Existing).await {
+        Ok(store) => store,
+        Err(problem) => {
+            checks.push(Check::of("store", &problem));
+            return None;
+        }
+    };
+    let info = store.describe();
+    let text = format!("{} {} at {}; {}", info.kind, info.version, info.location, durability(&info));
+    checks.push(Check::new("store", if info.durable || info.kind == "memory" { "ok" } else { "warn" }, text));
+    if let Err(error) = store.health().await {
+        checks.push(Check::of("store", &store::of_error(&error)));
+    }
+    Some(store)
+}
+
+/// Every run that has not ended, with what it waits for.
+async fn open_runs(app: &App, store: &Arc<dyn Store>) -> Result<Vec<OpenRun>, Problem> {
+    // The dead are known to be dead from here on, so that nobody is told to wait for them.
+    store.sweep().await?;
+    let now = store.now().await?;
+    let mut runs = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.list_runs(RunQuery { open: true, after, limit: 500, ..RunQuery::default() }).await?;
+        for row in &page.items {
+            let driver = situation::driver(store, row, now).await?;
+            let Some(report) = read_report(&**store, row.run).await? else { continue };
+            if let Some(situation) = situation::of(row, driver.as_ref(), &report, now, &app.shell) {
+                runs.push(OpenRun {
+                    run_id: row.run,
+                    workflow: row.new.workflow.clone(),
+                    status: row.status.clone(),
+                    situation,
+                });
+            }
+        }
+        after = page.items.last().map(|row| row.run);
+        if !page.more || after.is_none() {
+            return Ok(runs);
+        }
+    }
+}
+
+fn tell(app: &App, checks: &[Check], runs: &[OpenRun]) -> Result<(), Problem> {
+    let style = app.output.out();
+    let mut lines = Vec::new();
+    for check in checks {
+        lines.push(format!("{} {:<8} {}", style.mark(check.status), check.name, escape::line(&check.text)));
+        if let Some(hint) = &check.hint {
+            lines.push(format!("           {}", escape::line(hint)));
+        }
+    }
+    lines.push(String::new());
+    if runs.is_empty() {
+        lines.push("no run is open".to_owned());
+    } else {
+        lines.push(format!("{} open:", counted(runs.len(), "run")));
+    }
+    for run in runs {
+        let mark = style.mark(if run.situation.needs_someone { "waiting" } else { "running" });
+        let workflow = escape::line(&run.workflow).into_owned();
+        lines.push(format!("{mark} {} {}", style.tint(Tint::Strong, &workflow), run.situation.text));
+        lines.push(format!("  {}", run.situation.command));
+    }
+    app.output.print(&lines.join("\n"))
+}
+
+/// Where a program is, if the search path leads to it.
+fn found(tool: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths).map(|folder| folder.join(tool)).find(|path| path.is_file())
+}

@@ -1,0 +1,119 @@
+//! `run`: starts a run and drives it here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orchestrator_core::engine::{Engine, StartError, StartRun};
+
+use crate::app::App;
+use crate::args::Run;
+use crate::drive::Driving;
+use crate::exit::Exit;
+use crate::names::Names;
+use crate::output::Problem;
+use crate::progress::View;
+use crate::shell::quoted;
+use crate::signals::Signals;
+use crate::store::{self, Access};
+use crate::workflow::{self, Loaded};
+use crate::{inputs, user};
+
+/// The label under which the folder is kept in which a run was started: its scripts start there.
+pub(crate) const FOLDER_LABEL: &str = "orchestrator.folder";
+
+pub(crate) async fn carry_out(app: &App, args: &Run) -> Result<Exit, Problem> {
+    // Everything that can be refused is refused before anything is made.
+    let labels = labels(args)?;
+    let loaded = workflow::load(&args.source.file, &workflow::plugins())?;
+    let inputs = inputs::read(&args.inputs, &loaded.workflow, &loaded.name)?;
+    for warning in &loaded.warnings {
+        app.output.note(warning.to_human(app.output.err()).trim_end());
+    }
+    let mut start = StartRun::new(loaded.workflow.clone())
+        .inputs(inputs)
+        .by(user::name())
+        .label(FOLDER_LABEL, app.cwd.display().to_string());
+    for (key, value) in labels {
+        start = start.label(key, value);
+    }
+    if let Some(key) = &args.idempotency_key {
+        start = start.idempotency_key(key.as_str());
+    }
+    let signals = Signals::catch()?;
+    let store = store::open(&app.settings, Access::Create).await?;
+    let engine = app.engine(store.clone(), &app.cwd).await?;
+    let ended = begin(app, &engine, start, signals, &loaded, args).await;
+    if ended.is_err() {
+        engine.stop(app.settings.grace()).await;
+    }
+    // The store is left as it is: closing it would move its log into its file, and cost more than the run of a small
+    // workflow. Whoever opens it next finds everything.
+    ended
+}
+
+async fn begin(
+    app: &App,
+    engine: &Engine,
+    start: StartRun,
+    signals: Signals,
+    loaded: &Loaded,
+    args: &Run,
+) -> Result<Exit, Problem> {
+    if let Some(key) = &args.idempotency_key
+        && let Some(run) = engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?
+    {
+        app.output.note(&format!("{run} has been started with this key before"));
+    }
+    // Listening begins before the run does, so that nothing of it is missed.
+    let live = engine.subscribe();
+    let handle = engine.start(start).await.map_err(|error| refused(app, error, &loaded.name))?;
+    let workflow = &loaded.workflow;
+    let view =
+        View::new(&app.output, handle.id(), Names::from(&**workflow), workflow.steps.len(), args.drive.logs);
+    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new() }.drive().await
+}
+
+fn labels(args: &Run) -> Result<BTreeMap<String, String>, Problem> {
+    let mut labels = inputs::pairs("--label", &args.labels)?;
+    if let Some(name) = &args.name
+        && labels.insert("name".to_owned(), name.clone()).is_some()
+    {
+        return Err(Problem::new(Exit::Usage, "usage", "--name and `--label name=…` are both given"));
+    }
+    if labels.contains_key(FOLDER_LABEL) {
+        return Err(Problem::new(
+            Exit::Usage,
+            "usage",
+            format!("the label `{FOLDER_LABEL}` is kept for orchestrator itself"),
+        ));
+    }
+    if let Some(key) = &args.idempotency_key
+        && !(1..=255).contains(&key.len())
+    {
+        return Err(Problem::new(Exit::Usage, "usage", "an idempotency key has 1 to 255 bytes"));
+    }
+    Ok(labels)
+}
+
+fn refused(app: &App, error: StartError, spec_name: &str) -> Problem {
+    match error {
+        StartError::Inputs(diagnostics) => inputs::refused(&diagnostics, spec_name),
+        StartError::KeyReused { run } => {
+            Problem::new(Exit::Conflict, "idempotency_key_reused", error.to_string())
+                .tries(app.shell.runs("show", run))
+        }
+        StartError::UnknownPlugin { .. } => Problem::new(Exit::Invalid, "unknown_plugin", error.to_string()),
+        StartError::Invalid(_) => Problem::new(Exit::Invalid, "invalid_input", error.to_string()),
+        StartError::Store(error) => store::of_error(&error),
+        other => Problem::new(Exit::Unavailable, "start_failed", other.to_string()),
+    }
+}
+
+/// The words that say that a folder of a run is needed but gone.
+pub(crate) fn folder_gone(folder: &str) -> Problem {
+    Problem::new(
+        Exit::Conflict,
+        "folder_gone",
+        format!("the folder in which the run was started is gone: {folder}"),
+    )
+    .tries(format!("mkdir -p {}", quoted(folder)))
+}

@@ -1,0 +1,89 @@
+//! `runs resume`: goes on with a run that was paused, stopped or killed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use orchestrator_core::engine::{DriveError, Engine};
+use orchestrator_core::machine::{Command, Intent};
+use orchestrator_core::port::store::RunRow;
+
+use crate::app::{App, no_run};
+use crate::args::Resume;
+use crate::commands::run::{FOLDER_LABEL, folder_gone};
+use crate::commands::runs::steer;
+use crate::drive::Driving;
+use crate::exit::Exit;
+use crate::names::Names;
+use crate::output::{Problem, block};
+use crate::progress::View;
+use crate::signals::Signals;
+use crate::{find, situation, store};
+
+pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem> {
+    let store = app.store().await?;
+    let run = find::run(&store, &args.run.run, &app.shell).await?;
+    let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+    let folder = folder(app, &row)?;
+    let signals = Signals::catch()?;
+    let engine = app.engine(store.clone(), &folder).await?;
+    let ended = go_on(app, &engine, &row, signals, args).await;
+    if ended.is_err() {
+        engine.stop(app.settings.grace()).await;
+    }
+    // The store is left as it is: closing it would move its log into its file, and cost more than the run of a small
+    // workflow. Whoever opens it next finds everything.
+    ended
+}
+
+async fn go_on(
+    app: &App,
+    engine: &Engine,
+    row: &RunRow,
+    signals: Signals,
+    args: &Resume,
+) -> Result<Exit, Problem> {
+    let run = row.run;
+    let store = engine.store();
+    if row.finished_at.is_none() && row.intent == Intent::Pause {
+        let asked = app.asked(args.reason.reason.as_deref());
+        engine.command(run, Command::Resume(asked)).await.map_err(|error| steer::refused(app, run, error))?;
+        store.sweep().await?;
+        let driver = situation::driver(store, row, store.now().await?).await?;
+        if let Some(owner) = driver {
+            return steer::told(app, engine, run, &format!("resumed; it is driven by {}", owner.label)).await;
+        }
+    }
+    let live = engine.subscribe();
+    let handle = engine.drive(run).await.map_err(|error| not_driven(app, run, error))?;
+    let report = handle.report().await?;
+    if row.finished_at.is_some() {
+        app.output.note(&format!(
+            "there is nothing left to do: {}",
+            block::headline(&report, report.created_at, app.output.err())
+        ));
+    }
+    let view = View::new(&app.output, run, Names::from(&report), report.steps.len(), args.drive.logs);
+    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new() }.drive().await
+}
+
+/// The folder in which the run was started, which must still be there.
+fn folder(app: &App, row: &RunRow) -> Result<PathBuf, Problem> {
+    match row.new.labels.get(FOLDER_LABEL) {
+        Some(folder) if row.finished_at.is_none() && !Path::new(folder).is_dir() => Err(folder_gone(folder)),
+        Some(folder) if Path::new(folder).is_dir() => Ok(PathBuf::from(folder)),
+        _ => Ok(app.cwd.clone()),
+    }
+}
+
+fn not_driven(app: &App, run: orchestrator_core::id::RunId, error: DriveError) -> Problem {
+    match error {
+        DriveError::NotFound(run) => no_run(&run.to_string()),
+        DriveError::Driven { ref label, .. } => {
+            Problem::new(Exit::Conflict, "run_driven", format!("{run} is being driven by {label}"))
+                .tries(app.shell.runs("wait", run))
+        }
+        DriveError::UnknownPlugin { .. } => Problem::new(Exit::Invalid, "unknown_plugin", error.to_string()),
+        DriveError::Store(error) => store::of_error(&error),
+        other => Problem::new(Exit::Unavailable, "drive_failed", other.to_string()),
+    }
+}

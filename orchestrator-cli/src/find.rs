@@ -1,0 +1,64 @@
+//! Finding the run that a user names: its id, the beginning of one, or `@last`.
+
+use std::sync::Arc;
+
+use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::port::store::{RunQuery, Store};
+
+use crate::app::no_run;
+use crate::exit::Exit;
+use crate::names::Names;
+use crate::output::{Problem, suggest};
+use crate::shell::Shell;
+
+/// How many candidates an ambiguous beginning is answered with.
+const CANDIDATES: usize = 5;
+
+/// The run called `named`.
+///
+/// # Errors
+/// Exit 4 if there is none, or several begin so.
+pub(crate) async fn run(store: &Arc<dyn Store>, named: &str, shell: &Shell) -> Result<RunId, Problem> {
+    let unknown = || no_run(named).tries(shell.command("runs list"));
+    if named == "@last" {
+        let page = store.list_runs(RunQuery { limit: 1, ..RunQuery::default() }).await?;
+        return page.items.first().map(|row| row.run).ok_or_else(unknown);
+    }
+    if named.starts_with('@') {
+        return Err(unknown().hint("@last is the latest run"));
+    }
+    let prefix = named.strip_prefix(RunId::PREFIX).unwrap_or(named).replace('-', "").to_ascii_lowercase();
+    if prefix.is_empty() || prefix.len() > 32 || !prefix.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(unknown());
+    }
+    let found = store.find_runs(&prefix, CANDIDATES + 1).await?;
+    match found.as_slice() {
+        [] => Err(unknown()),
+        [run] => Ok(*run),
+        several => {
+            let mut detail: Vec<String> = several.iter().take(CANDIDATES).map(ToString::to_string).collect();
+            if several.len() > CANDIDATES {
+                detail.push("…".to_owned());
+            }
+            let title = format!("several runs begin with `{named}`");
+            Err(Problem::new(Exit::NotFound, "run_ambiguous", title)
+                .detail(detail.join("\n"))
+                .hint("give more of the id"))
+        }
+    }
+}
+
+/// The step called `named`.
+///
+/// # Errors
+/// Exit 4 if the run has none of that name.
+pub(crate) fn step(names: &Names, named: &str) -> Result<StepIx, Problem> {
+    names.find(named).ok_or_else(|| {
+        let problem =
+            Problem::new(Exit::NotFound, "step_not_found", format!("the run has no step `{named}`"));
+        match suggest::nearest(named, names.iter()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        }
+    })
+}

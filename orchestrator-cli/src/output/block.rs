@@ -1,0 +1,167 @@
+//! A run, its outputs and its approvals as blocks of text for people.
+
+use std::fmt::Write as _;
+
+use orchestrator_core::engine::{RunReport, StepReport, Waiting};
+use orchestrator_core::time::Timestamp;
+use serde_json::Value;
+
+use crate::output::style::{Style, Tint};
+use crate::output::{escape, moment};
+use crate::shell::Shell;
+use crate::situation;
+use crate::workflow::counted;
+
+/// The most lines of a text that are shown before it is cut.
+const MAX_LINES: usize = 200;
+
+/// Named values: `name: value`, long texts as an indented block below the name.
+pub(crate) fn values(values: &Value, style: &Style) -> String {
+    let Value::Object(fields) = values else { return value(values, 0) };
+    let mut text = String::new();
+    for (name, field) in fields {
+        let name = style.tint(Tint::Strong, &escape::line(name)).to_string();
+        let shown = value(field, 2);
+        let gap = if shown.starts_with('\n') { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}:{gap}{shown}");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// One value. A text of one line stays on the line; anything longer begins on the next one, `indent` deep.
+pub(crate) fn value(value: &Value, indent: usize) -> String {
+    let text = match value {
+        Value::String(text) => text.trim_end_matches('\n').to_owned(),
+        Value::Object(_) | Value::Array(_) if value.to_string().len() > 60 => {
+            // A value that was read as JSON can be written as JSON.
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        }
+        other => other.to_string(),
+    };
+    if !text.contains('\n') {
+        return escape::line(&text).into_owned();
+    }
+    let total = text.lines().count();
+    let mut block = String::new();
+    for line in text.lines().take(MAX_LINES) {
+        let depth = if line.is_empty() { 0 } else { indent };
+        let _ = write!(block, "\n{:depth$}{}", "", escape::line(line));
+    }
+    if total > MAX_LINES {
+        let _ = write!(block, "\n{:indent$}… ({} more lines; --json shows all)", "", total - MAX_LINES);
+    }
+    block
+}
+
+/// Status, name and duration of a run, on one line.
+pub(crate) fn headline(report: &RunReport, now: Timestamp, style: &Style) -> String {
+    let workflow = escape::line(&report.workflow);
+    let took = report.started_at.map(|start| report.finished_at.unwrap_or(now).since(start));
+    let mut line = format!(
+        "{} {} {}",
+        style.mark(&report.status),
+        style.tint(Tint::Strong, &workflow),
+        style.status(&report.status)
+    );
+    if let Some(took) = took.filter(|_| report.has_ended()) {
+        // Writing to a String cannot fail.
+        let _ = write!(line, " in {}", moment::duration(took));
+    }
+    let _ = write!(line, "  {}", style.tint(Tint::Dim, &report.run_id.to_string()));
+    line
+}
+
+/// What waits for someone: what is asked and shown.
+pub(crate) fn question(waiting: &Waiting, style: &Style) -> Vec<String> {
+    let step = style.tint(Tint::Strong, &escape::line(&waiting.step)).to_string();
+    let asks = if waiting.kind == "approval" { " waits for approval:" } else { ":" };
+    let mut lines = vec![format!("{} {step}{asks} {}", style.mark("waiting"), first_line(&waiting.message))];
+    if let Some(show) = &waiting.show {
+        let bar = style.tint(Tint::Dim, style.either("│", "|")).to_string();
+        lines.extend(value(show, 0).trim_start_matches('\n').lines().map(|line| format!("  {bar} {line}")));
+    }
+    if let Some(until) = waiting.until {
+        lines.push(format!("  until {until}"));
+    }
+    lines
+}
+
+/// What waits for someone, and (where there is a shell that can give them) the commands that answer.
+pub(crate) fn waiting(
+    waiting: &Waiting,
+    report: &RunReport,
+    shell: Option<&Shell>,
+    style: &Style,
+) -> Vec<String> {
+    let mut lines = question(waiting, style);
+    let answers = shell.map(|shell| situation::answers(waiting, report, shell)).unwrap_or_default();
+    let wide = answers.iter().map(|(label, _)| label.len()).max().unwrap_or(0) + 1;
+    for (label, command) in answers {
+        let label = format!("{:<wide$}", format!("{label}:"));
+        lines.push(format!("  {} {command}", style.tint(Tint::Strong, &label)));
+    }
+    lines
+}
+
+/// How far a run is that was stopped on the way.
+pub(crate) fn stopped(report: &RunReport, style: &Style) -> String {
+    let ended = report.steps.iter().filter(|step| step.finished_at.is_some()).count();
+    let workflow = escape::line(&report.workflow).into_owned();
+    format!(
+        "{} {} stopped after {ended} of {}  {}",
+        style.mark("cancelled"),
+        style.tint(Tint::Strong, &workflow),
+        counted(report.steps.len(), "step"),
+        style.tint(Tint::Dim, &report.run_id.to_string())
+    )
+}
+
+/// The rows of a table of steps.
+pub(crate) fn step_rows(steps: &[StepReport], now: Timestamp) -> Vec<Vec<String>> {
+    steps
+        .iter()
+        .map(|step| {
+            let took = step.started_at.map(|start| step.finished_at.unwrap_or(now).since(start));
+            let about = match (&step.error, step.due_at) {
+                (Some(error), _) => first_line(error),
+                (None, Some(due)) if step.finished_at.is_none() => {
+                    format!("due {}", moment::relative(due, now))
+                }
+                _ => String::new(),
+            };
+            vec![
+                escape::line(&step.id).into_owned(),
+                step.status.to_owned(),
+                took.map(moment::duration).unwrap_or_default(),
+                if step.attempts > 0 { step.attempts.to_string() } else { String::new() },
+                about,
+            ]
+        })
+        .collect()
+}
+
+/// The first line of a message, for a line of its own.
+pub(crate) fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(200).collect();
+    let more = cut.len() < text.trim_end().len();
+    format!("{}{}", escape::line(&cut), if more { " …" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_read_like_a_letter() {
+        let shown = values(
+            &json!({"count": 3, "title": "one line", "notes": "two\n\nlines\n", "list": ["a", 1]}),
+            &Style::plain(),
+        );
+        assert_eq!(shown, "count: 3\nlist: [\"a\",1]\nnotes:\n  two\n\n  lines\ntitle: one line");
+    }
+}

@@ -1,0 +1,171 @@
+//! An event in the words for people.
+
+use orchestrator_core::machine::{AfterLoss, Arrival, Event, Intent, SkipReason, StepError, WaitOn};
+use orchestrator_core::spec::OnExpiry;
+use orchestrator_core::time::Timestamp;
+
+use crate::names::Names;
+use crate::output::style::{Style, Tint};
+use crate::output::{block, escape, moment};
+
+/// What an event means for the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The step is being executed from here on.
+    Begins,
+    /// The step is not being executed any more, and has failed for good.
+    Fails,
+    /// The step is not being executed any more.
+    Rests,
+    /// Nothing about execution.
+    Other,
+}
+
+/// What an event means for the view.
+pub(super) const fn turn(event: &Event) -> Turn {
+    match event {
+        Event::StepBegun(_) | Event::StepContinued(_) => Turn::Begins,
+        Event::StepFailed(event) if event.retry_at.is_none() => Turn::Fails,
+        Event::StepSucceeded(_)
+        | Event::StepFailed(_)
+        | Event::StepLost(_)
+        | Event::StepOutcomeUnknown(_)
+        | Event::StepInterrupted(_)
+        | Event::StepWaiting(_)
+        | Event::StepSkipped(_)
+        | Event::StepCancelled(_) => Turn::Rests,
+        _ => Turn::Other,
+    }
+}
+
+/// Everything that is needed to speak of events.
+#[derive(Debug)]
+pub(crate) struct Teller<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) style: &'a Style,
+}
+
+impl Teller<'_> {
+    /// The line for an event; `None` if there is nothing to say. `began` is when the step's attempt began.
+    pub(crate) fn line(&self, event: &Event, at: Timestamp, began: Option<Timestamp>) -> Option<String> {
+        let name =
+            event.step().map(|step| escape::line(self.names.of(step)).into_owned()).unwrap_or_default();
+        let took = began.map_or_else(String::new, |began| format!(" {}", moment::duration(at.since(began))));
+        let took = self.style.tint(Tint::Dim, &took).to_string();
+        let (mark, text) = match event {
+            Event::StepSucceeded(event) => ("completed", format!("{name}{took}{}", nth(event.attempt))),
+            Event::StepFailed(event) => match event.retry_at {
+                Some(due) => {
+                    let wait = moment::duration(due.since(at));
+                    let next = event.attempt + 1;
+                    ("warn", format!("{name}{took} {}; attempt {next} in {wait}", self.error(&event.error)))
+                }
+                None => {
+                    ("failed", format!("{name}{took}{} {}", nth(event.attempt), self.error(&event.error)))
+                }
+            },
+            Event::StepLost(event) => ("warn", format!("{name} {}", after_loss(event.then))),
+            Event::StepOutcomeUnknown(event) => (
+                "outcome_unknown",
+                format!("{name}{took} has an unknown outcome: {}", self.error(&event.error)),
+            ),
+            Event::StepInterrupted(_) => {
+                ("cancelled", format!("{name}{took} interrupted; it begins again on resume"))
+            }
+            Event::StepWaiting(event) => match &event.on {
+                WaitOn::Approval { message, .. } => {
+                    ("waiting", format!("{name} waits for approval: {}", block::first_line(message)))
+                }
+                _ => {
+                    let until = event
+                        .until
+                        .map_or_else(String::new, |until| format!(" {}", moment::duration(until.since(at))));
+                    ("waiting", format!("{name} waits{until}"))
+                }
+            },
+            Event::StepArrived(event) => arrived(&name, &event.arrival)?,
+            Event::StepSkipped(event) => {
+                ("skipped", format!("{name} skipped: {}", why_skipped(event.reason)))
+            }
+            Event::StepCancelled(_) => ("cancelled", format!("{name}{took} cancelled")),
+            Event::StepResolved(event) => {
+                let how = if event.output.is_some() { "applied" } else { "not applied" };
+                ("warn", format!("{name} resolved as {how} by {}", escape::line(&event.by)))
+            }
+            Event::IntentChanged(event) => {
+                let word = match event.intent {
+                    Intent::Pause => "paused",
+                    Intent::Cancel => "cancelled",
+                    Intent::Proceed => "resumed",
+                };
+                let reason = event
+                    .reason
+                    .as_deref()
+                    .map_or_else(String::new, |reason| format!(": {}", escape::line(reason)));
+                ("warn", format!("the run was {word} by {}{reason}", escape::line(&event.by)))
+            }
+            Event::RunReopened(event) => {
+                ("warn", format!("the run was reopened by {}", escape::line(&event.by)))
+            }
+            _ => return None,
+        };
+        Some(format!("{} {text}", self.style.mark(mark)))
+    }
+
+    /// The line for a step that begins, where lines stay as they are.
+    pub(crate) fn begins(&self, event: &Event) -> Option<String> {
+        let Event::StepBegun(begun) = event else { return None };
+        let name = escape::line(self.names.of(begun.step));
+        Some(format!("{} {name}{}", self.style.mark("begun"), nth(begun.attempt)))
+    }
+
+    fn error(&self, error: &StepError) -> String {
+        self.style.tint(Tint::Bad, &block::first_line(&error.message)).to_string()
+    }
+}
+
+/// Attempts are worth mentioning from the second on.
+fn nth(attempt: u32) -> String {
+    if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
+}
+
+const fn after_loss(then: AfterLoss) -> &'static str {
+    match then {
+        AfterLoss::Again => "was lost with the process that executed it; it begins again",
+        AfterLoss::Quarantine => {
+            "has ended the process that executed it too often; it is not begun again unasked"
+        }
+        AfterLoss::Fail => "was lost with the process that executed it, for the last time",
+        AfterLoss::Cancel => "was lost with the process that executed it; it is cancelled",
+        _ => "was lost with the process that executed it",
+    }
+}
+
+const fn why_skipped(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Condition => "its `if` is false",
+        SkipReason::Need => "a step it needs has not completed",
+        _ => "it will not begin",
+    }
+}
+
+fn arrived(name: &str, arrival: &Arrival) -> Option<(&'static str, String)> {
+    match arrival {
+        Arrival::Decision { approved, by, comment, .. } => {
+            let word = if *approved { "approved" } else { "rejected" };
+            let comment = comment
+                .as_deref()
+                .map_or_else(String::new, |comment| format!(": {}", block::first_line(comment)));
+            Some((word, format!("{name} {word} by {}{comment}", escape::line(by))))
+        }
+        Arrival::Expired { then } => {
+            let what = match then {
+                OnExpiry::Reject => "rejected: nobody decided in time",
+                OnExpiry::Approve => "approved: nobody decided in time",
+                _ => "not decided in time",
+            };
+            Some(("warn", format!("{name} {what}")))
+        }
+        _ => None,
+    }
+}

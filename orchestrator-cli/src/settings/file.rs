@@ -1,0 +1,113 @@
+//! The configuration file: TOML; an unknown key or a wrong type is refused by name.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+
+use crate::exit::Exit;
+use crate::output::{Problem, suggest};
+use crate::settings::{FOLDER, KEYS, Key, Origin, Sourced};
+
+/// The longest configuration file that is read, in bytes (1 MiB).
+const LIMIT: u64 = 1 << 20;
+
+/// A configuration file.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    values: Map<String, Value>,
+}
+
+impl File {
+    /// A file that was named: it must be there.
+    pub(super) fn required(path: &Path) -> Result<Self, Problem> {
+        Self::optional(path)?.ok_or_else(|| {
+            let title = format!("there is no configuration file {}", path.display());
+            Problem::new(Exit::Usage, "config_not_found", title)
+        })
+    }
+
+    /// A file that may be there.
+    pub(super) fn optional(path: &Path) -> Result<Option<Self>, Problem> {
+        let wrong =
+            |why: String| Problem::new(Exit::Usage, "config_invalid", format!("{}: {why}", path.display()));
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(format!("cannot be read: {error}"))),
+        };
+        let source = config::File::from_str(&text, FileFormat::Toml);
+        let parsed =
+            Config::builder().add_source(source).build().map_err(|error| wrong(error.to_string()))?;
+        let values = parsed.collect().map_err(|error| wrong(error.to_string()))?;
+        for name in values.keys() {
+            if !KEYS.iter().any(|key| key.name == name) {
+                return Err(unknown_key(path, name));
+            }
+        }
+        for key in KEYS {
+            if let Some(value) = values.get(key.name) {
+                check_type(key, value).map_err(|why| wrong(format!("{}: {why}", key.name)))?;
+            }
+        }
+        Ok(Some(Self { path: path.to_owned(), values }))
+    }
+
+    /// A setting, as text. A relative path of a store starts at the folder that holds `.orchestrator`, or else at
+    /// the file's own.
+    pub(super) fn get(&self, key: &Key) -> Option<Sourced> {
+        let text = self.values.get(key.name)?.clone().into_string().ok()?;
+        let value = match (key.name, text.strip_prefix("sqlite:")) {
+            ("store", Some(path)) if Path::new(path).is_relative() => {
+                format!("sqlite:{}", self.base().join(path).display())
+            }
+            _ => text,
+        };
+        Some(Sourced { value, origin: Origin::File(self.path.clone()) })
+    }
+
+    fn base(&self) -> &Path {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        if folder.file_name().is_some_and(|name| name == FOLDER) {
+            folder.parent().unwrap_or(folder)
+        } else {
+            folder
+        }
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LIMIT {
+        return Err(std::io::Error::other(format!("it is longer than {LIMIT} bytes")));
+    }
+    Ok(text)
+}
+
+fn unknown_key(path: &Path, name: &str) -> Problem {
+    let names = KEYS.iter().map(|key| key.name);
+    let hint = suggest::nearest(name, names.clone()).map_or_else(
+        || format!("settings are {}", names.collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Problem::new(Exit::Usage, "config_unknown_key", format!("{}: unknown key `{name}`", path.display()))
+        .hint(hint)
+}
+
+/// Text for texts, a whole number (or one as text) for numbers.
+fn check_type(key: &Key, value: &Value) -> Result<(), String> {
+    let found = match &value.kind {
+        ValueKind::String(_) => "text",
+        ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_) => "a whole number",
+        ValueKind::Float(_) => "a number with a fraction",
+        ValueKind::Boolean(_) => "a boolean",
+        ValueKind::Table(_) => "a table",
+        ValueKind::Array(_) => "a list",
+        ValueKind::Nil => "nothing",
+    };
+    let wanted = if key.name == "slots" { "a whole number" } else { "text" };
+    if found == wanted { Ok(()) } else { Err(format!("expected {wanted}, found {found}")) }
+}

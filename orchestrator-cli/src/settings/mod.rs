@@ -1,0 +1,10 @@
+//! The settings in force, and where each comes from: defaults < configuration file < environment < flags.
+
+mod file;
+mod key;
+mod place;
+mod read;
+
+pub(crate) use key::{KEYS, Key};
+pub(crate) use place::{FOLDER, Place};
+pub(crate) use read::{Flags, Origin, Settings, Sourced};

@@ -1,0 +1,151 @@
+//! Reading the settings, the later source winning.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::exit::Exit;
+use crate::output::Problem;
+use crate::settings::file::File;
+use crate::settings::key::{KEYS, Key};
+use crate::settings::place::Place;
+use crate::span::parse_duration;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody has set it.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Env(&'static str),
+    /// A flag.
+    Flag(&'static str),
+}
+
+/// A value with where it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sourced {
+    pub(crate) value: String,
+    pub(crate) origin: Origin,
+}
+
+/// What flags say, as text.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) store: Option<String>,
+    pub(crate) slots: Option<String>,
+    pub(crate) grace: Option<String>,
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The nearest `.orchestrator` folder, or where it would be made.
+    pub(crate) place: Place,
+    /// The configuration file that was read, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    values: Vec<(&'static Key, Sourced)>,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings that hold in folder `cwd`.
+    pub(crate) fn read(cwd: &Path, flags: &Flags) -> Result<Self, Problem> {
+        Self::read_with(cwd, flags, |name| std::env::var_os(name))
+    }
+
+    /// The defaults, for looking on where [`Settings::read`] has failed.
+    pub(crate) fn defaults(cwd: &Path) -> Self {
+        let place = Place::near(cwd);
+        let values = KEYS
+            .iter()
+            .map(|key| (key, Sourced { value: key.default(&place), origin: Origin::Default }))
+            .collect();
+        Self { place, file: None, values }
+    }
+
+    fn read_with(cwd: &Path, flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problem> {
+        let place = Place::near(cwd);
+        let file = match (&flags.config, env("ORCHESTRATOR_CONFIG").filter(|path| !path.is_empty())) {
+            (Some(path), _) => Some(File::required(path)?),
+            (None, Some(path)) => Some(File::required(Path::new(&path))?),
+            (None, None) => File::optional(&place.config())?,
+        };
+        let mut values = Vec::with_capacity(KEYS.len());
+        for key in KEYS {
+            let sourced = key.flag(flags).map_or_else(|| from_env(key, &env), |flag| Ok(Some(flag)))?;
+            let sourced = sourced
+                .or_else(|| file.as_ref().and_then(|file| file.get(key)))
+                .unwrap_or_else(|| Sourced { value: key.default(&place), origin: Origin::Default });
+            (key.check)(&sourced.value).map_err(|why| wrong_value(key, &sourced, &why))?;
+            values.push((key, sourced));
+        }
+        Ok(Self { place, file: file.map(|file| file.path), values })
+    }
+
+    /// Every setting, in the order of the documentation.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Key, &Sourced)> {
+        self.values.iter().map(|(key, sourced)| (*key, sourced))
+    }
+
+    fn get(&self, name: &str) -> &Sourced {
+        // `read` has put every key of the table here, and names are literals of this file.
+        static NONE: Sourced = Sourced { value: String::new(), origin: Origin::Default };
+        self.values.iter().find(|(key, _)| key.name == name).map_or(&NONE, |(_, sourced)| sourced)
+    }
+
+    /// Where runs are kept: a store URL.
+    pub(crate) fn store(&self) -> &Sourced {
+        self.get("store")
+    }
+
+    /// The most attempts at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.get("slots").value.parse().unwrap_or(64)
+    }
+
+    /// How long running attempts may take to end when we are told to stop.
+    pub(crate) fn grace(&self) -> Duration {
+        parse_duration(&self.get("grace").value).unwrap_or(Duration::from_secs(10))
+    }
+}
+
+fn from_env(key: &Key, env: &impl Fn(&str) -> Option<OsString>) -> Result<Option<Sourced>, Problem> {
+    let Some(value) = env(key.env).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let value = value.into_string().map_err(|_| {
+        Problem::new(
+            Exit::Usage,
+            "config_invalid",
+            format!("the environment variable {} is not valid UTF-8", key.env),
+        )
+    })?;
+    Ok(Some(Sourced { value, origin: Origin::Env(key.env) }))
+}
+
+fn wrong_value(key: &Key, sourced: &Sourced, why: &str) -> Problem {
+    let shown = crate::store::masked(&sourced.value);
+    let place = match &sourced.origin {
+        Origin::Default => key.name.to_owned(),
+        Origin::File(path) => format!("{}: {}", path.display(), key.name),
+        Origin::Env(name) | Origin::Flag(name) => (*name).to_owned(),
+    };
+    Problem::new(Exit::Usage, "config_invalid", format!("{place}: {why}, not `{shown}`"))
+        .hint(format!("{}: {}", key.name, key.about))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

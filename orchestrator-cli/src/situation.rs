@@ -1,0 +1,126 @@
+//! What an open run waits for, and the one command that moves it.
+
+use std::sync::Arc;
+
+use orchestrator_core::engine::{RunReport, Waiting};
+use orchestrator_core::machine::Intent;
+use orchestrator_core::port::store::{OwnerRow, RunRow, Store, StoreError};
+use orchestrator_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::output::{block, moment};
+use crate::shell::Shell;
+
+/// What an open run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Situation {
+    /// `driven`, `approval`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
+    pub(crate) kind: &'static str,
+    /// For people.
+    pub(crate) text: String,
+    /// The command that moves it; for a run that moves by itself, the one that watches it.
+    pub(crate) command: String,
+    /// Whether it stands still until somebody does something.
+    pub(crate) needs_someone: bool,
+}
+
+/// The one who drives a run, if that one is alive.
+pub(crate) async fn driver(
+    store: &Arc<dyn Store>,
+    row: &RunRow,
+    now: Timestamp,
+) -> Result<Option<OwnerRow>, StoreError> {
+    let Some(driver) = row.driver else { return Ok(None) };
+    Ok(store.owner(driver).await?.filter(|owner| !owner.dead && owner.deadline > now))
+}
+
+/// What an open run waits for; `None` if it has ended.
+pub(crate) fn of(
+    row: &RunRow,
+    driver: Option<&OwnerRow>,
+    report: &RunReport,
+    now: Timestamp,
+    shell: &Shell,
+) -> Option<Situation> {
+    if report.has_ended() {
+        return None;
+    }
+    let run = row.run;
+    let situation =
+        |kind, text: String, command, needs_someone| Some(Situation { kind, text, command, needs_someone });
+    if row.intent == Intent::Cancel {
+        return match driver {
+            Some(owner) => situation(
+                "driven",
+                format!("is being cancelled by {}", owner.label),
+                shell.runs("wait", run),
+                false,
+            ),
+            None => situation(
+                "cancelling",
+                "is being cancelled, and nobody drives it".to_owned(),
+                shell.runs("cancel", run),
+                true,
+            ),
+        };
+    }
+    if row.intent == Intent::Pause {
+        return situation("paused", "is paused".to_owned(), shell.runs("resume", run), true);
+    }
+    if report.status == "blocked"
+        && let Some(waiting) = report.waiting_for.iter().find(|waiting| waiting.needs_someone())
+    {
+        return Some(waits_for_someone(waiting, row, shell));
+    }
+    if let Some(owner) = driver {
+        let text =
+            format!("is being driven by {} ({} of {} steps done)", owner.label, row.done, row.new.steps);
+        return situation("driven", text, shell.runs("wait", run), false);
+    }
+    match row.due_at.filter(|due| *due > now) {
+        Some(due) => {
+            let text = format!("has something due {}, and nobody drives it", moment::relative(due, now));
+            situation("timer", text, shell.runs("resume", run), true)
+        }
+        None => situation(
+            "undriven",
+            "could go on, but nobody drives it".to_owned(),
+            shell.runs("resume", run),
+            true,
+        ),
+    }
+}
+
+fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situation {
+    let (run, step) = (row.run, &*waiting.step);
+    let message = block::first_line(&waiting.message);
+    let (kind, text, command) = match waiting.kind {
+        "approval" => (
+            "approval",
+            format!("{step} waits for approval: {message}"),
+            shell.approval("approve", run, step),
+        ),
+        kind => {
+            let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
+            let command = shell.command(&format!("runs resolve {run} {step} --not-applied"));
+            (kind, format!("{step}: {message}"), command)
+        }
+    };
+    Situation { kind, text, command, needs_someone: true }
+}
+
+/// The commands that answer a waiting step, each with what it says.
+pub(crate) fn answers(waiting: &Waiting, report: &RunReport, shell: &Shell) -> Vec<(&'static str, String)> {
+    let (run, step) = (report.run_id, &*waiting.step);
+    match waiting.kind {
+        "approval" => vec![
+            ("approve", shell.approval("approve", run, step)),
+            ("reject", shell.approval("reject", run, step)),
+        ],
+        "outcome_unknown" | "quarantine" => vec![
+            ("it has happened", shell.command(&format!("runs resolve {run} {step} --applied"))),
+            ("it has not", shell.command(&format!("runs resolve {run} {step} --not-applied"))),
+        ],
+        _ => Vec::new(),
+    }
+}

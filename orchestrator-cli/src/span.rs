@@ -1,0 +1,55 @@
+//! Durations as they are typed: `90s`, `5m`, `1h`, `250ms`.
+
+use std::time::Duration;
+
+/// The longest duration that is accepted (a year).
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Reads a duration: a number and a unit (`ms`, `s`, `m`, `h`, `d`), perhaps several together (`1h30m`).
+///
+/// # Errors
+/// What was expected instead.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 500ms, 90s, 5m or 1h30m".to_owned();
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let millis: u64 = match unit.trim() {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        let span =
+            number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).ok_or_else(wrong)?;
+        total = total.checked_add(Duration::from_millis(span)).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    if total > LONGEST {
+        return Err("expected a duration of at most a year".to_owned());
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        for wrong in ["", "5", "abc", "-1s", "1.5.2s", "99999999999d", "s", "1 fortnight"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! From the arguments to the exit code.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::App;
+use crate::args::{Cli, RunsCommand, Verb};
+use crate::commands;
+use crate::exit::Exit;
+use crate::output::{Json, Output, Problem, suggest};
+use crate::settings::{Flags, Settings};
+use crate::shell::Shell;
+
+/// Does what the arguments ask for.
+pub(crate) fn start() -> Exit {
+    listen_to_traces();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(error),
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    let app = match prepare(&cli, output) {
+        Ok(app) => app,
+        Err((output, problem)) => return told(&output, &problem),
+    };
+    let exit = runtime(&cli.verb).and_then(|runtime| {
+        let exit = runtime.block_on(commands::carry_out(&app, cli.verb));
+        // What still runs (a thread that waits for a pipe, for one) ends with the process.
+        runtime.shutdown_background();
+        exit
+    });
+    exit.unwrap_or_else(|problem| told(&app.output, &problem))
+}
+
+fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
+    let cwd = match std::env::current_dir() {
+        Ok(cwd) => cwd,
+        Err(error) => {
+            let title = format!("the current folder cannot be read: {error}");
+            return Err((output, Problem::new(Exit::Usage, "no_current_folder", title)));
+        }
+    };
+    let flags = flags(cli);
+    if output.json() == Some(Json::Stream) && !streams(&cli.verb) {
+        let title = "--json=stream is for `run` and `runs resume`";
+        return Err((output, Problem::new(Exit::Usage, "usage", title).tries("--json")));
+    }
+    let (settings, broken_settings) = match Settings::read(&cwd, &flags) {
+        Ok(settings) => (settings, None),
+        // `doctor` looks on and reports it.
+        Err(problem) if matches!(cli.verb, Verb::Doctor) => (Settings::defaults(&cwd), Some(problem)),
+        Err(problem) => return Err((output, problem)),
+    };
+    let shell = Shell::new(&settings, cli.global.config.as_ref());
+    Ok(App { settings, broken_settings, output, shell, cwd })
+}
+
+fn flags(cli: &Cli) -> Flags {
+    let drive = match &cli.verb {
+        Verb::Run(args) => Some(&args.drive),
+        Verb::Runs(RunsCommand::Resume(args)) => Some(&args.drive),
+        _ => None,
+    };
+    Flags {
+        store: cli.global.store.clone(),
+        config: cli.global.config.clone(),
+        slots: drive.and_then(|drive| drive.slots).map(|slots| slots.to_string()),
+        grace: drive.and_then(|drive| drive.grace.clone()),
+    }
+}
+
+const fn streams(verb: &Verb) -> bool {
+    matches!(verb, Verb::Run(_) | Verb::Runs(RunsCommand::Resume(_)))
+}
+
+/// Steps may keep several threads busy; looking at a store needs one.
+fn runtime(verb: &Verb) -> Result<tokio::runtime::Runtime, Problem> {
+    let mut builder = if streams(verb) {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        builder.worker_threads(cores.clamp(2, 8));
+        builder
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Problem::new(Exit::Unavailable, "no_runtime", format!("cannot start: {error}")))
+}
+
+fn told(output: &Output, problem: &Problem) -> Exit {
+    output.problem(problem);
+    problem.exit()
+}
+
+/// Help and versions go to stdout as they are; anything else is a usage problem, in the form that was asked for.
+fn not_understood(mut error: clap::Error) -> Exit {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(near) = nearest_command(word)
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
+    }
+    let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| is_json_flag(&arg));
+    let shows = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if wants_json && !shows {
+        let rendered = error.render().to_string();
+        let title = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let title = if title.is_empty() { "a command is missing".to_owned() } else { title };
+        let hint = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
+        let problem = Problem::new(Exit::Usage, "usage", title);
+        let problem = match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem.tries("orchestrator --help"),
+        };
+        return told(&Output::new(Some(Json::Object), false), &problem);
+    }
+    // Where the reader has gone away there is nobody to tell.
+    let _ = error.print();
+    if shows { Exit::Ok } else { Exit::Usage }
+}
+
+/// The command nearest to a word, among those that could stand where it stands.
+fn nearest_command(word: &str) -> Option<String> {
+    let mut command = Cli::command();
+    let before =
+        std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok()).take_while(|arg| arg != word);
+    for name in before {
+        if let Some(inner) = command.find_subcommand(&name) {
+            command = inner.clone();
+        }
+    }
+    suggest::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
+}
+
+fn is_json_flag(arg: &OsString) -> bool {
+    arg == "--json" || arg.to_string_lossy().starts_with("--json=")
+}
+
+/// Traces go to stderr, and only if `ORCHESTRATOR_LOG` asks for some.
+fn listen_to_traces() {
+    let Some(filter) = std::env::var("ORCHESTRATOR_LOG").ok().filter(|filter| !filter.is_empty()) else {
+        return;
+    };
+    match EnvFilter::try_new(&filter) {
+        Ok(filter) => {
+            let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+            // Nothing else in this process has set one before.
+            let _ = subscriber.try_init();
+        }
+        Err(error) => {
+            let text = format!("warning: ORCHESTRATOR_LOG is not understood: {error}");
+            Output::new(None, false).say(&text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is refused: with which code, in which words, and without a trace.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use crate::{HELLO, Said, Sandbox};
+
+#[test]
+fn a_refused_command_creates_nothing() {
+    let sandbox = Sandbox::with(&[
+        ("hello.yaml", HELLO),
+        ("bad.yaml", "name: bad\nsteps: {a: {uses: nothing}}\n"),
+        ("folder/x", ""),
+    ]);
+    let before = sandbox.listing();
+    for (words, code) in [
+        ("run bad.yaml", 3),
+        ("run nothing.yaml", 4),
+        ("run folder", 3),
+        ("run hello.yaml -i nme=x", 3),
+        ("run hello.yaml -i name", 2),
+        ("run hello.yaml -i name=a -i name=b", 2),
+        ("run hello.yaml -i name=@nothing.txt", 4),
+        ("run hello.yaml --label x", 2),
+        ("run hello.yaml --slots 0", 2),
+        ("run hello.yaml --slots many", 2),
+        ("run hello.yaml --grace 10", 2),
+        ("run hello.yaml --idempotency-key=", 2),
+        ("run hello.yaml --store postgres://me:s3cret@h/d", 2),
+        ("run hello.yaml --store mysql://me:s3cret@h/d", 2),
+        ("run hello.yaml --store state.db", 2),
+        ("run hello.yaml --store sqlite:no/such/folder/x.db", 7),
+        ("run --jsn hello.yaml", 2),
+        ("run", 2),
+        ("runs list", 4),
+        ("runs show @last", 4),
+        ("runs list --limit 0", 2),
+        ("runs list --limit -1", 2),
+        ("runs list --limit 99999999999", 2),
+        ("runs list --status complete", 2),
+        ("runs list --json=stream", 2),
+        ("runs logs run_1 --tail x", 2),
+        ("runs events run_1 --after -1", 2),
+        ("runs wait run_1 --timeout 5", 2),
+        ("runs cancel @last", 4),
+        ("runs resume 0192", 4),
+        ("runs resolve @last step", 2),
+        ("runs resolve @last step --applied --not-applied", 2),
+        ("runs resolve @last step --not-applied --output 1", 2),
+        ("runs resolve @last step --applied --output {", 3),
+        ("approval list", 4),
+        ("approval approve @last", 4),
+        ("approval approve @last --digest xyz", 2),
+        ("plugins schema htp", 4),
+        ("rnu hello.yaml", 2),
+        ("config sho", 2),
+        ("doctor --store nonsense:x", 1),
+    ] {
+        let said = sandbox.run(words);
+        assert_eq!(said.code, code, "{words}: {said:?}");
+        assert!(!said.err.contains("s3cret") && !said.err.contains("panicked"), "{words}: {}", said.err);
+        assert!(said.code == 1 || (said.out.is_empty() && !said.err.is_empty()), "{words}: {said:?}");
+        assert_eq!(sandbox.listing(), before, "{words}");
+        // The same, as one object.
+        let json = sandbox.run(&format!("{words} --json"));
+        if said.code != 1 {
+            assert_eq!(
+                (json.code, json.problem()["exit_code"].as_i64()),
+                (code, Some(code.into())),
+                "{words}: {json:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn slips_are_met_with_a_suggestion() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    for (words, suggestion) in [
+        ("rnu hello.yaml", "'run'"),
+        ("run hello.yaml --inptu name=x", "'--input'"),
+        ("run hello.yaml -i nmae=x", "\"name\""),
+        ("run hello.yaml --store sqlit:x.db", "`sqlite:`"),
+        ("run hello.yaml --store x.db", "sqlite:x.db"),
+        ("plugins schema scirpt", "`script`"),
+    ] {
+        let said = sandbox.run(words);
+        assert!(said.err.contains(suggestion), "{words}: {}", said.err);
+    }
+}
+
+#[test]
+fn refusals_read_well() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    for (name, words) in [
+        ("no-store", "runs list"),
+        ("unknown-input", "run hello.yaml -i nmae=x"),
+        ("postgres", "runs list --store postgres://me:s3cret@h/d"),
+        ("unknown-scheme", "runs list --store mysql://me:s3cret@h/d"),
+        ("no-file", "run nothing.yaml"),
+        ("unknown-command", "rnu"),
+    ] {
+        insta::assert_snapshot!(format!("refusal {name}").replace(' ', "-"), sandbox.run(words).stable());
+    }
+}
+
+#[test]
+fn runs_that_cannot_be_told_are_not_found() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    sandbox.run("run hello.yaml").exits(0);
+    sandbox.run("run hello.yaml").exits(0);
+    let id = sandbox.last_id();
+    // Two runs of the same minute share the beginning of their ids.
+    let ambiguous = sandbox.run(&format!("runs show {}", &id[..8])).exits(4);
+    assert!(
+        ambiguous.err.contains("several runs begin with") && ambiguous.err.contains(&id),
+        "{}",
+        ambiguous.err
+    );
+    for unknown in
+        ["run_ffff", "ffffffffffffffffffffffffffffffff", "nonsense", "run_", "@first", "../../etc/passwd"]
+    {
+        let said = sandbox.run(&format!("runs show {unknown}")).exits(4);
+        assert!(said.err.starts_with(&format!("error: there is no run `{unknown}`")), "{}", said.err);
+    }
+    let dashed = format!("{}-{}", &id[4..12], &id[12..]);
+    for known in [&id[..], &id[4..], &id[..35], &id.to_uppercase().replace("RUN_", "run_"), &dashed, "@last"]
+    {
+        sandbox.run(&format!("runs show {known}")).exits(0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_as_a_workflow_is_refused_in_time() {
+    let sandbox = Sandbox::with(&[("empty.yaml", ""), ("latin.yaml", "")]);
+    sandbox.write("latin.yaml", b"name: caf\xe9\n");
+    sandbox.write("secret.yaml", HELLO);
+    std::fs::set_permissions(sandbox.path("secret.yaml"), PermissionsExt::from_mode(0o000)).unwrap();
+    sandbox.pipe("pipe.yaml");
+    for (path, code, text) in [
+        ("empty.yaml", 3, "empty.yaml:1:1: "),
+        ("latin.yaml", 3, "latin.yaml:1:10: "),
+        ("/dev/zero", 3, "is longer than"),
+        ("pipe.yaml", 3, "is a pipe that nobody writes to"),
+        ("/", 3, "is a folder"),
+    ] {
+        let said = sandbox.run(&format!("validate {path}")).exits(code);
+        assert!(said.err.contains(text), "{path}: {}", said.err);
+    }
+    // The superuser may read everything.
+    if !rustix::process::geteuid().is_root() {
+        sandbox.run("validate secret.yaml").exits(5);
+    }
+}
+
+#[test]
+fn stdin_may_be_closed_empty_or_endless() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.run("run -").exits(3);
+    assert!(said.err.contains("<stdin>:1:1: "), "{}", said.err);
+    sandbox.run_with_stdin("run -", &vec![b'#'; 9 << 20]).exits(3);
+    let mut shell = std::process::Command::new("sh");
+    let closed = shell.arg("-c").arg(format!("exec {} run - <&-", env!("CARGO_BIN_EXE_orchestrator")));
+    let closed = closed.current_dir(sandbox.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Said::of(&closed.output().unwrap()).exits(3);
+    assert!(sandbox.listing().is_empty());
+}
+
+#[test]
+fn arguments_may_be_anything() {
+    let sandbox = Sandbox::with(&[("-odd.yaml", HELLO)]);
+    sandbox.run("validate -- -odd.yaml").exits(0);
+    let invalid = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    for args in
+        [["runs".as_ref(), "show".as_ref(), invalid], ["plugins".as_ref(), "schema".as_ref(), invalid]]
+    {
+        let said = Sandbox::new().command(args).output().unwrap();
+        assert_eq!(said.status.code(), Some(2), "{said:?}");
+    }
+    // A path may be any bytes: it is only not there.
+    let said = Sandbox::new().command(["validate".as_ref(), invalid]).output().unwrap();
+    assert_eq!(said.status.code(), Some(4), "{said:?}");
+    let long = "x".repeat(100_000);
+    sandbox.run_args(&["runs", "show", &long, "--store", "memory"]).exits(4);
+}

@@ -1,0 +1,62 @@
+//! `doctor`: is anything broken, and what does every open run wait for?
+
+use crate::{ASK, HELLO, Sandbox};
+
+#[test]
+fn a_fresh_folder_is_well() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.run("doctor").exits(0);
+    assert!(
+        said.out.contains("none yet; the first run makes it") && said.out.ends_with("no run is open\n"),
+        "{}",
+        said.out
+    );
+    assert!(sandbox.listing().is_empty());
+}
+
+#[test]
+fn every_open_run_has_a_reason_and_a_command() {
+    let slow = "name: slow\nsteps:\n  slow:\n    run: echo > begun; cat go\n";
+    let sandbox = Sandbox::with(&[("ask.yaml", ASK), ("slow.yaml", slow), ("hello.yaml", HELLO)]);
+    sandbox.run("run hello.yaml -q").exits(0);
+    sandbox.run("run ask.yaml -q").exits(9);
+    let asks = sandbox.last_id();
+    sandbox.run("run ask.yaml -q").exits(9);
+    sandbox.run("runs pause @last").exits(0);
+    let paused = sandbox.last_id();
+    sandbox.pipe("begun");
+    sandbox.pipe("go");
+    let mut killed = sandbox.spawn("run slow.yaml -q");
+    sandbox.hear("begun");
+    let doubt = sandbox.last_id();
+    let state = |id: &str| {
+        let told = sandbox.run("doctor --json").exits(0).json();
+        let runs = told["runs"].as_array().unwrap().clone();
+        runs.into_iter().find(|run| run["run_id"] == id).unwrap_or_else(|| panic!("{id} is not told: {told}"))
+    };
+    assert_eq!(state(&doubt)["kind"], "driven");
+    assert_eq!((&state(&asks)["kind"], &state(&paused)["kind"]), (&"approval".into(), &"paused".into()));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = state(&doubt);
+    assert_eq!((&left["kind"], &left["needs_someone"]), (&"undriven".into(), &true.into()));
+    // The one command that moves it, until nothing is open.
+    sandbox.follow(left["command"].as_str().unwrap()).exits(9);
+    assert_eq!(state(&doubt)["kind"], "outcome_unknown");
+    for id in [&doubt, &asks, &paused] {
+        sandbox.run(&format!("runs cancel {id}")).exits(0);
+    }
+    let told = sandbox.run("doctor --json").exits(0).json();
+    assert_eq!((&told["runs"], &told["ok"]), (&serde_json::json!([]), &true.into()));
+}
+
+#[test]
+fn what_is_broken_is_said_and_counts() {
+    let sandbox =
+        Sandbox::with(&[(".orchestrator/state.db", "this is not a database, whatever its name may say")]);
+    let said = sandbox.run("doctor").exits(1);
+    assert!(said.out.contains("✘ store"), "{}", said.out);
+    let mut command = sandbox.command(["doctor", "--store", "memory"]);
+    let said = crate::Said::of(&command.env("ORCHESTRATOR_STOER", "x").output().unwrap()).exits(0);
+    assert!(said.out.contains("did you mean ORCHESTRATOR_STORE?"), "{}", said.out);
+}

@@ -1,0 +1,47 @@
+//! The real binary, as people and scripts use it.
+
+mod approvals;
+mod bad_input;
+mod doctor;
+mod help;
+mod init;
+mod looking;
+mod plan;
+mod run;
+mod sandbox;
+mod settings;
+mod signals;
+mod steering;
+mod streams;
+mod terminal;
+mod validate;
+
+use sandbox::{Said, Sandbox, stable, stable_json};
+
+/// A workflow of one step that does nothing much.
+const HELLO: &str = "\
+name: hello
+inputs:
+  name: { type: string, default: world }
+steps:
+  greet:
+    run: echo \"Hello, $NAME!\"
+    effect: pure
+    env: { NAME: \"${{ inputs.name }}\" }
+outputs:
+  greeting: ${{ steps.greet.stdout }}
+";
+
+/// A workflow that asks.
+const ASK: &str = "\
+name: ask
+steps:
+  review:
+    uses: approval
+    with: { message: \"Publish these notes?\", show: \"first line\\nsecond line\" }
+  publish:
+    needs: review
+    if: steps.review.approved
+    run: echo published
+    effect: pure
+";

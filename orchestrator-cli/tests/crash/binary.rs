@@ -1,0 +1,216 @@
+//! The real binary in a folder of its own, and how it is killed.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::ledger::{Line, Sink};
+
+/// Nothing here takes this long; what does, hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a process is killed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment {
+    /// As soon as it has said that this has happened to a step; with the value of `data.then`, if that matters.
+    Event(&'static str, &'static str, Option<&'static str>),
+    /// While the service has its request and has not answered.
+    Request,
+    /// So long after its start.
+    After(Duration),
+}
+
+impl Moment {
+    fn is(self, event: &Value) -> bool {
+        match self {
+            Self::Event(step, kind, then) => {
+                event["step"] == step
+                    && event["kind"] == kind
+                    && then.is_none_or(|then| event["data"]["then"] == then)
+            }
+            Self::Request | Self::After(_) => false,
+        }
+    }
+}
+
+/// How a process that drove a run came to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; none if it was killed.
+    pub(crate) code: Option<i32>,
+    /// The run, if it has said one.
+    pub(crate) run: Option<String>,
+}
+
+enum Heard {
+    Event(Value),
+    Request,
+    Closed,
+}
+
+/// A folder with a store, a ledger and a service.
+pub(crate) struct Place {
+    dir: TempDir,
+    pub(crate) sink: Sink,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place =
+            Self { dir: tempfile::Builder::new().prefix("crash-").tempdir().unwrap(), sink: Sink::open() };
+        fs::create_dir(place.path("tmp")).unwrap();
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.dir.path())
+            .env("TMPDIR", self.path("tmp"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end: its exit code, and what it has said.
+    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Runs a command that has to succeed: the JSON that it prints, a value a line.
+    #[track_caller]
+    pub(crate) fn ask(&self, args: &[&str]) -> Vec<Value> {
+        let (code, out, err) = self.run(args);
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Drives a run, calls `heed` with each event, and kills the process at a moment. Only the process: what it has
+    /// started is left to itself.
+    pub(crate) fn drive(&self, args: &[&str], moment: Option<Moment>, mut heed: impl FnMut(&Value)) -> Ended {
+        self.sink.hold(matches!(moment, Some(Moment::Request)));
+        let log = File::options().create(true).append(true).open(self.path("stderr")).unwrap();
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let heard = self.listen(&mut child);
+        let begun = Instant::now();
+        let end = begun + PATIENCE;
+        let kill_at = match moment {
+            Some(Moment::After(delay)) => begun + delay,
+            _ => end,
+        };
+        let mut run = None;
+        loop {
+            let killed = match heard.recv_timeout(kill_at.saturating_duration_since(Instant::now())) {
+                Ok(Heard::Event(event)) => {
+                    run = event["run_id"].as_str().map(str::to_owned).or(run);
+                    let is_now = moment.is_some_and(|moment| moment.is(&event));
+                    if !is_now {
+                        heed(&event);
+                    }
+                    is_now
+                }
+                Ok(Heard::Request) => matches!(moment, Some(Moment::Request)),
+                Ok(Heard::Closed) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => true,
+            };
+            if killed {
+                child.kill().unwrap();
+                break;
+            }
+        }
+        let code = child.wait().unwrap().code();
+        assert!(Instant::now() < end, "{args:?} hangs: {}", self.said());
+        // What it has said before it died counts as said.
+        for event in heard.try_iter() {
+            if let Heard::Event(event) = event {
+                run = event["run_id"].as_str().map(str::to_owned).or(run);
+            }
+        }
+        self.sink.hold(false);
+        Ended { code, run }
+    }
+
+    fn listen(&self, child: &mut Child) -> Receiver<Heard> {
+        let (sender, heard) = mpsc::channel();
+        let requests = sender.clone();
+        self.sink.tell(move || drop(requests.send(Heard::Request)));
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // A line that the kill has cut off is none.
+                if let Ok(event) = serde_json::from_str(&line) {
+                    drop(sender.send(Heard::Event(event)));
+                }
+            }
+            drop(sender.send(Heard::Closed));
+        });
+        heard
+    }
+
+    /// What was said on stderr.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    /// What scripts of a run have appended.
+    pub(crate) fn lines(&self, run: &str) -> Vec<Line> {
+        let text = fs::read_to_string(self.path("ledger")).unwrap_or_default();
+        text.lines().map(Line::read).filter(|line| line.run == run).collect()
+    }
+
+    /// Returns when no process of a run's steps is left, and nothing in their folders.
+    pub(crate) fn until_nobody_is_left(&self, run: &str) {
+        let begun = Instant::now();
+        loop {
+            let processes = processes_of(run);
+            let folders = full_folders(&self.path("tmp"));
+            if processes.is_empty() && folders.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "left of {run}: {processes:?}, {folders:?}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The folders in `root` with something in them. An empty one is what a kill leaves between making the folder and
+/// starting the process that would remove it.
+fn full_folders(root: &Path) -> Vec<(PathBuf, Vec<OsString>)> {
+    let folders = fs::read_dir(root).unwrap().flatten().map(|entry| entry.path());
+    let within = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+    folders.map(|folder| (folder.clone(), within(&folder))).filter(|(_, within)| !within.is_empty()).collect()
+}
+
+/// The processes that carry a run's id in their environment.
+fn processes_of(run: &str) -> Vec<String> {
+    let marker = format!("ORCHESTRATOR_RUN_ID={run}");
+    let carries = |process: &str| {
+        fs::read(format!("/proc/{process}/environ"))
+            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && carries(name))
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! What orchestrator must reach, each figure beside the limit of the same machine in the same run.
+//!
+//! `cargo run --release -p orchestrator-benches` prints a table; with `--check` it exits 1 if a figure is missed. A
+//! figure is the median of several interleaved repetitions. Absolute times say little here: the ratio counts.
+
+mod chain;
+mod command_line;
+mod graph;
+mod sample;
+mod validation;
+
+use std::process::ExitCode;
+
+use sample::Figure;
+
+const HELP: &str = "\
+Measures what orchestrator must reach against the limit in the same run.
+
+Usage: benches [--check] [--only NAME] [--repeat N]
+
+  --check      exit 1 if a figure is missed
+  --only NAME  only workloads whose name contains NAME: graph, chain, command, validation
+  --repeat N   repetitions per figure; the median counts (default 5)
+
+Example: cargo run --release -p orchestrator-benches -- --check --only chain
+";
+
+struct Options {
+    check: bool,
+    only: Option<String>,
+    repeat: usize,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { check: false, only: None, repeat: 5 };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--check" => options.check = true,
+            "--only" => options.only = Some(args.next().ok_or("--only needs a name")?),
+            "--repeat" => {
+                let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
+                options.repeat = count.ok_or("--repeat needs a number above 0")?;
+            }
+            "--help" | "-h" => return Err(String::new()),
+            other => return Err(format!("unknown argument `{other}`")),
+        }
+    }
+    Ok(options)
+}
+
+type Workload = (&'static str, fn(usize) -> Vec<Figure>);
+
+const WORKLOADS: [Workload; 4] = [
+    ("graph", graph::measure),
+    ("chain", chain::measure),
+    ("validation", validation::measure),
+    ("command", command_line::measure),
+];
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(problem) if problem.is_empty() => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            eprint!("{problem}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if cfg!(debug_assertions) {
+        eprintln!("note: a build without --release measures nothing of worth");
+    }
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
+    let mut missed = 0;
+    println!("{:<52} {:>14} {:>14} {:>9} {:>9}", "figure", "measured", "limit", "ratio", "must be");
+    for (_, measure) in WORKLOADS.iter().filter(|(name, _)| wanted(name)) {
+        for figure in measure(options.repeat) {
+            println!("{figure}");
+            missed += usize::from(!figure.is_met());
+        }
+    }
+    if missed > 0 {
+        println!("{missed} missed");
+    }
+    ExitCode::from(u8::from(options.check && missed > 0))
+}

@@ -102,8 +102,7 @@ impl Batch {
             }
             self.conclude(driver, &mut draft);
         }
-        self.collect_touched(driver);
-        draft.touched.clone_from(&self.touched);
+        self.touched = draft.touch(driver.state.take_touched()).to_vec();
         draft
     }
 
@@ -179,10 +178,6 @@ impl Batch {
             }
             Err(rejection) => Decided::Rejected(rejection),
         }
-    }
-
-    fn collect_touched(&mut self, driver: &mut Driver) {
-        self.touched.append(&mut driver.state.take_touched());
     }
 
     /// Prepares and begins steps while there are slots and room.
@@ -337,8 +332,6 @@ impl Batch {
         self.answer_decided(driver);
         let mut permits: std::collections::HashMap<StepIx, OwnedSemaphorePermit> =
             self.begun.into_iter().collect();
-        self.touched.sort_unstable();
-        self.touched.dedup();
         let effects = self.touched.iter().filter_map(|step| {
             let effect = effect_of(&driver.state, *step)?;
             let starts = matches!(effect, Effect::Execute { .. }) && permits.contains_key(step);

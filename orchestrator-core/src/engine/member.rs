@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::id::{RunId, StepIx, TransitionId};
 use crate::machine::{
-    Arrival, Ending, Event, Fence, Recorded, Rejection, RunState, Slot, StepArrived, StepKind, StepState,
-    WaitOn, apply, wake_at,
+    Arrival, Ending, Event, Fence, Recorded, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn,
+    apply, wake_at,
 };
 use crate::port::policy::Decision;
 use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
@@ -26,8 +26,8 @@ pub(crate) struct Draft {
     pub(crate) approvals: Vec<ApprovalRow>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) dead: Vec<crate::id::OwnerId>,
-    /// The steps it changes, perhaps with repeats.
-    pub(crate) touched: Vec<StepIx>,
+    /// The steps it changes, each once, in the order of the text.
+    touched: Vec<StepIx>,
 }
 
 impl Draft {
@@ -62,15 +62,21 @@ impl Draft {
         }
     }
 
+    /// Takes up the steps that have changed, and gives them, each once and in the order of the text.
+    pub(crate) fn touch(&mut self, mut touched: Vec<StepIx>) -> &[StepIx] {
+        touched.sort_unstable();
+        touched.dedup();
+        self.touched = touched;
+        &self.touched
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
     /// The member, and what is kept to tell what it said.
-    pub(crate) fn into_member(mut self, run: RunId, state: &RunState, driver: Option<Fence>) -> Member {
-        self.touched.sort_unstable();
-        self.touched.dedup();
+    pub(crate) fn into_member(self, run: RunId, state: &RunState, driver: Option<Fence>) -> Member {
         let steps = self.touched.iter().filter_map(|step| step_row(state, *step)).collect();
         Member {
             run,
@@ -105,7 +111,7 @@ pub(crate) fn outsiders_member(
     }
     state.take_touched();
     draft.take(state, events);
-    draft.touched = state.take_touched();
+    draft.touch(state.take_touched());
     Ok(Some(draft.into_member(state.run(), state, None)))
 }
 
@@ -169,44 +175,38 @@ fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
 fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<ApprovalRow> {
     let step = event.step()?;
     let name = before.workflow().step(step).name.clone();
+    let run = before.run();
     if let Event::StepWaiting(waiting) = event {
-        let WaitOn::Approval { digest, message, show, .. } = &waiting.on else { return None };
-        return Some(ApprovalRow {
-            run: before.run(),
-            step,
-            name,
-            attempt: waiting.attempt,
-            digest: *digest,
-            message: message.clone(),
-            show: show.clone(),
-            status: "open",
-            asked_at: at,
-            expires_at: waiting.until,
-            decided_at: None,
-            by: None,
-            via: None,
-            comment: None,
-        });
+        return open_approval(run, step, name, waiting.attempt, &waiting.on, at, waiting.until);
     }
-    let open = open_approval(before.run(), before.slot(step), step, name)?;
+    let StepState::Waiting { attempt, on, since, until } = &before.slot(step).state else { return None };
+    let open = open_approval(run, step, name, *attempt, on, *since, *until)?;
     let (status, by, via, comment) = settled(event)?;
     Some(ApprovalRow { status, decided_at: Some(at), by, via, comment, ..open })
 }
 
-fn open_approval(run: RunId, slot: &Slot, step: StepIx, name: Arc<str>) -> Option<ApprovalRow> {
-    let StepState::Waiting { attempt, on, since, until } = &slot.state else { return None };
-    let WaitOn::Approval { digest, message, show, .. } = &**on else { return None };
+/// The row of an approval that is asked for; `None` if the step waits for something else.
+fn open_approval(
+    run: RunId,
+    step: StepIx,
+    name: Arc<str>,
+    attempt: u32,
+    on: &WaitOn,
+    asked_at: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Option<ApprovalRow> {
+    let WaitOn::Approval { digest, message, show, .. } = on else { return None };
     Some(ApprovalRow {
         run,
         step,
         name,
-        attempt: *attempt,
+        attempt,
         digest: *digest,
         message: message.clone(),
         show: show.clone(),
         status: "open",
-        asked_at: *since,
-        expires_at: *until,
+        asked_at,
+        expires_at,
         decided_at: None,
         by: None,
         via: None,

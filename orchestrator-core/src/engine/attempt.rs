@@ -121,7 +121,6 @@ impl Attempt {
         };
         let plugin = self.plugin.clone();
         let mut work = plugin.execute(context, (*self.request).clone());
-        let mut stop = stop;
         let outcome = tokio::select! {
             biased;
             outcome = caught(&mut work) => outcome,

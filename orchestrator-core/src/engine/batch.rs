@@ -9,14 +9,15 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::{Input, Note};
-use crate::engine::prepare::{self, Case, Done, Preparation};
+use crate::engine::prepare::{self, Adjourned, Done, Preparation};
 use crate::engine::shared::Shared;
 use crate::engine::start::created;
 use crate::id::{RunId, StepIx, TransitionId};
 use crate::machine::{
-    Command, Effect, Event, Fence, Prepared, Recorded, Rejection, StepError, StepKind, decide, effect_of,
-    is_to_conclude,
+    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, StepKind, decide,
+    effect_of, is_to_conclude,
 };
+use crate::port::plugin::Request;
 use crate::port::store::{Commit, Member, StoreError};
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
@@ -34,6 +35,15 @@ enum Decided {
     Rejected(Rejection),
 }
 
+/// An attempt to be executed once the batch is applied.
+#[derive(Debug)]
+struct Begun {
+    step: StepIx,
+    permit: OwnedSemaphorePermit,
+    /// Its request, where it need not be read back.
+    request: Option<Arc<Request>>,
+}
+
 /// One commit of a driver.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -44,8 +54,8 @@ pub(crate) struct Batch {
     draft: Option<Draft>,
     bytes: usize,
     inputs: Vec<(Input, Decided)>,
-    /// Slots of the attempts it begins.
-    begun: Vec<(StepIx, OwnedSemaphorePermit)>,
+    /// The attempts it begins.
+    begun: Vec<Begun>,
     touched: Vec<StepIx>,
     /// Its events, if somebody listens.
     heard: Vec<Event>,
@@ -244,8 +254,7 @@ impl Batch {
         let decided = self.say_done(driver, draft, step, done);
         match decided {
             Decided::Changed(_) => {
-                self.begun.push((step, permit));
-                driver.requests.extend(done.request.clone().map(|request| (step, request)));
+                self.begun.push(Begun { step, permit, request: done.request.clone() });
             }
             Decided::Rejected(_) => driver.permits.push(permit),
         }
@@ -277,7 +286,7 @@ impl Batch {
         let command = Command::Continue { step, owner: driver.owner() };
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
-            self.begun.push((step, permit));
+            self.begun.push(Begun { step, permit, request: None });
         } else {
             driver.permits.push(permit);
         }
@@ -324,21 +333,23 @@ impl Batch {
         self.inputs.iter().any(|(input, _)| matches!(input, Input::Release))
     }
 
-    /// It is applied: answers whoever waits, and gives what is to be done now.
-    pub(crate) fn close(mut self, driver: &mut Driver) -> Vec<(Effect, Option<OwnedSemaphorePermit>)> {
+    /// It is applied: answers whoever waits, and does what is to be done now.
+    pub(crate) fn close(mut self, driver: &mut Driver) {
         for (seq, event) in (self.expected + 1..).zip(std::mem::take(&mut self.heard)) {
             driver.announce(&Recorded { seq, at: self.at, transition: self.transition, event });
         }
         self.answer_decided(driver);
-        let mut permits: std::collections::HashMap<StepIx, OwnedSemaphorePermit> =
-            self.begun.into_iter().collect();
-        let effects = self.touched.iter().filter_map(|step| {
-            let effect = effect_of(&driver.state, *step)?;
-            let starts = matches!(effect, Effect::Execute { .. }) && permits.contains_key(step);
-            let stops = matches!(effect, Effect::Stop(_));
-            (starts || stops).then(|| (effect, permits.remove(step)))
-        });
-        effects.collect()
+        for Begun { step, permit, request } in self.begun {
+            match effect_of(&driver.state, step) {
+                Some(Effect::Execute { attempt, fence, .. }) => {
+                    driver.dispatch(step, attempt, fence, Some(permit), request);
+                }
+                _ => driver.permits.push(permit),
+            }
+        }
+        if driver.state.head().intent == Intent::Cancel {
+            self.touched.iter().for_each(|step| driver.stop_if_asked(*step));
+        }
     }
 
     fn answer_decided(&mut self, driver: &mut Driver) {
@@ -377,7 +388,7 @@ impl Batch {
 
     /// Its inputs, to be decided again.
     pub(crate) fn reopen(self, driver: &mut Driver) -> Vec<Input> {
-        driver.permits.extend(self.begun.into_iter().map(|(_, permit)| permit));
+        driver.permits.extend(self.begun.into_iter().map(|begun| begun.permit));
         self.inputs.into_iter().map(|(input, _)| input).collect()
     }
 }
@@ -413,8 +424,8 @@ impl Driver {
         });
     }
 
-    fn judge(&self, case: Case, permit: Option<OwnedSemaphorePermit>) {
-        let (shared, driver, step) = (self.shared.clone(), self.own_mailbox.clone(), case.step);
+    fn judge(&self, case: Adjourned, permit: Option<OwnedSemaphorePermit>) {
+        let (shared, driver, step) = (self.shared.clone(), self.own_mailbox.clone(), case.case.step);
         let generation = self.state.head().generation;
         tokio::spawn(async move {
             let done = case.judge(&shared).await;

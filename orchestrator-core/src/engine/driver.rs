@@ -17,7 +17,9 @@ use crate::engine::prepare::Done;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::Values;
 use crate::id::{OwnerId, RunId, StepIx};
-use crate::machine::{Effect, Fence, Finished, Intent, Prepared, RunState, StepError, StepState, next_timer};
+use crate::machine::{
+    Effect, Fence, Finished, Intent, Prepared, RunState, StepError, StepState, effect_of, next_timer,
+};
 use crate::port::plugin::{Request, StopReason, Stopper};
 use crate::port::store::{Commit, StoreError};
 use crate::spec::retry::ErrorClass;
@@ -54,8 +56,6 @@ pub(crate) struct Driver {
     pub(crate) conclusion: Option<StepError>,
     /// Values that go with the run's creation.
     pub(crate) created_values: Vec<StoredValue>,
-    /// Rendered requests of steps about to be dispatched.
-    pub(crate) requests: HashMap<StepIx, Arc<Request>>,
     /// Whether a step could begin if there were a slot.
     pub(crate) wants_slot: bool,
     /// When what still runs is to be stopped, once the engine stops.
@@ -113,7 +113,6 @@ impl Driver {
             concluding: false,
             conclusion: None,
             created_values,
-            requests: HashMap::new(),
             wants_slot: false,
             stopping: None,
             cautious: false,
@@ -309,10 +308,7 @@ impl Driver {
         self.cautious = false;
         self.values.trim();
         let released = batch.releases();
-        let effects = batch.close(self);
-        for effect in effects {
-            self.perform(effect);
-        }
+        batch.close(self);
         self.released |= released;
         self.progress.send_replace(progress_of(&self.state, !self.over && !self.released));
         if self.state.head().ended.is_some() {
@@ -320,21 +316,24 @@ impl Driver {
         }
     }
 
-    pub(crate) fn perform(&mut self, (effect, permit): (Effect, Option<OwnedSemaphorePermit>)) {
-        match effect {
-            Effect::Execute { step, attempt, fence } if fence.owner == self.owner() => {
-                self.dispatch(step, attempt, fence, permit);
-            }
-            Effect::Stop(step) => {
-                if let Some(local) = self.local.get(&step) {
-                    local.stopper.stop(StopReason::Cancelled);
-                }
-            }
-            _ => self.permits.extend(permit),
+    /// Tells the step's attempt to stop, if the state wants that.
+    pub(crate) fn stop_if_asked(&self, step: StepIx) {
+        if let Some(Effect::Stop(_)) = effect_of(&self.state, step)
+            && let Some(local) = self.local.get(&step)
+        {
+            local.stopper.stop(StopReason::Cancelled);
         }
     }
 
-    fn dispatch(&mut self, step: StepIx, attempt: u32, fence: Fence, permit: Option<OwnedSemaphorePermit>) {
+    /// Executes a begun attempt.
+    pub(crate) fn dispatch(
+        &mut self,
+        step: StepIx,
+        attempt: u32,
+        fence: Fence,
+        permit: Option<OwnedSemaphorePermit>,
+        request: Option<Arc<Request>>,
+    ) {
         let spec = self.loaded.workflow.step(step);
         let slot = self.state.slot(step);
         let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };
@@ -342,7 +341,7 @@ impl Driver {
             StepState::Running { arrival, .. } => arrival.as_deref().cloned(),
             _ => None,
         };
-        let request = self.requests.remove(&step).map_or_else(|| self.values.request(&reference), Ok);
+        let request = request.map_or_else(|| self.values.request(&reference), Ok);
         let (plugin, request) = match (self.shared.registry.get(&spec.uses), request) {
             (Some(plugin), Ok(request)) => (plugin.clone(), request),
             (plugin, request) => {

@@ -125,22 +125,15 @@ impl Driver {
         self.state.take_touched();
         let ending: HashSet<StepIx> = self.inputs.iter().filter_map(Input::ended_step).collect();
         for effect in crate::machine::outstanding(&self.state) {
-            let begun_here = match effect {
-                Effect::Execute { step, .. } => !self.local.contains_key(&step) && !ending.contains(&step),
-                Effect::Stop(step) if !self.local.contains_key(&step) && !ending.contains(&step) => {
-                    if let StepState::Running { attempt, fence, .. } = self.state.slot(step).state
-                        && fence.owner == self.owner()
-                    {
-                        // It never began: nothing has to be stopped.
-                        self.end_unbegun(step, attempt, fence);
-                    }
-                    false
-                }
-                Effect::Stop(_) => true,
-                _ => false,
-            };
-            if begun_here {
-                self.perform((effect, None));
+            let (Effect::Execute { step, .. } | Effect::Stop(step)) = effect else { continue };
+            let is_ours = self.local.contains_key(&step) || ending.contains(&step);
+            let StepState::Running { attempt, fence, .. } = self.state.slot(step).state else { continue };
+            match effect {
+                Effect::Stop(_) if is_ours => self.stop_if_asked(step),
+                _ if is_ours || fence.owner != self.owner() => {}
+                // It never began: nothing has to be stopped.
+                Effect::Stop(_) => self.end_unbegun(step, attempt, fence),
+                _ => self.dispatch(step, attempt, fence, None, None),
             }
         }
     }

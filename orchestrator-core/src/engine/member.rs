@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::id::{RunId, StepIx, TransitionId};
 use crate::machine::{
-    Arrival, Ending, Event, Fence, Recorded, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn,
-    apply, wake_at,
+    Arrival, Ending, Event, Fence, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn, apply_at,
+    wake_at,
 };
 use crate::port::policy::Decision;
 use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
@@ -52,13 +52,11 @@ impl Draft {
     pub(crate) fn take(&mut self, state: &mut RunState, events: Vec<Event>) {
         for event in events {
             self.approvals.extend(approval_row(state, &event, self.at));
-            let seq = state.head().seq + 1;
-            let recorded = Recorded { seq, at: self.at, transition: self.transition, event };
-            if let Err(illegal) = apply(state, &recorded) {
+            if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, &event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
-                unreachable!("{illegal}: decided {:?}", recorded.event);
+                unreachable!("{illegal}: decided {event:?}");
             }
-            self.events.push(recorded.event);
+            self.events.push(event);
         }
     }
 
@@ -77,7 +75,8 @@ impl Draft {
 
     /// The member, and what is kept to tell what it said.
     pub(crate) fn into_member(self, run: RunId, state: &RunState, driver: Option<Fence>) -> Member {
-        let steps = self.touched.iter().filter_map(|step| step_row(state, *step)).collect();
+        let mut steps = Vec::with_capacity(self.touched.len());
+        steps.extend(self.touched.iter().filter_map(|step| step_row(state, *step)));
         Member {
             run,
             expected: self.expected,

@@ -18,7 +18,7 @@ use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict}
 use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template};
 use crate::spec::retry::ErrorClass;
 use crate::spec::schema::check_value;
-use crate::spec::{EffectClass, StepSpec};
+use crate::spec::{EffectClass, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef, check_storable};
 
@@ -30,7 +30,7 @@ pub(crate) enum Preparation {
     /// These outputs have to be loaded first.
     Load(Vec<ValueRef>),
     /// The policy needs time.
-    Judge(Box<Case>),
+    Judge(Box<Adjourned>),
 }
 
 /// A finished preparation.
@@ -57,9 +57,6 @@ impl Done {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) step: StepIx,
-    project: Arc<str>,
-    by: Arc<str>,
-    loaded: Arc<Loaded>,
     run: crate::id::RunId,
     owner: OwnerId,
     effect: EffectClass,
@@ -67,6 +64,15 @@ pub(crate) struct Case {
     reference: ValueRef,
     value: Option<StoredValue>,
     granted: Option<Digest>,
+}
+
+/// A case whose ruling takes time, with what the policy is told of its run.
+#[derive(Debug)]
+pub(crate) struct Adjourned {
+    pub(crate) case: Case,
+    project: Arc<str>,
+    by: Arc<str>,
+    loaded: Arc<Loaded>,
 }
 
 /// Prepares a ready step as far as that is possible at once.
@@ -106,20 +112,24 @@ pub(crate) fn prepare(
         },
     };
     let effect = spec.options().effect.unwrap_or_else(|| plugin.effect_class(&request.with));
-    let case = Case {
-        step,
-        project: project.clone(),
-        by: state.head().by.clone(),
-        loaded: loaded.clone(),
-        run: state.run(),
-        owner,
-        effect,
-        request,
-        reference,
-        value,
-        granted: slot.granted,
+    let case =
+        Case { step, run: state.run(), owner, effect, request, reference, value, granted: slot.granted };
+    // Most policies answer without waiting for anything.
+    let digest = case.digest();
+    let by = &state.head().by;
+    let polled = {
+        let ruling = pin!(shared.policy.evaluate(case.question(&loaded.workflow, project, by, digest)));
+        ruling.poll(&mut TaskContext::from_waker(Waker::noop()))
     };
-    case.try_at_once(shared)
+    match polled {
+        Poll::Ready(ruling) => Preparation::Done(Box::new(case.close(shared, ruling, digest))),
+        Poll::Pending => Preparation::Judge(Box::new(Adjourned {
+            case,
+            project: project.clone(),
+            by: by.clone(),
+            loaded: loaded.clone(),
+        })),
+    }
 }
 
 /// What does not fit the plugin's schema. Constants were checked when the workflow was read.
@@ -292,41 +302,37 @@ fn view(state: &RunState, values: &Values, step: StepIx) -> StepView {
 /// The words of a decision record.
 static WORDS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["allow", "ask", "deny"].map(Arc::from));
 
-impl Case {
-    /// Asks the policy, which usually answers without waiting for anything.
-    fn try_at_once(self, shared: &Shared) -> Preparation {
-        let digest = self.digest();
-        let polled = {
-            let ruling = pin!(shared.policy.evaluate(self.question(digest)));
-            ruling.poll(&mut TaskContext::from_waker(Waker::noop()))
-        };
-        match polled {
-            Poll::Ready(ruling) => Preparation::Done(Box::new(self.close(shared, ruling, digest))),
-            Poll::Pending => Preparation::Judge(Box::new(self)),
-        }
-    }
-
+impl Adjourned {
     /// Asks a policy that needs time.
     pub(crate) async fn judge(self, shared: &Shared) -> Done {
-        let digest = self.digest();
-        let ruling = shared.policy.evaluate(self.question(digest)).await;
-        self.close(shared, ruling, digest)
+        let digest = self.case.digest();
+        let question = self.case.question(&self.loaded.workflow, &self.project, &self.by, digest);
+        let ruling = shared.policy.evaluate(question).await;
+        self.case.close(shared, ruling, digest)
     }
+}
 
+impl Case {
     fn digest(&self) -> Digest {
         if self.reference == NOTHING.1 { NOTHING.2 } else { self.reference.digest() }
     }
 
-    fn question(&self, digest: Digest) -> PolicyRequest<'_> {
-        let spec = self.loaded.workflow.step(self.step);
+    fn question<'a>(
+        &'a self,
+        workflow: &'a Workflow,
+        project: &'a str,
+        by: &'a str,
+        digest: Digest,
+    ) -> PolicyRequest<'a> {
+        let spec = workflow.step(self.step);
         PolicyRequest {
-            project: &self.project,
-            workflow: &self.loaded.workflow.name,
+            project,
+            workflow: &workflow.name,
             run: self.run,
             step: &spec.name,
             plugin: &spec.uses,
             effect: self.effect,
-            by: &self.by,
+            by,
             request: &self.request,
             digest,
         }

@@ -117,7 +117,7 @@ where
                 );
             }
         };
-        let mut stop = context.stop;
+        let stop = context.stop;
         tokio::select! {
             biased;
             done = (self.function)(input) => match done {

@@ -30,11 +30,23 @@ pub struct IllegalTransition {
 /// # Errors
 /// [`IllegalTransition`]; the state is then unspecified.
 pub fn apply(state: &mut RunState, recorded: &Recorded) -> Result<(), IllegalTransition> {
-    let illegal = |what: String| IllegalTransition { seq: recorded.seq, what };
-    if recorded.seq != state.head.seq + 1 {
+    apply_at(state, recorded.seq, recorded.at, &recorded.event)
+}
+
+/// Applies one event that has no place in a log yet.
+///
+/// # Errors
+/// As [`apply`].
+pub(crate) fn apply_at(
+    state: &mut RunState,
+    seq: u64,
+    at: Timestamp,
+    event: &Event,
+) -> Result<(), IllegalTransition> {
+    let illegal = |what: String| IllegalTransition { seq, what };
+    if seq != state.head.seq + 1 {
         return Err(illegal(format!("expected event {}", state.head.seq + 1)));
     }
-    let event = &recorded.event;
     if (state.head.seq == 0) != matches!(event, Event::RunCreated(_)) {
         return Err(illegal("a run begins with `run.created`, once".into()));
     }
@@ -42,11 +54,11 @@ pub fn apply(state: &mut RunState, recorded: &Recorded) -> Result<(), IllegalTra
         return Err(illegal(format!("`{}` after the run has ended", event.kind())));
     }
     match event.step() {
-        Some(step) => apply_to_step(state, step, event, recorded.at).map_err(illegal)?,
-        None => apply_to_run(state, event, recorded.at).map_err(illegal)?,
+        Some(step) => apply_to_step(state, step, event, at).map_err(illegal)?,
+        None => apply_to_run(state, event, at).map_err(illegal)?,
     }
-    state.head.seq = recorded.seq;
-    state.head.last_at = recorded.at;
+    state.head.seq = seq;
+    state.head.last_at = at;
     Ok(())
 }
 
@@ -119,25 +131,22 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
             0 => StepState::Ready,
             missing => StepState::Pending { missing: missing as u32 },
         };
-        let slot = Slot {
-            state: place,
-            ended_at: None,
-            failures: 0,
-            losses: 0,
-            tainted: false,
-            request: None,
-            granted: None,
-            ..state.slot(*step).clone()
-        };
-        state.change(*step, slot);
+        state.change(*step, |slot| {
+            slot.state = place;
+            slot.ended_at = None;
+            slot.failures = 0;
+            slot.losses = 0;
+            slot.tainted = false;
+            slot.request = None;
+            slot.granted = None;
+        });
     }
     // A step that was cancelled while one above it still ran does not know how that one has ended.
     for step in state.plan.waves().into_iter().flatten() {
         let slot = state.slot(step);
         let tainted = slot.state.is_terminal() && is_tainted(state, step, slot.state.kind());
         if slot.tainted != tainted {
-            let slot = Slot { tainted, ..slot.clone() };
-            state.change(step, slot);
+            state.change(step, |slot| slot.tainted = tainted);
         }
     }
     state.head.generation = reopened.generation;
@@ -153,33 +162,22 @@ fn apply_to_step(state: &mut RunState, step: StepIx, event: &Event, at: Timestam
         return Err(format!("`{}` names step {}, which is unknown", event.kind(), step.0));
     };
     let from = slot.state.kind();
-    let mut next = slot.clone();
-    change_slot(&mut next, event, at)?;
-    let to = next.state.kind();
+    let to = state.change(step, |slot| {
+        change_slot(slot, event, at)?;
+        let to = slot.state.kind();
+        slot.ended_at = to.is_terminal().then_some(at);
+        Ok::<_, String>(to)
+    })?;
     if !is_legal(from, event.kind(), to) {
         return Err(format!("`{}` leads step {} from {from:?} to {to:?}", event.kind(), step.0));
     }
     if to == StepKind::Running {
         state.head.started_at.get_or_insert(at);
     }
-    next.ended_at = to.is_terminal().then_some(at);
     if to.is_terminal() {
-        next.tainted = is_tainted(state, step, to);
-    }
-    state.change(step, next);
-    if to.is_terminal() {
+        state.slots[step.index()].tainted = is_tainted(state, step, to);
         let plan = state.plan.clone();
-        for successor in plan.successors(step) {
-            let waiting = state.slot(successor);
-            if let StepState::Pending { missing } = waiting.state {
-                let place = match missing {
-                    ..=1 => StepState::Ready,
-                    _ => StepState::Pending { missing: missing - 1 },
-                };
-                let slot = Slot { state: place, ..waiting.clone() };
-                state.change(successor, slot);
-            }
-        }
+        plan.successors(step).for_each(|successor| state.need_ended(successor));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod outstanding;
 mod state;
 pub mod transitions;
 
+pub(crate) use apply::apply_at;
 pub use apply::{IllegalTransition, apply, fold};
 pub use command::{Asked, Begin, Command, Decide, Fence, Finished, Prepared, Rejection};
 pub use decide::decide;

@@ -215,16 +215,26 @@ pub struct RunState {
     pub(crate) head: Head,
     pub(crate) slots: Vec<Slot>,
     pub(crate) index: Index,
-    pub(crate) undo: Option<Undo>,
+    pub(crate) undo: Undo,
     pub(crate) touched: Vec<StepIx>,
 }
 
 /// How to take back what was applied since [`RunState::begin_scratch`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Undo {
-    head: Head,
-    slots: Vec<(StepIx, Slot)>,
-    touched: usize,
+    /// The head as it was, and how many steps had been touched; `None` while no scratch is open.
+    from: Option<(Head, usize)>,
+    /// What the steps were, in order of change. Empty while no scratch is open; keeps its room for the next.
+    before: Vec<(StepIx, Before)>,
+}
+
+/// What a change of a step has replaced.
+#[derive(Debug, Clone)]
+enum Before {
+    /// All of it.
+    Slot(Slot),
+    /// It missed one need more.
+    OneMoreMissing,
 }
 
 impl RunState {
@@ -253,7 +263,7 @@ impl RunState {
             plan,
             head,
             index: Index::default(),
-            undo: None,
+            undo: Undo::default(),
             touched: Vec::new(),
         };
         for step in state.plan.steps() {
@@ -392,23 +402,31 @@ impl RunState {
 
     /// Keeps what is applied from here on reversible, until [`RunState::keep`] or [`RunState::take_back`].
     pub fn begin_scratch(&mut self) {
-        debug_assert!(self.undo.is_none(), "a scratch is open already");
-        self.undo = Some(Undo { head: self.head.clone(), slots: Vec::new(), touched: self.touched.len() });
+        debug_assert!(self.undo.from.is_none(), "a scratch is open already");
+        self.undo.from = Some((self.head.clone(), self.touched.len()));
     }
 
     /// Keeps what was applied since [`RunState::begin_scratch`].
     pub fn keep(&mut self) {
-        self.undo = None;
+        self.undo.from = None;
+        self.undo.before.clear();
     }
 
     /// Takes back what was applied since [`RunState::begin_scratch`]. Costs what was applied, not what there is.
     pub fn take_back(&mut self) {
-        let Some(undo) = self.undo.take() else { return };
-        for (step, slot) in undo.slots.into_iter().rev() {
-            self.put(step, slot);
+        let Some((head, touched)) = self.undo.from.take() else { return };
+        for (step, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
+            match before {
+                Before::Slot(slot) => self.change(step, |now| *now = slot),
+                Before::OneMoreMissing => {
+                    if let StepState::Pending { missing } = &mut self.slots[step.index()].state {
+                        *missing += 1;
+                    }
+                }
+            }
         }
-        self.head = undo.head;
-        self.touched.truncate(undo.touched);
+        self.head = head;
+        self.touched.truncate(touched);
     }
 
     /// The steps whose state has changed since the last call, in order of change, perhaps with repeats.
@@ -416,19 +434,31 @@ impl RunState {
         std::mem::take(&mut self.touched)
     }
 
-    /// Puts a step into a new place.
-    pub(crate) fn change(&mut self, step: StepIx, slot: Slot) {
-        let old = self.put(step, slot);
-        if let Some(undo) = &mut self.undo {
-            undo.slots.push((step, old));
+    /// Changes a step in its place.
+    pub(crate) fn change<T>(&mut self, step: StepIx, change: impl FnOnce(&mut Slot) -> T) -> T {
+        let slot = &mut self.slots[step.index()];
+        if self.undo.from.is_some() {
+            self.undo.before.push((step, Before::Slot(slot.clone())));
         }
+        self.index.leave(step, &slot.state);
+        let changed = change(slot);
+        self.index.enter(step, &slot.state);
         self.touched.push(step);
+        changed
     }
 
-    fn put(&mut self, step: StepIx, slot: Slot) -> Slot {
-        let old = std::mem::replace(&mut self.slots[step.index()], slot);
-        self.index.leave(step, &old.state);
-        self.index.enter(step, &self.slots[step.index()].state);
-        old
+    /// One need of a pending step has ended: the step becomes ready with the last of them. Of every other nothing is to
+    /// be seen from outside, so it is not touched.
+    pub(crate) fn need_ended(&mut self, step: StepIx) {
+        match &mut self.slots[step.index()].state {
+            StepState::Pending { missing: ..=1 } => self.change(step, |slot| slot.state = StepState::Ready),
+            StepState::Pending { missing } => {
+                *missing -= 1;
+                if self.undo.from.is_some() {
+                    self.undo.before.push((step, Before::OneMoreMissing));
+                }
+            }
+            _ => {}
+        }
     }
 }

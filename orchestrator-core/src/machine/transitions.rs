@@ -52,7 +52,7 @@ pub const TRANSITIONS: &[Row] = &[
 /// Whether the table has a row.
 #[must_use]
 pub fn is_legal(from: StepKind, event: &str, to: StepKind) -> bool {
-    TRANSITIONS.iter().any(|row| row.0 == from && row.1 == event && row.2 == to)
+    TRANSITIONS.iter().any(|row| row.0 == from && row.2 == to && row.1 == event)
 }
 
 /// The table as the page `docs/state-machine.md`: a Mermaid chart and a list.

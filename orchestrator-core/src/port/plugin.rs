@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::id::RunId;
 use crate::machine::{Arrival, StepError};
@@ -140,7 +140,7 @@ impl Context {
 
     /// Returns when the attempt is to stop.
     pub async fn cancelled(&self) {
-        self.stop.clone().requested().await;
+        self.stop.requested().await;
     }
 }
 
@@ -284,18 +284,25 @@ pub enum StopReason {
 
 /// Tells an attempt to stop.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<Option<StopReason>>);
+pub struct Stop(Arc<Signal>);
 
 /// The other end of a [`Stop`].
 #[derive(Debug, Clone)]
-pub struct Stopper(watch::Sender<Option<StopReason>>);
+pub struct Stopper(Arc<Signal>);
+
+/// A reason, given at most once. Made for every attempt there is, most of which are never told to stop.
+#[derive(Debug, Default)]
+struct Signal {
+    reason: OnceLock<StopReason>,
+    given: Notify,
+}
 
 impl Stop {
     /// A pair of ends.
     #[must_use]
     pub fn pair() -> (Stopper, Self) {
-        let (sender, receiver) = watch::channel(None);
-        (Stopper(sender), Self(receiver))
+        let signal = Arc::<Signal>::default();
+        (Stopper(signal.clone()), Self(signal))
     }
 
     /// One that is never told to stop.
@@ -307,14 +314,18 @@ impl Stop {
     /// Why the attempt is to stop, if it is.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
-        *self.0.borrow()
+        self.0.reason.get().copied()
     }
 
-    /// Returns when the attempt is to stop; never, if that can no longer happen.
-    pub async fn requested(&mut self) -> StopReason {
-        match self.0.wait_for(Option::is_some).await.map(|reason| *reason) {
-            Ok(Some(reason)) => reason,
-            _ => std::future::pending().await,
+    /// Returns when the attempt is to stop; never, if that does not happen.
+    pub async fn requested(&self) -> StopReason {
+        loop {
+            // Made before the look: a reason given in between wakes it.
+            let given = self.0.given.notified();
+            if let Some(reason) = self.reason() {
+                return reason;
+            }
+            given.await;
         }
     }
 }
@@ -322,17 +333,15 @@ impl Stop {
 impl Stopper {
     /// Tells the attempt to stop. The first reason stands.
     pub fn stop(&self, reason: StopReason) {
-        self.0.send_if_modified(|held| {
-            let first = held.is_none();
-            held.get_or_insert(reason);
-            first
-        });
+        if self.0.reason.set(reason).is_ok() {
+            self.0.given.notify_waiters();
+        }
     }
 
     /// The reason given, if one was.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
-        *self.0.borrow()
+        self.0.reason.get().copied()
     }
 }
 
@@ -352,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_reason_to_stop_stands() {
-        let (stopper, mut stop) = Stop::pair();
+        let (stopper, stop) = Stop::pair();
         stopper.stop(StopReason::TimedOut);
         stopper.stop(StopReason::Shutdown);
         assert_eq!(stop.requested().await, StopReason::TimedOut);

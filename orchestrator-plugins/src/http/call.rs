@@ -69,7 +69,7 @@ async fn until_stopped<T>(
     answer: impl Future<Output = T>,
 ) -> Result<T, StopReason> {
     let mut answer = std::pin::pin!(answer);
-    let mut stop = context.stop.clone();
+    let stop = context.stop.clone();
     let reason = tokio::select! {
         biased;
         answer = &mut answer => return Ok(answer),

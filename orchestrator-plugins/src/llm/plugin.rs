@@ -312,7 +312,7 @@ impl Llm {
                 max_tokens: with.max_tokens,
             },
         };
-        let mut stop = context.stop.clone();
+        let stop = context.stop.clone();
         Ok(tokio::select! {
             biased;
             answer = chat::ask(&self.client, &call) => match answer {

@@ -1,15 +1,15 @@
 //! W6: `orchestrator run` of a one-step echo on an existing store, from process start to exit, above the bare shell.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::sample::{Figure, Must, interleaved, time};
+use crate::sample::{Figure, Must, beside, interleaved, time};
 
 /// How many processes one repetition starts.
 const PROCESSES: usize = 20;
 
 pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
-    let Some(binary) = binary() else {
+    let Some(binary) = beside("orchestrator") else {
         eprintln!(
             "command: `orchestrator` is not built beside this program: cargo build --release -p orchestrator-cli"
         );
@@ -49,10 +49,4 @@ fn once(mut command: Command, folder: &Path) {
     let done =
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(done.is_ok_and(|status| status.success()), "{command:?} failed");
-}
-
-/// The command line, built with the same profile.
-fn binary() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.parent()?.join("orchestrator");
-    beside.exists().then_some(beside)
 }

@@ -6,6 +6,7 @@
 mod chain;
 mod command_line;
 mod graph;
+mod random_graph;
 mod sample;
 mod validation;
 

@@ -1,6 +1,7 @@
 //! Figures and how they are taken.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// One figure beside its limit.
@@ -89,4 +90,10 @@ pub(crate) fn time<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 /// A runtime as the command line has it.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
+/// A program built with the same profile as this one.
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.parent()?.join(name);
+    program.exists().then_some(program)
 }

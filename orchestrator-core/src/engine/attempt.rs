@@ -52,7 +52,7 @@ pub(crate) struct Ended {
     /// What the outcome refers to.
     pub(crate) values: Vec<StoredValue>,
     /// The output itself, for steps that refer to it.
-    pub(crate) output: Option<Arc<Value>>,
+    pub(crate) output: Option<Value>,
     /// Lines that are not kept yet.
     pub(crate) lines: Vec<LogLine>,
     /// The slot, for the next attempt.
@@ -85,13 +85,8 @@ impl Attempt {
         driver: mpsc::UnboundedSender<Note>,
     ) -> Dispatched {
         let (stopper, stop) = Stop::pair();
-        let own = stopper.clone();
         let immediate = self.plugin.is_immediate();
-        let mut work = Box::pin(async move {
-            let mut ended = Box::new(self.execute(&shared, own, stop).await);
-            ended.slot = slot;
-            ended
-        });
+        let mut work = Box::pin(self.execute(shared, slot, stopper.clone(), stop));
         if immediate
             && let Poll::Ready(ended) = work.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
         {
@@ -104,7 +99,13 @@ impl Attempt {
         Dispatched::Running(stopper)
     }
 
-    async fn execute(self, shared: &Arc<Shared>, stopper: Stopper, stop: Stop) -> Ended {
+    async fn execute(
+        self,
+        shared: Arc<Shared>,
+        slot: Option<OwnedSemaphorePermit>,
+        stopper: Stopper,
+        stop: Stop,
+    ) -> Box<Ended> {
         let lines = Lines::new(shared.clone(), self.run, self.step, self.attempt);
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
         let context = Context {
@@ -125,13 +126,14 @@ impl Attempt {
             biased;
             outcome = caught(&mut work) => outcome,
             reason = stop.requested() => self.give_grace(&mut work, reason).await,
-            () = until(shared, deadline) => {
+            () = until(&shared, deadline) => {
                 stopper.stop(StopReason::TimedOut);
                 self.give_grace(&mut work, StopReason::TimedOut).await
             }
         };
         drop(work);
-        self.close(shared, outcome, lines.finish().await)
+        let lines = lines.finish().await;
+        Box::new(self.close(&shared, outcome, lines, slot))
     }
 
     /// Waits for an attempt that was told to stop; drops it when it does not.
@@ -158,14 +160,20 @@ impl Attempt {
         Outcome::failed(ErrorClass::Timeout, format!("took longer than its timeout of {after:?}"))
     }
 
-    fn close(self, shared: &Shared, outcome: Outcome, lines: Vec<LogLine>) -> Ended {
+    fn close(
+        self,
+        shared: &Shared,
+        outcome: Outcome,
+        lines: Vec<LogLine>,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Ended {
         let mut values = Vec::new();
         let mut output = None;
         let outcome = match outcome {
             Outcome::Succeeded { output: value } => match ValueRef::encode(&value) {
                 Ok((reference, stored)) => {
                     values.extend(stored);
-                    output = Some(Arc::new(value));
+                    output = Some(value);
                     Finished::Succeeded(reference)
                 }
                 Err(error) => failed(ErrorClass::Invalid, format!("the output cannot be stored: {error}")),
@@ -187,7 +195,7 @@ impl Attempt {
             values,
             output,
             lines,
-            slot: None,
+            slot,
         }
     }
 

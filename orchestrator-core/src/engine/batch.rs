@@ -14,8 +14,8 @@ use crate::engine::shared::Shared;
 use crate::engine::start::created;
 use crate::id::{RunId, StepIx, TransitionId};
 use crate::machine::{
-    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, StepKind, decide,
-    effect_of, is_to_conclude,
+    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, StepKind, effect_of,
+    is_to_conclude,
 };
 use crate::port::plugin::Request;
 use crate::port::store::{Commit, Member, StoreError};
@@ -102,6 +102,9 @@ impl Batch {
     fn fill(&mut self, driver: &mut Driver, mut draft: Draft) -> Draft {
         let count = if driver.cautious { driver.inputs.len().min(1) } else { driver.inputs.len() };
         let inputs: Vec<Input> = driver.inputs.drain(..count).collect();
+        draft.reserve(count);
+        self.inputs.reserve(count);
+        self.begun.reserve(count);
         for input in inputs {
             self.take(driver, &mut draft, input);
         }
@@ -112,7 +115,7 @@ impl Batch {
             }
             self.conclude(driver, &mut draft);
         }
-        self.touched = draft.touch(driver.state.take_touched()).to_vec();
+        self.touched = driver.state.take_touched();
         draft
     }
 
@@ -127,7 +130,7 @@ impl Batch {
                         driver.values.keep(&new.inputs, Arc::new(read));
                     }
                 }
-                draft.take(&mut driver.state, vec![created(new).into()]);
+                draft.take(&mut driver.state, created(new).into());
                 Decided::Changed(true)
             }
             Input::Take { dead, .. } => {
@@ -156,7 +159,7 @@ impl Batch {
                         (&ended.output, &ended.outcome)
                         && driver.loaded.is_wanted(ended.step)
                     {
-                        driver.values.keep(reference, output.clone());
+                        driver.values.keep(reference, Arc::new(output.clone()));
                     }
                 }
                 decided
@@ -168,7 +171,7 @@ impl Batch {
                     return;
                 }
                 let permit = driver.permit();
-                self.take_done(driver, draft, *step, done, permit)
+                self.take_done(driver, draft, *step, done.clone(), permit)
             }
             Input::Wake => self.say(driver, draft, &Command::Wake),
             Input::Release => match self.fence {
@@ -180,12 +183,8 @@ impl Batch {
     }
 
     fn say(&mut self, driver: &mut Driver, draft: &mut Draft, command: &Command) -> Decided {
-        match decide(&driver.state, command, self.at) {
-            Ok(events) => {
-                let changed = !events.is_empty();
-                draft.take(&mut driver.state, events);
-                Decided::Changed(changed)
-            }
+        match draft.say(&mut driver.state, command) {
+            Ok(changed) => Decided::Changed(changed),
             Err(rejection) => Decided::Rejected(rejection),
         }
     }
@@ -219,7 +218,7 @@ impl Batch {
         let (shared, loaded, owner) = (&driver.shared, &driver.loaded, driver.owner());
         match prepare::prepare(shared, loaded, owner, &driver.state, &driver.project, &driver.values, step) {
             Preparation::Done(done) => {
-                matches!(self.take_done(driver, draft, step, &done, permit), Decided::Changed(_))
+                matches!(self.take_done(driver, draft, step, done, permit), Decided::Changed(_))
             }
             Preparation::Load(references) => {
                 driver.preparing.insert(step);
@@ -239,7 +238,7 @@ impl Batch {
         driver: &mut Driver,
         draft: &mut Draft,
         step: StepIx,
-        done: &Done,
+        mut done: Box<Done>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
         let begins = matches!(done.verdict, Prepared::Begin(_));
@@ -251,22 +250,22 @@ impl Batch {
             }
             return self.say_done(driver, draft, step, done);
         };
+        let request = done.request.take();
         let decided = self.say_done(driver, draft, step, done);
         match decided {
-            Decided::Changed(_) => {
-                self.begun.push(Begun { step, permit, request: done.request.clone() });
-            }
+            Decided::Changed(_) => self.begun.push(Begun { step, permit, request }),
             Decided::Rejected(_) => driver.permits.push(permit),
         }
         decided
     }
 
-    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx, done: &Done) -> Decided {
-        let decided = self.say(driver, draft, &Command::Prepared { step, verdict: done.verdict.clone() });
+    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx, done: Box<Done>) -> Decided {
+        let Done { verdict, decision, value, request: _ } = *done;
+        let decided = self.say(driver, draft, &Command::Prepared { step, verdict });
         if matches!(decided, Decided::Changed(_)) {
-            self.bytes += done.value.as_ref().map_or(0, |value| value.body.len());
-            draft.values.extend(done.value.clone());
-            draft.decisions.extend(done.decision.clone());
+            self.bytes += value.as_ref().map_or(0, |value| value.body.len());
+            draft.values.extend(value);
+            draft.decisions.extend(decision);
         }
         decided
     }
@@ -325,7 +324,7 @@ impl Batch {
     /// The member to hand in.
     pub(crate) fn member(&mut self, driver: &Driver) -> Option<Member> {
         let draft = self.draft.take()?;
-        Some(draft.into_member(driver.run, &driver.state, self.fence))
+        Some(draft.into_member(driver.run, &driver.state, &self.touched, self.fence))
     }
 
     /// Whether it lets the run go.
@@ -339,6 +338,7 @@ impl Batch {
             driver.announce(&Recorded { seq, at: self.at, transition: self.transition, event });
         }
         self.answer_decided(driver);
+        driver.inputs.reserve(self.begun.len());
         for Begun { step, permit, request } in self.begun {
             match effect_of(&driver.state, step) {
                 Some(Effect::Execute { attempt, fence, .. }) => {

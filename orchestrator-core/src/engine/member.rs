@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::id::{RunId, StepIx, TransitionId};
 use crate::machine::{
-    Arrival, Ending, Event, Fence, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn, apply_at,
-    wake_at,
+    Arrival, Command, Ending, Event, Fence, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn,
+    apply_at, decide_into, wake_at,
 };
 use crate::port::policy::Decision;
 use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
@@ -26,8 +26,6 @@ pub(crate) struct Draft {
     pub(crate) approvals: Vec<ApprovalRow>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) dead: Vec<crate::id::OwnerId>,
-    /// The steps it changes, each once, in the order of the text.
-    touched: Vec<StepIx>,
 }
 
 impl Draft {
@@ -44,28 +42,37 @@ impl Draft {
             approvals: Vec::new(),
             logs: Vec::new(),
             dead: Vec::new(),
-            touched: Vec::new(),
         }
     }
 
-    /// Applies decided events to the state and takes them up.
-    pub(crate) fn take(&mut self, state: &mut RunState, events: Vec<Event>) {
-        for event in events {
-            self.approvals.extend(approval_row(state, &event, self.at));
-            if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, &event) {
+    /// Decides a command, applies what follows, and takes it up. Tells whether anything does.
+    pub(crate) fn say(&mut self, state: &mut RunState, command: &Command) -> Result<bool, Rejection> {
+        let from = self.events.len();
+        decide_into(state, command, self.at, &mut self.events)?;
+        self.apply_from(state, from);
+        Ok(self.events.len() > from)
+    }
+
+    /// Applies an event that no command leads to, and takes it up.
+    pub(crate) fn take(&mut self, state: &mut RunState, event: Event) {
+        self.events.push(event);
+        self.apply_from(state, self.events.len() - 1);
+    }
+
+    fn apply_from(&mut self, state: &mut RunState, from: usize) {
+        for event in &self.events[from..] {
+            self.approvals.extend(approval_row(state, event, self.at));
+            if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
                 unreachable!("{illegal}: decided {event:?}");
             }
-            self.events.push(event);
         }
     }
 
-    /// Takes up the steps that have changed, and gives them, each once and in the order of the text.
-    pub(crate) fn touch(&mut self, mut touched: Vec<StepIx>) -> &[StepIx] {
-        touched.sort_unstable();
-        touched.dedup();
-        self.touched = touched;
-        &self.touched
+    /// Makes room for what the ends of `attempts` attempts and the beginnings of as many usually come to.
+    pub(crate) fn reserve(&mut self, attempts: usize) {
+        self.events.reserve(2 * attempts);
+        self.decisions.reserve(attempts);
     }
 
     /// Whether there is nothing to write.
@@ -73,10 +80,16 @@ impl Draft {
         self.events.is_empty()
     }
 
-    /// The member, and what is kept to tell what it said.
-    pub(crate) fn into_member(self, run: RunId, state: &RunState, driver: Option<Fence>) -> Member {
-        let mut steps = Vec::with_capacity(self.touched.len());
-        steps.extend(self.touched.iter().filter_map(|step| step_row(state, *step)));
+    /// The member; `touched` are the steps it changes.
+    pub(crate) fn into_member(
+        self,
+        run: RunId,
+        state: &RunState,
+        touched: &[StepIx],
+        driver: Option<Fence>,
+    ) -> Member {
+        let mut steps = Vec::with_capacity(touched.len());
+        steps.extend(touched.iter().filter_map(|step| step_row(state, *step)));
         Member {
             run,
             expected: self.expected,
@@ -99,19 +112,17 @@ impl Draft {
 /// A user's command decided outside a driver: a member fenced by the sequence number alone.
 pub(crate) fn outsiders_member(
     state: &mut RunState,
-    command: &crate::machine::Command,
+    command: &Command,
     transition: TransitionId,
     now: Timestamp,
 ) -> Result<Option<Member>, Rejection> {
     let mut draft = Draft::new(state, transition, now);
-    let events = crate::machine::decide(state, command, draft.at)?;
-    if events.is_empty() {
+    state.take_touched();
+    if !draft.say(state, command)? {
         return Ok(None);
     }
-    state.take_touched();
-    draft.take(state, events);
-    draft.touch(state.take_touched());
-    Ok(Some(draft.into_member(state.run(), state, None)))
+    let touched = state.take_touched();
+    Ok(Some(draft.into_member(state.run(), state, &touched, None)))
 }
 
 /// The changing part of a run's row.
@@ -173,22 +184,19 @@ fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
 /// What an event does to an approval: opens it, or settles the one its step waits for.
 fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<ApprovalRow> {
     let step = event.step()?;
-    let name = before.workflow().step(step).name.clone();
-    let run = before.run();
     if let Event::StepWaiting(waiting) = event {
-        return open_approval(run, step, name, waiting.attempt, &waiting.on, at, waiting.until);
+        return open_approval(before, step, waiting.attempt, &waiting.on, at, waiting.until);
     }
     let StepState::Waiting { attempt, on, since, until } = &before.slot(step).state else { return None };
-    let open = open_approval(run, step, name, *attempt, on, *since, *until)?;
+    let open = open_approval(before, step, *attempt, on, *since, *until)?;
     let (status, by, via, comment) = settled(event)?;
     Some(ApprovalRow { status, decided_at: Some(at), by, via, comment, ..open })
 }
 
 /// The row of an approval that is asked for; `None` if the step waits for something else.
 fn open_approval(
-    run: RunId,
+    state: &RunState,
     step: StepIx,
-    name: Arc<str>,
     attempt: u32,
     on: &WaitOn,
     asked_at: Timestamp,
@@ -196,9 +204,9 @@ fn open_approval(
 ) -> Option<ApprovalRow> {
     let WaitOn::Approval { digest, message, show, .. } = on else { return None };
     Some(ApprovalRow {
-        run,
+        run: state.run(),
         step,
-        name,
+        name: state.workflow().step(step).name.clone(),
         attempt,
         digest: *digest,
         message: message.clone(),

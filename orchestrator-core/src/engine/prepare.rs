@@ -34,7 +34,7 @@ pub(crate) enum Preparation {
 }
 
 /// A finished preparation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Done {
     pub(crate) verdict: Prepared,
     pub(crate) decision: Option<Decision>,
@@ -112,8 +112,16 @@ pub(crate) fn prepare(
         },
     };
     let effect = spec.options().effect.unwrap_or_else(|| plugin.effect_class(&request.with));
-    let case =
-        Case { step, run: state.run(), owner, effect, request, reference, value, granted: slot.granted };
+    let case = Case {
+        step,
+        run: state.run(),
+        owner,
+        effect,
+        request,
+        reference,
+        value,
+        granted: slot.granted.as_deref().copied(),
+    };
     // Most policies answer without waiting for anything.
     let digest = case.digest();
     let by = &state.head().by;

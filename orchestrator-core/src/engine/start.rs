@@ -170,10 +170,10 @@ impl Shared {
     pub(crate) fn creating_member(&self, start: StartRun) -> Result<Member, StartError> {
         let Creation { new, values, mut state, .. } = self.create(start)?;
         let mut draft = Draft::new(&state, self.transition(), self.clock.now());
-        draft.take(&mut state, vec![created(&new).into()]);
+        draft.take(&mut state, created(&new).into());
         draft.values = values;
         draft.create = Some(Box::new(new));
-        Ok(draft.into_member(state.run(), &state, None))
+        Ok(draft.into_member(state.run(), &state, &[], None))
     }
 
     fn create(&self, start: StartRun) -> Result<Creation, StartError> {

@@ -96,7 +96,8 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
         Event::IntentChanged(changed) => {
             state.head.intent = changed.intent;
             // What may be begun or must be stopped depends on the intent.
-            state.touched.extend(state.index.actionable.iter().chain(&state.index.running));
+            let open = state.index.actionable.iter().chain(state.index.running.iter());
+            open.for_each(|step| state.touched.insert(step));
         }
         Event::RunEnded(RunEnded { status, outputs, error }) => {
             if !state.is_settled() {
@@ -339,7 +340,7 @@ fn arrive(slot: &mut Slot, arrived: &StepArrived) -> Result<StepState, String> {
     // The policy had asked before anything began: a grant holds for exactly what was shown.
     match (&*on, &arrived.arrival) {
         (WaitOn::Approval { digest, .. }, Arrival::Decision { approved, .. }) => {
-            slot.granted = approved.then_some(*digest);
+            slot.granted = approved.then(|| Box::new(*digest));
             Ok(StepState::Ready)
         }
         _ => Err("only a person answers the policy's question".into()),

@@ -24,26 +24,52 @@ pub(crate) const MAX_CRASHES: u16 = 3;
 /// # Errors
 /// [`Rejection`]: the command changes nothing, and why.
 pub fn decide(state: &RunState, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-    if let Some((ending, _)) = state.head.ended {
-        return match command {
-            Command::Retry { steps, asked } => retry(state, steps, asked),
-            Command::Resolve { step, applied, asked } if is_unknown(state, *step) => {
-                Ok(resolve_after_the_end(state, *step, applied.as_ref(), asked))
-            }
-            _ => Err(Rejection::Ended(match ending {
-                Ending::Completed => "completed",
-                Ending::Failed => "failed",
-                Ending::Cancelled => "been cancelled",
-            })),
-        };
+    let mut events = Vec::new();
+    decide_into(state, command, now, &mut events)?;
+    Ok(events)
+}
+
+/// As [`decide`], for a caller that already has a place for the events: they are added to `events`. The two commands
+/// that every step is made of cost no list of their own.
+pub(crate) fn decide_into(
+    state: &RunState,
+    command: &Command,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), Rejection> {
+    match command {
+        _ if state.head.ended.is_some() => events.extend(decide_after_the_end(state, command)?),
+        Command::Prepared { step, verdict } => events.push(prepared(state, *step, verdict)?),
+        Command::Finish { step, attempt, fence, outcome } => {
+            events.push(finish(state, *step, *attempt, *fence, outcome, now)?);
+        }
+        _ => events.extend(decide_rarely(state, command, now)?),
     }
+    Ok(())
+}
+
+fn decide_after_the_end(state: &RunState, command: &Command) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Retry { steps, asked } => retry(state, steps, asked),
+        Command::Resolve { step, applied, asked } if is_unknown(state, *step) => {
+            Ok(resolve_after_the_end(state, *step, applied.as_ref(), asked))
+        }
+        _ => Err(Rejection::Ended(match state.head.ended {
+            Some((Ending::Failed, _)) => "failed",
+            Some((Ending::Cancelled, _)) => "been cancelled",
+            _ => "completed",
+        })),
+    }
+}
+
+fn decide_rarely(state: &RunState, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::TakeDriver { owner, dead } => take(state, *owner, *dead),
         Command::ReleaseDriver(fence) => release(state, *fence),
-        Command::Prepared { step, verdict } => prepared(state, *step, verdict),
+        Command::Prepared { step, verdict } => Ok(vec![prepared(state, *step, verdict)?]),
         Command::Continue { step, owner } => go_on(state, *step, *owner),
         Command::Finish { step, attempt, fence, outcome } => {
-            finish(state, *step, *attempt, *fence, outcome, now)
+            Ok(vec![finish(state, *step, *attempt, *fence, outcome, now)?])
         }
         Command::Lost { owner } => Ok(lost(state, *owner)),
         Command::Wake => Ok(wake(state, now)),
@@ -94,12 +120,12 @@ fn in_state(slot: &Slot, wanted: StepKind, name: &'static str) -> Result<(), Rej
     Err(Rejection::WrongState { state: slot.state.shown(), wanted: name })
 }
 
-fn prepared(state: &RunState, step: StepIx, verdict: &Prepared) -> Result<Vec<Event>, Rejection> {
+fn prepared(state: &RunState, step: StepIx, verdict: &Prepared) -> Result<Event, Rejection> {
     let slot = slot(state, step)?;
     in_state(slot, StepKind::Ready, "ready")?;
     proceeding(state)?;
     let may_begin = state.workflow.step(step).judges_its_needs() || state.standing(step).success;
-    Ok(vec![match verdict {
+    Ok(match verdict {
         Prepared::Skip => {
             let reason = if may_begin { SkipReason::Condition } else { SkipReason::Need };
             StepSkipped { step, reason }.into()
@@ -108,7 +134,7 @@ fn prepared(state: &RunState, step: StepIx, verdict: &Prepared) -> Result<Vec<Ev
             return Err(Rejection::WrongState { state: "without its needs", wanted: "ready" });
         }
         Prepared::Begin(begin) => begun(slot, step, begin),
-        Prepared::Ask { digest, .. } if slot.granted == Some(*digest) => {
+        Prepared::Ask { digest, .. } if slot.granted.as_deref() == Some(digest) => {
             return Err(Rejection::NotOpen("has been granted: the step may begin"));
         }
         Prepared::Ask { digest, message, until, .. } => {
@@ -124,7 +150,7 @@ fn prepared(state: &RunState, step: StepIx, verdict: &Prepared) -> Result<Vec<Ev
             not_begun(step, StepError::new(ErrorClass::Denied, format!("refused by policy: {reason}")))
         }
         Prepared::Fault(error) => not_begun(step, error.clone()),
-    }])
+    })
 }
 
 fn begun(slot: &Slot, step: StepIx, begin: &Begin) -> Event {
@@ -159,7 +185,7 @@ fn finish(
     fence: Fence,
     outcome: &Finished,
     now: Timestamp,
-) -> Result<Vec<Event>, Rejection> {
+) -> Result<Event, Rejection> {
     let slot = slot(state, step)?;
     match &slot.state {
         StepState::Running { attempt: current, fence: held, .. } if *current == attempt && *held == fence => {
@@ -171,7 +197,7 @@ fn finish(
         let retry_at = retry_at(state, step, slot, error.class, not_before, now);
         StepFailed { step, attempt, error: error.clone(), retry_at }.into()
     };
-    let event = match outcome {
+    Ok(match outcome {
         Finished::Succeeded(output) => StepSucceeded { step, attempt, output: output.clone() }.into(),
         Finished::Failed { error, not_before } => failed(error, *not_before),
         Finished::Unknown(error) if slot.effect == Some(EffectClass::AtMostOnce) => {
@@ -188,8 +214,7 @@ fn finish(
             StepWaiting { step, attempt, on: on.clone(), until }.into()
         }
         Finished::Interrupted => StepInterrupted { step, attempt }.into(),
-    };
-    Ok(vec![event])
+    })
 }
 
 /// When a failed attempt is followed by another, if it is.
@@ -213,13 +238,13 @@ fn retry_at(
 
 fn lost(state: &RunState, owner: OwnerId) -> Vec<Event> {
     let mut events = Vec::new();
-    for step in &state.index.running {
-        let slot = state.slot(*step);
+    for step in state.index.running.iter() {
+        let slot = state.slot(step);
         if let StepState::Running { attempt, fence, .. } = &slot.state
             && fence.owner == owner
         {
-            let then = after_loss(state, *step, slot);
-            events.push(StepLost { step: *step, attempt: *attempt, owner, then }.into());
+            let then = after_loss(state, step, slot);
+            events.push(StepLost { step, attempt: *attempt, owner, then }.into());
         }
     }
     events

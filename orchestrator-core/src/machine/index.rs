@@ -6,15 +6,16 @@ use crate::id::StepIx;
 use crate::machine::event::WaitOn;
 use crate::machine::kind::StepKind;
 use crate::machine::state::StepState;
+use crate::machine::step_set::StepSet;
 use crate::time::Timestamp;
 
 /// What can be asked of all steps at once, kept up to date with each change of one. A function of the slots alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Index {
     /// Steps to prepare or to continue.
-    pub(crate) actionable: BTreeSet<StepIx>,
+    pub(crate) actionable: StepSet,
     /// Steps being executed.
-    pub(crate) running: BTreeSet<StepIx>,
+    pub(crate) running: StepSet,
     /// Steps that something falls due for.
     pub(crate) timers: BTreeSet<(Timestamp, StepIx)>,
     /// Steps that wait for a person.
@@ -29,8 +30,8 @@ impl Index {
     pub(crate) fn enter(&mut self, step: StepIx, state: &StepState) {
         self.counts[state.kind() as usize] += 1;
         match state {
-            StepState::Ready | StepState::Arrived { .. } => drop(self.actionable.insert(step)),
-            StepState::Running { .. } => drop(self.running.insert(step)),
+            StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(step),
+            StepState::Running { .. } => self.running.insert(step),
             StepState::Backoff { until } => drop(self.timers.insert((*until, step))),
             StepState::Waiting { on, until, .. } => {
                 match **on {
@@ -46,8 +47,8 @@ impl Index {
     pub(crate) fn leave(&mut self, step: StepIx, state: &StepState) {
         self.counts[state.kind() as usize] -= 1;
         match state {
-            StepState::Ready | StepState::Arrived { .. } => drop(self.actionable.remove(&step)),
-            StepState::Running { .. } => drop(self.running.remove(&step)),
+            StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(step),
+            StepState::Running { .. } => self.running.remove(step),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, step))),
             StepState::Waiting { on, until, .. } => {
                 match **on {

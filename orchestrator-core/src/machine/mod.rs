@@ -10,12 +10,14 @@ mod invariant;
 mod kind;
 mod outstanding;
 mod state;
+mod step_set;
 pub mod transitions;
 
 pub(crate) use apply::apply_at;
 pub use apply::{IllegalTransition, apply, fold};
 pub use command::{Asked, Begin, Command, Decide, Fence, Finished, Prepared, Rejection};
 pub use decide::decide;
+pub(crate) use decide::decide_into;
 pub use event::*;
 pub use invariant::{Violation, check};
 pub use kind::StepKind;

@@ -47,8 +47,8 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
     if is_to_conclude(state) {
         return vec![Effect::Conclude];
     }
-    let open = state.index.actionable.iter().chain(&state.index.running);
-    open.filter_map(|step| effect_of(state, *step)).collect()
+    let open = state.index.actionable.iter().chain(state.index.running.iter());
+    open.filter_map(|step| effect_of(state, step)).collect()
 }
 
 /// Whether all that is left is to end the run.

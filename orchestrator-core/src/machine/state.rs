@@ -9,6 +9,7 @@ use crate::machine::command::Fence;
 use crate::machine::event::{Arrival, Ending, StepError, WaitOn};
 use crate::machine::index::Index;
 use crate::machine::kind::StepKind;
+use crate::machine::step_set::StepSet;
 use crate::plan::Plan;
 use crate::spec::expr::Standing;
 use crate::spec::{EffectClass, Workflow};
@@ -170,7 +171,7 @@ pub struct Slot {
     /// The request of this generation; every attempt sends the same bytes.
     pub request: Option<ValueRef>,
     /// The digest a person has granted.
-    pub granted: Option<Digest>,
+    pub granted: Option<Box<Digest>>,
 }
 
 /// How far the run is, apart from its steps. Small: the undo log keeps a copy.
@@ -216,14 +217,14 @@ pub struct RunState {
     pub(crate) slots: Vec<Slot>,
     pub(crate) index: Index,
     pub(crate) undo: Undo,
-    pub(crate) touched: Vec<StepIx>,
+    pub(crate) touched: StepSet,
 }
 
 /// How to take back what was applied since [`RunState::begin_scratch`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Undo {
-    /// The head as it was, and how many steps had been touched; `None` while no scratch is open.
-    from: Option<(Head, usize)>,
+    /// The head as it was; `None` while no scratch is open.
+    from: Option<Head>,
     /// What the steps were, in order of change. Empty while no scratch is open; keeps its room for the next.
     before: Vec<(StepIx, Before)>,
 }
@@ -264,7 +265,7 @@ impl RunState {
             head,
             index: Index::default(),
             undo: Undo::default(),
-            touched: Vec::new(),
+            touched: StepSet::default(),
         };
         for step in state.plan.steps() {
             let missing = state.workflow.step(step).needs.len() as u32;
@@ -327,7 +328,7 @@ impl RunState {
 
     /// The steps to prepare or to continue, in the order of the text.
     pub fn actionable(&self) -> impl Iterator<Item = StepIx> {
-        self.index.actionable.iter().copied()
+        self.index.actionable.iter()
     }
 
     /// How many steps are in a state.
@@ -403,7 +404,7 @@ impl RunState {
     /// Keeps what is applied from here on reversible, until [`RunState::keep`] or [`RunState::take_back`].
     pub fn begin_scratch(&mut self) {
         debug_assert!(self.undo.from.is_none(), "a scratch is open already");
-        self.undo.from = Some((self.head.clone(), self.touched.len()));
+        self.undo.from = Some(self.head.clone());
     }
 
     /// Keeps what was applied since [`RunState::begin_scratch`].
@@ -414,7 +415,7 @@ impl RunState {
 
     /// Takes back what was applied since [`RunState::begin_scratch`]. Costs what was applied, not what there is.
     pub fn take_back(&mut self) {
-        let Some((head, touched)) = self.undo.from.take() else { return };
+        let Some(head) = self.undo.from.take() else { return };
         for (step, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
             match before {
                 Before::Slot(slot) => self.change(step, |now| *now = slot),
@@ -426,12 +427,12 @@ impl RunState {
             }
         }
         self.head = head;
-        self.touched.truncate(touched);
     }
 
-    /// The steps whose state has changed since the last call, in order of change, perhaps with repeats.
+    /// The steps whose state has changed since the last call, in the order of the text; a change that was taken back
+    /// counts too.
     pub fn take_touched(&mut self) -> Vec<StepIx> {
-        std::mem::take(&mut self.touched)
+        self.touched.drain()
     }
 
     /// Changes a step in its place.
@@ -443,7 +444,7 @@ impl RunState {
         self.index.leave(step, &slot.state);
         let changed = change(slot);
         self.index.enter(step, &slot.state);
-        self.touched.push(step);
+        self.touched.insert(step);
         changed
     }
 

@@ -94,6 +94,10 @@ id!(
     /// One policy decision. Printed as `pdr_` and 32 hex digits.
     DecisionId, "decision", "pdr_"
 );
+id!(
+    /// One document, such as a registered workflow. Printed as `doc_` and 32 hex digits.
+    DocumentId, "document", "doc_"
+);
 
 impl RunId {
     /// The smallest and the largest id that begin with these hex digits (lower case, without [`RunId::PREFIX`]);

@@ -3,6 +3,8 @@
 //! of a hundred thousand steps.
 
 mod compact;
+mod prune;
+mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -14,11 +16,13 @@ use async_trait::async_trait;
 use crate::id::{OwnerId, RunId, StepIx};
 use crate::machine::Recorded;
 use crate::memory::compact::{Decisions, EventLog, StepTable};
+use crate::memory::shelf::Shelf;
 use crate::port::policy::Decision;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Commit, DEFAULT_PAGE, EventsAfter, LogLine, LogQuery, Member, NewOwner,
-    NewRun, NumberedLine, OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store,
-    StoreError, StoreInfo, Summary,
+    NewRevision, NewRun, NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery,
+    RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store, StoreError, StoreInfo, Summary,
+    WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -40,6 +44,7 @@ struct Inner {
     /// What each idempotency key has started, by project and key.
     keys: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,
+    shelf: Shelf,
     owners: BTreeMap<OwnerId, OwnerRow>,
 }
 
@@ -417,6 +422,33 @@ impl Store for MemoryStore {
         }
         found.truncate(query.limit);
         Ok(found.into_iter().map(|(number, line)| NumberedLine { number, line: line.clone() }).collect())
+    }
+
+    async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError> {
+        if let Some(fault) = new.fault() {
+            return Err(StoreError::Invalid(fault.to_owned()));
+        }
+        let mut inner = self.open()?;
+        let answer = inner.shelf.register(&new);
+        if let Registered::New(_) = answer {
+            inner.revisions.entry(new.revision).or_insert(new.text);
+            inner.changed();
+        }
+        Ok(answer)
+    }
+
+    async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
+        let rows: Vec<WorkflowRow> = self.open()?.shelf.workflows(&query).collect();
+        Ok(page(rows.iter(), query.limit))
+    }
+
+    async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
+        let inner = self.open()?;
+        Ok(page(inner.shelf.revisions(&query), query.limit))
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        Ok(self.open()?.prune(&prune))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -90,6 +90,8 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
 pub struct Options {
     /// Whether missing tables are made and older ones brought up to date. If not, a store without them is refused.
     pub migrate: bool,
+    /// Whether a store whose tables are older than this version is refused, where they are not brought up to date.
+    pub require_current: bool,
     /// How long a statement waits for another process to finish writing, before it is
     /// [`orchestrator_core::port::store::Commit::Busy`].
     pub busy_timeout: Duration,
@@ -97,7 +99,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { migrate: true, busy_timeout: Duration::from_secs(5) }
+        Self { migrate: true, require_current: true, busy_timeout: Duration::from_secs(5) }
     }
 }
 
@@ -106,6 +108,14 @@ impl Options {
     #[must_use]
     pub const fn without_migration(mut self) -> Self {
         self.migrate = false;
+        self
+    }
+
+    /// The same, with tables left as they are, however old: for looking at a store before it is brought up to date.
+    #[must_use]
+    pub const fn as_it_is(mut self) -> Self {
+        self.migrate = false;
+        self.require_current = false;
         self
     }
 

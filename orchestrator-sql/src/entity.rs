@@ -158,3 +158,23 @@ entity!(dedupe = "orchestrator_dedupe" {
     digest: Vec<u8>,
     answer: Uuid,
 });
+
+entity!(documents = "orchestrator_documents" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    project: String,
+    kind: String,
+    name: String,
+    revision: i64,
+    body_digest: Vec<u8>,
+});
+
+entity!(document_revisions = "orchestrator_document_revisions" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    document: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    revision: i64,
+    body_digest: Vec<u8>,
+    created_at: i64,
+    created_by: String,
+});

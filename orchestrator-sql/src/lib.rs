@@ -9,13 +9,17 @@ mod member;
 mod migration;
 mod owners;
 mod pen;
+mod prune;
 mod read;
+mod registry;
 mod rows;
 mod schema;
 mod script;
 mod sections;
 mod store;
+mod survey;
 
 pub use dialect::{Dialect, Forms, Options, WriteError, Writer};
 pub use script::{Arg, Script, Words};
 pub use store::SqlStore;
+pub use survey::{CHECKS, Survey};

@@ -238,11 +238,12 @@ impl<D: Dialect> Shared<D> {
 }
 
 /// A limit that databases can take.
-fn limit(most: usize) -> u64 {
+pub(crate) fn limit(most: usize) -> u64 {
     i64::try_from(most).unwrap_or(i64::MAX).unsigned_abs()
 }
 
-const fn page_size(asked: usize) -> usize {
+/// How many items a page has.
+pub(crate) const fn page_size(asked: usize) -> usize {
     if asked == 0 {
         DEFAULT_PAGE
     } else if asked == usize::MAX {
@@ -253,7 +254,7 @@ const fn page_size(asked: usize) -> usize {
 }
 
 /// The first `most` of the rows, and whether there is one more.
-fn page<M, T>(
+pub(crate) fn page<M, T>(
     mut found: Vec<M>,
     most: usize,
     read: impl Fn(M) -> Result<T, StoreError>,

@@ -19,7 +19,7 @@ impl<D: Dialect> SqlStore<D> {
     /// # Errors
     /// [`StoreError::Incompatible`] if a newer version has been here: then nothing is changed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        if self.missing().await?.is_empty() {
+        if self.pending().await?.is_empty() {
             return Ok(());
         }
         self.alter(|transaction| Box::pin(async move { Migrator::<D>::up(transaction, None).await })).await
@@ -30,13 +30,13 @@ impl<D: Dialect> SqlStore<D> {
     /// # Errors
     /// As [`SqlStore::migrate`].
     pub async fn revert(&self) -> Result<(), StoreError> {
-        self.missing().await?;
+        self.pending().await?;
         self.alter(|transaction| Box::pin(async move { Migrator::<D>::down(transaction, None).await })).await
     }
 
     /// Whether the tables are those of this version.
     pub(crate) async fn require_current(&self) -> Result<(), StoreError> {
-        let missing = self.missing().await?;
+        let missing = self.pending().await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -46,10 +46,18 @@ impl<D: Dialect> SqlStore<D> {
         )))
     }
 
-    /// The migrations that have not been applied.
-    async fn missing(&self) -> Result<Vec<String>, StoreError> {
-        let ours: Vec<String> =
-            Migrator::<D>::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    /// The names of all migrations that this version knows, in order.
+    #[must_use]
+    pub fn migrations() -> Vec<String> {
+        Migrator::<D>::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    }
+
+    /// The migrations that this version knows and that have not been applied.
+    ///
+    /// # Errors
+    /// [`StoreError::Incompatible`] if one has been applied that this version does not know.
+    pub async fn pending(&self) -> Result<Vec<String>, StoreError> {
+        let ours = Self::migrations();
         let applied = self.applied().await?;
         if let Some(unknown) = applied.iter().find(|name| !ours.contains(name)) {
             return Err(StoreError::Incompatible(format!(

@@ -9,8 +9,9 @@ use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NumberedLine,
-    OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
+    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -78,7 +79,7 @@ impl<D: Dialect> SqlStore<D> {
         let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), dialect }) };
         if options.migrate {
             store.migrate().await?;
-        } else {
+        } else if options.require_current {
             store.require_current().await?;
         }
         Ok(store)
@@ -200,6 +201,22 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
         self.shared.logs(query).await
+    }
+
+    async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError> {
+        self.apart(|shared| async move { shared.register_workflow(&new).await }).await
+    }
+
+    async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
+        self.shared.workflows(query).await
+    }
+
+    async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
+        self.shared.workflow_revisions(query).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.apart(|shared| async move { shared.prune(prune).await }).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

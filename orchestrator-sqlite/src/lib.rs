@@ -10,12 +10,13 @@ mod dialect;
 mod error;
 mod holds;
 mod open;
+pub mod upkeep;
 mod watch;
 mod writer;
 
 pub use dialect::Sqlite;
 pub use open::library_version;
-pub use orchestrator_sql::Options;
+pub use orchestrator_sql::{Options, Survey};
 pub use writer::SqliteWriter;
 
 /// A store in a SQLite file.

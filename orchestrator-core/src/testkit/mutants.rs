@@ -11,8 +11,9 @@ use crate::machine::Recorded;
 use crate::memory::MemoryStore;
 use crate::port::policy::Decision;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NumberedLine,
-    OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
+    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -51,11 +52,22 @@ enum Wrong {
     TakesLinesOfNoRun,
     StaysOpen,
     CountsSeconds,
+    RegistersTheSameAgain,
+    IgnoresWhatIsExpected,
+    MixesProjects,
+    ListsWorkflowsBackwards,
+    ForgetsOldRevisions,
+    ListsRevisionsBackwards,
+    PrunesTheYoung,
+    PrunesWhenDry,
+    PrunesWithoutLimit,
+    PrunesNothing,
+    CountsNoRows,
 }
 
 use Wrong::*;
 
-const ALL: [Wrong; 30] = [
+const ALL: [Wrong; 41] = [
     IgnoresTheNumber,
     IgnoresTheDriver,
     IgnoresAssertedDeaths,
@@ -86,6 +98,17 @@ const ALL: [Wrong; 30] = [
     TakesLinesOfNoRun,
     StaysOpen,
     CountsSeconds,
+    RegistersTheSameAgain,
+    IgnoresWhatIsExpected,
+    MixesProjects,
+    ListsWorkflowsBackwards,
+    ForgetsOldRevisions,
+    ListsRevisionsBackwards,
+    PrunesTheYoung,
+    PrunesWhenDry,
+    PrunesWithoutLimit,
+    PrunesNothing,
+    CountsNoRows,
 ];
 
 #[derive(Debug)]
@@ -262,6 +285,50 @@ impl Store for Mutant {
     async fn logs(&self, mut query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
         query.tail &= !self.is(IgnoresTail);
         self.right.logs(query).await
+    }
+
+    async fn register_workflow(&self, mut new: NewRevision) -> Result<Registered, StoreError> {
+        match self.wrong {
+            RegistersTheSameAgain => {
+                let same = self.right.register_workflow(new.clone()).await?;
+                let Registered::Same(number) = same else { return Ok(same) };
+                new.revision = Digest::of(number.to_string().as_bytes());
+            }
+            IgnoresWhatIsExpected => new.expected = None,
+            MixesProjects => new.project = "default".into(),
+            _ => {}
+        }
+        self.right.register_workflow(new).await
+    }
+
+    async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
+        let mut page = self.right.workflows(query).await?;
+        if self.is(ListsWorkflowsBackwards) {
+            page.items.reverse();
+        }
+        Ok(page)
+    }
+
+    async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
+        let mut page = self.right.workflow_revisions(query).await?;
+        match self.wrong {
+            ForgetsOldRevisions => page.items.truncate(1),
+            ListsRevisionsBackwards => page.items.reverse(),
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn prune(&self, mut prune: Prune) -> Result<Pruned, StoreError> {
+        match self.wrong {
+            PrunesTheYoung => prune.before = Timestamp::from_millis(i64::MAX),
+            PrunesWhenDry => prune.dry = false,
+            PrunesWithoutLimit => prune.limit = usize::MAX,
+            PrunesNothing => prune.dry = true,
+            _ => {}
+        }
+        let pruned = self.right.prune(prune).await?;
+        Ok(if self.is(CountsNoRows) { Pruned { events: 0, lines: 0, ..pruned } } else { pruned })
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -4,12 +4,11 @@
 //! lies together.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{
-    ColumnDef, ConditionalStatement, Expr, ExprTrait, Index, IndexCreateStatement, Table,
-    TableCreateStatement,
-};
+use sea_orm::sea_query::{ConditionalStatement, Expr, ExprTrait, Index, IndexCreateStatement};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
+use super::form::Holds::{Digest, Id, Int, Key, Text};
+use super::form::{TableForm, drop_all};
 use crate::dialect::Forms;
 
 pub(super) struct Migration {
@@ -26,7 +25,7 @@ impl MigrationName for Migration {
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in &TABLES {
-            manager.create_table(self.create(table)).await?;
+            manager.create_table(table.create(self.forms)).await?;
         }
         for index in indexes() {
             manager.create_index(index).await?;
@@ -35,36 +34,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in TABLES.iter().rev() {
-            manager.drop_table(Table::drop().table(table.name).to_owned()).await?;
-        }
-        Ok(())
+        drop_all(&TABLES, manager).await
     }
-}
-
-/// What a column holds.
-#[derive(Clone, Copy)]
-enum Holds {
-    /// The row's own small integer, given by the database.
-    Key,
-    Id,
-    Int,
-    Text,
-    Digest,
-}
-
-use Holds::{Digest, Id, Int, Key, Text};
-
-struct TableForm {
-    name: &'static str,
-    /// Columns that always have a value.
-    always: &'static [(&'static str, Holds)],
-    /// Columns that may be NULL.
-    maybe: &'static [(&'static str, Holds)],
-    /// The primary key, where it is not the column of type [`Holds::Key`].
-    primary: &'static [&'static str],
-    /// Whether the rows lie in the order of the primary key, where the database can do that.
-    clustered: bool,
 }
 
 const TABLES: [TableForm; 10] = [
@@ -218,40 +189,6 @@ const TABLES: [TableForm; 10] = [
         clustered: true,
     },
 ];
-
-impl Migration {
-    fn create(&self, form: &TableForm) -> TableCreateStatement {
-        let mut table = Table::create();
-        table.table(form.name);
-        for (name, holds) in form.always {
-            table.col(self.column(name, *holds).not_null());
-        }
-        for (name, holds) in form.maybe {
-            table.col(self.column(name, *holds).null());
-        }
-        if !form.primary.is_empty() {
-            let mut primary = Index::create();
-            form.primary.iter().for_each(|column| {
-                primary.col(*column);
-            });
-            table.primary_key(&mut primary);
-        }
-        if form.clustered {
-            table.extra(self.forms.clustered);
-        }
-        table
-    }
-
-    fn column(&self, name: &'static str, holds: Holds) -> ColumnDef {
-        match holds {
-            Holds::Key => (self.forms.key)(name),
-            Holds::Id => ColumnDef::new_with_type(name, (self.forms.id)()),
-            Holds::Int => ColumnDef::new(name).big_integer().take(),
-            Holds::Text => ColumnDef::new(name).text().take(),
-            Holds::Digest => ColumnDef::new(name).blob().take(),
-        }
-    }
-}
 
 fn indexes() -> Vec<IndexCreateStatement> {
     let on_runs = |name: &'static str, columns: &[&'static str]| {

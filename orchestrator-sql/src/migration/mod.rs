@@ -1,6 +1,8 @@
 //! The tables, and how they came to be.
 
+mod form;
 mod m0001_first;
+mod m0002_documents;
 
 use std::marker::PhantomData;
 
@@ -17,7 +19,10 @@ pub(crate) struct Migrator<D>(PhantomData<fn() -> D>);
 
 impl<D: Dialect> MigratorTrait for Migrator<D> {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration { forms: D::FORMS })]
+        vec![
+            Box::new(m0001_first::Migration { forms: D::FORMS }),
+            Box::new(m0002_documents::Migration { forms: D::FORMS }),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

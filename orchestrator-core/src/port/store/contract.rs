@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NumberedLine,
-    OwnerRow, Page, Renewal, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo,
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
+    RunQuery, RunRow, StepRow, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
@@ -96,6 +97,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Lines of output, in order.
     async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError>;
+
+    /// Registers a text under a name of a project: the first is revision 1, each other text one more. The text that the
+    /// latest revision has already is no new one.
+    async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError>;
+
+    /// Registered workflows, by project and name.
+    async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError>;
+
+    /// The revisions of a registered workflow, newest first. Unknown name: empty.
+    async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError>;
+
+    /// Removes runs that have ended, the oldest first, each whole with all that belongs to it, and its idempotency key.
+    /// A run that has not ended is never touched. When no more are left, also goes what nothing names any longer:
+    /// revisions that are neither registered nor a run's, and owners that are dead, whose time was over before
+    /// `before`, and that no open run names.
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
 
     /// Checks that the store answers and is whole enough to work with.
     async fn health(&self) -> Result<(), StoreError>;

@@ -4,7 +4,9 @@
 mod contract;
 mod error;
 mod member;
+mod prune;
 mod query;
+mod registry;
 mod row;
 
 pub use contract::Store;
@@ -13,7 +15,11 @@ pub use member::{
     Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER,
     Summary,
 };
+pub use prune::{Prune, Pruned};
 pub use query::{
     ApprovalQuery, EventsAfter, LogLine, LogQuery, NewOwner, NumberedLine, OwnerRow, Page, Renewal, RunQuery,
+};
+pub use registry::{
+    MAX_REGISTERED_NAME, NewRevision, Registered, RevisionQuery, RevisionRow, WorkflowQuery, WorkflowRow,
 };
 pub use row::{ApprovalRow, RunLog, RunRow, StepRow, StoreInfo};

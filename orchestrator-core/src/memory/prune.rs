@@ -1,0 +1,57 @@
+//! Removing runs that have ended.
+
+use std::collections::HashSet;
+
+use super::Inner;
+use crate::id::{OwnerId, RunId};
+use crate::port::store::{Prune, Pruned};
+use crate::value::Digest;
+
+impl Inner {
+    pub(super) fn prune(&mut self, prune: &Prune) -> Pruned {
+        let mut pruned = Pruned::default();
+        let mut removed: Vec<RunId> = Vec::new();
+        for (id, run) in &self.runs {
+            let is_of_project =
+                prune.project.as_deref().is_none_or(|project| *run.row.new.project == *project);
+            if !is_of_project || run.row.finished_at.is_none_or(|ended| ended >= prune.before) {
+                continue;
+            }
+            if removed.len() >= prune.limit {
+                pruned.more = true;
+                break;
+            }
+            removed.push(*id);
+            pruned.runs += 1;
+            pruned.events += run.log.last();
+            pruned.lines += run.lines.len() as u64;
+            pruned.values += run.values.len() as u64;
+        }
+        if prune.dry {
+            return pruned;
+        }
+        for id in &removed {
+            if let Some(due) = self.runs.remove(id).and_then(|run| run.row.due_at) {
+                self.due.remove(&(due, *id));
+            }
+        }
+        self.keys.retain(|_, (run, _)| self.runs.contains_key(run));
+        if !pruned.more {
+            self.forget_the_unnamed(prune);
+        }
+        self.changed();
+        pruned
+    }
+
+    fn forget_the_unnamed(&mut self, prune: &Prune) {
+        let of_runs: HashSet<Digest> = self.runs.values().map(|run| run.row.new.revision).collect();
+        self.revisions.retain(|revision, _| of_runs.contains(revision) || self.shelf.holds(*revision));
+        let open = self.runs.values().filter(|run| run.row.finished_at.is_none());
+        let named = open.flat_map(|run| {
+            let of_steps = run.steps.rows().into_iter().filter_map(|row| row.owner);
+            run.row.driver.into_iter().chain(of_steps)
+        });
+        let named: HashSet<OwnerId> = named.collect();
+        self.owners.retain(|id, row| !row.dead || row.deadline >= prune.before || named.contains(id));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a store holds, counted; and whether it fits together.
+
+use orchestrator_core::port::store::StoreError;
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::dialect::Dialect;
+use crate::store::SqlStore;
+
+/// What a store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Survey {
+    /// Rows by table, without what all the names begin with.
+    pub tables: Vec<(&'static str, u64)>,
+    /// Runs by status.
+    pub statuses: Vec<(String, u64)>,
+    /// Owners that are not known to be dead and whose time is not over.
+    pub alive: u64,
+}
+
+/// What all our tables are called first.
+const PREFIX: &str = "orchestrator_";
+
+const TABLES: [&str; 12] = [
+    "orchestrator_runs",
+    "orchestrator_events",
+    "orchestrator_steps",
+    "orchestrator_outputs",
+    "orchestrator_revisions",
+    "orchestrator_decisions",
+    "orchestrator_approvals",
+    "orchestrator_logs",
+    "orchestrator_owners",
+    "orchestrator_dedupe",
+    "orchestrator_documents",
+    "orchestrator_document_revisions",
+];
+
+/// Queries whose answer is 0 in a store that fits together, and what a larger number counts. They read tables of the
+/// first version alone, so that they can be asked of any store.
+pub const CHECKS: [(&str, &str); 6] = [
+    (
+        "runs whose log has a gap or has lost its end",
+        "SELECT count(*) FROM orchestrator_runs AS r LEFT JOIN \
+         (SELECT run, count(*) AS count, min(seq) AS first, max(seq) AS last \
+         FROM orchestrator_events GROUP BY run) AS e \
+         ON e.run = r.id WHERE e.run IS NULL OR e.count <> r.seq OR e.first <> 1 OR e.last <> r.seq",
+    ),
+    (
+        "runs without the text of their workflow",
+        "SELECT count(*) FROM orchestrator_runs WHERE revision NOT IN (SELECT digest FROM orchestrator_revisions)",
+    ),
+    (
+        "events of no run",
+        "SELECT count(*) FROM orchestrator_events WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+    ),
+    (
+        "steps of no run",
+        "SELECT count(*) FROM orchestrator_steps WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+    ),
+    (
+        "values of no run",
+        "SELECT count(*) FROM orchestrator_outputs WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+    ),
+    (
+        "lines of no run",
+        "SELECT count(*) FROM orchestrator_logs WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+    ),
+];
+
+impl<D: Dialect> SqlStore<D> {
+    /// Counts what the store holds. Reads all of it: for people, not for loops.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn survey(&self) -> Result<Survey, StoreError> {
+        let now = self.shared.dialect.now().await?.as_millis();
+        let mut tables = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            let count = self.count(&format!("SELECT count(*) FROM {table}")).await?;
+            tables.push((table.strip_prefix(PREFIX).unwrap_or(table), count));
+        }
+        let alive = format!("SELECT count(*) FROM orchestrator_owners WHERE dead = 0 AND deadline > {now}");
+        let statuses = "SELECT status, count(*) FROM orchestrator_runs GROUP BY status ORDER BY status";
+        let db = self.shared.db();
+        let query = Statement::from_string(db.get_database_backend(), statuses);
+        let rows = self.shared.read(db.query_all_raw(query).await)?;
+        let status = |row: &sea_orm::QueryResult| {
+            Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?.unsigned_abs()))
+        };
+        Ok(Survey {
+            tables,
+            statuses: self.shared.read(rows.iter().map(status).collect())?,
+            alive: self.count(&alive).await?,
+        })
+    }
+
+    /// Looks whether what is stored fits together, and says what does not.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
+        let mut faults = Vec::new();
+        for (what, query) in CHECKS {
+            let count = self.count(query).await?;
+            if count > 0 {
+                faults.push(format!("{count} {what}"));
+            }
+        }
+        Ok(faults)
+    }
+
+    async fn count(&self, query: &str) -> Result<u64, StoreError> {
+        let db = self.shared.db();
+        let query = Statement::from_string(db.get_database_backend(), query);
+        let row = self.shared.read(db.query_one_raw(query).await)?;
+        let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
+        Ok(self.shared.read(count)?.unwrap_or_default().unsigned_abs())
+    }
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use orchestrator_core::engine::{Engine, Live, Progress, RunHandle, RunReport};
-use orchestrator_core::id::StepIx;
+use orchestrator_core::engine::{Engine, Live, Progress, RunHandle, RunReport, StepReport};
+use orchestrator_core::id::Unit;
 use orchestrator_core::value::Digest;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -31,7 +31,7 @@ pub(crate) struct Driving<'a> {
     pub(crate) view: View<'a>,
     pub(crate) signals: Signals,
     /// The waiting steps that have been told of, with what they wait for.
-    pub(crate) told: BTreeSet<(StepIx, Option<Digest>)>,
+    pub(crate) told: BTreeSet<(Unit, Option<Digest>)>,
 }
 
 /// Why driving has come to an end.
@@ -110,7 +110,10 @@ impl Driving<'_> {
     /// Nothing moves by itself: tells what would, and decides whether to stay.
     async fn stands_still(&mut self, now: &Progress) -> Result<Option<End>, Problem> {
         let report = self.handle.report().await?;
-        if report.has_ended() || report.steps.iter().any(|step| step.status == "running") {
+        if report.has_ended() || {
+            let executed = |step: &StepReport| step.status == "running" && step.attempts > 0;
+            report.steps.iter().any(executed)
+        } {
             return Ok(None);
         }
         if !now.driven && now.status != "blocked" && now.status != "paused" {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::port::store::{RunQuery, Store};
 
 use crate::app::no_run;
@@ -48,11 +48,11 @@ pub(crate) async fn run(store: &Arc<dyn Store>, named: &str, shell: &Shell) -> R
     }
 }
 
-/// The step called `named`.
+/// The step called `named`, or its item: `build`, `build[3]`.
 ///
 /// # Errors
 /// Exit 4 if the run has none of that name.
-pub(crate) fn step(names: &Names, named: &str) -> Result<StepIx, Problem> {
+pub(crate) fn step(names: &Names, named: &str) -> Result<Unit, Problem> {
     names.find(named).ok_or_else(|| {
         let problem =
             Problem::new(Exit::NotFound, "step_not_found", format!("the run has no step `{named}`"));

@@ -47,7 +47,7 @@ impl Shell {
 
     /// `orchestrator approval VERB RUN STEP`.
     pub(crate) fn approval(&self, verb: &str, run: RunId, step: &str) -> String {
-        self.command(&format!("approval {verb} {run} {step}"))
+        self.command(&format!("approval {verb} {run} {}", quoted(step)))
     }
 }
 

@@ -9,7 +9,7 @@ use orchestrator_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::output::{block, moment};
-use crate::shell::Shell;
+use crate::shell::{Shell, quoted};
 
 /// What an open run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,7 +92,8 @@ pub(crate) fn of(
 }
 
 fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situation {
-    let (run, step) = (row.run, &*waiting.step);
+    let (run, step) = (row.run, &*waiting.name());
+    let named = quoted(step);
     let message = block::first_line(&waiting.message);
     let (kind, text, command) = match waiting.kind {
         "approval" => (
@@ -102,7 +103,7 @@ fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situatio
         ),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
-            let command = shell.command(&format!("runs resolve {run} {step} --not-applied"));
+            let command = shell.command(&format!("runs resolve {run} {named} --not-applied"));
             (kind, format!("{step}: {message}"), command)
         }
     };
@@ -111,15 +112,16 @@ fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situatio
 
 /// The commands that answer a waiting step, each with what it says.
 pub(crate) fn answers(waiting: &Waiting, report: &RunReport, shell: &Shell) -> Vec<(&'static str, String)> {
-    let (run, step) = (report.run_id, &*waiting.step);
+    let (run, step) = (report.run_id, &*waiting.name());
+    let named = quoted(step);
     match waiting.kind {
         "approval" => vec![
             ("approve", shell.approval("approve", run, step)),
             ("reject", shell.approval("reject", run, step)),
         ],
         "outcome_unknown" | "quarantine" => vec![
-            ("it has happened", shell.command(&format!("runs resolve {run} {step} --applied"))),
-            ("it has not", shell.command(&format!("runs resolve {run} {step} --not-applied"))),
+            ("it has happened", shell.command(&format!("runs resolve {run} {named} --applied"))),
+            ("it has not", shell.command(&format!("runs resolve {run} {named} --not-applied"))),
         ],
         _ => Vec::new(),
     }

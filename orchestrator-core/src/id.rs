@@ -174,6 +174,111 @@ impl StepIx {
     }
 }
 
+/// What is attempted in a run: a step, or one item of a step that runs once for each of many.
+///
+/// Stored and printed as the position of the step, or as a pair of that and the position of the item.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit {
+    /// The step.
+    pub step: StepIx,
+    /// The item's position and one more; 0: the step itself.
+    rank: u32,
+}
+
+impl Unit {
+    /// A step itself.
+    #[must_use]
+    pub const fn of(step: StepIx) -> Self {
+        Self { step, rank: 0 }
+    }
+
+    /// A step itself, or an item of it.
+    #[must_use]
+    pub const fn new(step: StepIx, item: Option<u32>) -> Self {
+        match item {
+            None => Self::of(step),
+            Some(item) => Self::item_of(step, item),
+        }
+    }
+
+    /// An item of a step: 0, 1, 2 …
+    #[must_use]
+    pub const fn item_of(step: StepIx, item: u32) -> Self {
+        Self { step, rank: item + 1 }
+    }
+
+    /// The item; `None` for the step itself.
+    #[must_use]
+    pub const fn item(self) -> Option<u32> {
+        self.rank.checked_sub(1)
+    }
+
+    /// 0 for a step itself, 1, 2, 3 … for its items: how stores keep which it is.
+    #[must_use]
+    pub const fn rank(self) -> u32 {
+        self.rank
+    }
+
+    /// What a store has kept.
+    #[must_use]
+    pub const fn from_rank(step: StepIx, rank: u32) -> Self {
+        Self { step, rank }
+    }
+}
+
+impl From<StepIx> for Unit {
+    fn from(step: StepIx) -> Self {
+        Self::of(step)
+    }
+}
+
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.item() {
+            None => write!(f, "{}", self.step.0),
+            Some(item) => write!(f, "{}[{item}]", self.step.0),
+        }
+    }
+}
+
+impl Serialize for Unit {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.item() {
+            None => self.step.serialize(serializer),
+            Some(item) => (self.step, item).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Unit {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnitVisitor)
+    }
+}
+
+/// Tells the two written forms apart by what comes first: logs are long, and this is read once for each event.
+struct UnitVisitor;
+
+impl<'de> serde::de::Visitor<'de> for UnitVisitor {
+    type Value = Unit;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the position of a step, or of a step and of an item")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, step: u64) -> Result<Unit, E> {
+        let step = u32::try_from(step).map_err(|_| E::custom("no workflow has so many steps"))?;
+        Ok(Unit::of(StepIx(step)))
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut pair: A) -> Result<Unit, A::Error> {
+        match (pair.next_element()?, pair.next_element()?) {
+            (Some(step), Some(item)) if item < u32::MAX => Ok(Unit::item_of(step, item)),
+            _ => Err(serde::de::Error::custom("not a step and an item")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +301,17 @@ mod tests {
         assert_eq!(id.to_string().parse::<RunId>(), Ok(id));
         assert_eq!(id.to_string().len(), 36);
         assert!("run_xyz".parse::<RunId>().is_err());
+    }
+
+    #[test]
+    fn a_unit_is_written_as_a_position_or_as_two() {
+        for (unit, text) in [(Unit::of(StepIx(3)), "3"), (Unit::item_of(StepIx(3), 0), "[3,0]")] {
+            assert_eq!(serde_json::to_string(&unit).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Unit>(text).unwrap(), unit);
+        }
+        for wrong in ["-1", "4294967296", "[3]", "[3,4294967295]", "[3,1,2]", "\"3\""] {
+            assert!(serde_json::from_str::<Unit>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

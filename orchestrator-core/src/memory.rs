@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::id::{OwnerId, RunId, StepIx};
+use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::Recorded;
 use crate::memory::compact::{Decisions, EventLog, StepTable};
 use crate::memory::shelf::Shelf;
@@ -55,7 +55,7 @@ struct Run {
     steps: StepTable,
     decisions: Decisions,
     values: HashMap<Digest, Arc<str>>,
-    approvals: BTreeMap<(StepIx, u32), ApprovalRow>,
+    approvals: BTreeMap<(Unit, u32), ApprovalRow>,
     lines: Vec<LogLine>,
 }
 
@@ -167,7 +167,8 @@ impl Inner {
         steps.into_iter().for_each(|row| run.steps.put(row));
         run.values.extend(values.into_iter().map(|value| (value.digest, value.body)));
         decisions.into_iter().for_each(|decision| run.decisions.push(decision));
-        run.approvals.extend(approvals.into_iter().map(|row| ((row.step, row.attempt), row)));
+        run.approvals
+            .extend(approvals.into_iter().map(|row| ((Unit::new(row.step, row.item), row.attempt), row)));
         run.lines.extend(logs);
     }
 }
@@ -392,7 +393,7 @@ impl Store for MemoryStore {
         });
         let rows = runs.flat_map(|run| run.approvals.values());
         let mut rows: Vec<&ApprovalRow> = rows.filter(|row| !query.open || row.status == "open").collect();
-        rows.sort_by_key(|row| (row.asked_at, row.run, row.step, row.attempt));
+        rows.sort_by_key(|row| (row.asked_at, row.run, row.step, row.item, row.attempt));
         Ok(page(rows.into_iter(), query.limit))
     }
 

@@ -102,6 +102,7 @@ entity!(decisions = "orchestrator_decisions" {
     run: Uuid,
     id: Uuid,
     step: i64,
+    item: i64,
     verdict: String,
     policy: String,
     rule: Option<String>,
@@ -115,6 +116,8 @@ entity!(approvals = "orchestrator_approvals" {
     run: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    item: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     attempt: i64,
     name: String,
@@ -136,6 +139,7 @@ entity!(logs = "orchestrator_logs" {
     #[sea_orm(primary_key, auto_increment = false)]
     number: i64,
     step: i64,
+    item: i64,
     attempt: i64,
     stream: String,
     at: i64,

@@ -1,6 +1,6 @@
 //! What a member writes, as rows.
 
-use orchestrator_core::id::RunId;
+use orchestrator_core::id::{RunId, StepIx, Unit};
 use orchestrator_core::machine::Intent;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
@@ -57,7 +57,7 @@ pub(crate) fn batch<'m>(members: impl IntoIterator<Item = &'m Member>) -> Result
                 seq.arg(),
                 member.at.arg(),
                 event.kind().arg(),
-                event.step().map(|step| step.0).arg(),
+                event.unit().map(|unit| unit.step.0).arg(),
                 Arg::Id(member.transition.as_uuid()),
                 event.body()?.arg(),
             ]);
@@ -151,11 +151,16 @@ fn create(rows: &mut [Rows; COUNT], run: &Arg, member: &Member, new: &NewRun) {
     }
 }
 
+/// Which item of a step: 0 is the step itself.
+fn rank(step: StepIx, item: Option<u32>) -> Arg {
+    Unit::new(step, item).rank().arg()
+}
+
 fn step(run: &Arg, row: &StepRow) -> [Arg; 14] {
     [
         run.clone(),
         row.step.0.arg(),
-        Arg::Int(0),
+        rank(row.step, row.item),
         row.name.clone().arg(),
         row.status.arg(),
         row.attempts.arg(),
@@ -170,11 +175,12 @@ fn step(run: &Arg, row: &StepRow) -> [Arg; 14] {
     ]
 }
 
-fn decision(run: &Arg, row: &Decision) -> [Arg; 9] {
+fn decision(run: &Arg, row: &Decision) -> [Arg; 10] {
     [
         run.clone(),
         Arg::Id(row.id.as_uuid()),
         row.step.0.arg(),
+        rank(row.step, row.item),
         row.verdict.clone().arg(),
         row.policy.clone().arg(),
         row.rule.clone().arg(),
@@ -184,10 +190,11 @@ fn decision(run: &Arg, row: &Decision) -> [Arg; 9] {
     ]
 }
 
-fn approval(run: &Arg, row: &ApprovalRow) -> [Arg; 14] {
+fn approval(run: &Arg, row: &ApprovalRow) -> [Arg; 15] {
     [
         run.clone(),
         row.step.0.arg(),
+        rank(row.step, row.item),
         row.attempt.arg(),
         row.name.clone().arg(),
         row.digest.arg(),
@@ -203,11 +210,12 @@ fn approval(run: &Arg, row: &ApprovalRow) -> [Arg; 14] {
     ]
 }
 
-fn log(run: &Arg, number: u64, line: &LogLine) -> [Arg; 7] {
+fn log(run: &Arg, number: u64, line: &LogLine) -> [Arg; 8] {
     [
         run.clone(),
         number.arg(),
         line.step.0.arg(),
+        rank(line.step, line.item),
         line.attempt.arg(),
         line.stream.as_str().arg(),
         line.at.arg(),

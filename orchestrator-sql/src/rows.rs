@@ -1,6 +1,6 @@
 //! Stored rows as the rows of the port. What does not fit is `Corrupt`: it is never guessed.
 
-use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::{Event, Recorded};
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::store::{
@@ -24,6 +24,11 @@ const fn time(millis: i64) -> Timestamp {
 
 fn step_of(value: i64) -> Result<StepIx, StoreError> {
     number(value).map(StepIx)
+}
+
+/// Which item a rank stands for; `None` for the step itself.
+fn item_of(rank: i64) -> Result<Option<u32>, StoreError> {
+    number(rank).map(|rank| Unit::from_rank(StepIx(0), rank).item())
 }
 
 fn maybe_value(text: Option<&str>) -> Result<Option<ValueRef>, StoreError> {
@@ -86,6 +91,7 @@ pub(crate) fn event(row: &events::Model) -> Result<Recorded, StoreError> {
 pub(crate) fn step(row: steps::Model) -> Result<StepRow, StoreError> {
     Ok(StepRow {
         step: step_of(row.step)?,
+        item: item_of(row.item)?,
         name: row.name.into(),
         status: known_word(&row.status)?,
         attempts: number(row.attempts)?,
@@ -105,6 +111,7 @@ pub(crate) fn decision(row: decisions::Model) -> Result<Decision, StoreError> {
         id: DecisionId::from_uuid(row.id),
         run: RunId::from_uuid(row.run),
         step: step_of(row.step)?,
+        item: item_of(row.item)?,
         verdict: row.verdict.into(),
         policy: row.policy.into(),
         rule: row.rule.map(Into::into),
@@ -118,6 +125,7 @@ pub(crate) fn approval(row: approvals::Model) -> Result<ApprovalRow, StoreError>
     Ok(ApprovalRow {
         run: RunId::from_uuid(row.run),
         step: step_of(row.step)?,
+        item: item_of(row.item)?,
         name: row.name.into(),
         attempt: number(row.attempt)?,
         digest: digest_of(&row.digest)?,
@@ -136,6 +144,7 @@ pub(crate) fn approval(row: approvals::Model) -> Result<ApprovalRow, StoreError>
 pub(crate) fn line(row: logs::Model) -> Result<NumberedLine, StoreError> {
     let line = LogLine {
         step: step_of(row.step)?,
+        item: item_of(row.item)?,
         attempt: number(row.attempt)?,
         stream: stream_of(&row.stream)?,
         at: time(row.at),

@@ -56,7 +56,7 @@ async fn list(app: &App, args: &ListApprovals) -> Result<Exit, Problem> {
         };
         vec![
             row.run.to_string(),
-            escape::line(&row.name).into_owned(),
+            escape::line(&row.unit_name()).into_owned(),
             row.status.to_owned(),
             moment::relative(row.asked_at, now),
             block::first_line(&row.message),
@@ -65,7 +65,7 @@ async fn list(app: &App, args: &ListApprovals) -> Result<Exit, Problem> {
     });
     app.output.table(&["RUN", "STEP", "STATUS", "ASKED", "QUESTION", ""], rows.collect())?;
     if let Some(first) = page.items.iter().find(|row| row.status == "open") {
-        app.output.note(&format!("\n{}", app.shell.approval("approve", first.run, &first.name)));
+        app.output.note(&format!("\n{}", app.shell.approval("approve", first.run, &first.unit_name())));
     }
     Ok(Exit::Ok)
 }
@@ -109,7 +109,7 @@ async fn decide_on(
         app.output.print_json(&json!({
             "run_id": run,
             "step": waiting.step,
-            "item": null,
+            "item": waiting.item,
             "approved": approved,
             "digest": waiting.digest,
             "by": app.asked(None).by,
@@ -125,7 +125,7 @@ async fn decide_on(
     app.output.print(&format!(
         "{} {} {word}",
         style.mark(word),
-        style.tint(Tint::Strong, &escape::line(&waiting.step))
+        style.tint(Tint::Strong, &escape::line(&waiting.name()))
     ))?;
     if let Some(next) = next {
         app.output.note("  nobody drives the run; go on with it:");
@@ -154,12 +154,12 @@ async fn choose<'a>(
         [] => Err(not_open(app, engine, report, None).await?),
         [waiting] => Ok(waiting),
         several => {
-            let names: Vec<&str> = several.iter().map(|waiting| &*waiting.step).collect();
+            let names: Vec<String> = several.iter().map(|waiting| waiting.name()).collect();
             let title = format!("several steps of the run wait for approval: {}", names.join(", "));
             Err(Problem::new(Exit::Usage, "several_open", title).tries(app.shell.approval(
                 "approve",
                 report.run_id,
-                names[0],
+                &names[0],
             )))
         }
     }
@@ -177,7 +177,7 @@ async fn not_open(
     let known = engine.store().approvals(query).await?.items;
     let latest = known
         .iter()
-        .filter(|row| step.is_none_or(|step| *step == *row.name))
+        .filter(|row| step.is_none_or(|step| step == row.unit_name()))
         .max_by_key(|row| row.decided_at);
     let title = match (latest, step) {
         (Some(row), _) if row.status != "open" => settled(row),
@@ -199,5 +199,5 @@ async fn not_open(
 fn settled(row: &ApprovalRow) -> String {
     let by = row.by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
     let at = row.decided_at.map_or_else(String::new, |at| format!(" at {at}"));
-    format!("`{}` has already been {}{by}{at}", row.name, row.status)
+    format!("`{}` has already been {}{by}{at}", row.unit_name(), row.status)
 }

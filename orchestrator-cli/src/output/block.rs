@@ -12,6 +12,9 @@ use crate::shell::Shell;
 use crate::situation;
 use crate::workflow::counted;
 
+/// The most items of a step that are shown one by one.
+const MAX_ITEMS: usize = 20;
+
 /// The most lines of a text that are shown before it is cut.
 const MAX_LINES: usize = 200;
 
@@ -75,7 +78,7 @@ pub(crate) fn headline(report: &RunReport, now: Timestamp, style: &Style) -> Str
 
 /// What waits for someone: what is asked and shown.
 pub(crate) fn question(waiting: &Waiting, style: &Style) -> Vec<String> {
-    let step = style.tint(Tint::Strong, &escape::line(&waiting.step)).to_string();
+    let step = style.tint(Tint::Strong, &escape::line(&waiting.name())).to_string();
     let asks = if waiting.kind == "approval" { " waits for approval:" } else { ":" };
     let mut lines = vec![format!("{} {step}{asks} {}", style.mark("waiting"), first_line(&waiting.message))];
     if let Some(show) = &waiting.show {
@@ -120,26 +123,39 @@ pub(crate) fn stopped(report: &RunReport, style: &Style) -> String {
 
 /// The rows of a table of steps.
 pub(crate) fn step_rows(steps: &[StepReport], now: Timestamp) -> Vec<Vec<String>> {
-    steps
-        .iter()
-        .map(|step| {
-            let took = step.started_at.map(|start| step.finished_at.unwrap_or(now).since(start));
-            let about = match (&step.error, step.due_at) {
-                (Some(error), _) => first_line(error),
-                (None, Some(due)) if step.finished_at.is_none() => {
-                    format!("due {}", moment::relative(due, now))
-                }
-                _ => String::new(),
-            };
-            vec![
-                escape::line(&step.id).into_owned(),
-                step.status.to_owned(),
-                took.map(moment::duration).unwrap_or_default(),
-                if step.attempts > 0 { step.attempts.to_string() } else { String::new() },
-                about,
-            ]
-        })
-        .collect()
+    let rows = steps.chunk_by(|_, next| next.item.is_some()).flat_map(|step| {
+        let items = &step[1..];
+        let shown = |item: &&StepReport| items.len() <= MAX_ITEMS || item.status != "completed";
+        let hidden = items.len() - items.iter().filter(shown).take(MAX_ITEMS).count();
+        let rest = (hidden > 0).then(|| {
+            let done = items.iter().filter(|item| item.status == "completed").count();
+            let text = format!("  {done} of {} completed; --json shows all", counted(items.len(), "item"));
+            vec![text, String::new(), String::new(), String::new(), String::new()]
+        });
+        let items = items.iter().filter(shown).take(MAX_ITEMS);
+        step[..1].iter().chain(items).map(|step| step_row(step, now)).chain(rest).collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+fn step_row(step: &StepReport, now: Timestamp) -> Vec<String> {
+    let took = step.started_at.map(|start| step.finished_at.unwrap_or(now).since(start));
+    let about = match (&step.error, step.due_at) {
+        (Some(error), _) => first_line(error),
+        (None, Some(due)) if step.finished_at.is_none() => format!("due {}", moment::relative(due, now)),
+        _ => String::new(),
+    };
+    let name = match step.item {
+        None => escape::line(&step.id).into_owned(),
+        Some(item) => format!("  [{item}]"),
+    };
+    vec![
+        name,
+        step.status.to_owned(),
+        took.map(moment::duration).unwrap_or_default(),
+        if step.attempts > 0 { step.attempts.to_string() } else { String::new() },
+        about,
+    ]
 }
 
 /// The first line of a message, for a line of its own.

@@ -1,6 +1,6 @@
 //! The stable JSON shapes that are not a run's report: events, log lines, items of lists. Keys may be added.
 
-use orchestrator_core::id::{OwnerId, RunId, StepIx, TransitionId};
+use orchestrator_core::id::{OwnerId, RunId, TransitionId, Unit};
 use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::store::{ApprovalRow, NumberedLine, RunRow};
 use orchestrator_core::time::Timestamp;
@@ -97,8 +97,8 @@ impl<'a> EventShape<'a> {
             seq: recorded.seq,
             at: recorded.at,
             kind: event.kind(),
-            step: event.step().map(|step| names.of(step)),
-            item: None,
+            step: event.unit().map(|unit| names.step(unit.step)),
+            item: event.unit().and_then(Unit::item),
             attempt: event.attempt(),
             epoch: event.fence().map(|(epoch, _)| epoch),
             owner: event.fence().map(|(_, owner)| owner),
@@ -117,9 +117,8 @@ fn data(mut body: Map<String, Value>, names: &Names) -> Map<String, Value> {
         match (key.as_str(), &mut *value) {
             ("steps", Value::Array(steps)) => {
                 for step in steps {
-                    let position = step.as_u64().and_then(|position| u32::try_from(position).ok());
-                    if let Some(position) = position {
-                        *step = Value::from(names.of(StepIx(position)));
+                    if let Ok(unit) = serde_json::from_value::<Unit>(step.clone()) {
+                        *step = Value::from(&*names.of(unit));
                     }
                 }
             }
@@ -155,8 +154,8 @@ impl<'a> LineShape<'a> {
             run_id: run,
             number: numbered.number,
             at: numbered.line.at,
-            step: Some(names.of(numbered.line.step)),
-            item: None,
+            step: Some(names.step(numbered.line.step)),
+            item: numbered.line.item,
             attempt: numbered.line.attempt,
             stream: numbered.line.stream.as_str(),
             text: &numbered.line.text,
@@ -193,7 +192,7 @@ impl<'a> From<&'a ApprovalRow> for ApprovalItem<'a> {
         Self {
             run_id: row.run,
             step: &row.name,
-            item: None,
+            item: row.item,
             attempt: row.attempt,
             status: row.status,
             message: &row.message,

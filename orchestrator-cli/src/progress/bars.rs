@@ -1,11 +1,12 @@
 //! A line per running step that moves, with one below for the whole run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use orchestrator_core::id::StepIx;
+use orchestrator_core::id::Unit;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::output::style::{Style, Tint};
@@ -18,7 +19,7 @@ const HERTZ: u8 = 12;
 pub(super) struct Bars {
     all: MultiProgress,
     total: ProgressBar,
-    steps: BTreeMap<StepIx, ProgressBar>,
+    steps: BTreeMap<Unit, ProgressBar>,
     look: ProgressStyle,
     began: Instant,
 }
@@ -32,8 +33,8 @@ impl std::fmt::Debug for Bars {
 /// A running step as its line shows it.
 #[derive(Debug)]
 pub(super) struct Running<'a> {
-    pub(super) step: StepIx,
-    pub(super) name: &'a str,
+    pub(super) step: Unit,
+    pub(super) name: Cow<'a, str>,
     pub(super) attempt: u32,
     pub(super) since: Duration,
     pub(super) last_line: &'a str,
@@ -72,7 +73,7 @@ impl Bars {
     pub(super) fn draw(&mut self, running: &[Running<'_>], done: u32, total: usize, style: &Style) {
         let room = watched_size().map_or(8, |(rows, _)| usize::from(rows).saturating_sub(4).max(1));
         let shown = &running[..running.len().min(room)];
-        let gone: Vec<StepIx> = self
+        let gone: Vec<Unit> = self
             .steps
             .keys()
             .filter(|step| !shown.iter().any(|running| running.step == **step))
@@ -97,7 +98,7 @@ impl Bars {
     }
 
     /// Takes away the line of a step that does not run any more.
-    pub(super) fn rest(&mut self, step: StepIx) {
+    pub(super) fn rest(&mut self, step: Unit) {
         if let Some(bar) = self.steps.remove(&step) {
             bar.finish_and_clear();
             self.all.remove(&bar);

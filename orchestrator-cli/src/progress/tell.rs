@@ -1,12 +1,13 @@
 //! An event in the words for people.
 
-use orchestrator_core::machine::{AfterLoss, Arrival, Event, Intent, SkipReason, StepError, WaitOn};
+use orchestrator_core::machine::{AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StepError, WaitOn};
 use orchestrator_core::spec::OnExpiry;
 use orchestrator_core::time::Timestamp;
 
 use crate::names::Names;
 use crate::output::style::{Style, Tint};
 use crate::output::{block, escape, moment};
+use crate::workflow::counted;
 
 /// What an event means for the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Teller<'_> {
     /// The line for an event; `None` if there is nothing to say. `began` is when the step's attempt began.
     pub(crate) fn line(&self, event: &Event, at: Timestamp, began: Option<Timestamp>) -> Option<String> {
         let name =
-            event.step().map(|step| escape::line(self.names.of(step)).into_owned()).unwrap_or_default();
+            event.unit().map(|unit| escape::line(&self.names.of(unit)).into_owned()).unwrap_or_default();
         let took = began.map_or_else(String::new, |began| format!(" {}", moment::duration(at.since(began))));
         let took = self.style.tint(Tint::Dim, &took).to_string();
         let (mark, text) = match event {
@@ -84,6 +85,14 @@ impl Teller<'_> {
                 }
             },
             Event::StepArrived(event) => arrived(&name, &event.arrival)?,
+            Event::StepExpanded(event) => {
+                ("begun", format!("{name} {}", counted(event.count as usize, "item")))
+            }
+            Event::StepCollected(event) => match (event.status, &event.error) {
+                (Ending::Completed, _) => ("completed", name),
+                (Ending::Failed, Some(error)) => ("failed", format!("{name} {}", self.error(error))),
+                _ => ("cancelled", format!("{name} cancelled")),
+            },
             Event::StepSkipped(event) => {
                 ("skipped", format!("{name} skipped: {}", why_skipped(event.reason)))
             }
@@ -115,7 +124,7 @@ impl Teller<'_> {
     /// The line for a step that begins, where lines stay as they are.
     pub(crate) fn begins(&self, event: &Event) -> Option<String> {
         let Event::StepBegun(begun) = event else { return None };
-        let name = escape::line(self.names.of(begun.step));
+        let name = escape::line(&self.names.of(begun.step)).into_owned();
         Some(format!("{} {name}{}", self.style.mark("begun"), nth(begun.attempt)))
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use orchestrator_core::engine::Live;
-use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::machine::{AfterLoss, Event, Recorded, WaitOn};
 use orchestrator_core::port::store::LogLine;
 use orchestrator_core::time::Timestamp;
@@ -31,7 +31,7 @@ pub(crate) struct View<'a> {
     total: usize,
     done: u32,
     manner: Manner,
-    steps: BTreeMap<StepIx, Step>,
+    steps: BTreeMap<Unit, Step>,
     wrote: bool,
     asked: bool,
     all_lines: bool,
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
     /// Draws the moving lines anew.
     pub(crate) fn draw(&mut self) {
         let Manner::Bars(bars) = &mut self.manner else { return };
-        let mut running: Vec<(&StepIx, &Step)> = self.steps.iter().filter(|(_, step)| step.running).collect();
+        let mut running: Vec<(&Unit, &Step)> = self.steps.iter().filter(|(_, step)| step.running).collect();
         running.sort_by_key(|(_, step)| step.seen);
         let running: Vec<Running<'_>> = running
             .into_iter()
@@ -173,7 +173,7 @@ impl<'a> View<'a> {
         let turn = turn(&recorded.event);
         let style: &Style = self.output.err();
         let teller = Teller { names: &self.names, style };
-        let step = recorded.event.step();
+        let step = recorded.event.unit();
         let began = step.and_then(|step| self.steps.get(&step)).map(|step| step.began);
         self.asked |= asks_someone(&recorded.event);
         let mut lines: Vec<String> = match &recorded.event {
@@ -195,7 +195,7 @@ impl<'a> View<'a> {
 
     /// Keeps up with what is being executed.
     fn follow(&mut self, turn: Turn, recorded: &Recorded) {
-        let Some(ix) = recorded.event.step() else { return };
+        let Some(ix) = recorded.event.unit() else { return };
         match turn {
             Turn::Begins => {
                 let attempt = recorded.event.attempt().unwrap_or(1);
@@ -244,10 +244,10 @@ impl<'a> View<'a> {
         if self.all_lines {
             let style = self.output.err();
             let bar = style.either("│", "|");
-            let name = escape::line(self.names.of(line.step)).into_owned();
+            let name = escape::line(&self.names.of(Unit::new(line.step, line.item))).into_owned();
             self.say(&format!("{} {text}", style.tint(Tint::Dim, &format!("{name} {bar}"))));
         }
-        if let Some(step) = self.steps.get_mut(&line.step) {
+        if let Some(step) = self.steps.get_mut(&Unit::new(line.step, line.item)) {
             if step.tail.len() == TAIL {
                 step.tail.pop_front();
             }
@@ -256,7 +256,7 @@ impl<'a> View<'a> {
     }
 
     /// The last lines of a step, as they stand below it.
-    fn tail(&self, step: StepIx) -> Vec<String> {
+    fn tail(&self, step: Unit) -> Vec<String> {
         let style = self.output.err();
         let bar = style.tint(Tint::Dim, style.either("│", "|")).to_string();
         let lines = self.steps.get(&step).map(|step| step.tail.iter());

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use crate::engine::lines::Lines;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
-use crate::id::{RunId, StepIx};
+use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
 use crate::port::store::LogLine;
@@ -30,7 +30,7 @@ const STOP_GRACE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) run: RunId,
-    pub(crate) step: StepIx,
+    pub(crate) step: Unit,
     pub(crate) name: Arc<str>,
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
@@ -45,7 +45,7 @@ pub(crate) struct Attempt {
 /// How it ended, for the driver.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) step: StepIx,
+    pub(crate) step: Unit,
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
     pub(crate) outcome: Finished,
@@ -70,7 +70,7 @@ pub(crate) enum Dispatched {
 
 impl Ended {
     /// An end that has left nothing behind.
-    pub(crate) fn bare(step: StepIx, attempt: u32, fence: Fence, outcome: Finished) -> Self {
+    pub(crate) fn bare(step: Unit, attempt: u32, fence: Fence, outcome: Finished) -> Self {
         let (values, lines) = (Vec::new(), Vec::new());
         Self { step, attempt, fence, outcome, values, output: None, lines, slot: None }
     }

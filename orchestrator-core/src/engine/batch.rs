@@ -12,7 +12,7 @@ use crate::engine::note::{Input, Note};
 use crate::engine::prepare::{self, Adjourned, Done, Preparation};
 use crate::engine::shared::Shared;
 use crate::engine::start::created;
-use crate::id::{RunId, StepIx, TransitionId};
+use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
     Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, StepKind, effect_of,
     is_to_conclude,
@@ -38,7 +38,7 @@ enum Decided {
 /// An attempt to be executed once the batch is applied.
 #[derive(Debug)]
 struct Begun {
-    step: StepIx,
+    step: Unit,
     permit: OwnedSemaphorePermit,
     /// Its request, where it need not be read back.
     request: Option<Arc<Request>>,
@@ -56,7 +56,7 @@ pub(crate) struct Batch {
     inputs: Vec<(Input, Decided)>,
     /// The attempts it begins.
     begun: Vec<Begun>,
-    touched: Vec<StepIx>,
+    touched: Vec<Unit>,
     /// Its events, if somebody listens.
     heard: Vec<Event>,
 }
@@ -157,7 +157,7 @@ impl Batch {
                     draft.logs.extend(ended.lines.iter().cloned());
                     if let (Some(output), crate::machine::Finished::Succeeded(reference)) =
                         (&ended.output, &ended.outcome)
-                        && driver.loaded.is_wanted(ended.step)
+                        && driver.loaded.is_wanted(ended.step.step)
                     {
                         driver.values.keep(reference, Arc::new(output.clone()));
                     }
@@ -205,8 +205,8 @@ impl Batch {
         }
     }
 
-    fn prepare(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx) -> bool {
-        let spec = driver.loaded.workflow.step(step);
+    fn prepare(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit) -> bool {
+        let spec = driver.loaded.workflow.step(step.step);
         let mut permit = None;
         if spec.judges_its_needs() || driver.state.standing(step).success {
             permit = driver.permit();
@@ -237,7 +237,7 @@ impl Batch {
         &mut self,
         driver: &mut Driver,
         draft: &mut Draft,
-        step: StepIx,
+        step: Unit,
         mut done: Box<Done>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
@@ -259,8 +259,14 @@ impl Batch {
         decided
     }
 
-    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx, done: Box<Done>) -> Decided {
+    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit, done: Box<Done>) -> Decided {
         let Done { verdict, decision, value, request: _ } = *done;
+        if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, &value)
+            && let Ok(list) = serde_json::from_str(&list.body)
+        {
+            // The items are prepared before this very commit has brought their list into the store.
+            driver.values.keep(items, Arc::new(list));
+        }
         let decided = self.say(driver, draft, &Command::Prepared { step, verdict });
         if matches!(decided, Decided::Changed(_)) {
             self.bytes += value.as_ref().map_or(0, |value| value.body.len());
@@ -270,7 +276,7 @@ impl Batch {
         decided
     }
 
-    fn go_on(&mut self, driver: &mut Driver, draft: &mut Draft, step: StepIx) -> bool {
+    fn go_on(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit) -> bool {
         let Some(permit) = driver.permit() else {
             driver.wants_slot = true;
             return false;
@@ -370,7 +376,7 @@ impl Batch {
                     let _ = reply.send(Commit::Applied);
                 }
                 (Input::Ended(ended), Decided::Rejected(rejection)) => {
-                    tracing::warn!(run = %driver.run, step = ended.step.0, %rejection, "a late outcome does not count");
+                    tracing::warn!(run = %driver.run, step = ?ended.step, %rejection, "a late outcome does not count");
                 }
                 _ => {}
             }
@@ -406,7 +412,7 @@ impl Driver {
     }
 
     /// Loads values, and says so to itself.
-    fn load(&self, step: Option<StepIx>, references: Vec<ValueRef>, permit: Option<OwnedSemaphorePermit>) {
+    fn load(&self, step: Option<Unit>, references: Vec<ValueRef>, permit: Option<OwnedSemaphorePermit>) {
         let (shared, run, driver) = (self.shared.clone(), self.run, self.own_mailbox.clone());
         tokio::spawn(async move {
             let mut loaded = Ok(Vec::with_capacity(references.len()));

@@ -16,7 +16,7 @@ use crate::engine::note::{Input, Note};
 use crate::engine::prepare::Done;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::Values;
-use crate::id::{OwnerId, RunId, StepIx};
+use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{
     Effect, Fence, Finished, Intent, Prepared, RunState, StepError, StepState, effect_of, next_timer,
 };
@@ -45,11 +45,11 @@ pub(crate) struct Driver {
     /// What is to be decided next.
     pub(crate) inputs: Vec<Input>,
     /// What this process executes.
-    pub(crate) local: HashMap<StepIx, Local>,
+    pub(crate) local: HashMap<Unit, Local>,
     /// Slots in hand: of attempts that have just ended, or waited for.
     pub(crate) permits: Vec<OwnedSemaphorePermit>,
     /// Steps whose preparation waits for values or for the policy.
-    pub(crate) preparing: HashSet<StepIx>,
+    pub(crate) preparing: HashSet<Unit>,
     /// Whether the run's outputs wait for values.
     pub(crate) concluding: bool,
     /// Why the run's outputs cannot be rendered, if their values cannot be loaded.
@@ -231,7 +231,7 @@ impl Driver {
 
     fn on_loaded(
         &mut self,
-        step: Option<StepIx>,
+        step: Option<Unit>,
         loaded: Result<Vec<(ValueRef, Arc<Value>)>, StoreError>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
@@ -317,7 +317,7 @@ impl Driver {
     }
 
     /// Tells the step's attempt to stop, if the state wants that.
-    pub(crate) fn stop_if_asked(&self, step: StepIx) {
+    pub(crate) fn stop_if_asked(&self, step: Unit) {
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step)
             && let Some(local) = self.local.get(&step)
         {
@@ -328,13 +328,13 @@ impl Driver {
     /// Executes a begun attempt.
     pub(crate) fn dispatch(
         &mut self,
-        step: StepIx,
+        step: Unit,
         attempt: u32,
         fence: Fence,
         permit: Option<OwnedSemaphorePermit>,
         request: Option<Arc<Request>>,
     ) {
-        let spec = self.loaded.workflow.step(step);
+        let spec = self.loaded.workflow.step(step.step);
         let slot = self.state.slot(step);
         let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };
         let arrival = match &slot.state {
@@ -376,7 +376,7 @@ impl Driver {
         self.local.insert(step, Local { fence, stopper });
     }
 
-    fn fail_undispatched(&mut self, step: StepIx, attempt: u32, fence: Fence, why: String) {
+    fn fail_undispatched(&mut self, step: Unit, attempt: u32, fence: Fence, why: String) {
         let error = StepError::new(ErrorClass::Invalid, why);
         let ended = Ended::bare(step, attempt, fence, Finished::Failed { error, not_before: None });
         self.inputs.push(Input::Ended(Box::new(ended)));

@@ -7,7 +7,7 @@ use crate::engine::batch::Batch;
 use crate::engine::driver::{Driver, progress_of};
 use crate::engine::handle::Live;
 use crate::engine::note::Input;
-use crate::id::StepIx;
+use crate::id::Unit;
 use crate::machine::{Effect, Fence, Finished, Recorded, StepError, StepState, apply};
 use crate::port::store::{Commit, EventsAfter, StoreError};
 use crate::spec::retry::ErrorClass;
@@ -123,7 +123,7 @@ impl Driver {
     /// Dispatches what a commit of ours has begun whose answer never came, and stops what others want stopped.
     pub(crate) fn take_up_running(&mut self) {
         self.state.take_touched();
-        let ending: HashSet<StepIx> = self.inputs.iter().filter_map(Input::ended_step).collect();
+        let ending: HashSet<Unit> = self.inputs.iter().filter_map(Input::ended_step).collect();
         for effect in crate::machine::outstanding(&self.state) {
             let (Effect::Execute { step, .. } | Effect::Stop(step)) = effect else { continue };
             let is_ours = self.local.contains_key(&step) || ending.contains(&step);
@@ -138,7 +138,7 @@ impl Driver {
         }
     }
 
-    pub(crate) fn end_unbegun(&mut self, step: StepIx, attempt: u32, fence: Fence) {
+    pub(crate) fn end_unbegun(&mut self, step: Unit, attempt: u32, fence: Fence) {
         let ended = Ended::bare(step, attempt, fence, Finished::Interrupted);
         self.inputs.push(Input::Ended(Box::new(ended)));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::handle::Live;
 use crate::engine::shared::Shared;
-use crate::id::{RunId, StepIx};
+use crate::id::{RunId, Unit};
 use crate::port::plugin::{LogSink, Stream};
 use crate::port::store::LogLine;
 
@@ -21,7 +21,7 @@ pub(crate) struct Lines {
     own: Weak<Self>,
     shared: Arc<Shared>,
     run: RunId,
-    step: StepIx,
+    step: Unit,
     attempt: u32,
     held: Mutex<Held>,
     /// Held while lines are being kept, so that they stay in order.
@@ -36,7 +36,7 @@ struct Held {
 }
 
 impl Lines {
-    pub(crate) fn new(shared: Arc<Shared>, run: RunId, step: StepIx, attempt: u32) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, run: RunId, step: Unit, attempt: u32) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             own: own.clone(),
             shared,
@@ -89,7 +89,8 @@ impl Lines {
 impl LogSink for Lines {
     fn line(&self, stream: Stream, text: &str) {
         let mut line = LogLine {
-            step: self.step,
+            step: self.step.step,
+            item: self.step.item(),
             attempt: self.attempt,
             stream,
             at: self.shared.clock.now(),

@@ -7,7 +7,7 @@ use crate::id::StepIx;
 use crate::plan::Plan;
 use crate::port::store::StoreError;
 use crate::spec::expr::{Reference, Template};
-use crate::spec::{StepSpec, Workflow};
+use crate::spec::{Each, StepSpec, Workflow};
 use crate::value::Digest;
 
 /// A workflow with its plan and what its expressions refer to.
@@ -104,5 +104,6 @@ pub(crate) fn references_of(step: &StepSpec) -> impl Iterator<Item = &[Reference
     let options = step.options();
     let condition = options.condition.as_ref().map(|condition| condition.references());
     let env = options.env.values().map(Template::references);
-    std::iter::once(step.with.references()).chain(condition).chain(env)
+    let each = options.each.iter().flat_map(Each::templates).map(Template::references);
+    std::iter::once(step.with.references()).chain(condition).chain(env).chain(each)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{RunId, StepIx, TransitionId};
+use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
     Arrival, Command, Ending, Event, Fence, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn,
     apply_at, decide_into, wake_at,
@@ -85,7 +85,7 @@ impl Draft {
         self,
         run: RunId,
         state: &RunState,
-        touched: &[StepIx],
+        touched: &[Unit],
         driver: Option<Fence>,
     ) -> Member {
         let mut steps = Vec::with_capacity(touched.len());
@@ -147,8 +147,8 @@ pub(crate) fn summary(state: &RunState) -> Summary {
 }
 
 /// A step's row; `None` as long as nothing has happened to it.
-fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
-    let slot = state.slot(step);
+fn step_row(state: &RunState, unit: Unit) -> Option<StepRow> {
+    let Some(slot) = state.find(unit) else { return Some(superseded(state, unit)) };
     let untouched = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
     if untouched && slot.attempts == 0 && state.head().generation == 1 {
         return None;
@@ -159,8 +159,9 @@ fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
         _ => (None, None),
     };
     Some(StepRow {
-        step,
-        name: state.workflow().step(step).name.clone(),
+        step: unit.step,
+        item: unit.item(),
+        name: state.spec(unit).name.clone(),
         status: slot.state.shown(),
         attempts: slot.attempts,
         epoch: slot.epoch,
@@ -181,9 +182,28 @@ fn step_row(state: &RunState, step: StepIx) -> Option<StepRow> {
     })
 }
 
+/// The row of an item that is no longer there: the list was made anew, and is shorter.
+fn superseded(state: &RunState, unit: Unit) -> StepRow {
+    StepRow {
+        step: unit.step,
+        item: unit.item(),
+        name: state.spec(unit).name.clone(),
+        status: StepKind::Skipped.shown(),
+        attempts: 0,
+        epoch: 0,
+        owner: None,
+        effect: None,
+        due_at: None,
+        started_at: None,
+        finished_at: None,
+        output: None,
+        error: None,
+    }
+}
+
 /// What an event does to an approval: opens it, or settles the one its step waits for.
 fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<ApprovalRow> {
-    let step = event.step()?;
+    let step = event.unit()?;
     if let Event::StepWaiting(waiting) = event {
         return open_approval(before, step, waiting.attempt, &waiting.on, at, waiting.until);
     }
@@ -196,7 +216,7 @@ fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<Appro
 /// The row of an approval that is asked for; `None` if the step waits for something else.
 fn open_approval(
     state: &RunState,
-    step: StepIx,
+    unit: Unit,
     attempt: u32,
     on: &WaitOn,
     asked_at: Timestamp,
@@ -205,8 +225,9 @@ fn open_approval(
     let WaitOn::Approval { digest, message, show, .. } = on else { return None };
     Some(ApprovalRow {
         run: state.run(),
-        step,
-        name: state.workflow().step(step).name.clone(),
+        step: unit.step,
+        item: unit.item(),
+        name: state.spec(unit).name.clone(),
         attempt,
         digest: *digest,
         message: message.clone(),

@@ -7,6 +7,7 @@ mod committer;
 mod control;
 mod driver;
 mod error;
+mod expand;
 mod follow;
 mod handle;
 mod lines;

@@ -9,7 +9,7 @@ use crate::engine::attempt::Ended;
 use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::prepare::Done;
-use crate::id::{OwnerId, StepIx};
+use crate::id::{OwnerId, Unit};
 use crate::machine::Command;
 use crate::port::store::{Commit, NewRun, StoreError};
 use crate::time::Timestamp;
@@ -23,9 +23,9 @@ pub(crate) enum Note {
     /// An attempt has ended.
     Ended(Box<Ended>),
     /// A policy that needed time has ruled, in this generation.
-    Ruled(StepIx, u32, Box<Done>, Option<OwnedSemaphorePermit>),
+    Ruled(Unit, u32, Box<Done>, Option<OwnedSemaphorePermit>),
     /// Values have been loaded; or could not be.
-    Loaded(Option<StepIx>, Result<Vec<(ValueRef, Arc<Value>)>, StoreError>, Option<OwnedSemaphorePermit>),
+    Loaded(Option<Unit>, Result<Vec<(ValueRef, Arc<Value>)>, StoreError>, Option<OwnedSemaphorePermit>),
     /// The run's log has grown by another's hand.
     Changed,
     /// Begin nothing new; at this time stop what still runs; then release the run.
@@ -46,7 +46,7 @@ pub(crate) enum Input {
     /// An attempt has ended.
     Ended(Box<Ended>),
     /// A policy has ruled, in this generation.
-    Ruled(StepIx, u32, Box<Done>),
+    Ruled(Unit, u32, Box<Done>),
     /// A timer is due.
     Wake,
     /// Let the run go.
@@ -54,7 +54,7 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    pub(crate) fn ended_step(&self) -> Option<StepIx> {
+    pub(crate) fn ended_step(&self) -> Option<Unit> {
         match self {
             Self::Ended(ended) => Some(ended.step),
             _ => None,

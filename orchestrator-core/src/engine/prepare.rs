@@ -8,10 +8,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use serde_json::Value;
 
+use crate::engine::expand::expand;
 use crate::engine::loaded::{Loaded, references_of};
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
-use crate::id::{OwnerId, StepIx};
+use crate::id::{OwnerId, Unit};
 use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
 use crate::port::plugin::Request;
 use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
@@ -44,11 +45,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    fn bare(verdict: Prepared) -> Preparation {
+    pub(crate) fn bare(verdict: Prepared) -> Preparation {
         Preparation::Done(Box::new(Self { verdict, decision: None, value: None, request: None }))
     }
 
-    fn fault(class: ErrorClass, message: impl Into<String>) -> Preparation {
+    pub(crate) fn fault(class: ErrorClass, message: impl Into<String>) -> Preparation {
         Self::bare(Prepared::Fault(StepError::new(class, message)))
     }
 }
@@ -56,7 +57,7 @@ impl Done {
 /// A rendered request that awaits its ruling.
 #[derive(Debug)]
 pub(crate) struct Case {
-    pub(crate) step: StepIx,
+    pub(crate) step: Unit,
     run: crate::id::RunId,
     owner: OwnerId,
     effect: EffectClass,
@@ -83,14 +84,17 @@ pub(crate) fn prepare(
     state: &RunState,
     project: &Arc<str>,
     values: &Values,
-    step: StepIx,
+    step: Unit,
 ) -> Preparation {
-    let spec = loaded.workflow.step(step);
+    let spec = loaded.workflow.step(step.step);
     if !spec.judges_its_needs() && !state.standing(step).success {
         return Done::bare(Prepared::Skip);
     }
+    if step.item().is_none() && spec.options().each.is_some() {
+        return expand(loaded, state, values, step.step);
+    }
     let slot = state.slot(step);
-    let missing = missing_values(loaded, state, values, spec, slot.request.as_ref());
+    let missing = missing_values(loaded, state, values, step, slot.request.as_ref());
     if !missing.is_empty() {
         return Preparation::Load(missing);
     }
@@ -168,7 +172,7 @@ fn render(
     loaded: &Loaded,
     state: &RunState,
     values: &Values,
-    step: StepIx,
+    step: Unit,
     spec: &StepSpec,
 ) -> Result<Option<Rendered>, Preparation> {
     let template_fault = |error: ExprError| Done::fault(ErrorClass::Template, error.to_string());
@@ -181,7 +185,8 @@ fn render(
         _ => {
             let mut scope = scope(loaded, state, values, references_of(spec).flatten(), Some(step));
             scope.env = render_env(&loaded.workflow.env, &scope).map_err(template_fault)?;
-            if let Some(condition) = &options.condition
+            // Of items it was judged before there were any.
+            if let Some(condition) = options.condition.as_ref().filter(|_| step.item().is_none())
                 && !condition.evaluate(&scope).map_err(template_fault)?
             {
                 return Ok(None);
@@ -196,7 +201,7 @@ fn render(
     stored_form(request).map(Some)
 }
 
-fn render_env<'a>(
+pub(crate) fn render_env<'a>(
     env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
     scope: &Scope,
 ) -> Result<BTreeMap<Arc<str>, String>, ExprError> {
@@ -219,23 +224,43 @@ fn missing_values(
     loaded: &Loaded,
     state: &RunState,
     values: &Values,
-    spec: &StepSpec,
+    step: Unit,
     request: Option<&ValueRef>,
 ) -> Vec<ValueRef> {
     if let Some(request) = request {
         return values.missing(std::iter::once(request));
     }
-    let outputs = references_of(spec).flatten().filter_map(|reference| output_of(loaded, state, reference));
-    let inputs = std::iter::once(&state.head().inputs);
+    let spec = loaded.workflow.step(step.step);
     if spec.with.as_constant().is_some() && spec.options.is_none() && loaded.workflow.env.is_empty() {
         return Vec::new();
     }
-    values.missing(outputs.chain(inputs))
+    let list = step.item().and_then(|_| state.fan(step.step)).map(|fan| &fan.list);
+    values.missing(referred_to(loaded, state, references_of(spec).flatten()).into_iter().chain(list))
 }
 
-fn output_of<'a>(loaded: &Loaded, state: &'a RunState, reference: &Reference) -> Option<&'a ValueRef> {
-    let Reference::Step(name, _) = reference else { return None };
-    match &state.slot(loaded.find(name)?).state {
+/// The values that these references need, and the run's inputs.
+pub(crate) fn referred_to<'a>(
+    loaded: &Loaded,
+    state: &'a RunState,
+    references: impl Iterator<Item = &'a Reference>,
+) -> Vec<&'a ValueRef> {
+    let mut found = vec![&state.head().inputs];
+    for reference in references {
+        let Reference::Step(name, field) = reference else { continue };
+        let Some(step) = loaded.find(name) else { continue };
+        found.extend(output_of(state, step.into()));
+        if let Some(fan) = state.fan(step)
+            && field.as_deref().is_none_or(|field| field == "items")
+        {
+            let items = (0..fan.count).map(|item| Unit::item_of(step, item));
+            found.extend(items.filter_map(|item| output_of(state, item)));
+        }
+    }
+    found
+}
+
+fn output_of(state: &RunState, unit: Unit) -> Option<&ValueRef> {
+    match &state.slot(unit).state {
         StepState::Succeeded { output } => Some(output),
         _ => None,
     }
@@ -247,19 +272,31 @@ pub(crate) fn scope<'a>(
     state: &RunState,
     values: &Values,
     references: impl Iterator<Item = &'a Reference>,
-    step: Option<StepIx>,
+    step: Option<Unit>,
 ) -> Scope {
     let mut scope =
         Scope { inputs: values.get(&state.head().inputs).unwrap_or_default(), ..Scope::default() };
     for reference in references {
-        if let Reference::Step(name, _) = reference
+        if let Reference::Step(name, field) = reference
             && let Some(step) = loaded.find(name)
         {
-            scope.steps.entry(name.clone()).or_insert_with(|| view(state, values, step));
+            let with_items = field.as_deref().is_none_or(|field| field == "items");
+            let entry = scope.steps.entry(name.clone());
+            let known = entry.or_insert_with(|| view(state, values, step.into(), with_items));
+            if with_items && known.items.is_none() {
+                *known = view(state, values, step.into(), true);
+            }
         }
     }
     scope.run.insert("id".into(), state.run().to_string().into());
     scope.run.insert("workflow".into(), (*loaded.workflow.name).into());
+    if let Some(step) = step
+        && let Some(item) = step.item()
+    {
+        let list = state.fan(step.step).and_then(|fan| values.get(&fan.list));
+        scope.item = list.and_then(|list| list.get(item as usize).cloned());
+        scope.index = Some(item);
+    }
     match step {
         Some(step) => scope.standing = state.standing(step),
         None => scope.standing.cancelled = state.head().intent == Intent::Cancel,
@@ -270,8 +307,7 @@ pub(crate) fn scope<'a>(
 /// The values that the run's outputs refer to and that are not at hand.
 pub(crate) fn missing_outputs(loaded: &Loaded, state: &RunState, values: &Values) -> Vec<ValueRef> {
     let references = loaded.workflow.outputs.values().flat_map(Template::references);
-    let outputs = references.filter_map(|reference| output_of(loaded, state, reference));
-    values.missing(outputs.chain(std::iter::once(&state.head().inputs)))
+    values.missing(referred_to(loaded, state, references).into_iter())
 }
 
 /// The run's outputs: one object.
@@ -297,14 +333,25 @@ pub(crate) fn render_outputs(
     })
 }
 
-fn view(state: &RunState, values: &Values, step: StepIx) -> StepView {
-    let slot = state.slot(step);
+fn view(state: &RunState, values: &Values, unit: Unit, with_items: bool) -> StepView {
+    let slot = state.slot(unit);
     let (output, error) = match &slot.state {
         StepState::Succeeded { output } => (values.get(output), None),
         StepState::Failed { error } => (None, Some(error.message.to_string())),
         _ => (None, None),
     };
-    StepView { status: slot.state.shown(), output, error, attempts: slot.attempts }
+    let fan = state.fan(unit.step).filter(|_| with_items && unit.item().is_none());
+    let items = fan.map(|fan| {
+        let items = (0..fan.count).map(|item| view(state, values, Unit::item_of(unit.step, item), false));
+        items.map(item_value).collect::<Value>()
+    });
+    StepView { status: slot.state.shown(), output, error, attempts: slot.attempts, items }
+}
+
+/// An item as expressions see it.
+fn item_value(view: StepView) -> Value {
+    let output = view.output.map_or(Value::Null, Arc::unwrap_or_clone);
+    serde_json::json!({ "status": view.status, "output": output, "error": view.error })
 }
 
 /// The words of a decision record.
@@ -332,7 +379,7 @@ impl Case {
         by: &'a str,
         digest: Digest,
     ) -> PolicyRequest<'a> {
-        let spec = workflow.step(self.step);
+        let spec = workflow.step(self.step.step);
         PolicyRequest {
             project,
             workflow: &workflow.name,
@@ -364,7 +411,8 @@ impl Case {
         let decision = Decision {
             id,
             run: self.run,
-            step: self.step,
+            step: self.step.step,
+            item: self.step.item(),
             verdict: word.clone(),
             policy: ruling.policy,
             rule: ruling.rule,

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
-use crate::id::{RunId, StepIx};
-use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError};
+use crate::id::{RunId, Unit};
+use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError, unit_name};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -54,7 +54,7 @@ pub struct RunReport {
 pub struct StepReport {
     /// Its name.
     pub id: Arc<str>,
-    /// The element of a `for_each` step; always `null` so far.
+    /// Which item of the step, if it is one: 0, 1, 2 … The items of a step follow it.
     pub item: Option<u32>,
     /// The status shown to users.
     pub status: &'static str,
@@ -80,9 +80,11 @@ pub struct StepReport {
 pub struct Waiting {
     /// The step that waits.
     pub step: Arc<str>,
+    /// Which item of it, if it has items.
+    pub item: Option<u32>,
     /// Its position.
     #[serde(skip)]
-    pub ix: StepIx,
+    pub ix: Unit,
     /// `approval`, `timer`, `backoff`, `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// What is asked or known, for people.
@@ -144,16 +146,20 @@ impl Reader<'_> {
         let gone = || StoreError::Corrupt(format!("revision {revision} is gone"));
         let text = self.store.revision(revision).await?.ok_or_else(gone)?;
         let workflow = self.library.read(revision, &row.new.workflow, &text)?.workflow.clone();
-        let mut steps: Vec<StepReport> =
-            workflow.steps.iter().map(|step| StepReport::untouched(&step.name)).collect();
+        let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
         let mut waiting_for: Vec<Waiting> = Vec::new();
+        // How many steps have their own line already.
+        let mut own = 0;
+        // Rows come in the order of the text, the items of a step after it; steps that have not begun have none.
         for step in rows {
             waiting_for.extend(waiting(&step, &approvals));
             let output = self.shown(row.run, step.output.as_ref()).await?;
-            let Some(report) = steps.get_mut(step.step.index()) else { continue };
-            *report = StepReport {
+            let before = workflow.steps.iter().take(step.step.index()).skip(own);
+            steps.extend(before.map(|step| StepReport::untouched(&step.name)));
+            own = own.max(step.step.index() + 1);
+            steps.push(StepReport {
                 id: step.name,
-                item: None,
+                item: step.item,
                 status: step.status,
                 attempts: step.attempts,
                 effect: step.effect,
@@ -162,10 +168,11 @@ impl Reader<'_> {
                 due_at: step.due_at,
                 output,
                 error: step.error.map(|error| error.to_string()),
-            };
+            });
         }
+        steps.extend(workflow.steps.iter().skip(own).map(|step| StepReport::untouched(&step.name)));
         for waiting in &mut waiting_for {
-            if let Some(approval) = approvals.iter().find(|approval| approval.step == waiting.ix) {
+            if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
                 waiting.show = match &approval.show {
                     Some(show) => Some(self.shown(row.run, Some(show)).await?),
                     None => None,
@@ -206,9 +213,14 @@ impl Reader<'_> {
     }
 }
 
+fn unit_of(approval: &ApprovalRow) -> Unit {
+    Unit::new(approval.step, approval.item)
+}
+
 /// What a step's row says it waits for.
 fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
-    let approval = approvals.iter().find(|approval| approval.step == row.step);
+    let unit = Unit::new(row.step, row.item);
+    let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
     let (kind, message) = match row.status {
         "waiting" => match approval {
             Some(approval) => ("approval", approval.message.to_string()),
@@ -223,7 +235,8 @@ fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
     };
     Some(Waiting {
         step: row.name.clone(),
-        ix: row.step,
+        item: row.item,
+        ix: unit,
         kind,
         message,
         show: None,
@@ -250,6 +263,12 @@ impl StepReport {
 }
 
 impl Waiting {
+    /// What it is called where a step is named: `review`, `review[3]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        unit_name(&self.step, self.item)
+    }
+
     /// Whether only a person can end it.
     #[must_use]
     pub fn needs_someone(&self) -> bool {

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::id::StepIx;
+use crate::id::{StepIx, Unit};
 use crate::machine::event::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Event, Recorded, RunCreated, RunEnded, RunReopened,
-    StepArrived, StepBegun, StepContinued, StepError, StepFailed, StepLost, StepResolved, StepWaiting,
-    WaitOn,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Recorded, RunCreated, RunEnded,
+    RunReopened, StepArrived, StepBegun, StepCollected, StepContinued, StepError, StepFailed, StepLost,
+    StepResolved, StepWaiting, WaitOn,
 };
 use crate::machine::state::{Intent, RunState, Slot, StepState};
 use crate::machine::transitions::is_legal;
 use crate::machine::{Fence, StepKind};
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
+use crate::value::ValueRef;
 
 /// An event that cannot follow the state: the log is corrupt, or a backend has broken its promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +54,8 @@ pub(crate) fn apply_at(
     if state.head.ended.is_some() && !matches!(event, Event::RunReopened(_)) {
         return Err(illegal(format!("`{}` after the run has ended", event.kind())));
     }
-    match event.step() {
-        Some(step) => apply_to_step(state, step, event, at).map_err(illegal)?,
+    match event.unit() {
+        Some(unit) => apply_to_unit(state, unit, event, at).map_err(illegal)?,
         None => apply_to_run(state, event, at).map_err(illegal)?,
     }
     state.head.seq = seq;
@@ -97,7 +98,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.intent = changed.intent;
             // What may be begun or must be stopped depends on the intent.
             let open = state.index.actionable.iter().chain(state.index.running.iter());
-            open.for_each(|step| state.touched.insert(step));
+            open.for_each(|at| state.touched.insert(at));
         }
         Event::RunEnded(RunEnded { status, outputs, error }) => {
             if !state.is_settled() {
@@ -118,36 +119,35 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
     if state.head.ended.is_none() || reopened.generation != state.head.generation + 1 {
         return Err("only an ended run is reopened, one generation at a time".into());
     }
-    let again: BTreeSet<StepIx> = reopened.steps.iter().copied().collect();
-    for step in &again {
-        let kind = state.slots.get(step.index()).map(|slot| slot.state.kind());
+    let again: BTreeSet<Unit> = reopened.steps.iter().copied().collect();
+    for unit in &again {
+        let kind = state.find(*unit).map(|slot| slot.state.kind());
         if !kind.is_some_and(StepKind::is_terminal) {
-            return Err(format!("step {} is reopened from {kind:?}", step.0));
+            return Err(format!("step {unit:?} is reopened from {kind:?}"));
         }
     }
-    for step in &again {
-        let open = |need: &&StepIx| again.contains(need) || !state.slot(**need).state.is_terminal();
-        let missing = state.workflow.step(*step).needs.iter().filter(open).count();
+    for unit in again.iter().filter(|unit| unit.item().is_none()) {
+        let step = unit.step;
+        if again.range(Unit::item_of(step, 0)..).next().is_some_and(|next| next.step == step) {
+            state.reopen_items(step, |item| again.contains(&Unit::item_of(step, item)));
+            continue;
+        }
+        let open = |need: &&StepIx| {
+            again.contains(&Unit::of(**need)) || !state.slots[need.index()].state.is_terminal()
+        };
+        let missing = state.workflow.step(step).needs.iter().filter(open).count();
         let place = match missing {
             0 => StepState::Ready,
             missing => StepState::Pending { missing: missing as u32 },
         };
-        state.change(*step, |slot| {
-            slot.state = place;
-            slot.ended_at = None;
-            slot.failures = 0;
-            slot.losses = 0;
-            slot.tainted = false;
-            slot.request = None;
-            slot.granted = None;
-        });
+        state.change(step.0, |slot| slot.begin_anew(place));
     }
     // A step that was cancelled while one above it still ran does not know how that one has ended.
     for step in state.plan.waves().into_iter().flatten() {
-        let slot = state.slot(step);
-        let tainted = slot.state.is_terminal() && is_tainted(state, step, slot.state.kind());
+        let slot = &state.slots[step.index()];
+        let tainted = slot.state.is_terminal() && is_tainted(state, step.into());
         if slot.tainted != tainted {
-            state.change(step, |slot| slot.tainted = tainted);
+            state.change(step.0, |slot| slot.tainted = tainted);
         }
     }
     state.head.generation = reopened.generation;
@@ -158,34 +158,50 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
     Ok(())
 }
 
-fn apply_to_step(state: &mut RunState, step: StepIx, event: &Event, at: Timestamp) -> Result<(), String> {
-    let Some(slot) = state.slots.get(step.index()) else {
-        return Err(format!("`{}` names step {}, which is unknown", event.kind(), step.0));
+fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp) -> Result<(), String> {
+    let Some(place) = state.place(unit) else {
+        return Err(format!("`{}` names step {unit:?}, which is unknown", event.kind()));
     };
-    let from = slot.state.kind();
-    let to = state.change(step, |slot| {
+    let from = state.slots[place as usize].state.kind();
+    if let Event::StepExpanded(expanded) = event {
+        if unit.item().is_some() || from != StepKind::Ready {
+            return Err(format!("step {unit:?} is expanded from {from:?}"));
+        }
+        state.expand(unit.step, &expanded.items, expanded.count, at);
+        state.head.started_at.get_or_insert(at);
+        return Ok(());
+    }
+    let to = state.change(place, |slot| {
         change_slot(slot, event, at)?;
         let to = slot.state.kind();
         slot.ended_at = to.is_terminal().then_some(at);
         Ok::<_, String>(to)
     })?;
     if !is_legal(from, event.kind(), to) {
-        return Err(format!("`{}` leads step {} from {from:?} to {to:?}", event.kind(), step.0));
+        return Err(format!("`{}` leads step {unit:?} from {from:?} to {to:?}", event.kind()));
     }
     if to == StepKind::Running {
         state.head.started_at.get_or_insert(at);
     }
     if to.is_terminal() {
-        state.slots[step.index()].tainted = is_tainted(state, step, to);
-        let plan = state.plan.clone();
-        plan.successors(step).for_each(|successor| state.need_ended(successor));
+        state.slots[place as usize].tainted = is_tainted(state, unit);
+    }
+    match unit.item() {
+        Some(_) => state.item_moved(unit, from, to),
+        None if to.is_terminal() => {
+            let plan = state.plan.clone();
+            plan.successors(unit.step).for_each(|successor| state.need_ended(successor));
+        }
+        None => {}
     }
     Ok(())
 }
 
-/// Whether a step in this state has failed, or one above it has.
-fn is_tainted(state: &RunState, step: StepIx, kind: StepKind) -> bool {
-    kind == StepKind::Failed || state.workflow.step(step).needs.iter().any(|need| state.slot(*need).tainted)
+/// Whether an ended step has failed, or one above it has.
+fn is_tainted(state: &RunState, unit: Unit) -> bool {
+    let slot = state.slot(unit);
+    let failed = slot.state.kind() == StepKind::Failed && !slot.tolerated;
+    failed || state.spec(unit).needs.iter().any(|need| state.slots[need.index()].tainted)
 }
 
 /// What an event does to the step it names. Whether it may is checked against the table by the caller.
@@ -212,12 +228,28 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
         Event::StepWaiting(waiting) => wait(slot, waiting, at)?,
         Event::StepArrived(arrived) => arrive(slot, arrived)?,
         Event::StepDue(_) => StepState::Ready,
+        Event::StepCollected(collected) => collect(slot, collected)?,
         Event::StepSkipped(skipped) => StepState::Skipped { reason: skipped.reason },
         Event::StepCancelled(_) => StepState::Cancelled,
         Event::StepResolved(resolved) => resolve(slot, resolved)?,
         other => return Err(format!("`{}` is not about a step", other.kind())),
     };
     Ok(())
+}
+
+fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> {
+    let StepState::Expanded(items) = slot.state else {
+        return Err("collects the items of a step that has none".into());
+    };
+    if items.open > 0 {
+        return Err(format!("ends with {} open items", items.open));
+    }
+    Ok(match (collected.status, &collected.error) {
+        (Ending::Completed, _) => StepState::Succeeded { output: ValueRef::null() },
+        (Ending::Cancelled, _) => StepState::Cancelled,
+        (Ending::Failed, Some(error)) => StepState::Failed { error: Arc::new(error.clone()) },
+        (Ending::Failed, None) => return Err("has failed without a reason".into()),
+    })
 }
 
 fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {

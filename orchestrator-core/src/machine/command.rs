@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{DecisionId, OwnerId, StepIx};
+use crate::id::{DecisionId, OwnerId, Unit};
 use crate::machine::event::{Arrival, StepError, WaitOn};
 use crate::spec::EffectClass;
 use crate::time::Timestamp;
@@ -25,21 +25,21 @@ pub enum Command {
     /// The shell has prepared a ready step.
     Prepared {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// What came of it.
         verdict: Prepared,
     },
     /// What a step waited for has come, and a slot is there: go on with the same attempt.
     Continue {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// Who executes it.
         owner: OwnerId,
     },
     /// An attempt has ended, or waits.
     Finish {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// Which attempt this speaks of.
         attempt: u32,
         /// The right under which it was executed.
@@ -66,7 +66,7 @@ pub enum Command {
     /// settles the step in a generation of its own, and begins nothing.
     Resolve {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// Whether its effect has happened; with the output to go on with.
         applied: Option<ValueRef>,
         /// Who says so.
@@ -76,7 +76,7 @@ pub enum Command {
     /// of them would only be skipped again, or one that depends on them has an unknown outcome.
     Retry {
         /// The steps; none: all that have failed or were cancelled.
-        steps: Vec<StepIx>,
+        steps: Vec<Unit>,
         /// Who asks.
         asked: Asked,
     },
@@ -107,7 +107,7 @@ pub struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decide {
     /// The waiting step.
-    pub step: StepIx,
+    pub step: Unit,
     /// The digest of what was shown to the decider; if given and no longer current, the decision is refused.
     pub digest: Option<Digest>,
     /// Yes or no.
@@ -126,6 +126,13 @@ pub enum Prepared {
     Begin(Begin),
     /// Its condition is false.
     Skip,
+    /// It runs once for each element of a list: none of them has begun yet.
+    Expand {
+        /// The list.
+        items: ValueRef,
+        /// How many elements it has; at most [`crate::machine::MAX_ITEMS`] for all steps of a run together.
+        count: u32,
+    },
     /// The policy wants a person's word first.
     Ask {
         /// Digest of the request the person decides on.

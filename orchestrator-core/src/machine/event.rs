@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DecisionId, OwnerId, StepIx, TransitionId};
+use crate::id::{DecisionId, OwnerId, TransitionId, Unit};
 use crate::machine::state::{Intent, SkipReason};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry};
@@ -127,7 +127,7 @@ events! {
     /// An attempt is about to be dispatched.
     StepBegun = "step.begun" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// 1, 2, 3 … for ever, across generations.
         attempt: u32,
         /// The right to execute it: larger than every earlier one of this step.
@@ -144,7 +144,7 @@ events! {
     /// The attempt goes on with what it waited for.
     StepContinued = "step.continued" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The same attempt.
         attempt: u32,
         /// A new right.
@@ -155,7 +155,7 @@ events! {
     /// The step has succeeded.
     StepSucceeded = "step.succeeded" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt that did it.
         attempt: u32,
         /// What it gave.
@@ -164,7 +164,7 @@ events! {
     /// An attempt has failed.
     StepFailed = "step.failed" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt; 0 if none was begun.
         attempt: u32,
         /// Why.
@@ -176,7 +176,7 @@ events! {
     /// The attempt's process died before it could say how it ended.
     StepLost = "step.lost" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt.
         attempt: u32,
         /// The owner that died.
@@ -187,7 +187,7 @@ events! {
     /// Nobody can tell whether the attempt has had its effect; its executor says so itself.
     StepOutcomeUnknown = "step.outcome_unknown" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt.
         attempt: u32,
         /// What is known.
@@ -196,14 +196,14 @@ events! {
     /// The attempt was stopped in an orderly way; the step may begin again.
     StepInterrupted = "step.interrupted" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt.
         attempt: u32,
     }
     /// The attempt waits, without a slot.
     StepWaiting = "step.waiting" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt; 0 if the policy asks before one is begun.
         attempt: u32,
         /// For what.
@@ -215,7 +215,7 @@ events! {
     /// What the step waited for has come.
     StepArrived = "step.arrived" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt; 0 if the policy asked before one was begun.
         attempt: u32,
         /// What has come.
@@ -224,26 +224,45 @@ events! {
     /// The step's time to wait between attempts is over.
     StepDue = "step.due" {
         /// The step.
-        step: StepIx,
+        step: Unit,
+    }
+    /// The step runs once for each of these.
+    StepExpanded = "step.expanded" {
+        /// The step.
+        step: Unit,
+        /// The list.
+        items: ValueRef,
+        /// How many there are.
+        count: u32,
+    }
+    /// Every item of the step has ended, and so has the step.
+    StepCollected = "step.collected" {
+        /// The step.
+        step: Unit,
+        /// How.
+        status: Ending,
+        /// What went wrong, if an item has failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
     }
     /// The step will not begin.
     StepSkipped = "step.skipped" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// Why.
         reason: SkipReason,
     }
     /// The step was stopped, or never began, because the run is being cancelled.
     StepCancelled = "step.cancelled" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt; 0 if none was begun.
         attempt: u32,
     }
     /// Someone has said how an unknown outcome is to be taken.
     StepResolved = "step.resolved" {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt.
         attempt: u32,
         /// The output to go on with, if the effect has happened; else the step begins again.
@@ -281,7 +300,7 @@ events! {
         /// The new generation; the first is 1.
         generation: u32,
         /// The steps that begin again. None where it is only to settle an unknown outcome.
-        steps: Vec<StepIx>,
+        steps: Vec<Unit>,
         /// Who wants it.
         by: Arc<str>,
         /// Why.
@@ -291,9 +310,9 @@ events! {
 }
 
 impl Event {
-    /// The step it speaks of, if it speaks of one.
+    /// The step or item it speaks of, if it speaks of one.
     #[must_use]
-    pub const fn step(&self) -> Option<StepIx> {
+    pub const fn unit(&self) -> Option<Unit> {
         match self {
             Self::StepBegun(e) => Some(e.step),
             Self::StepContinued(e) => Some(e.step),
@@ -305,6 +324,8 @@ impl Event {
             Self::StepWaiting(e) => Some(e.step),
             Self::StepArrived(e) => Some(e.step),
             Self::StepDue(e) => Some(e.step),
+            Self::StepExpanded(e) => Some(e.step),
+            Self::StepCollected(e) => Some(e.step),
             Self::StepSkipped(e) => Some(e.step),
             Self::StepCancelled(e) => Some(e.step),
             Self::StepResolved(e) => Some(e.step),

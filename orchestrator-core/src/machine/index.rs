@@ -2,64 +2,76 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::StepIx;
 use crate::machine::event::WaitOn;
 use crate::machine::kind::StepKind;
-use crate::machine::state::StepState;
-use crate::machine::step_set::StepSet;
+use crate::machine::positions::Positions;
+use crate::machine::state::{Slot, StepState};
 use crate::time::Timestamp;
 
-/// What can be asked of all steps at once, kept up to date with each change of one. A function of the slots alone.
+/// What can be asked of all slots at once, kept up to date with each change of one. A function of the slots alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Index {
-    /// Steps to prepare or to continue.
-    pub(crate) actionable: StepSet,
-    /// Steps being executed.
-    pub(crate) running: StepSet,
-    /// Steps that something falls due for.
-    pub(crate) timers: BTreeSet<(Timestamp, StepIx)>,
-    /// Steps that wait for a person.
-    pub(crate) waiting: BTreeSet<StepIx>,
-    /// Steps that wait for a moment, not for a person.
+    /// Slots to prepare or to continue.
+    pub(crate) actionable: Positions,
+    /// Slots being executed.
+    pub(crate) running: Positions,
+    /// Slots that something falls due for.
+    pub(crate) timers: BTreeSet<(Timestamp, u32)>,
+    /// How many wait for a moment, not for a person.
     pub(crate) moments: u32,
-    /// How many steps are in each state, by [`StepKind`].
+    /// How many are in each state, by [`StepKind`]: steps and items.
     pub(crate) counts: [u32; StepKind::ALL.len()],
+    /// How many steps have ended; items are not counted.
+    pub(crate) ended_steps: u32,
+    /// How many steps have failed without the author's leave to go on; items are not counted.
+    pub(crate) failed_steps: u32,
+    /// How many expanded steps have no open item but such with an unknown outcome.
+    pub(crate) held: u32,
 }
 
 impl Index {
-    pub(crate) fn enter(&mut self, step: StepIx, state: &StepState) {
-        self.counts[state.kind() as usize] += 1;
-        match state {
-            StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(step),
-            StepState::Running { .. } => self.running.insert(step),
-            StepState::Backoff { until } => drop(self.timers.insert((*until, step))),
+    pub(crate) fn enter(&mut self, at: u32, slot: &Slot) {
+        self.counts[slot.state.kind() as usize] += 1;
+        self.count(slot, 1);
+        match &slot.state {
+            StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
+            StepState::Running { .. } => self.running.insert(at),
+            StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
             StepState::Waiting { on, until, .. } => {
-                match **on {
-                    WaitOn::Until => self.moments += 1,
-                    WaitOn::Approval { .. } => drop(self.waiting.insert(step)),
-                }
-                self.timers.extend(until.map(|until| (until, step)));
+                self.moments += u32::from(**on == WaitOn::Until);
+                self.timers.extend(until.map(|until| (until, at)));
             }
             _ => {}
         }
     }
 
-    pub(crate) fn leave(&mut self, step: StepIx, state: &StepState) {
-        self.counts[state.kind() as usize] -= 1;
-        match state {
-            StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(step),
-            StepState::Running { .. } => self.running.remove(step),
-            StepState::Backoff { until } => drop(self.timers.remove(&(*until, step))),
+    pub(crate) fn leave(&mut self, at: u32, slot: &Slot) {
+        self.counts[slot.state.kind() as usize] -= 1;
+        self.count(slot, u32::MAX);
+        match &slot.state {
+            StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
+            StepState::Running { .. } => self.running.remove(at),
+            StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),
             StepState::Waiting { on, until, .. } => {
-                match **on {
-                    WaitOn::Until => self.moments -= 1,
-                    WaitOn::Approval { .. } => drop(self.waiting.remove(&step)),
-                }
+                self.moments -= u32::from(**on == WaitOn::Until);
                 if let Some(until) = until {
-                    self.timers.remove(&(*until, step));
+                    self.timers.remove(&(*until, at));
                 }
             }
             _ => {}
         }
+    }
+
+    /// Counts a slot in, or out where `one` is minus one.
+    fn count(&mut self, slot: &Slot, one: u32) {
+        let add = |count: &mut u32, counts: bool| {
+            if counts {
+                *count = count.wrapping_add(one);
+            }
+        };
+        let kind = slot.state.kind();
+        add(&mut self.ended_steps, !slot.is_item && kind.is_terminal());
+        add(&mut self.failed_steps, !slot.is_item && kind == StepKind::Failed && !slot.tolerated);
+        add(&mut self.held, matches!(slot.state, StepState::Expanded(items) if items.is_held()));
     }
 }

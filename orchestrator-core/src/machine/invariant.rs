@@ -1,8 +1,8 @@
 //! What must hold of every state.
 
-use crate::id::StepIx;
+use crate::id::Unit;
 use crate::machine::index::Index;
-use crate::machine::{RunState, StepKind, StepState, WaitOn};
+use crate::machine::{Items, RunState, StepKind, StepState, WaitOn};
 use crate::spec::EffectClass;
 
 /// A state that must not be.
@@ -17,13 +17,10 @@ pub struct Violation(pub String);
 pub fn check(state: &RunState) -> Result<(), Violation> {
     let mut index = Index::default();
     for (step, slot) in state.slots() {
-        index.enter(step, &slot.state);
+        let place = state.place(step).ok_or_else(|| Violation(format!("{step:?} has no place")))?;
+        index.enter(place, slot);
         check_step(state, step).map_err(|what| {
-            Violation(format!(
-                "step `{}` ({:?}): {what}",
-                state.workflow().step(step).name,
-                slot.state.kind()
-            ))
+            Violation(format!("step `{}` ({:?}): {what}", state.spec(step).name, slot.state.kind()))
         })?;
     }
     if index != state.index {
@@ -41,14 +38,22 @@ pub fn check(state: &RunState) -> Result<(), Violation> {
     Ok(())
 }
 
-fn check_step(state: &RunState, step: StepIx) -> Result<(), String> {
+fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
     let slot = state.slot(step);
-    if slot.state.is_terminal() != slot.ended_at.is_some() || (slot.attempts > 0) != slot.began_at.is_some() {
+    let has_begun = slot.attempts > 0 || slot.fan.is_some();
+    if slot.state.is_terminal() != slot.ended_at.is_some() || has_begun != slot.began_at.is_some() {
         return Err(format!("began at {:?}, ended at {:?}", slot.began_at, slot.ended_at));
     }
-    let needs = &state.workflow().step(step).needs;
+    let needs = &state.spec(step).needs;
     let open = needs.iter().filter(|need| !state.slot(**need).state.is_terminal()).count();
     match &slot.state {
+        StepState::Pending { missing } if step.item().is_some() => {
+            let expanded = matches!(state.slot(step.step).state, StepState::Expanded(_));
+            if *missing != 1 || !expanded || state.spec(step).options().max_parallel().is_none() {
+                return Err("an item waits for no other".into());
+            }
+        }
+        StepState::Expanded(items) => check_items(state, step, *items)?,
         StepState::Pending { missing } if *missing as usize != open || open == 0 => {
             return Err(format!("says {missing} needs are missing, {open} are"));
         }
@@ -59,7 +64,7 @@ fn check_step(state: &RunState, step: StepIx) -> Result<(), String> {
         {
             return Err("runs under a right that is not the latest".into());
         }
-        StepState::Succeeded { .. } if slot.attempts == 0 => {
+        StepState::Succeeded { .. } if !has_begun => {
             return Err("succeeded without an attempt".into());
         }
         _ => {}
@@ -85,7 +90,7 @@ fn check_step(state: &RunState, step: StepIx) -> Result<(), String> {
         }
         _ => {}
     }
-    if let Some(policy) = &state.workflow().step(step).options().retry
+    if let Some(policy) = &state.spec(step).options().retry
         && u32::from(slot.failures) + u32::from(slot.losses) > policy.max_attempts
     {
         return Err(format!("{} failures and {} losses, too many", slot.failures, slot.losses));
@@ -99,6 +104,33 @@ fn check_step(state: &RunState, step: StepIx) -> Result<(), String> {
     }
     if u64::from(slot.attempts) > slot.epoch {
         return Err(format!("{} attempts under {} rights", slot.attempts, slot.epoch));
+    }
+    Ok(())
+}
+
+/// What a step says of its items is what they say.
+fn check_items(state: &RunState, step: Unit, items: Items) -> Result<(), String> {
+    let Some(fan) = state.fan(step.step) else { return Err("is expanded to nothing".into()) };
+    let kinds = (0..fan.count).map(|item| state.slot(Unit::item_of(step.step, item)).state.kind());
+    let kinds: Vec<StepKind> = kinds.collect();
+    let count = |wanted: &dyn Fn(StepKind) -> bool| kinds.iter().filter(|kind| wanted(**kind)).count() as u32;
+    let found = [
+        count(&|kind| !kind.is_terminal()),
+        count(&|kind| kind == StepKind::OutcomeUnknown),
+        count(&|kind| kind == StepKind::Failed),
+        count(&|kind| kind == StepKind::Cancelled),
+    ];
+    let told = [items.open, items.unknown, items.failed, items.cancelled];
+    if found != told {
+        return Err(format!("says {told:?} of its items, they are {found:?}"));
+    }
+    let waiting = count(&|kind| kind == StepKind::Pending);
+    let bound = state.spec(step).options().max_parallel().map_or(u32::MAX, |max| max.get());
+    if items.open - waiting > bound || (waiting > 0 && items.open - waiting < bound) {
+        return Err(format!(
+            "{} items are open, {waiting} more wait, the bound is {bound}",
+            items.open - waiting
+        ));
     }
     Ok(())
 }

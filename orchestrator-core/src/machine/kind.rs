@@ -8,6 +8,7 @@ use std::fmt;
 pub enum StepKind {
     Pending,
     Ready,
+    Expanded,
     Running,
     Backoff,
     Waiting,
@@ -22,9 +23,10 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every state, in the order of declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pending,
         Self::Ready,
+        Self::Expanded,
         Self::Running,
         Self::Backoff,
         Self::Waiting,
@@ -55,7 +57,7 @@ impl StepKind {
         match self {
             Self::Pending => "pending",
             Self::Ready | Self::Backoff | Self::Arrived => "queued",
-            Self::Running => "running",
+            Self::Running | Self::Expanded => "running",
             Self::Waiting => "waiting",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Quarantined => "blocked",

@@ -2,15 +2,17 @@
 //! derived from state.
 
 mod apply;
+mod change;
 mod command;
 mod decide;
 mod event;
+mod fan;
 mod index;
 mod invariant;
 mod kind;
 mod outstanding;
+mod positions;
 mod state;
-mod step_set;
 pub mod transitions;
 
 pub(crate) use apply::apply_at;
@@ -19,6 +21,7 @@ pub use command::{Asked, Begin, Command, Decide, Fence, Finished, Prepared, Reje
 pub use decide::decide;
 pub(crate) use decide::decide_into;
 pub use event::*;
+pub use fan::{Fan, Items, MAX_ITEMS};
 pub use invariant::{Violation, check};
 pub use kind::StepKind;
 pub use outstanding::{Effect, effect_of, outstanding, wake_at};

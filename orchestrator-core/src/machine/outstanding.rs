@@ -1,6 +1,6 @@
 //! What the outside world should be doing now, derived from the state. Recovery is: load, fold, ask this.
 
-use crate::id::StepIx;
+use crate::id::Unit;
 use crate::machine::{Fence, Intent, RunState, StepState};
 use crate::time::Timestamp;
 
@@ -9,27 +9,27 @@ use crate::time::Timestamp;
 #[non_exhaustive]
 pub enum Effect {
     /// Evaluate, render and judge the step, then say [`crate::machine::Command::Prepared`].
-    Prepare(StepIx),
+    Prepare(Unit),
     /// Say [`crate::machine::Command::Continue`] with a slot in hand.
-    Continue(StepIx),
+    Continue(Unit),
     /// Execute the attempt.
     Execute {
         /// The step.
-        step: StepIx,
+        step: Unit,
         /// The attempt.
         attempt: u32,
         /// The right under which it is executed.
         fence: Fence,
     },
     /// End the attempt.
-    Stop(StepIx),
+    Stop(Unit),
     /// Render the run's outputs and say [`crate::machine::Command::Conclude`].
     Conclude,
 }
 
-/// What one step asks of the world.
+/// What one step or item asks of the world.
 #[must_use]
-pub fn effect_of(state: &RunState, step: StepIx) -> Option<Effect> {
+pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
     let intent = state.head.intent;
     match state.slot(step).state {
         _ if state.head.ended.is_some() => None,
@@ -48,7 +48,7 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
         return vec![Effect::Conclude];
     }
     let open = state.index.actionable.iter().chain(state.index.running.iter());
-    open.filter_map(|step| effect_of(state, step)).collect()
+    open.filter_map(|at| effect_of(state, state.unit_at(at))).collect()
 }
 
 /// Whether all that is left is to end the run.

@@ -1,18 +1,21 @@
 //! The state of a run: a fold over its events. All of it is derived; none of it is stored as it is.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{OwnerId, RunId, StepIx};
+use crate::id::{OwnerId, RunId, Unit};
+use crate::machine::change::Undo;
 use crate::machine::command::Fence;
 use crate::machine::event::{Arrival, Ending, StepError, WaitOn};
+use crate::machine::fan::{Fan, Items};
 use crate::machine::index::Index;
 use crate::machine::kind::StepKind;
-use crate::machine::step_set::StepSet;
+use crate::machine::positions::Positions;
 use crate::plan::Plan;
 use crate::spec::expr::Standing;
-use crate::spec::{EffectClass, Workflow};
+use crate::spec::{EffectClass, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -37,6 +40,8 @@ pub enum SkipReason {
     Condition,
     /// A step it needs has not completed.
     Need,
+    /// The list was made anew, and this item is no longer part of it.
+    Superseded,
 }
 
 /// Where a step is, with what that place needs.
@@ -50,6 +55,8 @@ pub enum StepState {
     },
     /// Its needs have ended; it is to be prepared and begun.
     Ready,
+    /// It runs once for each item of a list.
+    Expanded(Items),
     /// An attempt is executed.
     Running {
         /// The attempt.
@@ -120,6 +127,7 @@ impl StepState {
         match self {
             Self::Pending { .. } => StepKind::Pending,
             Self::Ready => StepKind::Ready,
+            Self::Expanded(_) => StepKind::Expanded,
             Self::Running { .. } => StepKind::Running,
             Self::Backoff { .. } => StepKind::Backoff,
             Self::Waiting { .. } => StepKind::Waiting,
@@ -146,7 +154,7 @@ impl StepState {
     }
 }
 
-/// A step in a run: where it is, and what it remembers across attempts.
+/// A step in a run, or an item of one: where it is, and what it remembers across attempts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// Where it is.
@@ -168,6 +176,12 @@ pub struct Slot {
     pub ended_at: Option<Timestamp>,
     /// Whether it has failed, or a step it depends on has: what `failure()` answers downstream.
     pub tainted: bool,
+    /// Whether the author lets the run go on if it fails (`continue-on-error`).
+    pub tolerated: bool,
+    /// Whether it is one item of a step.
+    pub is_item: bool,
+    /// Where the step's items are, once it has some: the position of its [`Fan`], and one more.
+    pub(crate) fan: Option<NonZeroU32>,
     /// The request of this generation; every attempt sends the same bytes.
     pub request: Option<ValueRef>,
     /// The digest a person has granted.
@@ -214,28 +228,12 @@ pub struct RunState {
     pub(crate) workflow: Arc<Workflow>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) head: Head,
+    /// The steps, in the order of the text; then the items, fan by fan.
     pub(crate) slots: Vec<Slot>,
+    pub(crate) fans: Vec<Fan>,
     pub(crate) index: Index,
     pub(crate) undo: Undo,
-    pub(crate) touched: StepSet,
-}
-
-/// How to take back what was applied since [`RunState::begin_scratch`].
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Undo {
-    /// The head as it was; `None` while no scratch is open.
-    from: Option<Head>,
-    /// What the steps were, in order of change. Empty while no scratch is open; keeps its room for the next.
-    before: Vec<(StepIx, Before)>,
-}
-
-/// What a change of a step has replaced.
-#[derive(Debug, Clone)]
-enum Before {
-    /// All of it.
-    Slot(Slot),
-    /// It missed one need more.
-    OneMoreMissing,
+    pub(crate) touched: Positions,
 }
 
 impl RunState {
@@ -260,30 +258,21 @@ impl RunState {
         let mut state = Self {
             run,
             slots: Vec::with_capacity(plan.len()),
+            fans: Vec::new(),
             workflow,
             plan,
             head,
             index: Index::default(),
             undo: Undo::default(),
-            touched: StepSet::default(),
+            touched: Positions::default(),
         };
         for step in state.plan.steps() {
-            let missing = state.workflow.step(step).needs.len() as u32;
+            let spec = state.workflow.step(step);
+            let missing = spec.needs.len() as u32;
             let place = if missing == 0 { StepState::Ready } else { StepState::Pending { missing } };
-            state.index.enter(step, &place);
-            state.slots.push(Slot {
-                state: place,
-                epoch: 0,
-                attempts: 0,
-                failures: 0,
-                losses: 0,
-                effect: None,
-                began_at: None,
-                ended_at: None,
-                tainted: false,
-                request: None,
-                granted: None,
-            });
+            let slot = Slot { tolerated: spec.options().continue_on_error, ..Slot::new(place) };
+            state.index.enter(step.0, &slot);
+            state.slots.push(slot);
         }
         state
     }
@@ -312,26 +301,45 @@ impl RunState {
         &self.head
     }
 
-    /// A step of it.
+    /// A step of it, or an item.
     ///
     /// # Panics
-    /// If `step` is not of this run's workflow.
+    /// If there is no such step or item: see [`RunState::find`].
     #[must_use]
-    pub fn slot(&self, step: StepIx) -> &Slot {
-        &self.slots[step.index()]
+    pub fn slot(&self, unit: impl Into<Unit>) -> &Slot {
+        let unit = unit.into();
+        // Documented: callers have the unit from this state.
+        let at = self.place(unit).unwrap_or_else(|| panic!("there is no step {unit:?}"));
+        &self.slots[at as usize]
     }
 
-    /// All its steps.
-    pub fn slots(&self) -> impl ExactSizeIterator<Item = (StepIx, &Slot)> {
-        self.slots.iter().enumerate().map(|(ix, slot)| (StepIx(ix as u32), slot))
+    /// A step of it, or an item; `None` if there is no such step or item.
+    #[must_use]
+    pub fn find(&self, unit: Unit) -> Option<&Slot> {
+        self.place(unit).map(|at| &self.slots[at as usize])
     }
 
-    /// The steps to prepare or to continue, in the order of the text.
-    pub fn actionable(&self) -> impl Iterator<Item = StepIx> {
-        self.index.actionable.iter()
+    /// What the author has written of a step.
+    ///
+    /// # Panics
+    /// If the step is not of this run's workflow.
+    #[must_use]
+    pub fn spec(&self, unit: Unit) -> &StepSpec {
+        self.workflow.step(unit.step)
     }
 
-    /// How many steps are in a state.
+    /// All its steps and items; the items after the steps.
+    pub fn slots(&self) -> impl Iterator<Item = (Unit, &Slot)> {
+        let all = (0u32..).zip(&self.slots).map(|(at, slot)| (self.unit_at(at), at, slot));
+        all.filter(|(unit, at, _)| self.place(*unit) == Some(*at)).map(|(unit, _, slot)| (unit, slot))
+    }
+
+    /// The steps and items to prepare or to continue.
+    pub fn actionable(&self) -> impl Iterator<Item = Unit> {
+        self.index.actionable.iter().map(|at| self.unit_at(at))
+    }
+
+    /// How many steps and items are in a state.
     #[must_use]
     pub fn count(&self, kind: StepKind) -> u32 {
         self.index.counts[kind as usize]
@@ -340,8 +348,7 @@ impl RunState {
     /// How many steps have ended.
     #[must_use]
     pub fn done(&self) -> u32 {
-        use StepKind::{Cancelled, Failed, Skipped, Succeeded};
-        [Succeeded, Failed, Skipped, Cancelled].into_iter().map(|kind| self.count(kind)).sum()
+        self.index.ended_steps
     }
 
     /// The status shown to users: how far the run is and what is wanted of it, as one word.
@@ -369,19 +376,24 @@ impl RunState {
     /// even where an outcome is unknown; the step keeps saying so.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let unknown = self.count(StepKind::OutcomeUnknown);
-        let settled = self.done() + if self.head.intent == Intent::Cancel { unknown } else { 0 };
-        settled as usize == self.slots.len()
+        use StepKind::{Cancelled, Failed, OutcomeUnknown, Skipped, Succeeded};
+        let ended: u32 =
+            [Succeeded, Failed, Skipped, Cancelled].into_iter().map(|kind| self.count(kind)).sum();
+        let left_open = match self.head.intent {
+            Intent::Cancel => self.count(OutcomeUnknown) + self.index.held,
+            _ => 0,
+        };
+        (ended + left_open) as usize == self.slots.len()
     }
 
     /// What the status functions answer for a step. Costs O(needs).
     #[must_use]
-    pub fn standing(&self, step: StepIx) -> Standing {
+    pub fn standing(&self, unit: Unit) -> Standing {
         let mut standing =
             Standing { success: true, failure: false, cancelled: self.head.intent == Intent::Cancel };
-        for need in &self.workflow.step(step).needs {
-            let need = self.slot(*need);
-            standing.success &= matches!(need.state, StepState::Succeeded { .. });
+        for need in &self.spec(unit).needs {
+            let need = &self.slots[need.index()];
+            standing.success &= need.has_completed();
             standing.failure |= need.tainted;
         }
         standing
@@ -401,65 +413,56 @@ impl RunState {
                 > 0)
     }
 
-    /// Keeps what is applied from here on reversible, until [`RunState::keep`] or [`RunState::take_back`].
-    pub fn begin_scratch(&mut self) {
-        debug_assert!(self.undo.from.is_none(), "a scratch is open already");
-        self.undo.from = Some(self.head.clone());
-    }
-
-    /// Keeps what was applied since [`RunState::begin_scratch`].
-    pub fn keep(&mut self) {
-        self.undo.from = None;
-        self.undo.before.clear();
-    }
-
-    /// Takes back what was applied since [`RunState::begin_scratch`]. Costs what was applied, not what there is.
-    pub fn take_back(&mut self) {
-        let Some(head) = self.undo.from.take() else { return };
-        for (step, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
-            match before {
-                Before::Slot(slot) => self.change(step, |now| *now = slot),
-                Before::OneMoreMissing => {
-                    if let StepState::Pending { missing } = &mut self.slots[step.index()].state {
-                        *missing += 1;
-                    }
-                }
-            }
+    /// The steps and items whose state has changed since the last call, in the order of the text, items after steps; a
+    /// change that was taken back counts too.
+    pub fn take_touched(&mut self) -> Vec<Unit> {
+        let mut touched = Vec::new();
+        for at in self.touched.drain() {
+            touched.push(self.unit_at(at));
         }
-        self.head = head;
+        touched
     }
+}
 
-    /// The steps whose state has changed since the last call, in the order of the text; a change that was taken back
-    /// counts too.
-    pub fn take_touched(&mut self) -> Vec<StepIx> {
-        self.touched.drain()
-    }
-
-    /// Changes a step in its place.
-    pub(crate) fn change<T>(&mut self, step: StepIx, change: impl FnOnce(&mut Slot) -> T) -> T {
-        let slot = &mut self.slots[step.index()];
-        if self.undo.from.is_some() {
-            self.undo.before.push((step, Before::Slot(slot.clone())));
+impl Slot {
+    /// A slot to which nothing has happened.
+    pub(crate) const fn new(state: StepState) -> Self {
+        Self {
+            state,
+            epoch: 0,
+            attempts: 0,
+            failures: 0,
+            losses: 0,
+            effect: None,
+            began_at: None,
+            ended_at: None,
+            tainted: false,
+            tolerated: false,
+            is_item: false,
+            fan: None,
+            request: None,
+            granted: None,
         }
-        self.index.leave(step, &slot.state);
-        let changed = change(slot);
-        self.index.enter(step, &slot.state);
-        self.touched.insert(step);
-        changed
     }
 
-    /// One need of a pending step has ended: the step becomes ready with the last of them. Of every other nothing is to
-    /// be seen from outside, so it is not touched.
-    pub(crate) fn need_ended(&mut self, step: StepIx) {
-        match &mut self.slots[step.index()].state {
-            StepState::Pending { missing: ..=1 } => self.change(step, |slot| slot.state = StepState::Ready),
-            StepState::Pending { missing } => {
-                *missing -= 1;
-                if self.undo.from.is_some() {
-                    self.undo.before.push((step, Before::OneMoreMissing));
-                }
-            }
-            _ => {}
+    /// Begins a generation in this state.
+    pub(crate) fn begin_anew(&mut self, state: StepState) {
+        self.state = state;
+        self.ended_at = None;
+        self.failures = 0;
+        self.losses = 0;
+        self.tainted = false;
+        self.request = None;
+        self.granted = None;
+    }
+
+    /// Whether those who need it may begin: it has succeeded, or failed with the author's leave.
+    #[must_use]
+    pub const fn has_completed(&self) -> bool {
+        match self.state {
+            StepState::Succeeded { .. } => true,
+            StepState::Failed { .. } => self.tolerated,
+            _ => false,
         }
     }
 }

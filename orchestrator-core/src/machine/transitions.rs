@@ -4,14 +4,15 @@
 use std::fmt::Write as _;
 
 use crate::machine::StepKind::{
-    self, Arrived, Backoff, Cancelled, Failed, OutcomeUnknown, Pending, Quarantined, Ready, Running, Skipped,
-    Succeeded, Waiting,
+    self, Arrived, Backoff, Cancelled, Expanded, Failed, OutcomeUnknown, Pending, Quarantined, Ready,
+    Running, Skipped, Succeeded, Waiting,
 };
 
 /// A row: from this state, on this kind of event, to that state.
 pub type Row = (StepKind, &'static str, StepKind);
 
-/// Every transition there is. A step becomes ready without an event of its own: by the event that ends its last need.
+/// Every transition there is. A step becomes ready without an event of its own: by the event that ends its last
+/// need, or, for an item, by the one that ends an item before it.
 pub const TRANSITIONS: &[Row] = &[
     (Ready, "step.begun", Running),
     (Arrived, "step.continued", Running),
@@ -34,6 +35,10 @@ pub const TRANSITIONS: &[Row] = &[
     (Waiting, "step.arrived", Arrived),
     (Waiting, "step.arrived", Ready),
     (Backoff, "step.due", Ready),
+    (Ready, "step.expanded", Expanded),
+    (Expanded, "step.collected", Succeeded),
+    (Expanded, "step.collected", Failed),
+    (Expanded, "step.collected", Cancelled),
     (Ready, "step.skipped", Skipped),
     (Pending, "step.cancelled", Cancelled),
     (Ready, "step.cancelled", Cancelled),

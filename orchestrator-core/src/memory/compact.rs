@@ -1,8 +1,9 @@
 //! The parts of a run that grow with its steps, packed: a hundred thousand steps must fit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{Event, Recorded};
 use crate::port::policy::Decision;
 use crate::port::store::StepRow;
@@ -59,9 +60,12 @@ impl EventLog {
     }
 }
 
-/// A run's step rows, by position.
+/// A run's step rows: of steps by position, of items by both.
 #[derive(Debug, Default)]
-pub(super) struct StepTable(Vec<Option<PackedStep>>);
+pub(super) struct StepTable {
+    steps: Vec<Option<PackedStep>>,
+    items: BTreeMap<Unit, PackedStep>,
+}
 
 /// A [`StepRow`] without its position, and with its times in half the space.
 #[derive(Debug)]
@@ -98,17 +102,14 @@ impl From<PackedTime> for Option<Timestamp> {
 impl StepTable {
     /// Makes room for as many steps as the run has, once the first of them begins.
     pub(super) fn reserve(&mut self, steps: u32) {
-        if self.0.capacity() == 0 {
-            self.0.reserve_exact(steps as usize);
+        if self.steps.capacity() == 0 {
+            self.steps.reserve_exact(steps as usize);
         }
     }
 
     pub(super) fn put(&mut self, row: StepRow) {
-        let index = row.step.index();
-        if index >= self.0.len() {
-            self.0.resize_with(index + 1, || None);
-        }
-        self.0[index] = Some(PackedStep {
+        let (step, item) = (row.step, row.item);
+        let packed = PackedStep {
             name: row.name,
             status: row.status,
             effect: row.effect,
@@ -120,19 +121,36 @@ impl StepTable {
             finished_at: row.finished_at.into(),
             attempts: row.attempts,
             owner: row.owner,
-        });
+        };
+        if item.is_some() {
+            self.items.insert(Unit::new(step, item), packed);
+            return;
+        }
+        let index = step.index();
+        if index >= self.steps.len() {
+            self.steps.resize_with(index + 1, || None);
+        }
+        self.steps[index] = Some(packed);
     }
 
+    /// The rows in the order of the text, the items of a step after it.
     pub(super) fn rows(&self) -> Vec<StepRow> {
-        let steps = (0u32..).map(StepIx).zip(&self.0);
-        steps.filter_map(|(step, row)| row.as_ref().map(|row| row.unpack(step))).collect()
+        let steps = (0u32..).map(StepIx).zip(&self.steps);
+        let steps = steps.filter_map(|(step, row)| row.as_ref().map(|row| row.unpack(step.into())));
+        let mut rows: Vec<StepRow> =
+            steps.chain(self.items.iter().map(|(unit, row)| row.unpack(*unit))).collect();
+        if !self.items.is_empty() {
+            rows.sort_by_key(|row| Unit::new(row.step, row.item));
+        }
+        rows
     }
 }
 
 impl PackedStep {
-    fn unpack(&self, step: StepIx) -> StepRow {
+    fn unpack(&self, unit: Unit) -> StepRow {
         StepRow {
-            step,
+            step: unit.step,
+            item: unit.item(),
             name: self.name.clone(),
             status: self.status,
             attempts: self.attempts,
@@ -160,7 +178,7 @@ struct PackedDecision {
     at: Timestamp,
     id: DecisionId,
     input: Digest,
-    step: StepIx,
+    unit: Unit,
     /// Position in [`Decisions::words`].
     words: u32,
 }
@@ -175,14 +193,14 @@ struct Words {
 
 impl Decisions {
     pub(super) fn push(&mut self, decision: Decision) {
-        let Decision { id, run: _, step, verdict, policy, rule, reason, input, at } = decision;
+        let Decision { id, run: _, step, item, verdict, policy, rule, reason, input, at } = decision;
         let words = Words { verdict, policy, rule, reason };
         if self.words.last() != Some(&words) {
             self.words.push(words);
         }
         // There are fewer than 2^32 decisions: they would not fit into memory.
         let words = (self.words.len() - 1) as u32;
-        self.rows.push(PackedDecision { at, id, input, step, words });
+        self.rows.push(PackedDecision { at, id, input, unit: Unit::new(step, item), words });
     }
 
     pub(super) fn rows(&self, run: RunId) -> Vec<Decision> {
@@ -194,7 +212,8 @@ impl Decisions {
         Decision {
             id: row.id,
             run,
-            step: row.step,
+            step: row.unit.step,
+            item: row.unit.item(),
             verdict: words.verdict.clone(),
             policy: words.policy.clone(),
             rule: words.rule.clone(),

@@ -91,6 +91,8 @@ pub struct Decision {
     pub run: RunId,
     /// The step.
     pub step: StepIx,
+    /// The item, if the step runs once for each of many.
+    pub item: Option<u32>,
     /// `allow`, `deny` or `ask`.
     pub verdict: Arc<str>,
     /// Name and version of the policy.

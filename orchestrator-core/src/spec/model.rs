@@ -1,6 +1,7 @@
 //! The model of a workflow: what the parser makes from YAML and the builder makes from Rust.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,61 @@ pub struct StepOptions {
     pub effect: Option<EffectClass>,
     /// `sandbox: none`, where the author wrote it.
     pub sandbox: Option<Sandbox>,
+    /// Whether the run goes on, and can complete, if the step fails.
+    pub continue_on_error: bool,
+    /// Runs the step once for each of many.
+    pub each: Option<Each>,
+}
+
+impl StepOptions {
+    /// How many items of the step may be open at once; `None`: as many as there are slots.
+    #[must_use]
+    pub fn max_parallel(&self) -> Option<NonZeroU32> {
+        self.each.as_ref()?.max_parallel
+    }
+}
+
+/// What a step runs once for each of.
+#[derive(Debug)]
+pub struct Each {
+    /// The list, or what it is made of.
+    pub over: Over,
+    /// How many items may be open at once; `None`: as many as there are slots.
+    pub max_parallel: Option<NonZeroU32>,
+}
+
+impl Each {
+    /// What it is rendered from.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let (list, matrix) = match &self.over {
+            Over::List(list) => (Some(list), None),
+            Over::Matrix(matrix) => (None, Some(matrix)),
+        };
+        let parts = matrix
+            .into_iter()
+            .flat_map(|matrix| matrix.axes.values().chain(&matrix.exclude).chain(&matrix.include));
+        list.into_iter().chain(parts)
+    }
+}
+
+/// Where the items of a step come from.
+#[derive(Debug)]
+pub enum Over {
+    /// `for_each`: a list, known when the step's needs have ended.
+    List(Template),
+    /// `strategy.matrix`: every combination of the axes' values.
+    Matrix(Matrix),
+}
+
+/// The axes of a matrix, as written: each is a list, or an expression that gives one.
+#[derive(Debug)]
+pub struct Matrix {
+    /// The axes, in the author's order. The last varies fastest.
+    pub axes: IndexMap<Arc<str>, Template>,
+    /// Combinations to leave out: those that hold all of an entry's values.
+    pub exclude: Option<Template>,
+    /// Combinations to add.
+    pub include: Option<Template>,
 }
 
 static NO_OPTIONS: std::sync::LazyLock<StepOptions> = std::sync::LazyLock::new(StepOptions::default);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RunId, StepIx, mix};
+use crate::id::{RunId, Unit, mix};
 
 /// The most attempts an author may ask for.
 pub const MAX_ATTEMPTS: u32 = 1_000;
@@ -91,13 +91,15 @@ impl RetryPolicy {
     /// the nominal wait, spread by a hash of run, step and failure so that steps that failed together do not return
     /// together.
     #[must_use]
-    pub fn delay(&self, run: RunId, step: StepIx, failures: u32) -> Duration {
+    pub fn delay(&self, run: RunId, unit: impl Into<Unit>, failures: u32) -> Duration {
         let nominal = match self.backoff {
             Backoff::Fixed => self.initial,
             Backoff::Exponential => self.initial.saturating_mul(1 << failures.saturating_sub(1).min(31)),
         }
         .min(self.max);
-        let seed = run.as_uuid().as_u128() as u64 ^ (u64::from(step.0) << 32) ^ u64::from(failures);
+        let unit = unit.into();
+        let place = u64::from(unit.step.0) << 32 ^ u64::from(unit.rank()).rotate_right(24);
+        let seed = run.as_uuid().as_u128() as u64 ^ place ^ u64::from(failures);
         let half = nominal / 2;
         // The top 32 bits as a fraction of one.
         half + half.mul_f64((mix(seed) >> 32) as f64 / f64::from(u32::MAX))
@@ -107,6 +109,7 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::StepIx;
 
     #[test]
     fn waits_grow_stay_bounded_and_repeat_exactly() {

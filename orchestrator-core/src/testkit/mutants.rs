@@ -32,6 +32,7 @@ enum Wrong {
     LosesDecisions,
     LosesLogs,
     LosesApprovals,
+    ForgetsItems,
     AppliesAllOrNone,
     AnswersAppliedAlways,
     ShiftsEventsAfter,
@@ -67,7 +68,7 @@ enum Wrong {
 
 use Wrong::*;
 
-const ALL: [Wrong; 41] = [
+const ALL: [Wrong; 42] = [
     IgnoresTheNumber,
     IgnoresTheDriver,
     IgnoresAssertedDeaths,
@@ -78,6 +79,7 @@ const ALL: [Wrong; 41] = [
     LosesDecisions,
     LosesLogs,
     LosesApprovals,
+    ForgetsItems,
     AppliesAllOrNone,
     AnswersAppliedAlways,
     ShiftsEventsAfter,
@@ -130,6 +132,7 @@ impl Mutant {
             }
             IgnoresTheDriver => member.driver = None,
             IgnoresAssertedDeaths => member.dead.clear(),
+            ForgetsItems => member.steps.iter_mut().for_each(|row| row.item = None),
             IgnoresKeys => {
                 if let Some(new) = &mut member.create {
                     new.key = None;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
-    RunEnded, RunReopened, SkipReason, StepArrived, StepBegun, StepCancelled, StepContinued, StepDue,
-    StepError, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown, StepResolved, StepSkipped,
-    StepSucceeded, StepWaiting, WaitOn,
+    RunEnded, RunReopened, SkipReason, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
+    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown,
+    StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -135,7 +135,7 @@ impl Story {
     /// The next member, with an event that says little.
     #[must_use]
     pub fn step_due(&self) -> Member {
-        self.next(vec![StepDue { step: StepIx(0) }.into()])
+        self.next(vec![StepDue { step: StepIx(0).into() }.into()])
     }
 
     /// Writes a member of this run, and expects that to work.
@@ -184,6 +184,7 @@ pub(super) fn inline(json: &str) -> ValueRef {
 pub(super) fn step_row(step: u32) -> StepRow {
     StepRow {
         step: StepIx(step),
+        item: None,
         name: format!("step_{step}").into(),
         status: "running",
         attempts: 1,
@@ -203,6 +204,7 @@ pub(super) fn decision(run: RunId, step: u32) -> Decision {
         id: DecisionId::from_uuid(Uuid::now_v7()),
         run,
         step: StepIx(step),
+        item: None,
         verdict: "allow".into(),
         policy: "allow-all@1".into(),
         rule: Some("rule ü".into()),
@@ -216,6 +218,7 @@ pub(super) fn approval(run: RunId, step: u32, asked_at: i64) -> ApprovalRow {
     ApprovalRow {
         run,
         step: StepIx(step),
+        item: None,
         name: format!("step_{step}").into(),
         attempt: 1,
         digest: Digest::of(b"action"),
@@ -232,7 +235,14 @@ pub(super) fn approval(run: RunId, step: u32, asked_at: i64) -> ApprovalRow {
 }
 
 pub(super) fn line(step: u32, text: &str) -> LogLine {
-    LogLine { step: StepIx(step), attempt: 1, stream: Stream::Stdout, at: at(4), text: text.into() }
+    LogLine {
+        step: StepIx(step),
+        item: None,
+        attempt: 1,
+        stream: Stream::Stdout,
+        at: at(4),
+        text: text.into(),
+    }
 }
 
 /// An event of every kind, with every optional field given in one and missing in another where there are two.
@@ -257,7 +267,7 @@ pub fn every_event() -> Vec<Event> {
         DriverTaken { owner, epoch }.into(),
         DriverReleased { owner, epoch }.into(),
         StepBegun {
-            step,
+            step: step.into(),
             attempt,
             epoch,
             owner,
@@ -266,26 +276,37 @@ pub fn every_event() -> Vec<Event> {
             decision: DecisionId::from_uuid(Uuid::now_v7()),
         }
         .into(),
-        StepContinued { step, attempt, epoch, owner }.into(),
-        StepSucceeded { step, attempt, output: long.clone() }.into(),
-        StepFailed { step, attempt, error: error.clone(), retry_at: Some(at(9)) }.into(),
-        StepFailed { step, attempt, error: error.clone(), retry_at: None }.into(),
-        StepLost { step, attempt, owner, then: AfterLoss::Unknown }.into(),
-        StepOutcomeUnknown { step, attempt, error: error.clone() }.into(),
-        StepInterrupted { step, attempt }.into(),
-        StepWaiting { step, attempt: 0, on: approval, until: None }.into(),
-        StepWaiting { step, attempt, on: WaitOn::Until, until: Some(at(10)) }.into(),
-        StepArrived { step, attempt, arrival: decided }.into(),
-        StepArrived { step, attempt, arrival: Arrival::Due }.into(),
-        StepArrived { step, attempt, arrival: Arrival::Expired { then: OnExpiry::Fail } }.into(),
-        StepDue { step }.into(),
-        StepSkipped { step, reason: SkipReason::Need }.into(),
-        StepCancelled { step, attempt: 0 }.into(),
-        StepResolved { step, attempt, output: None, by: by.clone(), reason: Some("checked".into()) }.into(),
+        StepContinued { step: step.into(), attempt, epoch, owner }.into(),
+        StepSucceeded { step: step.into(), attempt, output: long.clone() }.into(),
+        StepFailed { step: step.into(), attempt, error: error.clone(), retry_at: Some(at(9)) }.into(),
+        StepFailed { step: step.into(), attempt, error: error.clone(), retry_at: None }.into(),
+        StepLost { step: step.into(), attempt, owner, then: AfterLoss::Unknown }.into(),
+        StepOutcomeUnknown { step: step.into(), attempt, error: error.clone() }.into(),
+        StepInterrupted { step: step.into(), attempt }.into(),
+        StepWaiting { step: step.into(), attempt: 0, on: approval, until: None }.into(),
+        StepWaiting { step: step.into(), attempt, on: WaitOn::Until, until: Some(at(10)) }.into(),
+        StepArrived { step: step.into(), attempt, arrival: decided }.into(),
+        StepArrived { step: step.into(), attempt, arrival: Arrival::Due }.into(),
+        StepArrived { step: step.into(), attempt, arrival: Arrival::Expired { then: OnExpiry::Fail } }.into(),
+        StepDue { step: step.into() }.into(),
+        StepSkipped { step: step.into(), reason: SkipReason::Need }.into(),
+        StepCancelled { step: step.into(), attempt: 0 }.into(),
+        StepExpanded { step: step.into(), items: long.clone(), count: 2 }.into(),
+        StepDue { step: Unit::item_of(step, 7) }.into(),
+        StepCollected { step: step.into(), status: Ending::Failed, error: Some(error.clone()) }.into(),
+        StepCollected { step: step.into(), status: Ending::Completed, error: None }.into(),
+        StepResolved {
+            step: step.into(),
+            attempt,
+            output: None,
+            by: by.clone(),
+            reason: Some("checked".into()),
+        }
+        .into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
         RunEnded { status: Ending::Completed, outputs: Some(long), error: None }.into(),
-        RunReopened { generation: 2, steps: vec![step], by, reason: None }.into(),
+        RunReopened { generation: 2, steps: vec![step.into()], by, reason: None }.into(),
     ]
 }
 

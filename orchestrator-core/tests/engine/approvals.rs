@@ -14,7 +14,7 @@ use crate::bench::{Puppet, engine, workflow};
 
 fn decide(step: u32, approved: bool, digest: Option<Digest>) -> Command {
     let asked = Asked { by: "kim".into(), reason: Some("fine".into()) };
-    Command::Decide(Decide { step: StepIx(step), digest, approved, asked, via: "test".into() })
+    Command::Decide(Decide { step: StepIx(step).into(), digest, approved, asked, via: "test".into() })
 }
 
 async fn blocked(run: &RunHandle) {

@@ -53,7 +53,7 @@ async fn harmless_steps_begin_again_and_others_wait_for_a_word() {
     assert_eq!((puppet.begun("once"), puppet.begun("pure"), puppet.begun("idempotent")), (0, 1, 1));
     let applied = Some(ValueRef::null());
     let asked = Asked { by: "kim".into(), reason: None };
-    second.command(run, Command::Resolve { step: StepIx(2), applied, asked }).await.unwrap();
+    second.command(run, Command::Resolve { step: StepIx(2).into(), applied, asked }).await.unwrap();
     let report = handle.wait().await.unwrap();
     assert_eq!((report.status.as_str(), puppet.begun("once"), puppet.begun("after")), ("completed", 0, 1));
 }

@@ -265,11 +265,11 @@ fn command(world: &World, act: &Act) -> Option<Command> {
         }
         Act::Prepare { pick, verdict } => {
             let step = pick_from(world, *pick, &ready(world))?;
-            Command::Prepared { step, verdict: prepared(world, step, verdict) }
+            Command::Prepared { step: step.into(), verdict: prepared(world, step, verdict) }
         }
         Act::Continue { pick, owner } => {
             let step = choose(world, *pick, |place| *place == Place::Arrived)?;
-            Command::Continue { step, owner: world.owner(*owner) }
+            Command::Continue { step: step.into(), owner: world.owner(*owner) }
         }
         Act::Finish { pick, right, outcome } => finish(world, *pick, right, outcome)?,
         Act::Decide { pick, approved, seen } => {
@@ -283,12 +283,12 @@ fn command(world: &World, act: &Act) -> Option<Command> {
         Act::Resolve { pick, applied } => {
             let step =
                 choose(world, *pick, |place| matches!(place, Place::Unknown { .. } | Place::Quarantined))?;
-            Command::Resolve { step, applied: applied.then(|| value(4)), asked: asked() }
+            Command::Resolve { step: step.into(), applied: applied.then(|| value(4)), asked: asked() }
         }
         Act::Retry { mask } => {
             let steps = (0..8).filter(|step| mask & (1 << step) != 0 && mask % 3 != 0).map(StepIx);
             Command::Retry {
-                steps: steps.filter(|s| s.index() <= world.shapes.len()).collect(),
+                steps: steps.filter(|s| s.index() <= world.shapes.len()).map(Into::into).collect(),
                 asked: asked(),
             }
         }
@@ -392,5 +392,5 @@ fn finish(world: &World, pick: u8, claim: &Claim, outcome: &Outcome) -> Option<C
         Outcome::Moment(until) => Finished::Waiting { on: WaitOn::Until, until: soon(world, *until) },
         Outcome::Interrupted => Finished::Interrupted,
     };
-    Some(Command::Finish { step: right.step, attempt: right.attempt, fence: right.fence, outcome })
+    Some(Command::Finish { step: right.step.into(), attempt: right.attempt, fence: right.fence, outcome })
 }

@@ -14,14 +14,14 @@ use crate::world::World;
 pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
     let fits = match command {
         Command::Prepared { step, verdict } => {
-            let entry = &world.ledger.steps[step.index()];
+            let entry = &world.ledger.steps[step.step.index()];
             matches!(events, [event] if prepared(world, entry, verdict, event))
         }
         Command::Continue { owner, .. } => {
             matches!(events, [Event::StepContinued(continued)] if continued.owner == *owner)
         }
         Command::Finish { step, outcome, .. } => {
-            let entry = &world.ledger.steps[step.index()];
+            let entry = &world.ledger.steps[step.step.index()];
             matches!(events, [event] if finished(world, entry, outcome, event))
         }
         Command::Lost { owner } => {
@@ -48,7 +48,7 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
             matches!(event, Event::StepResolved(event) if event.step == *step && event.output == *applied)
         }),
         Command::Retry { .. } => {
-            matches!(events, [Event::RunReopened(event)] if Some(&event.steps) == world.retried(command).as_ref())
+            matches!(events, [Event::RunReopened(event)] if Some(event.steps.iter().map(|unit| unit.step).collect()) == world.retried(command))
         }
         Command::Conclude(outputs) => match events {
             [Event::RunEnded(ended)] => ended.outputs.as_ref().is_none_or(|given| Ok(given) == outputs.as_ref()),
@@ -75,7 +75,7 @@ fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> 
             (event.owner, event.effect, &event.request) == (begin.owner, begin.effect, request)
         }
         (Prepared::Skip, Event::StepSkipped(event)) => {
-            (event.reason == SkipReason::Condition) == world.ledger.may_begin(event.step)
+            (event.reason == SkipReason::Condition) == world.ledger.may_begin(event.step.step)
         }
         (Prepared::Ask { digest: asked, until, .. }, Event::StepWaiting(event)) => {
             event.until == *until && matches!(event.on, WaitOn::Approval { digest, .. } if digest == *asked)

@@ -21,13 +21,17 @@ use crate::world::{World, approve, asked, decided, fence, value};
 #[test]
 fn a_grant_holds_for_exactly_what_was_shown() {
     let mut world = one(Shape::new(&[], Pure));
-    world.say(Command::Prepared { step: A, verdict: ask(1, None) }).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict: ask(1, None) }).unwrap();
     assert_eq!((world.state.status(), wake_at(&world.state)), ("blocked", None));
     world.say(approve(A, Some(Digest::of(&[2])), true)).unwrap_err();
     world.say(approve(A, Some(Digest::of(&[1])), true)).unwrap();
     assert_eq!(world.state.slot(A).granted.as_deref().copied(), Some(Digest::of(&[1])));
-    world.say(Command::Prepared { step: A, verdict: ask(1, None) }).expect_err("nobody is asked twice");
-    world.say(Command::Prepared { step: A, verdict: ask(2, None) }).expect("but anew for something else");
+    world
+        .say(Command::Prepared { step: A.into(), verdict: ask(1, None) })
+        .expect_err("nobody is asked twice");
+    world
+        .say(Command::Prepared { step: A.into(), verdict: ask(2, None) })
+        .expect("but anew for something else");
     assert_eq!(world.state.slot(A).granted, None, "the first grant is void");
     world.settle();
 }
@@ -35,7 +39,7 @@ fn a_grant_holds_for_exactly_what_was_shown() {
 #[test]
 fn a_rejection_before_the_first_attempt_says_who_rejected() {
     let mut world = one(Shape::new(&[], Pure));
-    world.say(Command::Prepared { step: A, verdict: ask(1, None) }).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict: ask(1, None) }).unwrap();
     let events = world.say(approve(A, None, false)).unwrap();
     assert!(
         events
@@ -51,7 +55,8 @@ fn a_policy_question_that_nobody_answers_is_a_no_whatever_the_step_says() {
     for then in [OnExpiry::Fail, OnExpiry::Reject, OnExpiry::Approve] {
         let world = one(Shape::new(&[], Pure));
         let until = Some(world.now);
-        let state = force(&world, StepWaiting { step: A, attempt: 0, on: question(1, then), until }).unwrap();
+        let state =
+            force(&world, StepWaiting { step: A.into(), attempt: 0, on: question(1, then), until }).unwrap();
         let events = decide(&state, &Command::Wake, world.now).unwrap();
         assert!(matches!(&events[..], [Event::StepFailed(_)]), "{then:?}: {events:?}");
     }
@@ -62,10 +67,10 @@ fn a_step_whose_need_has_failed_is_skipped_and_cannot_begin() {
     let mut world = chain(&[Pure, Pure]);
     let right = begin(&mut world, A);
     finish(&mut world, right, failed()).unwrap();
-    assert_eq!(outstanding(&world.state), [Effect::Prepare(B)]);
+    assert_eq!(outstanding(&world.state), [Effect::Prepare(B.into())]);
     let verdict = Prepared::Begin(world.begin(B, 0));
-    world.say(Command::Prepared { step: B, verdict }).unwrap_err();
-    world.say(Command::Prepared { step: B, verdict: Prepared::Skip }).unwrap();
+    world.say(Command::Prepared { step: B.into(), verdict }).unwrap_err();
+    world.say(Command::Prepared { step: B.into(), verdict: Prepared::Skip }).unwrap();
     assert_eq!(conclude(&mut world), Ending::Failed);
 }
 
@@ -130,7 +135,7 @@ fn what_kills_its_executors_is_quarantined_even_when_retries_remain() {
         }
         assert_eq!(kind(&world, A), last);
         if last == StepKind::Quarantined {
-            world.say(Command::Resolve { step: A, applied: None, asked: asked() }).unwrap();
+            world.say(Command::Resolve { step: A.into(), applied: None, asked: asked() }).unwrap();
             assert_eq!(begin(&mut world, A).attempt, 4, "someone's word allows one more");
             lose(&mut world, A);
             assert_eq!(kind(&world, A), StepKind::Quarantined, "and only one");
@@ -171,10 +176,10 @@ fn settling_a_reported_unknown_forgives_no_loss_of_another_attempt() {
     lose(&mut world, A);
     let mut again = world.begin(A, 0);
     again.effect = AtMostOnce;
-    world.say(Command::Prepared { step: A, verdict: Prepared::Begin(again) }).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict: Prepared::Begin(again) }).unwrap();
     let second = right(&world, A);
     finish(&mut world, second, Finished::Unknown(error(ErrorClass::Transient))).unwrap();
-    world.say(Command::Resolve { step: A, applied: None, asked: asked() }).unwrap();
+    world.say(Command::Resolve { step: A.into(), applied: None, asked: asked() }).unwrap();
     let third = begin(&mut world, A);
     finish(&mut world, third, failed()).unwrap();
     assert_eq!(kind(&world, A), StepKind::Failed, "one loss and one failure are two attempts");
@@ -193,8 +198,8 @@ fn a_step_that_may_act_once_is_never_begun_again_unasked() {
     assert_eq!((outstanding(&world.state), wake_at(&world.state)), (vec![], None));
     assert_eq!(world.state.status(), "blocked");
     let verdict = Prepared::Begin(world.begin(A, 0));
-    world.say(Command::Prepared { step: A, verdict }).unwrap_err();
-    world.say(Command::Resolve { step: A, applied: Some(value(4)), asked: asked() }).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict }).unwrap_err();
+    world.say(Command::Resolve { step: A.into(), applied: Some(value(4)), asked: asked() }).unwrap();
     assert_eq!(conclude(&mut world), Ending::Completed);
 }
 
@@ -209,16 +214,16 @@ fn nobody_is_asked_twice_because_a_process_died() {
         finish(&mut world, asking, Finished::Waiting { on, until: None }).unwrap();
         world.say(approve(A, None, true)).unwrap();
         let owner = world.owner(0);
-        world.say(Command::Continue { step: A, owner }).unwrap();
+        world.say(Command::Continue { step: A.into(), owner }).unwrap();
         let going_on = right(&world, A);
         assert_eq!((going_on.attempt, going_on.fence.epoch), (1, 2));
         match stop_in_order {
             true => drop(finish(&mut world, going_on, Finished::Interrupted).unwrap()),
             false => lose(&mut world, A),
         }
-        assert_eq!(outstanding(&world.state), [Effect::Continue(A)]);
+        assert_eq!(outstanding(&world.state), [Effect::Continue(A.into())]);
         let owner = world.owner(0);
-        world.say(Command::Continue { step: A, owner }).unwrap();
+        world.say(Command::Continue { step: A.into(), owner }).unwrap();
         let StepState::Running { attempt: 1, arrival, .. } = &world.state.slot(A).state else {
             panic!("the same attempt goes on");
         };
@@ -245,7 +250,7 @@ fn a_decision_after_its_time_is_refused_even_if_nobody_has_looked_at_the_clock()
 fn a_decision_that_comes_too_early_or_too_late_is_told_so() {
     let mut world = one(Shape::new(&[], Pure));
     assert_eq!(world.say(approve(A, None, true)), Err(Rejection::NotOpen("has not been asked for yet")));
-    world.say(Command::Prepared { step: A, verdict: ask(1, None) }).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict: ask(1, None) }).unwrap();
     world.say(approve(A, None, true)).unwrap();
     assert_eq!(world.say(approve(A, None, false)), Err(Rejection::NotOpen("is no longer open")));
 }
@@ -257,7 +262,7 @@ fn a_wait_for_a_moment_that_nobody_names_is_over_at_once() {
     finish(&mut world, waiting, Finished::Waiting { on: WaitOn::Until, until: None }).unwrap();
     assert_eq!(wake_at(&world.state), Some(world.now));
     world.say(Command::Wake).unwrap();
-    assert_eq!(outstanding(&world.state), [Effect::Continue(A)]);
+    assert_eq!(outstanding(&world.state), [Effect::Continue(A.into())]);
 }
 
 #[test]

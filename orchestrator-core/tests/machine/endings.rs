@@ -33,9 +33,9 @@ fn a_paused_run_lets_timers_fall_due_and_begins_nothing() {
     assert_eq!(kind(&world, A), StepKind::Ready);
     assert_eq!((outstanding(&world.state), wake_at(&world.state)), (vec![], None));
     let verdict = Prepared::Begin(world.begin(A, 0));
-    assert_eq!(world.say(Command::Prepared { step: A, verdict }), Err(Rejection::Held("paused")));
+    assert_eq!(world.say(Command::Prepared { step: A.into(), verdict }), Err(Rejection::Held("paused")));
     world.say(Command::Resume(asked())).unwrap();
-    assert_eq!(outstanding(&world.state), [Effect::Prepare(A), Effect::Prepare(B)]);
+    assert_eq!(outstanding(&world.state), [Effect::Prepare(A.into()), Effect::Prepare(B.into())]);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn cancelling_stops_what_waits_and_never_overwrites_what_has_ended() {
     finish(&mut world, backing_off, failed()).unwrap();
     let running = begin(&mut world, C);
     cancel(&mut world);
-    assert_eq!(outstanding(&world.state), [Effect::Stop(C)]);
+    assert_eq!(outstanding(&world.state), [Effect::Stop(C.into())]);
     assert_eq!([A, B].map(|step| kind(&world, step)), [StepKind::Succeeded, StepKind::Cancelled]);
     finish(&mut world, running, Finished::Succeeded(value(2))).unwrap();
     assert_eq!(kind(&world, C), StepKind::Succeeded, "it had ended before it could be stopped");
@@ -143,7 +143,7 @@ fn a_run_with_a_cancelled_step_is_not_completed_by_retrying_another() {
     let mut world = World::new(vec![Shape::new(&[], Pure), Shape::new(&[], Pure)]);
     cancel(&mut world);
     assert_eq!(conclude(&mut world), Ending::Cancelled);
-    world.say(Command::Retry { steps: vec![A], asked: asked() }).unwrap();
+    world.say(Command::Retry { steps: vec![A.into()], asked: asked() }).unwrap();
     let right = begin(&mut world, A);
     finish(&mut world, right, Finished::Succeeded(value(1))).unwrap();
     assert_eq!(conclude(&mut world), Ending::Cancelled);
@@ -159,12 +159,14 @@ fn retrying_a_step_takes_along_what_depends_on_it_and_counts_attempts_on() {
     finish(&mut world, first, Finished::Succeeded(value(1))).unwrap();
     let second = begin(&mut world, B);
     finish(&mut world, second, failed()).unwrap();
-    world.say(Command::Retry { steps: vec![B], asked: asked() }).expect_err("the run has not ended");
+    world.say(Command::Retry { steps: vec![B.into()], asked: asked() }).expect_err("the run has not ended");
     world.settle();
     assert_eq!(kind(&world, C), StepKind::Skipped);
-    world.say(Command::Retry { steps: vec![A], asked: asked() }).expect_err("it has not failed");
-    world.say(Command::Retry { steps: vec![StepIx(9)], asked: asked() }).expect_err("there is no such step");
-    world.say(Command::Retry { steps: vec![B, B], asked: asked() }).unwrap();
+    world.say(Command::Retry { steps: vec![A.into()], asked: asked() }).expect_err("it has not failed");
+    world
+        .say(Command::Retry { steps: vec![StepIx(9).into()], asked: asked() })
+        .expect_err("there is no such step");
+    world.say(Command::Retry { steps: vec![B.into(), B.into()], asked: asked() }).unwrap();
     assert_eq!(
         [A, B, C].map(|step| kind(&world, step)),
         [StepKind::Succeeded, StepKind::Ready, StepKind::Pending]
@@ -180,9 +182,9 @@ fn a_step_whose_need_stays_failed_is_not_retried_alone() {
     let mut world = chain(&[Pure, Pure]);
     cancel(&mut world);
     conclude(&mut world);
-    let alone = world.say(Command::Retry { steps: vec![B], asked: asked() });
+    let alone = world.say(Command::Retry { steps: vec![B.into()], asked: asked() });
     assert!(matches!(alone, Err(Rejection::NothingToRetry(_))), "{alone:?}");
-    world.say(Command::Retry { steps: vec![B, A], asked: asked() }).unwrap();
+    world.say(Command::Retry { steps: vec![B.into(), A.into()], asked: asked() }).unwrap();
     assert_eq!(kind(&world, B), StepKind::Pending);
     world.settle();
     assert_eq!(world.state.status(), "completed");
@@ -198,11 +200,11 @@ fn an_unknown_outcome_can_be_settled_after_the_run_was_cancelled() {
         assert_eq!(conclude(&mut world), Ending::Cancelled);
         assert_eq!(kind(&world, A), StepKind::OutcomeUnknown);
         world.say(Command::Retry { steps: vec![], asked: asked() }).expect_err("it must be settled first");
-        world.say(Command::Resolve { step: A, applied: applied.clone(), asked: asked() }).unwrap();
+        world.say(Command::Resolve { step: A.into(), applied: applied.clone(), asked: asked() }).unwrap();
         let settled = if applied.is_some() { StepKind::Succeeded } else { StepKind::Cancelled };
         assert_eq!(kind(&world, A), settled);
         assert_eq!(world.state.status(), "cancelled", "settling it begins nothing");
-        world.say(Command::Resolve { step: A, applied, asked: asked() }).expect_err("it is settled");
+        world.say(Command::Resolve { step: A.into(), applied, asked: asked() }).expect_err("it is settled");
         world.say(Command::Retry { steps: vec![], asked: asked() }).unwrap();
         world.settle();
         assert_eq!(world.state.status(), "completed");
@@ -216,7 +218,7 @@ fn settling_the_last_unknown_outcome_of_a_cancelled_run_can_complete_it() {
     lose(&mut world, A);
     cancel(&mut world);
     conclude(&mut world);
-    world.say(Command::Resolve { step: A, applied: Some(value(4)), asked: asked() }).unwrap();
+    world.say(Command::Resolve { step: A.into(), applied: Some(value(4)), asked: asked() }).unwrap();
     assert_eq!(outstanding(&world.state), [Effect::Conclude]);
     assert_eq!(conclude(&mut world), Ending::Completed);
 }
@@ -228,11 +230,11 @@ fn a_retried_step_waits_for_the_unknown_outcome_of_its_need() {
     lose(&mut world, A);
     cancel(&mut world);
     conclude(&mut world);
-    world.say(Command::Retry { steps: vec![B], asked: asked() }).unwrap();
+    world.say(Command::Retry { steps: vec![B.into()], asked: asked() }).unwrap();
     assert_eq!([A, B].map(|step| kind(&world, step)), [StepKind::OutcomeUnknown, StepKind::Pending]);
     assert_eq!(world.state.status(), "blocked");
-    world.say(Command::Resolve { step: A, applied: Some(value(4)), asked: asked() }).unwrap();
-    assert_eq!(outstanding(&world.state), [Effect::Prepare(B)]);
+    world.say(Command::Resolve { step: A.into(), applied: Some(value(4)), asked: asked() }).unwrap();
+    assert_eq!(outstanding(&world.state), [Effect::Prepare(B.into())]);
 }
 
 #[test]
@@ -243,11 +245,11 @@ fn a_failure_above_is_seen_through_a_step_that_was_cancelled_before_it() {
     cancel(&mut world);
     finish(&mut world, failing, failed()).unwrap();
     assert_eq!(conclude(&mut world), Ending::Cancelled);
-    world.say(Command::Retry { steps: vec![C], asked: asked() }).unwrap();
+    world.say(Command::Retry { steps: vec![C.into()], asked: asked() }).unwrap();
     let right = begin(&mut world, C);
     finish(&mut world, right, Finished::Succeeded(value(1))).unwrap();
-    assert_eq!(outstanding(&world.state), [Effect::Prepare(StepIx(3))]);
-    assert!(world.state.standing(StepIx(3)).failure);
+    assert_eq!(outstanding(&world.state), [Effect::Prepare(StepIx(3).into())]);
+    assert!(world.state.standing(StepIx(3).into()).failure);
 }
 
 #[test]
@@ -259,9 +261,9 @@ fn nothing_is_retried_above_a_step_whose_outcome_is_unknown() {
     lose(&mut world, B);
     cancel(&mut world);
     assert_eq!(conclude(&mut world), Ending::Cancelled);
-    let retry = || Command::Retry { steps: vec![A], asked: asked() };
+    let retry = || Command::Retry { steps: vec![A.into()], asked: asked() };
     assert!(matches!(world.say(retry()), Err(Rejection::NothingToRetry(_))));
-    world.say(Command::Resolve { step: B, applied: None, asked: asked() }).unwrap();
+    world.say(Command::Resolve { step: B.into(), applied: None, asked: asked() }).unwrap();
     world.say(retry()).unwrap();
     world.settle();
     assert_eq!(world.state.status(), "completed");
@@ -275,24 +277,25 @@ fn a_log_that_breaks_the_rules_is_refused() {
         World::new(vec![Shape::new(&[], AtMostOnce), Shape::new(&[], Pure), Shape::new(&[1], Pure)]);
     let running = begin(&mut world, A);
     let stranger = owner(77);
-    let lost = |owner| StepLost { step: A, attempt: 1, owner, then: AfterLoss::Unknown };
+    let lost = |owner| StepLost { step: A.into(), attempt: 1, owner, then: AfterLoss::Unknown };
     force(&world, lost(stranger)).expect_err("lost with someone who did not execute it");
     force(&world, lost(running.fence.owner)).expect("lost with its executor");
     let fail = |step, attempt| StepFailed { step, attempt, error: error(ErrorClass::Failed), retry_at: None };
-    force(&world, fail(A, 0)).expect_err("no attempt has failed, while one runs");
-    force(&world, fail(B, 1)).expect_err("an attempt has failed that was never begun");
+    force(&world, fail(A.into(), 0)).expect_err("no attempt has failed, while one runs");
+    force(&world, fail(B.into(), 1)).expect_err("an attempt has failed that was never begun");
     let wait = |step, attempt, on, until| StepWaiting { step, attempt, on, until };
     let approval = || question(1, OnExpiry::Fail);
-    force(&world, wait(A, 0, approval(), None)).expect_err("asked before the first attempt, while it runs");
-    force(&world, wait(B, 1, approval(), None)).expect_err("an attempt waits that was never begun");
-    force(&world, wait(A, 1, WaitOn::Until, None)).expect_err("waits for nothing");
-    force(&world, StepDue { step: B }).expect_err("it was not waiting");
+    force(&world, wait(A.into(), 0, approval(), None))
+        .expect_err("asked before the first attempt, while it runs");
+    force(&world, wait(B.into(), 1, approval(), None)).expect_err("an attempt waits that was never begun");
+    force(&world, wait(A.into(), 1, WaitOn::Until, None)).expect_err("waits for nothing");
+    force(&world, StepDue { step: B.into() }).expect_err("it was not waiting");
     finish(&mut world, running, Finished::Waiting { on: approval(), until: None }).unwrap();
-    let arrive = |attempt, arrival| StepArrived { step: A, attempt, arrival };
+    let arrive = |attempt, arrival| StepArrived { step: A.into(), attempt, arrival };
     force(&world, arrive(2, decided(true))).expect_err("arrived for another attempt");
     force(&world, arrive(0, decided(true))).expect_err("arrived for none");
-    world.say(Command::Prepared { step: B, verdict: ask(1, None) }).unwrap();
-    let grant = force(&world, StepArrived { step: B, attempt: 0, arrival: Arrival::Due });
+    world.say(Command::Prepared { step: B.into(), verdict: ask(1, None) }).unwrap();
+    let grant = force(&world, StepArrived { step: B.into(), attempt: 0, arrival: Arrival::Due });
     grant.expect_err("the clock grants nothing");
     cancel(&mut world);
     let intent = IntentChanged { intent: Intent::Proceed, by: "x".into(), reason: None };
@@ -303,7 +306,7 @@ fn a_log_that_breaks_the_rules_is_refused() {
     cancel(&mut world);
     conclude(&mut world);
     let reopen = |steps| RunReopened { generation: 2, steps, by: "x".into(), reason: None };
-    force(&world, reopen(vec![A])).expect_err("an unknown outcome is forgotten");
+    force(&world, reopen(vec![A.into()])).expect_err("an unknown outcome is forgotten");
     force(&world, reopen(vec![])).expect("and may be settled in a later generation");
 }
 

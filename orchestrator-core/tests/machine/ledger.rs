@@ -170,7 +170,7 @@ impl Ledger {
             "`{}`: only an ended run is reopened, and nothing else",
             event.kind()
         );
-        match event.step() {
+        match event.unit().map(|unit| unit.step) {
             Some(step) => self.note_step(step, event, recorded.at),
             None => self.note_run(event),
         }
@@ -204,7 +204,8 @@ impl Ledger {
             Event::RunReopened(reopened) => {
                 self.generation += 1;
                 assert_eq!(reopened.generation, self.generation);
-                self.reopen(&reopened.steps);
+                let steps: Vec<StepIx> = reopened.steps.iter().map(|unit| unit.step).collect();
+                self.reopen(&steps);
             }
             other => panic!("`{}` is not of the run", other.kind()),
         }
@@ -296,12 +297,12 @@ impl Entry {
         assert!(before.proceeds, "`{}` while the run is held", event.kind());
         let (step, attempt, fence) = match event {
             Event::StepBegun(begun) => {
-                assert!(before.ready && before.may_begin, "s{} began too early", begun.step.0);
+                assert!(before.ready && before.may_begin, "s{} began too early", begun.step.step.0);
                 self.begin(begun);
                 (begun.step, begun.attempt, Fence { epoch: begun.epoch, owner: begun.owner })
             }
             Event::StepContinued(continued) => {
-                assert_eq!(before.place, Place::Arrived, "s{} went on", continued.step.0);
+                assert_eq!(before.place, Place::Arrived, "s{} went on", continued.step.step.0);
                 assert_eq!(continued.attempt, self.attempts, "the same attempt goes on");
                 let fence = Fence { epoch: continued.epoch, owner: continued.owner };
                 (continued.step, continued.attempt, fence)
@@ -310,7 +311,7 @@ impl Entry {
         };
         assert!(fence.epoch > self.epoch, "epochs increase");
         self.epoch = fence.epoch;
-        Right { step, attempt, fence }
+        Right { step: step.step, attempt, fence }
     }
 
     /// An attempt is executed no longer.

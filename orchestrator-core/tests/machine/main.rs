@@ -5,6 +5,7 @@ mod answer;
 mod cases;
 mod endings;
 mod flow;
+mod items;
 mod laws;
 mod ledger;
 mod page;

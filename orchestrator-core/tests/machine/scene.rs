@@ -34,7 +34,7 @@ pub(crate) fn one(shape: Shape) -> World {
 
 pub(crate) fn begin(world: &mut World, step: StepIx) -> Right {
     let verdict = Prepared::Begin(world.begin(step, 0));
-    world.say(Command::Prepared { step, verdict }).expect("it begins");
+    world.say(Command::Prepared { step: step.into(), verdict }).expect("it begins");
     right(world, step)
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn right(world: &World, step: StepIx) -> Right {
 
 pub(crate) fn finish(world: &mut World, right: Right, outcome: Finished) -> Result<Vec<Event>, Rejection> {
     let Right { step, attempt, fence } = right;
-    world.say(Command::Finish { step, attempt, fence, outcome })
+    world.say(Command::Finish { step: step.into(), attempt, fence, outcome })
 }
 
 pub(crate) fn error(class: ErrorClass) -> StepError {

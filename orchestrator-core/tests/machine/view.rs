@@ -71,7 +71,7 @@ pub(crate) fn step_of(effect: &Effect) -> Option<StepIx> {
         Effect::Prepare(step)
         | Effect::Continue(step)
         | Effect::Stop(step)
-        | Effect::Execute { step, .. } => Some(*step),
+        | Effect::Execute { step, .. } => Some(step.step),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId};
+use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
     Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Prepared, Recorded,
@@ -124,7 +124,7 @@ impl World {
     /// Whether a command may be accepted, by the ledger's account.
     fn is_acceptable(&self, command: &Command) -> bool {
         let ledger = &self.ledger;
-        let place = |step: &StepIx| ledger.place(*step);
+        let place = |unit: &Unit| ledger.place(unit.step);
         if ledger.ended.is_some() {
             return match command {
                 Command::Retry { .. } => self.retried(command).is_some(),
@@ -141,17 +141,17 @@ impl World {
                 }
             },
             Command::Prepared { step, verdict } => {
-                let granted = |digest: &Digest| ledger.steps[step.index()].granted == Some(*digest);
+                let granted = |digest: &Digest| ledger.steps[step.step.index()].granted == Some(*digest);
                 let suits = || match verdict {
                     Prepared::Skip => true,
-                    Prepared::Ask { digest, .. } => ledger.may_begin(*step) && !granted(digest),
-                    _ => ledger.may_begin(*step),
+                    Prepared::Ask { digest, .. } => ledger.may_begin(step.step) && !granted(digest),
+                    _ => ledger.may_begin(step.step),
                 };
-                ledger.proceeds() && ledger.is_ready(*step) && suits()
+                ledger.proceeds() && ledger.is_ready(step.step) && suits()
             }
             Command::Continue { step, .. } => ledger.proceeds() && place(step) == Some(&Place::Arrived),
             Command::Finish { step, attempt, fence, .. } => {
-                let right = Right { step: *step, attempt: *attempt, fence: *fence };
+                let right = Right { step: step.step, attempt: *attempt, fence: *fence };
                 place(step) == Some(&Place::Running(right))
             }
             Command::Decide(decision) => match place(&decision.step) {
@@ -183,7 +183,7 @@ impl World {
         };
         let named: Vec<StepIx> = match steps.is_empty() {
             true => all.iter().copied().filter(|step| is_unknown(step) || has_failed(step)).collect(),
-            false => steps.clone(),
+            false => steps.iter().map(|unit| unit.step).collect(),
         };
         let mut found: Vec<StepIx> = named.clone();
         // As many rounds as there are steps reach whatever can be reached.
@@ -233,12 +233,12 @@ impl World {
         check(&self.state).expect("a state that was taken back to");
         self.state.begin_scratch();
         for recorded in &batch {
-            let from = recorded.event.step().map(|step| self.state.slot(step).state.kind());
+            let from = recorded.event.unit().map(|step| self.state.slot(step).state.kind());
             self.apply(recorded);
             self.ledger.note(recorded);
             self.compare();
             *self.coverage.kinds.entry(recorded.event.kind()).or_default() += 1;
-            if let (Some(step), Some(from)) = (recorded.event.step(), from) {
+            if let (Some(step), Some(from)) = (recorded.event.unit(), from) {
                 let row = (from, recorded.event.kind(), self.state.slot(step).state.kind());
                 assert!(TRANSITIONS.contains(&row), "{row:?} is not in the table");
                 *self.coverage.rows.entry(row).or_default() += 1;
@@ -262,7 +262,7 @@ impl World {
         assert_eq!(self.state.head().intent, ledger.intent);
         assert_eq!(self.state.is_settled(), ledger.is_settled());
         assert_eq!(self.state.head().driver, ledger.driver.map(|driver| driver.owner));
-        for (step, slot) in self.state.slots() {
+        for (step, slot) in self.state.slots().map(|(unit, slot)| (unit.step, slot)) {
             let entry = &ledger.steps[step.index()];
             assert_eq!(slot.granted.as_deref().copied(), entry.granted, "what was granted for s{}", step.0);
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
@@ -298,15 +298,16 @@ impl World {
             expected.push(Effect::Conclude);
         } else {
             let steps = || self.plan.steps();
-            let begins =
-                steps().filter(|step| ledger.proceeds() && ledger.is_ready(*step)).map(Effect::Prepare);
+            let begins = steps()
+                .filter(|step| ledger.proceeds() && ledger.is_ready(*step))
+                .map(|step| Effect::Prepare(step.into()));
             let goes_on = steps()
                 .filter(|step| ledger.proceeds() && ledger.place(*step) == Some(&Place::Arrived))
-                .map(Effect::Continue);
+                .map(|step| Effect::Continue(step.into()));
             let runs = steps().filter_map(|step| match ledger.place(step) {
-                Some(Place::Running(_)) if ledger.intent == Intent::Cancel => Some(Effect::Stop(step)),
+                Some(Place::Running(_)) if ledger.intent == Intent::Cancel => Some(Effect::Stop(step.into())),
                 Some(Place::Running(Right { attempt, fence, .. })) => {
-                    Some(Effect::Execute { step, attempt: *attempt, fence: *fence })
+                    Some(Effect::Execute { step: step.into(), attempt: *attempt, fence: *fence })
                 }
                 _ => None,
             });
@@ -314,7 +315,7 @@ impl World {
             for step in steps() {
                 let of_step: Vec<Effect> =
                     effects.iter().copied().filter(|e| step_of(e) == Some(step)).collect();
-                assert_eq!(effect_of(&self.state, step).as_slice(), of_step, "s{}", step.0);
+                assert_eq!(effect_of(&self.state, step.into()).as_slice(), of_step, "s{}", step.0);
             }
         }
         let order = |effect: &Effect| format!("{effect:?}");
@@ -329,7 +330,7 @@ impl World {
                 failure: ledger.has_failed_above(step),
                 cancelled: false,
             };
-            assert_eq!(self.state.standing(step), standing, "s{}", step.0);
+            assert_eq!(self.state.standing(step.into()), standing, "s{}", step.0);
         }
         if ledger.intent == Intent::Cancel {
             let stays = |kind: StepKind| {
@@ -408,21 +409,21 @@ impl World {
     /// What serves an effect well.
     pub(crate) fn serve(&self, effect: Effect) -> Command {
         match effect {
-            Effect::Prepare(step) if !self.ledger.may_begin(step) => {
+            Effect::Prepare(step) if !self.ledger.may_begin(step.step) => {
                 Command::Prepared { step, verdict: Prepared::Skip }
             }
             Effect::Prepare(step) => {
-                Command::Prepared { step, verdict: Prepared::Begin(self.begin(step, 0)) }
+                Command::Prepared { step, verdict: Prepared::Begin(self.begin(step.step, 0)) }
             }
             Effect::Continue(step) => Command::Continue { step, owner: self.owner(0) },
             Effect::Execute { step, attempt, fence } => {
                 Command::Finish { step, attempt, fence, outcome: Finished::Succeeded(value(7)) }
             }
-            Effect::Stop(step) => match self.ledger.place(step) {
+            Effect::Stop(step) => match self.ledger.place(step.step) {
                 Some(Place::Running(Right { attempt, fence, .. })) => {
                     Command::Finish { step, attempt: *attempt, fence: *fence, outcome: Finished::Interrupted }
                 }
-                other => panic!("asked to stop s{} in {other:?}", step.0),
+                other => panic!("asked to stop s{step:?} in {other:?}"),
             },
             Effect::Conclude => Command::Conclude(Ok(value(8))),
             other => panic!("unheard of: {other:?}"),
@@ -436,7 +437,7 @@ impl World {
         }
         let open = self.plan.steps().find_map(|step| match self.ledger.place(step)? {
             Place::Unknown { .. } | Place::Quarantined => {
-                Some(Command::Resolve { step, applied: Some(value(9)), asked: asked() })
+                Some(Command::Resolve { step: step.into(), applied: Some(value(9)), asked: asked() })
             }
             Place::Waiting { .. } => Some(approve(step, None, true)),
             _ => None,
@@ -452,7 +453,7 @@ impl World {
 
 /// A decision.
 pub(crate) fn approve(step: StepIx, digest: Option<Digest>, approved: bool) -> Command {
-    Command::Decide(Decide { step, digest, approved, asked: asked(), via: "cli".into() })
+    Command::Decide(Decide { step: step.into(), digest, approved, asked: asked(), via: "cli".into() })
 }
 
 /// The same decision as what arrives.

@@ -26,7 +26,7 @@ pub(crate) fn parsed(text: &str) -> Workflow {
 }
 
 fn ended(output: Value) -> StepView {
-    StepView { status: "completed", output: Some(Arc::new(output)), error: None, attempts: 1 }
+    StepView { status: "completed", output: Some(Arc::new(output)), error: None, attempts: 1, items: None }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod form;
 mod m0001_first;
 mod m0002_documents;
+mod m0003_items;
+mod order;
 
 use std::marker::PhantomData;
 
@@ -19,10 +21,7 @@ pub(crate) struct Migrator<D>(PhantomData<fn() -> D>);
 
 impl<D: Dialect> MigratorTrait for Migrator<D> {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m0001_first::Migration { forms: D::FORMS }),
-            Box::new(m0002_documents::Migration { forms: D::FORMS }),
-        ]
+        order::all(D::FORMS)
     }
 
     fn migration_table_name() -> DynIden {

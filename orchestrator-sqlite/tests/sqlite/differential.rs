@@ -128,6 +128,7 @@ impl World {
 fn step(step: u32, epoch: u64, output: ValueRef) -> StepRow {
     StepRow {
         step: StepIx(step),
+        item: (step > 1).then_some(step % 3),
         name: "step".into(),
         status: "completed",
         attempts: 1,
@@ -144,7 +145,14 @@ fn step(step: u32, epoch: u64, output: ValueRef) -> StepRow {
 
 fn line(number: u32) -> LogLine {
     let text = format!("line {number}").into();
-    LogLine { step: StepIx(number), attempt: 1, stream: Stream::Stderr, at: Timestamp::from_millis(3), text }
+    LogLine {
+        step: StepIx(number),
+        item: number.checked_sub(1),
+        attempt: 1,
+        stream: Stream::Stderr,
+        at: Timestamp::from_millis(3),
+        text,
+    }
 }
 
 /// What a store answers, as text: times of its own clock left out.

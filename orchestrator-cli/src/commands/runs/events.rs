@@ -106,8 +106,8 @@ fn bare(event: &Event, names: &Names) -> String {
             orchestrator_core::machine::Ending::Cancelled => "cancelled".to_owned(),
         },
         other => other
-            .step()
-            .map(|step| crate::output::escape::line(names.of(step)).into_owned())
+            .unit()
+            .map(|unit| crate::output::escape::line(&names.of(unit)).into_owned())
             .unwrap_or_default(),
     }
 }

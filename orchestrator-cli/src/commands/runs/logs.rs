@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::port::plugin::Stream;
 use orchestrator_core::port::store::{LogQuery, NumberedLine, Store};
 use orchestrator_core::time::Timestamp;
@@ -51,7 +51,7 @@ struct Printer<'a> {
     app: &'a App,
     run: RunId,
     names: Names,
-    step: Option<StepIx>,
+    step: Option<Unit>,
     start: Timestamp,
 }
 
@@ -89,8 +89,8 @@ impl Printer<'_> {
         }
     }
 
-    const fn query(&self, after: u64, tail: bool, limit: usize) -> LogQuery {
-        LogQuery { run: self.run, step: self.step, after, tail, limit }
+    fn query(&self, after: u64, tail: bool, limit: usize) -> LogQuery {
+        LogQuery { run: self.run, step: self.step.map(|unit| unit.step), after, tail, limit }
     }
 
     fn print(&self, lines: &[NumberedLine]) -> Result<(), Problem> {
@@ -98,10 +98,13 @@ impl Printer<'_> {
             return Ok(());
         }
         let mut text = Vec::with_capacity(lines.len());
-        for line in lines {
+        let of_item = |line: &&NumberedLine| {
+            self.step.and_then(Unit::item).is_none_or(|item| line.line.item == Some(item))
+        };
+        for line in lines.iter().filter(of_item) {
             text.push(self.line(line)?);
         }
-        self.app.output.print(&text.join("\n"))
+        if text.is_empty() { Ok(()) } else { self.app.output.print(&text.join("\n")) }
     }
 
     fn line(&self, numbered: &NumberedLine) -> Result<String, Problem> {
@@ -111,14 +114,15 @@ impl Printer<'_> {
         let style = self.app.output.out();
         let line = &numbered.line;
         let text = escape::line(&line.text);
-        if self.step.is_some() {
+        if self.step.is_some_and(|step| step.item() == line.item) {
             return Ok(text.into_owned());
         }
         let bar = match line.stream {
             Stream::Stderr => style.tint(Tint::Warn, style.either("┃", "!")),
             _ => style.tint(Tint::Dim, style.either("│", "|")),
         };
-        let name = escape::line(self.names.of(line.step));
+        let unit = Unit::new(line.step, line.item);
+        let name = escape::line(&self.names.of(unit)).into_owned();
         let at = moment::offset(self.start, line.at);
         Ok(format!("{} {name} {bar} {text}", style.tint(Tint::Dim, &format!("{at:>8}"))))
     }

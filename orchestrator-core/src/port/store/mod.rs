@@ -22,4 +22,4 @@ pub use query::{
 pub use registry::{
     MAX_REGISTERED_NAME, NewRevision, Registered, RevisionQuery, RevisionRow, WorkflowQuery, WorkflowRow,
 };
-pub use row::{ApprovalRow, RunLog, RunRow, StepRow, StoreInfo};
+pub use row::{ApprovalRow, RunLog, RunRow, StepRow, StoreInfo, unit_name};

@@ -95,6 +95,8 @@ pub struct Page<T> {
 pub struct LogLine {
     /// The step.
     pub step: StepIx,
+    /// The item, if the step runs once for each of many.
+    pub item: Option<u32>,
     /// The attempt.
     pub attempt: u32,
     /// Where it came from.

@@ -65,7 +65,9 @@ pub struct RunRow {
 pub struct StepRow {
     /// The step.
     pub step: StepIx,
-    /// Its name.
+    /// The item, if the step runs once for each of many and this is one of them.
+    pub item: Option<u32>,
+    /// The step's name.
     pub name: Arc<str>,
     /// The status shown to users.
     pub status: &'static str,
@@ -89,13 +91,15 @@ pub struct StepRow {
     pub error: Option<Arc<str>>,
 }
 
-/// An approval as it is listed. Its identity is (run, step, attempt).
+/// An approval as it is listed. Its identity is (run, step, item, attempt).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApprovalRow {
     /// The run.
     pub run: RunId,
     /// The step.
     pub step: StepIx,
+    /// The item, if the step runs once for each of many.
+    pub item: Option<u32>,
     /// The step's name.
     pub name: Arc<str>,
     /// The attempt that waits; 0 if the policy asks before one is begun.
@@ -120,6 +124,20 @@ pub struct ApprovalRow {
     pub via: Option<Arc<str>>,
     /// With what words.
     pub comment: Option<Arc<str>>,
+}
+
+impl ApprovalRow {
+    /// What the step is called where one is named: `review`, `review[3]`.
+    #[must_use]
+    pub fn unit_name(&self) -> String {
+        unit_name(&self.name, self.item)
+    }
+}
+
+/// What a step or an item of it is called: `review`, `review[3]`.
+#[must_use]
+pub fn unit_name(step: &str, item: Option<u32>) -> String {
+    item.map_or_else(|| step.to_owned(), |item| format!("{step}[{item}]"))
 }
 
 /// A run with its log.

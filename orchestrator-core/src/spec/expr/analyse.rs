@@ -15,9 +15,9 @@ pub const MAX_NESTING: usize = 32;
 
 /// Fields of `run`.
 const RUN_FIELDS: [&str; 2] = ["id", "workflow"];
-const ROOTS: [&str; 4] = ["inputs", "env", "run", "steps"];
+const ROOTS: [&str; 7] = ["inputs", "env", "run", "steps", "item", "index", "matrix"];
 /// Roots that the language will have.
-const LATER: [&str; 5] = ["item", "index", "self", "secrets", "matrix"];
+const LATER: [&str; 2] = ["self", "secrets"];
 const WORDS: [&str; 12] =
     ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False"];
 
@@ -245,10 +245,6 @@ impl<'s> Walk<'s, '_> {
                     "`steps` alone is not a value"
                 };
                 self.fault(fault("undefined_variable", message.into()).hint("write `steps.NAME.FIELD`"));
-            }
-            (Root::Steps, Some(_)) if names.get(1).is_some_and(|name| &**name == "items") => {
-                let message = "`items` belongs to `for_each`, which is not supported yet";
-                self.fault(fault("not_supported_yet", message.into()));
             }
             (Root::Run, Some(name)) if !RUN_FIELDS.contains(&&**name) => {
                 let mut fault = fault("undefined_variable", format!("`run` has no field `{name}`"));

@@ -15,6 +15,9 @@ pub(super) enum Root {
     Env,
     Run,
     Steps,
+    Item,
+    Index,
+    Matrix,
 }
 
 impl Root {
@@ -24,6 +27,9 @@ impl Root {
             "env" => Self::Env,
             "run" => Self::Run,
             "steps" => Self::Steps,
+            "item" => Self::Item,
+            "index" => Self::Index,
+            "matrix" => Self::Matrix,
             _ => return None,
         })
     }
@@ -34,6 +40,9 @@ impl Root {
             Self::Env => "env",
             Self::Run => "run",
             Self::Steps => "steps",
+            Self::Item => "item",
+            Self::Index => "index",
+            Self::Matrix => "matrix",
         }
     }
 }
@@ -55,11 +64,13 @@ impl fmt::Display for Path {
 impl Path {
     /// What the path refers to, as the engine needs to know it.
     pub(super) fn reference(&self) -> Option<Reference> {
-        let name = self.names.first()?.clone();
+        let name = self.names.first().cloned();
         Some(match self.root {
-            Root::Inputs => Reference::Input(name),
-            Root::Env => Reference::Env(name),
-            Root::Steps => Reference::Step(name, self.names.get(1).cloned()),
+            Root::Inputs => Reference::Input(name?),
+            Root::Env => Reference::Env(name?),
+            Root::Steps => Reference::Step(name?, self.names.get(1).cloned()),
+            Root::Item | Root::Index => Reference::Item,
+            Root::Matrix => Reference::Matrix(name),
             Root::Run => return None,
         })
     }
@@ -77,7 +88,11 @@ impl Path {
 
     /// How many names lead to the value that minijinja is given; it walks on from there.
     pub(super) fn entry_len(&self) -> usize {
-        let len = if self.root == Root::Steps { 2 } else { 1 };
+        let len = match self.root {
+            Root::Steps => 2,
+            Root::Item | Root::Index | Root::Matrix => 0,
+            _ => 1,
+        };
         len.min(self.names.len())
     }
 
@@ -118,6 +133,8 @@ fn start<'s>(root: Root, names: &[Arc<str>], scope: &'s Scope) -> Option<(Cow<'s
             }
         }
         (Root::Steps, None) => return None,
+        (Root::Item | Root::Matrix, _) => (Cow::Borrowed(scope.item.as_ref()?), 0),
+        (Root::Index, _) => (Cow::Owned(Value::from(scope.index?)), 0),
     })
 }
 
@@ -129,6 +146,7 @@ fn step_field<'s>(step: &'s StepView, field: &str) -> Option<Cow<'s, Value>> {
         "status" => return Some(Cow::Owned(step.status.into())),
         "error" => return Some(Cow::Owned(step.error.as_deref().map_or(Value::Null, Value::from))),
         "attempts" => return Some(Cow::Owned(step.attempts.into())),
+        "items" => return Some(step.items.as_ref().map_or(Cow::Borrowed(&NONE), Cow::Borrowed)),
         _ => {}
     }
     match step.output.as_deref() {
@@ -145,7 +163,8 @@ fn whole_step(step: &StepView) -> Value {
         Some(other) => Map::from_iter([("value".to_owned(), other.clone())]),
         None => Map::new(),
     };
-    for name in ["status", "error", "attempts"] {
+    let items = step.items.as_ref().map(|_| "items");
+    for name in ["status", "error", "attempts"].into_iter().chain(items) {
         if let Some(value) = step_field(step, name) {
             fields.insert(name.to_owned(), value.into_owned());
         }

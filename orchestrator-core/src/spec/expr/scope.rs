@@ -14,6 +14,10 @@ pub struct Scope {
     pub env: BTreeMap<Arc<str>, String>,
     /// The run itself: `run.id` and `run.workflow`.
     pub run: BTreeMap<Arc<str>, Value>,
+    /// The item for which the step runs: an element of a list, or a combination of a matrix.
+    pub item: Option<Value>,
+    /// The position of that item: 0, 1, 2 …
+    pub index: Option<u32>,
     /// The ended steps that the expression refers to.
     pub steps: BTreeMap<Arc<str>, StepView>,
     /// What the status functions answer.
@@ -31,6 +35,8 @@ pub struct StepView {
     pub error: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// What became of its items, in order: a list of `{status, output, error}`. `None` if it has none.
+    pub items: Option<Value>,
 }
 
 /// What `success()`, `failure()` and `cancelled()` answer for a step.
@@ -60,6 +66,10 @@ pub enum Reference {
     Env(Arc<str>),
     /// `steps.NAME` or `steps.NAME.FIELD`
     Step(Arc<str>, Option<Arc<str>>),
+    /// `item` or `index`
+    Item,
+    /// `matrix` or `matrix.AXIS`
+    Matrix(Option<Arc<str>>),
 }
 
 /// An expression that could not be evaluated.

@@ -12,6 +12,7 @@ fn scope() -> Scope {
         output: output.map(Arc::new),
         error: (status == "failed").then(|| "no luck".to_owned()),
         attempts: 2,
+        items: None,
     };
     Scope {
         inputs: Arc::new(json!({
@@ -26,6 +27,8 @@ fn scope() -> Scope {
             ("bad".into(), ended("failed", None)),
             ("bare".into(), ended("completed", Some(json!("world")))),
         ]),
+        item: Some(json!({"os": "linux"})),
+        index: Some(4),
         standing: Standing::default(),
     }
 }

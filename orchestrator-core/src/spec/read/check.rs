@@ -12,10 +12,10 @@ use crate::spec::read::reader::Reader;
 use crate::spec::read::step::Draft;
 use crate::spec::schema::{self, Fields as OutputFields};
 use crate::spec::tree::{Content, Node, Place, quoted};
-use crate::spec::{StepSpec, Workflow, suggest};
+use crate::spec::{Over, StepSpec, Workflow, suggest};
 
 /// What every step has beside the fields of its output.
-const STEP_FIELDS: [&str; 3] = ["status", "error", "attempts"];
+const STEP_FIELDS: [&str; 4] = ["status", "error", "attempts", "items"];
 
 /// Names that a cycle is printed with.
 const SHOWN_IN_CYCLE: usize = 12;
@@ -33,6 +33,8 @@ struct Question<'n, 't> {
 struct Site<'n, 't> {
     node: Option<&'n Node<'t>>,
     key: &'static str,
+    /// The step, where the expression is rendered for each of its items.
+    each: Option<usize>,
 }
 
 struct Names {
@@ -174,9 +176,15 @@ impl<'t> Reader<'t, '_> {
         if let Some(options) = draft.spec.options.as_deref() {
             templates.extend(options.condition.iter().map(|condition| (condition.references(), "if")));
             templates.extend(options.env.values().map(|value| (value.references(), "env")));
+            if let Some(each) = &options.each {
+                let key = if matches!(each.over, Over::List(_)) { "for_each" } else { "strategy" };
+                templates.extend(each.templates().map(|value| (value.references(), key)));
+            }
         }
+        let has_items = draft.spec.options().each.is_some();
         for (references, key) in templates {
-            let site = Site { node: draft.field(key), key };
+            let each = (has_items && ["with", "env"].contains(&key)).then_some(ix);
+            let site = Site { node: draft.field(key), key, each };
             for reference in references {
                 let Some(target) = self.reference(workflow, drafts, names, reference, site, &place) else {
                     continue;
@@ -214,6 +222,7 @@ impl<'t> Reader<'t, '_> {
                     near.unwrap_or_else(|| "`env` holds what the `env` of the workflow declares".into());
                 (format!("there is no `{name}` in the `env` of the workflow"), hint)
             }
+            Reference::Item | Reference::Matrix(_) => self.no_item(drafts, reference, site)?,
             Reference::Step(name, field) => match names.steps.get(name) {
                 None => {
                     let hint = self.nearest_step(name, drafts);
@@ -238,8 +247,63 @@ impl<'t> Reader<'t, '_> {
         None
     }
 
+    /// Why there is no item, or no such axis, where an expression stands: message and hint.
+    fn no_item(
+        &self,
+        drafts: &[Draft<'_, 't>],
+        reference: &Reference,
+        site: Site<'_, 't>,
+    ) -> Option<(String, String)> {
+        let judged_before = ["if", "for_each", "strategy"].contains(&site.key);
+        let each = site.each.and_then(|step| drafts[step].spec.options().each.as_ref());
+        match (reference, each.map(|each| &each.over)) {
+            (Reference::Item, Some(_)) | (Reference::Matrix(None), Some(Over::Matrix(_))) => None,
+            (Reference::Matrix(Some(axis)), Some(Over::Matrix(matrix))) => {
+                if matrix.axes.contains_key(axis) || matrix.include.is_some() {
+                    return None;
+                }
+                let hint = self.nearest(axis, matrix.axes.keys().map(|name| &**name));
+                let all = || {
+                    format!(
+                        "it has {}",
+                        matrix.axes.keys().map(|name| &**name).collect::<Vec<_>>().join(", ")
+                    )
+                };
+                Some((format!("the matrix has no axis `{axis}`"), hint.unwrap_or_else(all)))
+            }
+            (Reference::Matrix(_), Some(Over::List(_))) => {
+                Some(("`matrix` belongs to a step with `strategy.matrix`".into(), "write `item`".into()))
+            }
+            (_, None) if judged_before => Some((
+                format!("there is no item yet: `{}` is judged once, before the items are known", site.key),
+                "leave out items by a filter of the list".into(),
+            )),
+            (Reference::Matrix(_), None) => Some((
+                "`matrix` belongs to a step with `strategy.matrix`".into(),
+                "write `strategy: { matrix: { NAME: [1, 2] } }`".into(),
+            )),
+            _ => Some((
+                "`item` and `index` belong to a step with `for_each`".into(),
+                "write `for_each: ${{ inputs.names }}`, or name an input or a step".into(),
+            )),
+        }
+    }
+
     /// Whether the output of a step cannot have a field: message and hint.
     fn ruled_out(&self, step: &StepSpec, field: &str) -> Option<(String, String)> {
+        let of_items = step.options().each.is_some();
+        if STEP_FIELDS.contains(&field) && (field != "items" || of_items) {
+            return None;
+        }
+        if field == "items" {
+            let message = format!("step `{}` has no items: it runs once", step.name);
+            return Some((message, "items belong to a step with `for_each` or `strategy.matrix`".into()));
+        }
+        if of_items {
+            let message = format!("step `{}` runs once for each item and has no field `{field}`", step.name);
+            let hint = format!("write `steps.{}.items`, a list of {{status, output, error}}", step.name);
+            return Some((message, hint));
+        }
         let facts = self.catalog.facts(&step.uses)?;
         let OutputFields::Only(fields) = schema::output_fields(facts.output_schema) else { return None };
         if STEP_FIELDS.contains(&field) || fields.contains(&field) {
@@ -348,13 +412,16 @@ impl<'t> Reader<'t, '_> {
             templates.values().flat_map(|value| value.references().to_vec()).collect::<Vec<_>>()
         };
         for reference in of_key(&workflow.env) {
-            let site = Site { node: fields.get("env"), key: "env" };
+            let site = Site { node: fields.get("env"), key: "env", each: None };
             match &reference {
                 Reference::Input(_) => _ = self.reference(workflow, drafts, names, &reference, site, &place),
                 Reference::Env(name) => {
                     let message = format!("`env.{name}` is not there yet while `env` itself is rendered");
                     let hint = "use an input, or set it in the `env` of the steps".to_owned();
                     self.tell(&reference, site, &place, "output_not_available", message, hint);
+                }
+                Reference::Item | Reference::Matrix(_) => {
+                    _ = self.reference(workflow, drafts, names, &reference, site, &place);
                 }
                 Reference::Step(name, _) => {
                     let message = format!(
@@ -366,7 +433,7 @@ impl<'t> Reader<'t, '_> {
             }
         }
         for reference in of_key(&workflow.outputs) {
-            let site = Site { node: fields.get("outputs"), key: "outputs" };
+            let site = Site { node: fields.get("outputs"), key: "outputs", each: None };
             self.reference(workflow, drafts, names, &reference, site, &place);
         }
     }

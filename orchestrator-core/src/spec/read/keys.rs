@@ -17,12 +17,11 @@ pub(super) struct Keys {
 
 pub(super) const WORKFLOW: Keys = Keys {
     of: "a workflow",
-    known: &["name", "description", "inputs", "env", "steps", "outputs"],
+    known: &["name", "description", "inputs", "env", "defaults", "steps", "outputs"],
     later: &[
         "budget",
         "concurrency",
         "deadline",
-        "defaults",
         "evidence",
         "finally",
         "labels",
@@ -50,16 +49,27 @@ pub(super) const WORKFLOW: Keys = Keys {
 
 pub(super) const STEP: Keys = Keys {
     of: "a step",
-    known: &["run", "uses", "with", "needs", "if", "env", "retry", "timeout", "effect", "sandbox"],
+    known: &[
+        "run",
+        "uses",
+        "with",
+        "needs",
+        "if",
+        "for_each",
+        "strategy",
+        "env",
+        "retry",
+        "timeout",
+        "continue-on-error",
+        "effect",
+        "sandbox",
+    ],
     later: &[
         "budget",
         "compensate",
         "concurrency",
-        "continue-on-error",
         "deadline",
-        "defaults",
         "evidence",
-        "for_each",
         "labels",
         "paths",
         "permissions",
@@ -68,7 +78,6 @@ pub(super) const STEP: Keys = Keys {
         "queue",
         "repeat",
         "secrets",
-        "strategy",
     ],
     foreign: &[
         ("depends_on", "needs"),
@@ -84,6 +93,10 @@ pub(super) const STEP: Keys = Keys {
         ("config", "with"),
         ("params", "with"),
         ("environment", "env"),
+        ("with_items", "for_each"),
+        ("foreach", "for_each"),
+        ("map", "for_each"),
+        ("ignore_errors", "continue-on-error"),
         ("retries", "retry"),
         ("timeout-minutes", "timeout"),
     ],
@@ -94,6 +107,9 @@ pub(super) const STEP: Keys = Keys {
         ("description", "the workflow"),
         ("on-failure", "the workflow"),
         ("finally", "the workflow"),
+        ("defaults", "the workflow"),
+        ("matrix", "`strategy`"),
+        ("max-parallel", "`strategy`"),
         ("max_attempts", "`retry`"),
         ("backoff", "`retry`"),
         ("after", "`timeout`"),
@@ -124,3 +140,23 @@ pub(super) const RETRY: Keys = Keys {
 
 pub(super) const TIMEOUT: Keys =
     Keys { of: "`timeout`", known: &["after", "then"], later: &[], foreign: &[], elsewhere: &[] };
+
+pub(super) const STRATEGY: Keys = Keys {
+    of: "`strategy`",
+    known: &["matrix", "max-parallel"],
+    later: &["fail-fast"],
+    foreign: &[
+        ("parallel", "max-parallel"),
+        ("concurrency", "max-parallel"),
+        ("max_parallelism", "max-parallel"),
+    ],
+    elsewhere: &[("for_each", "a step")],
+};
+
+pub(super) const DEFAULTS: Keys = Keys {
+    of: "`defaults`",
+    known: &["retry", "timeout", "effect", "sandbox", "continue-on-error"],
+    later: &["deadline"],
+    foreign: &[("retries", "retry")],
+    elsewhere: &[("env", "the workflow"), ("run", "a step"), ("uses", "a step"), ("with", "a step")],
+};

@@ -2,6 +2,7 @@
 
 mod ancestors;
 mod check;
+mod each;
 mod fields;
 mod inputs;
 mod keys;

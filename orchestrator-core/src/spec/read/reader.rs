@@ -12,7 +12,7 @@ use crate::spec::problems::Problems;
 use crate::spec::scalar::{self, Plain};
 use crate::spec::schema::Catalog;
 use crate::spec::tree::{Content, Mark, Node, Place, Style};
-use crate::spec::{Diagnostic, Span};
+use crate::spec::{Diagnostic, Span, StepOptions};
 
 /// The most different configs that steps share.
 const MAX_SHARED: usize = 4_096;
@@ -23,6 +23,8 @@ pub(in crate::spec) struct Reader<'t, 'p> {
     pub(super) problems: &'p mut Problems,
     pub(super) compiler: Compiler,
     pub(super) limits: Limits,
+    /// What steps have that do not say otherwise.
+    pub(super) defaults: Option<Box<StepOptions>>,
     kinds: HashSet<Arc<str>>,
     configs: HashMap<u64, Arc<Template>>,
 }
@@ -35,7 +37,8 @@ impl<'t, 'p> Reader<'t, 'p> {
         limits: Limits,
     ) -> Self {
         let (kinds, configs) = (HashSet::new(), HashMap::new());
-        Self { source, catalog, problems, compiler: Compiler::default(), limits, kinds, configs }
+        let (compiler, defaults) = (Compiler::default(), None);
+        Self { source, catalog, problems, compiler, limits, defaults, kinds, configs }
     }
 
     pub(super) fn error(

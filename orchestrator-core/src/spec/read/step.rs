@@ -19,6 +19,9 @@ pub(super) const SCRIPT: &str = "script";
 
 static NOTHING: LazyLock<Arc<Template>> = LazyLock::new(|| Arc::new(Template::constant(Value::Null)));
 
+/// What a step may take from `defaults`.
+const DEFAULTED: [&str; 5] = ["retry", "timeout", "effect", "sandbox", "continue-on-error"];
+
 /// A step whose needs are not resolved yet.
 pub(super) struct Draft<'n, 't> {
     pub(super) spec: StepSpec,
@@ -187,23 +190,66 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
+        let given = ["if", "env", "for_each", "strategy"].iter().any(|key| fields.get(key).is_some());
+        let defaulted = self.defaulted(fields, place);
+        let base = match (given, defaulted) {
+            (_, Some(base)) => base,
+            (true, None) => StepOptions::default(),
+            (false, None) => return None,
+        };
+        Some(StepOptions {
+            condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
+            env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
+            each: self.each(fields, place),
+            ..base
+        })
+    }
+
+    /// What a step may say itself or take from `defaults`: its own word, else that of the workflow.
+    fn defaulted(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
+        if self.defaults.is_none() && !DEFAULTED.iter().any(|key| fields.get(key).is_some()) {
+            return None;
+        }
+        let own = self.of_defaults(fields, place);
+        let Some(defaults) = self.defaults.as_deref() else { return Some(own) };
+        Some(StepOptions {
+            retry: own.retry.or_else(|| defaults.retry.clone()),
+            timeout: own.timeout.or(defaults.timeout),
+            effect: own.effect.or(defaults.effect),
+            sandbox: own.sandbox.or(defaults.sandbox),
+            continue_on_error: match fields.get("continue-on-error") {
+                Some(_) => own.continue_on_error,
+                None => defaults.continue_on_error,
+            },
+            ..StepOptions::default()
+        })
+    }
+
+    /// The keys that `defaults` and a step have in common.
+    fn of_defaults(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> StepOptions {
         const EFFECTS: [(&str, EffectClass); 3] = [
             ("pure", EffectClass::Pure),
             ("idempotent", EffectClass::Idempotent),
             ("at_most_once", EffectClass::AtMostOnce),
         ];
-        let given = ["if", "env", "retry", "timeout", "effect", "sandbox"];
-        if !given.iter().any(|key| fields.get(key).is_some()) {
-            return None;
-        }
-        Some(StepOptions {
-            condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
-            env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
+        StepOptions {
             retry: fields.get("retry").and_then(|node| self.retry(node, &place.key("retry"))),
             timeout: fields.get("timeout").and_then(|node| self.timeout(node, &place.key("timeout"))),
             effect: fields.get("effect").and_then(|node| self.choice(node, &place.key("effect"), &EFFECTS)),
             sandbox: fields.get("sandbox").and_then(|node| self.sandbox(node, &place.key("sandbox"))),
-        })
+            continue_on_error: fields
+                .get("continue-on-error")
+                .and_then(|node| self.boolean(node, &place.key("continue-on-error")))
+                .unwrap_or_default(),
+            ..StepOptions::default()
+        }
+    }
+
+    /// The `defaults` of the workflow, for the steps that are read from here on.
+    pub(super) fn read_defaults(&mut self, node: &Node<'t>, place: &Place<'_>) {
+        if let Some(fields) = self.fields(node, place, &keys::DEFAULTS) {
+            self.defaults = Some(Box::new(self.of_defaults(fields, place)));
+        }
     }
 
     fn sandbox(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Sandbox> {

@@ -22,6 +22,17 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<bool> {
+        match &node.content {
+            Content::Bool(value) => Some(*value),
+            _ => {
+                self.wrong_type(node, place, "true or false");
+                None
+            }
+        }
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,

@@ -31,6 +31,9 @@ impl<'t> Reader<'t, '_> {
             fields.get("description").and_then(|node| self.text(node, &place.key("description")));
         let inputs = fields.get("inputs").map(|node| self.inputs(node, &place.key("inputs")));
         let env = fields.get("env").map(|node| self.env(node, &place.key("env")));
+        if let Some(node) = fields.get("defaults") {
+            self.read_defaults(node, &place.key("defaults"));
+        }
         let drafts = self.steps(fields, root);
         let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
         let mut workflow = Workflow {

@@ -46,7 +46,7 @@ pub(super) async fn events_are_numbered_without_gaps(place: Arc<dyn Place>) {
     let store = place.open().await;
     let mut story = Story::begun(&*store).await;
     for count in 1..=5 {
-        let events = (0..count).map(|step| StepDue { step: StepIx(step) }.into()).collect();
+        let events = (0..count).map(|step| StepDue { step: StepIx(step).into() }.into()).collect();
         story.write(&*store, story.next(events)).await;
     }
     let log = store.load(story.run).await.unwrap().expect("the run");
@@ -58,8 +58,8 @@ pub(super) async fn events_are_numbered_without_gaps(place: Arc<dyn Place>) {
 /// A member with everything in it.
 fn full(story: &Story) -> Member {
     let (reference, stored) = value(format!("\"{}\"", "v".repeat(80)));
-    let mut member =
-        story.next(vec![StepSucceeded { step: StepIx(1), attempt: 1, output: reference.clone() }.into()]);
+    let mut member = story
+        .next(vec![StepSucceeded { step: StepIx(1).into(), attempt: 1, output: reference.clone() }.into()]);
     member.summary.status = "completed";
     member.steps = vec![step_row(1)];
     member.steps[0].output = Some(reference);
@@ -238,7 +238,7 @@ pub(super) async fn big_batches_and_big_members_are_taken(place: Arc<dyn Place>)
     let many: u32 = 3000;
     let mut big = stories[0].clone();
     big.seq = 1;
-    let events = (0..many).map(|step| StepDue { step: StepIx(step) }.into()).collect();
+    let events = (0..many).map(|step| StepDue { step: StepIx(step).into() }.into()).collect();
     let mut member = big.next(events);
     member.steps = (0..many).map(step_row).collect();
     member.logs = (0..many).map(|step| line(step, "x")).collect();
@@ -307,7 +307,8 @@ pub(super) async fn another_handle_sees_what_was_written(place: Arc<dyn Place>) 
     story
         .write(
             &*other,
-            story.next(vec![StepSucceeded { step: StepIx(0), attempt: 1, output: inline("1") }.into()]),
+            story
+                .next(vec![StepSucceeded { step: StepIx(0).into(), attempt: 1, output: inline("1") }.into()]),
         )
         .await;
     assert_eq!(one.load(story.run).await.unwrap().expect("the run").events.len(), 2);

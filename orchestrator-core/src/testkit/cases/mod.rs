@@ -60,6 +60,7 @@ cases! {
     owners::runs_that_are_due_longest_come_first covers [claim_due];
     rows::a_runs_row_says_all_of_it covers [run, commit];
     rows::step_rows_are_replaced covers [steps, commit];
+    rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];
     rows::decisions_are_kept_in_order covers [decisions];
     rows::approvals_are_opened_and_settled covers [approvals];
     rows::approvals_are_listed_oldest_first covers [approvals];

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::machine::Intent;
-use crate::port::store::{ApprovalQuery, RunRow, Summary};
+use crate::port::store::{ApprovalQuery, LogQuery, RunRow, StepRow, Summary};
 use crate::testkit::Place;
 use crate::testkit::sample::{
-    Story, approval, at, decision, inline, key, new_run, owner_id, run_id, step_row, value,
+    Story, approval, at, decision, inline, key, line, new_run, owner_id, run_id, step_row, value,
 };
 
 pub(super) async fn a_runs_row_says_all_of_it(place: Arc<dyn Place>) {
@@ -90,6 +90,52 @@ pub(super) async fn step_rows_are_replaced(place: Arc<dyn Place>) {
     member.steps = vec![ended.clone()];
     story.write(&*store, member).await;
     assert_eq!(store.steps(story.run).await.unwrap(), [first[1].clone(), ended]);
+}
+
+pub(super) async fn items_are_kept_apart(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let mut story = Story::begun(&*store).await;
+    let mut member = story.step_due();
+    let of_item = |item: Option<u32>| {
+        move |mut row: StepRow| {
+            (row.item, row.attempts) = (item, item.map_or(1, |item| item + 2));
+            row
+        }
+    };
+    // An item of a later step comes after the items of an earlier one, whatever their numbers.
+    let items = [None, Some(0), Some(1), Some(70_000)];
+    let steps: Vec<StepRow> = items.iter().map(|item| of_item(*item)(step_row(1))).collect();
+    member.steps = steps.iter().rev().cloned().collect();
+    member.steps.push(of_item(Some(0))(step_row(2)));
+    let expected: Vec<StepRow> = steps.iter().chain(member.steps.last()).cloned().collect();
+    member.approvals = vec![approval(story.run, 1, 5); 3];
+    member.decisions = vec![decision(story.run, 1); 3];
+    member.logs = vec![line(1, "said"); 3];
+    for (ix, item) in [None, Some(0), Some(1)].into_iter().enumerate() {
+        member.approvals[ix].item = item;
+        member.decisions[ix].item = item;
+        member.logs[ix].item = item;
+    }
+    let (approvals, decisions, logs) =
+        (member.approvals.clone(), member.decisions.clone(), member.logs.clone());
+    story.write(&*store, member).await;
+    assert_eq!(store.steps(story.run).await.unwrap(), expected);
+    assert_eq!(store.approvals(ApprovalQuery::default()).await.unwrap().items, approvals);
+    assert_eq!(store.decisions(story.run).await.unwrap(), decisions);
+    let query = LogQuery { run: story.run, step: None, after: 0, tail: false, limit: 10 };
+    let kept = store.logs(query).await.unwrap();
+    assert_eq!(kept.into_iter().map(|kept| kept.line).collect::<Vec<_>>(), logs);
+
+    let mut member = story.step_due();
+    let mut settled = approvals[1].clone();
+    settled.status = "approved";
+    member.approvals = vec![settled.clone()];
+    member.steps = vec![StepRow { status: "completed", ..steps[2].clone() }];
+    story.write(&*store, member).await;
+    let now = store.approvals(ApprovalQuery::default()).await.unwrap().items;
+    assert_eq!(now, [approvals[0].clone(), settled, approvals[2].clone()]);
+    let statuses: Vec<&str> = store.steps(story.run).await.unwrap().iter().map(|row| row.status).collect();
+    assert_eq!(statuses, ["running", "running", "completed", "running", "running"]);
 }
 
 pub(super) async fn decisions_are_kept_in_order(place: Arc<dyn Place>) {

@@ -1,23 +1,21 @@
 //! A set of positions, in their order. Two levels of bits: putting in, taking out and finding the first cost the same
 //! however many there are, which a run of a hundred thousand steps asks for with each of them.
 
-use crate::id::StepIx;
-
 const BITS: usize = u64::BITS as usize;
 
-/// A set of steps, in the order of the text.
+/// A set of positions, in order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StepSet {
-    /// A bit for each step.
+pub(crate) struct Positions {
+    /// A bit for each position.
     words: Vec<u64>,
     /// A bit for each word that is not zero.
     summary: Vec<u64>,
     len: usize,
 }
 
-impl StepSet {
-    pub(crate) fn insert(&mut self, step: StepIx) {
-        let (word, bit) = (step.index() / BITS, 1 << (step.index() % BITS));
+impl Positions {
+    pub(crate) fn insert(&mut self, at: u32) {
+        let (word, bit) = (at as usize / BITS, 1 << (at as usize % BITS));
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
             self.summary.resize(word / BITS + 1, 0);
@@ -27,8 +25,8 @@ impl StepSet {
         self.summary[word / BITS] |= 1 << (word % BITS);
     }
 
-    pub(crate) fn remove(&mut self, step: StepIx) {
-        let (word, bit) = (step.index() / BITS, 1 << (step.index() % BITS));
+    pub(crate) fn remove(&mut self, at: u32) {
+        let (word, bit) = (at as usize / BITS, 1 << (at as usize % BITS));
         let Some(held) = self.words.get_mut(word) else { return };
         self.len -= usize::from(*held & bit != 0);
         *held &= !bit;
@@ -41,27 +39,25 @@ impl StepSet {
         self.len == 0
     }
 
-    /// Takes out all steps, and gives them in order.
-    pub(crate) fn drain(&mut self) -> Vec<StepIx> {
-        let mut steps = Vec::with_capacity(self.len);
-        steps.extend(self.iter());
-        for step in &steps {
-            let word = step.index() / BITS;
+    /// Takes out all of them, and gives them in order.
+    pub(crate) fn drain(&mut self) -> Vec<u32> {
+        let mut drained = Vec::with_capacity(self.len);
+        drained.extend(self.iter());
+        for at in &drained {
+            let word = *at as usize / BITS;
             self.words[word] = 0;
             self.summary[word / BITS] = 0;
         }
         self.len = 0;
-        steps
+        drained
     }
 
-    /// The steps in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = StepIx> {
+    /// The positions in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let words = ones(&self.summary);
         words.flat_map(|word| {
-            ones(&self.words[word..=word]).map(move |bit| {
-                // Positions come from a `StepIx`, so they fit one.
-                StepIx((word * BITS + bit) as u32)
-            })
+            // It went in as 32 bits.
+            ones(&self.words[word..=word]).map(move |bit| (word * BITS + bit) as u32)
         })
     }
 }
@@ -75,8 +71,8 @@ fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Sets with the same steps are equal, however large they have been.
-impl PartialEq for StepSet {
+/// Sets of the same positions are equal, however large they have been.
+impl PartialEq for Positions {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().eq(other.iter())
     }
@@ -93,24 +89,24 @@ mod tests {
     proptest! {
         #[test]
         fn is_a_set_in_order(changes in proptest::collection::vec((any::<bool>(), 0u32..9_000), 0..200)) {
-            let (mut set, mut model) = (StepSet::default(), BTreeSet::new());
-            for (put, step) in changes {
+            let (mut set, mut model) = (Positions::default(), BTreeSet::new());
+            for (put, at) in changes {
                 if put {
-                    set.insert(StepIx(step));
-                    model.insert(StepIx(step));
+                    set.insert(at);
+                    model.insert(at);
                 } else {
-                    set.remove(StepIx(step));
-                    model.remove(&StepIx(step));
+                    set.remove(at);
+                    model.remove(&at);
                 }
                 prop_assert_eq!(set.is_empty(), model.is_empty());
                 prop_assert_eq!(set.iter().next(), model.first().copied());
             }
             prop_assert!(set.iter().eq(model.iter().copied()));
-            let mut again = StepSet::default();
-            model.iter().for_each(|step| again.insert(*step));
+            let mut again = Positions::default();
+            model.iter().for_each(|at| again.insert(*at));
             prop_assert_eq!(&set, &again);
             prop_assert_eq!(again.drain(), model.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(again, StepSet::default());
+            prop_assert_eq!(again, Positions::default());
         }
     }
 }

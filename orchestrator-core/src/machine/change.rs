@@ -1,0 +1,102 @@
+//! How the state changes, and how a change is taken back.
+
+use crate::id::StepIx;
+use crate::machine::state::{Head, RunState, Slot, StepState};
+
+/// How to take back what was applied since [`RunState::begin_scratch`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Undo {
+    /// What was, apart from the slots; `None` while no scratch is open.
+    from: Option<From>,
+    /// What the slots were, in order of change. Empty while no scratch is open; keeps its room for the next.
+    before: Vec<(u32, Before)>,
+}
+
+#[derive(Debug, Clone)]
+struct From {
+    head: Head,
+    slots: usize,
+    fans: usize,
+}
+
+/// What a change of a slot has replaced.
+#[derive(Debug, Clone)]
+enum Before {
+    /// All of it.
+    Slot(Slot),
+    /// It missed one need more.
+    OneMoreMissing,
+}
+
+impl RunState {
+    /// Keeps what is applied from here on reversible, until [`RunState::keep`] or [`RunState::take_back`].
+    pub fn begin_scratch(&mut self) {
+        debug_assert!(self.undo.from.is_none(), "a scratch is open already");
+        let (slots, fans) = (self.slots.len(), self.fans.len());
+        self.undo.from = Some(From { head: self.head.clone(), slots, fans });
+    }
+
+    /// Keeps what was applied since [`RunState::begin_scratch`].
+    pub fn keep(&mut self) {
+        self.undo.from = None;
+        self.undo.before.clear();
+    }
+
+    /// Takes back what was applied since [`RunState::begin_scratch`]. Costs what was applied, not what there is.
+    pub fn take_back(&mut self) {
+        let Some(from) = self.undo.from.take() else { return };
+        for (at, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
+            match before {
+                Before::Slot(slot) => self.change(at, |now| *now = slot),
+                Before::OneMoreMissing => {
+                    if let StepState::Pending { missing } = &mut self.slots[at as usize].state {
+                        *missing += 1;
+                    }
+                }
+            }
+        }
+        for at in from.slots..self.slots.len() {
+            self.index.leave(at as u32, &self.slots[at]);
+            self.touched.remove(at as u32);
+        }
+        self.slots.truncate(from.slots);
+        self.fans.truncate(from.fans);
+        self.head = from.head;
+    }
+
+    /// Changes a slot in its place.
+    pub(crate) fn change<T>(&mut self, at: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
+        let slot = &mut self.slots[at as usize];
+        if self.undo.from.is_some() {
+            self.undo.before.push((at, Before::Slot(slot.clone())));
+        }
+        self.index.leave(at, slot);
+        let changed = change(slot);
+        self.index.enter(at, slot);
+        self.touched.insert(at);
+        changed
+    }
+
+    /// Adds a slot.
+    pub(crate) fn add(&mut self, slot: Slot) {
+        // A run has fewer than 2^32 slots: `MAX_STEPS` and `MAX_ITEMS` bound it.
+        self.index.enter(self.slots.len() as u32, &slot);
+        self.slots.push(slot);
+    }
+
+    /// One need of a pending step has ended: the step becomes ready with the last of them. Of every other nothing is to
+    /// be seen from outside, so it is not touched.
+    pub(crate) fn need_ended(&mut self, step: StepIx) {
+        let at = step.0;
+        match &mut self.slots[step.index()].state {
+            StepState::Pending { missing: ..=1 } => self.change(at, |slot| slot.state = StepState::Ready),
+            StepState::Pending { missing } => {
+                *missing -= 1;
+                if self.undo.from.is_some() {
+                    self.undo.before.push((at, Before::OneMoreMissing));
+                }
+            }
+            _ => {}
+        }
+    }
+}

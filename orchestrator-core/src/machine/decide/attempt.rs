@@ -1,0 +1,226 @@
+//! Attempts: how they are prepared, begin, end, are lost, and when they are due.
+
+use crate::id::{OwnerId, Unit};
+use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
+use crate::machine::decide::guard::{in_state, proceeding, slot};
+use crate::machine::event::{
+    AfterLoss, Arrival, Ending, Event, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
+    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown, StepSkipped,
+    StepSucceeded, StepWaiting, WaitOn,
+};
+use crate::machine::fan::MAX_ITEMS;
+use crate::machine::kind::StepKind;
+use crate::machine::state::{Intent, RunState, SkipReason, Slot, StepState};
+use crate::spec::retry::ErrorClass;
+use crate::spec::{EffectClass, OnExpiry};
+use crate::time::Timestamp;
+use crate::value::ValueRef;
+
+/// After this many losses a step is not begun again unasked: it may be what kills its executors.
+pub(crate) const MAX_CRASHES: u16 = 3;
+
+pub(super) fn prepared(
+    state: &RunState,
+    step: Unit,
+    verdict: &Prepared,
+    events: &mut Vec<Event>,
+) -> Result<(), Rejection> {
+    let slot = slot(state, step)?;
+    in_state(slot, StepKind::Ready, "ready")?;
+    proceeding(state)?;
+    let may_begin = state.spec(step).judges_its_needs() || state.standing(step).success;
+    events.push(match verdict {
+        Prepared::Skip => {
+            let reason = if may_begin { SkipReason::Condition } else { SkipReason::Need };
+            StepSkipped { step, reason }.into()
+        }
+        _ if !may_begin => {
+            return Err(Rejection::WrongState { state: "without its needs", wanted: "ready" });
+        }
+        Prepared::Expand { items, count } => return expanded(state, step, items, *count, events),
+        // Nothing begins for all items at once.
+        _ if step.item().is_none()
+            && state.spec(step).options().each.is_some()
+            && !matches!(verdict, Prepared::Fault(_)) =>
+        {
+            return Err(Rejection::WrongState { state: "not expanded", wanted: "an item" });
+        }
+        Prepared::Begin(begin) => begun(slot, step, begin),
+        Prepared::Ask { digest, .. } if slot.granted.as_deref() == Some(digest) => {
+            return Err(Rejection::NotOpen("has been granted: the step may begin"));
+        }
+        Prepared::Ask { digest, message, until, .. } => {
+            let on = WaitOn::Approval {
+                digest: *digest,
+                message: message.clone(),
+                show: None,
+                then: OnExpiry::Fail,
+            };
+            StepWaiting { step, attempt: 0, on, until: *until }.into()
+        }
+        Prepared::Deny { reason, .. } => {
+            not_begun(step, StepError::new(ErrorClass::Denied, format!("refused by policy: {reason}")))
+        }
+        Prepared::Fault(error) => not_begun(step, error.clone()),
+    });
+    Ok(())
+}
+
+fn expanded(
+    state: &RunState,
+    step: Unit,
+    items: &ValueRef,
+    count: u32,
+    events: &mut Vec<Event>,
+) -> Result<(), Rejection> {
+    if step.item().is_some() || state.spec(step).options().each.is_none() {
+        return Err(Rejection::WrongState { state: "one of a kind", wanted: "a step with items" });
+    }
+    if state.slots.len() - state.plan.len() + count as usize > MAX_ITEMS {
+        let message = format!("{count} items: all steps of a run together may have {MAX_ITEMS}");
+        events.push(not_begun(step, StepError::new(ErrorClass::Invalid, message)));
+        return Ok(());
+    }
+    events.push(StepExpanded { step, items: items.clone(), count }.into());
+    if count == 0 {
+        events.push(StepCollected { step, status: Ending::Completed, error: None }.into());
+    }
+    Ok(())
+}
+
+fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
+    StepBegun {
+        step,
+        attempt: slot.attempts + 1,
+        epoch: slot.epoch + 1,
+        owner: begin.owner,
+        effect: begin.effect,
+        // Every attempt of a generation sends the same bytes, whatever a later rendering gives.
+        request: slot.request.as_ref().unwrap_or(&begin.request).clone(),
+        decision: begin.decision,
+    }
+    .into()
+}
+
+pub(super) fn not_begun(step: Unit, error: StepError) -> Event {
+    StepFailed { step, attempt: 0, error, retry_at: None }.into()
+}
+
+pub(super) fn go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<Vec<Event>, Rejection> {
+    let slot = slot(state, step)?;
+    in_state(slot, StepKind::Arrived, "waiting to go on")?;
+    proceeding(state)?;
+    Ok(vec![StepContinued { step, attempt: slot.attempts, epoch: slot.epoch + 1, owner }.into()])
+}
+
+pub(super) fn finish(
+    state: &RunState,
+    step: Unit,
+    attempt: u32,
+    fence: Fence,
+    outcome: &Finished,
+    now: Timestamp,
+) -> Result<Event, Rejection> {
+    let slot = slot(state, step)?;
+    match &slot.state {
+        StepState::Running { attempt: current, fence: held, .. } if *current == attempt && *held == fence => {
+        }
+        _ => return Err(Rejection::Fenced),
+    }
+    let cancelling = state.head.intent == Intent::Cancel;
+    let failed = |error: &StepError, not_before| {
+        let retry_at = retry_at(state, step, slot, error.class, not_before, now);
+        StepFailed { step, attempt, error: error.clone(), retry_at }.into()
+    };
+    Ok(match outcome {
+        Finished::Succeeded(output) => StepSucceeded { step, attempt, output: output.clone() }.into(),
+        Finished::Failed { error, not_before } => failed(error, *not_before),
+        Finished::Unknown(error) if slot.effect == Some(EffectClass::AtMostOnce) => {
+            StepOutcomeUnknown { step, attempt, error: error.clone() }.into()
+        }
+        Finished::Unknown(_) | Finished::Waiting { .. } | Finished::Interrupted if cancelling => {
+            StepCancelled { step, attempt }.into()
+        }
+        // Where a repetition does no harm, nobody has to find out what has happened: it counts as a failure.
+        Finished::Unknown(error) => failed(error, None),
+        Finished::Waiting { on, until } => {
+            // A moment that nobody names has come.
+            let until = until.or_else(|| matches!(on, WaitOn::Until).then_some(now));
+            StepWaiting { step, attempt, on: on.clone(), until }.into()
+        }
+        Finished::Interrupted => StepInterrupted { step, attempt }.into(),
+    })
+}
+
+/// When a failed attempt is followed by another, if it is.
+fn retry_at(
+    state: &RunState,
+    step: Unit,
+    slot: &Slot,
+    class: ErrorClass,
+    not_before: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let policy = state.spec(step).options().retry.as_ref()?;
+    let failures = u32::from(slot.failures) + 1;
+    let used = failures + u32::from(slot.losses);
+    if state.head.intent == Intent::Cancel || !policy.covers(class) || used >= policy.max_attempts {
+        return None;
+    }
+    let at = now + policy.delay(state.run, step, failures);
+    Some(not_before.map_or(at, |earliest| at.max(earliest)))
+}
+
+pub(super) fn lost(state: &RunState, owner: OwnerId) -> Vec<Event> {
+    let mut events = Vec::new();
+    for step in state.index.running.iter().map(|at| state.unit_at(at)) {
+        let slot = state.slot(step);
+        if let StepState::Running { attempt, fence, .. } = &slot.state
+            && fence.owner == owner
+        {
+            let then = after_loss(state, step, slot);
+            events.push(StepLost { step, attempt: *attempt, owner, then }.into());
+        }
+    }
+    events
+}
+
+fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
+    if slot.effect == Some(EffectClass::AtMostOnce) {
+        return AfterLoss::Unknown;
+    }
+    if state.head.intent == Intent::Cancel {
+        return AfterLoss::Cancel;
+    }
+    let losses = slot.losses + 1;
+    let used = u32::from(slot.failures) + u32::from(losses);
+    let retry = state.spec(step).options().retry.as_ref();
+    if retry.is_some_and(|policy| used >= policy.max_attempts) {
+        AfterLoss::Fail
+    } else if losses >= MAX_CRASHES {
+        AfterLoss::Quarantine
+    } else {
+        AfterLoss::Again
+    }
+}
+
+pub(super) fn wake(state: &RunState, now: Timestamp) -> Vec<Event> {
+    let due = state.index.timers.iter().take_while(|(until, _)| *until <= now);
+    due.map(|(_, at)| fall_due(state, state.unit_at(*at))).collect()
+}
+
+fn fall_due(state: &RunState, step: Unit) -> Event {
+    let StepState::Waiting { attempt, on, .. } = &state.slot(step).state else {
+        return StepDue { step }.into();
+    };
+    let attempt = *attempt;
+    let WaitOn::Approval { then, .. } = **on else {
+        return StepArrived { step, attempt, arrival: Arrival::Due }.into();
+    };
+    // A policy's question (attempt 0) that nobody answers is a no, whatever the step says of its own waits.
+    if then == OnExpiry::Fail || attempt == 0 {
+        let error = StepError::new(ErrorClass::Timeout, "nobody decided in time");
+        return StepFailed { step, attempt, error, retry_at: None }.into();
+    }
+    StepArrived { step, attempt, arrival: Arrival::Expired { then } }.into()
+}

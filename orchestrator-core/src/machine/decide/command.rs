@@ -1,0 +1,77 @@
+//! From a command to what decides it.
+
+use crate::machine::command::{Command, Rejection};
+use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
+use crate::machine::decide::end::{conclude, is_unknown, resolve, resolve_after_the_end};
+use crate::machine::decide::retry::retry;
+use crate::machine::decide::steer::{decide_approval, release, take, want};
+use crate::machine::event::{Ending, Event};
+use crate::machine::state::{Intent, RunState};
+use crate::time::Timestamp;
+
+/// What follows from a command. An empty list means: nothing, it was so already.
+///
+/// # Errors
+/// [`Rejection`]: the command changes nothing, and why.
+pub fn decide(state: &RunState, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    let mut events = Vec::new();
+    decide_into(state, command, now, &mut events)?;
+    Ok(events)
+}
+
+/// As [`decide`], for a caller that already has a place for the events: they are added to `events`. The two commands
+/// that every step is made of cost no list of their own.
+pub(crate) fn decide_into(
+    state: &RunState,
+    command: &Command,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), Rejection> {
+    let from = events.len();
+    match command {
+        _ if state.head.ended.is_some() => events.extend(decide_after_the_end(state, command)?),
+        Command::Prepared { step, verdict } => prepared(state, *step, verdict, events)?,
+        Command::Finish { step, attempt, fence, outcome } => {
+            events.push(finish(state, *step, *attempt, *fence, outcome, now)?);
+        }
+        _ => events.extend(decide_rarely(state, command, now)?),
+    }
+    if !state.fans.is_empty() && state.head.ended.is_none() {
+        let ended = state.collected(&events[from..]);
+        events.extend(ended);
+    }
+    Ok(())
+}
+
+fn decide_after_the_end(state: &RunState, command: &Command) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Retry { steps, asked } => retry(state, steps, asked),
+        Command::Resolve { step, applied, asked } if is_unknown(state, *step) => {
+            Ok(resolve_after_the_end(state, *step, applied.as_ref(), asked))
+        }
+        _ => Err(Rejection::Ended(match state.head.ended {
+            Some((Ending::Failed, _)) => "failed",
+            Some((Ending::Cancelled, _)) => "been cancelled",
+            _ => "completed",
+        })),
+    }
+}
+
+fn decide_rarely(state: &RunState, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::TakeDriver { owner, dead } => take(state, *owner, *dead),
+        Command::ReleaseDriver(fence) => release(state, *fence),
+        Command::Continue { step, owner } => go_on(state, *step, *owner),
+        Command::Lost { owner } => Ok(lost(state, *owner)),
+        Command::Wake => Ok(wake(state, now)),
+        Command::Decide(decision) => decide_approval(state, decision, now),
+        Command::Pause(asked) => want(state, Intent::Pause, asked),
+        Command::Resume(asked) => want(state, Intent::Proceed, asked),
+        Command::Cancel(asked) => want(state, Intent::Cancel, asked),
+        Command::Resolve { step, applied, asked } => resolve(state, *step, applied.as_ref(), asked),
+        Command::Retry { .. } => Err(Rejection::NothingToRetry("the run has not ended yet")),
+        Command::Conclude(outputs) => conclude(state, outputs),
+        // Decided where every step passes.
+        Command::Prepared { .. } | Command::Finish { .. } => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,26 @@
+//! What a command must meet.
+
+use crate::id::Unit;
+use crate::machine::command::Rejection;
+use crate::machine::kind::StepKind;
+use crate::machine::state::{Intent, RunState, Slot};
+
+pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
+    state.find(step).ok_or(Rejection::UnknownStep)
+}
+
+/// Pause and cancel hold whatever has not begun.
+pub(super) fn proceeding(state: &RunState) -> Result<(), Rejection> {
+    match state.head.intent {
+        Intent::Proceed => Ok(()),
+        Intent::Pause => Err(Rejection::Held("paused")),
+        Intent::Cancel => Err(Rejection::Held("being cancelled")),
+    }
+}
+
+pub(super) fn in_state(slot: &Slot, wanted: StepKind, name: &'static str) -> Result<(), Rejection> {
+    if slot.state.kind() == wanted {
+        return Ok(());
+    }
+    Err(Rejection::WrongState { state: slot.state.shown(), wanted: name })
+}

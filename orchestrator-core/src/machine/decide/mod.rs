@@ -1,0 +1,11 @@
+//! The only place that knows what may happen.
+
+mod attempt;
+mod command;
+mod end;
+mod guard;
+mod retry;
+mod steer;
+
+pub use command::decide;
+pub(crate) use command::decide_into;

@@ -1,0 +1,85 @@
+//! Who drives the run, what people want of it, and what they decide.
+
+use crate::id::{OwnerId, Unit};
+use crate::machine::command::{Asked, Decide, Fence, Rejection};
+use crate::machine::decide::attempt::not_begun;
+use crate::machine::decide::guard::slot;
+use crate::machine::event::{
+    DriverReleased, DriverTaken, Event, IntentChanged, StepArrived, StepCancelled, StepError, WaitOn,
+};
+use crate::machine::kind::StepKind;
+use crate::machine::state::{Intent, RunState, Slot, StepState};
+use crate::spec::retry::ErrorClass;
+use crate::time::Timestamp;
+
+pub(super) fn take(state: &RunState, owner: OwnerId, dead: Option<OwnerId>) -> Result<Vec<Event>, Rejection> {
+    match state.head.driver {
+        // Death is final: who has died comes back as a new incarnation.
+        _ if dead == Some(owner) => Err(Rejection::Fenced),
+        Some(driver) if driver == owner => Ok(Vec::new()),
+        Some(driver) if dead != Some(driver) => Err(Rejection::Driven(driver)),
+        _ => Ok(vec![DriverTaken { owner, epoch: state.head.driver_epoch + 1 }.into()]),
+    }
+}
+
+pub(super) fn release(state: &RunState, fence: Fence) -> Result<Vec<Event>, Rejection> {
+    if state.head.driver != Some(fence.owner) || state.head.driver_epoch != fence.epoch {
+        return Err(Rejection::Fenced);
+    }
+    Ok(vec![DriverReleased { owner: fence.owner, epoch: fence.epoch }.into()])
+}
+
+pub(super) fn decide_approval(
+    state: &RunState,
+    decision: &Decide,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let step = decision.step;
+    let slot = slot(state, step)?;
+    let StepState::Waiting { attempt, on, until, .. } = &slot.state else {
+        let is_new = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
+        return Err(Rejection::NotOpen(match is_new && slot.attempts == 0 && slot.granted.is_none() {
+            true => "has not been asked for yet",
+            false => "is no longer open",
+        }));
+    };
+    let WaitOn::Approval { digest, .. } = **on else {
+        return Err(Rejection::NotOpen("was never asked for: the step waits for a moment"));
+    };
+    if until.is_some_and(|until| until <= now) {
+        return Err(Rejection::NotOpen("has expired"));
+    }
+    if decision.digest.is_some_and(|seen| seen != digest) {
+        return Err(Rejection::NotOpen("was asked anew with other content: look at it again"));
+    }
+    let mut events = vec![StepArrived { step, attempt: *attempt, arrival: decision.into() }.into()];
+    if *attempt == 0 && !decision.approved {
+        let message = format!("rejected by {}", decision.asked.by);
+        events.push(not_begun(step, StepError::new(ErrorClass::Denied, message)));
+    }
+    Ok(events)
+}
+
+pub(super) fn want(state: &RunState, intent: Intent, asked: &Asked) -> Result<Vec<Event>, Rejection> {
+    if state.head.intent == intent {
+        return Ok(Vec::new());
+    }
+    if state.head.intent == Intent::Cancel {
+        return Err(Rejection::Held("being cancelled"));
+    }
+    let mut events =
+        vec![IntentChanged { intent, by: asked.by.clone(), reason: asked.reason.clone() }.into()];
+    if intent == Intent::Cancel {
+        events.extend(state.slots().filter_map(|(step, slot)| cancelled(step, slot)));
+    }
+    Ok(events)
+}
+
+/// What cancelling does to a step at once. A running one is told to stop and ends by its own outcome; an unknown
+/// outcome stays unknown.
+fn cancelled(step: Unit, slot: &Slot) -> Option<Event> {
+    let kind = slot.state.kind();
+    let stays = kind.is_terminal()
+        || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown | StepKind::Expanded);
+    (!stays).then(|| StepCancelled { step, attempt: slot.attempts }.into())
+}

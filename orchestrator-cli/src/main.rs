@@ -10,6 +10,7 @@ mod inputs;
 mod names;
 mod output;
 mod progress;
+mod registered;
 mod settings;
 mod shell;
 mod signals;

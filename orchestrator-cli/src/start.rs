@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
-use crate::args::{Cli, RunsCommand, Verb};
+use crate::args::{Cli, RunsCommand, Verb, WorkflowCommand};
 use crate::commands;
 use crate::exit::Exit;
 use crate::output::{Json, Output, Problem, suggest};
@@ -45,7 +45,7 @@ fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
     };
     let flags = flags(cli);
     if output.json() == Some(Json::Stream) && !streams(&cli.verb) {
-        let title = "--json=stream is for `run` and `runs resume`";
+        let title = "--json=stream is for `run`, `workflow execute` and `runs resume`";
         return Err((output, Problem::new(Exit::Usage, "usage", title).tries("--json")));
     }
     let (settings, broken_settings) = match Settings::read(&cwd, &flags) {
@@ -60,7 +60,8 @@ fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
 
 fn flags(cli: &Cli) -> Flags {
     let drive = match &cli.verb {
-        Verb::Run(args) => Some(&args.drive),
+        Verb::Run(args) => Some(&args.start.drive),
+        Verb::Workflow(WorkflowCommand::Execute(args)) => Some(&args.start.drive),
         Verb::Runs(RunsCommand::Resume(args)) => Some(&args.drive),
         _ => None,
     };
@@ -73,7 +74,10 @@ fn flags(cli: &Cli) -> Flags {
 }
 
 const fn streams(verb: &Verb) -> bool {
-    matches!(verb, Verb::Run(_) | Verb::Runs(RunsCommand::Resume(_)))
+    matches!(
+        verb,
+        Verb::Run(_) | Verb::Runs(RunsCommand::Resume(_)) | Verb::Workflow(WorkflowCommand::Execute(_))
+    )
 }
 
 /// Steps may keep several threads busy; looking at a store needs one.

@@ -149,7 +149,8 @@ fn make_folder(path: &Path, settings: &Settings) -> Result<(), Problem> {
         .tries(format!("mkdir -p {}", crate::shell::quoted(&folder.display().to_string()))))
 }
 
-fn missing(path: &Path, origin: &Origin) -> Problem {
+/// There is no store.
+pub(crate) fn missing(path: &Path, origin: &Origin) -> Problem {
     let problem =
         Problem::new(Exit::NotFound, "store_not_found", format!("there is no store at {}", path.display()));
     match origin {

@@ -50,6 +50,22 @@ pub(crate) fn load(path: &Path, plugins: &Registry) -> Result<Loaded, Problem> {
     }
 }
 
+/// A workflow from a text that is registered, under the name it is registered under.
+///
+/// # Errors
+/// Exit 3 if this version does not read it, for example because a kind of step is gone.
+pub(crate) fn of_text(name: &str, place: &str, text: &str, plugins: &Registry) -> Result<Loaded, Problem> {
+    let options = ParseOptions::default().default_name(name);
+    match spec::parse_with(text, plugins, &options) {
+        Ok(mut parsed) => {
+            parsed.workflow.name = Arc::from(name);
+            let warnings = items(&parsed.warnings, place, text);
+            Ok(Loaded { name: place.to_owned(), workflow: Arc::new(parsed.workflow), warnings })
+        }
+        Err(diagnostics) => Err(invalid(place, &diagnostics, text)),
+    }
+}
+
 fn items(diagnostics: &[Diagnostic], name: &str, text: &str) -> Vec<Item> {
     diagnostics.iter().map(|diagnostic| Item::of(diagnostic, name, text)).collect()
 }

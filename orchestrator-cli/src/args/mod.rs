@@ -5,14 +5,18 @@ mod global;
 mod run;
 mod runs;
 mod spec;
+mod upkeep;
+mod workflow;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
 pub(crate) use global::Global;
-pub(crate) use run::Run;
+pub(crate) use run::{Run, Start};
 pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait};
 pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
+pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
+pub(crate) use workflow::{DiffWorkflow, Execute, ListWorkflows, Register, ShowWorkflow, WorkflowCommand};
 
 /// Runs durable workflows written in YAML.
 #[derive(Debug, Parser)]
@@ -60,6 +64,9 @@ pub(crate) enum Verb {
     /// Look at runs and steer them
     #[command(subcommand, arg_required_else_help = true)]
     Runs(RunsCommand),
+    /// Keep workflows under names, and run them by name
+    #[command(subcommand, arg_required_else_help = true)]
+    Workflow(WorkflowCommand),
     /// See and decide what waits for a person's word
     #[command(subcommand, arg_required_else_help = true)]
     Approval(ApprovalCommand),
@@ -73,6 +80,24 @@ Example:
 
 Exit codes: 0 nothing is broken, 1 something is. A run that waits is not broken.")]
     Doctor,
+    /// Look at the store itself
+    #[command(subcommand, arg_required_else_help = true)]
+    Store(StoreCommand),
+    /// Bring the tables of the store up to date
+    #[command(after_help = "\
+Example:
+  orchestrator migrate
+
+Every command does this when it opens a store; `migrate` does only this, and says what it did. All or nothing.
+
+Exit codes: 0 up to date, 4 there is no store yet, 7 a newer version has changed the store, or it is unavailable.")]
+    Migrate,
+    /// Copy the store into a file, while it is in use
+    Backup(Backup),
+    /// Put a backup in the place of the store
+    Restore(Restore),
+    /// Remove runs that ended long ago
+    Prune(Prune),
     /// The configuration in force
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),

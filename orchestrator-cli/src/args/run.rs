@@ -26,6 +26,13 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) source: Source,
 
+    #[command(flatten)]
+    pub(crate) start: Start,
+}
+
+/// What a run is started with.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
     /// Value of an input; may be repeated
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE")]
     pub(crate) inputs: Vec<String>,

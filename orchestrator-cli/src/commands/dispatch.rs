@@ -2,7 +2,9 @@
 
 use crate::app::App;
 use crate::args::{ConfigCommand, Verb};
-use crate::commands::{approval, config, doctor, init, plan, plugins, run, runs, validate, version};
+use crate::commands::{
+    approval, config, doctor, init, plan, plugins, run, runs, upkeep, validate, version, workflow,
+};
 use crate::exit::Exit;
 use crate::output::Problem;
 
@@ -11,6 +13,12 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
     match verb {
         Verb::Init(args) => init::carry_out(app, &args).await,
         Verb::Run(args) => run::carry_out(app, &args).await,
+        Verb::Workflow(command) => workflow::carry_out(app, command).await,
+        Verb::Store(command) => upkeep::store(app, &command).await,
+        Verb::Migrate => upkeep::migrate(app).await,
+        Verb::Backup(args) => upkeep::backup(app, &args).await,
+        Verb::Restore(args) => upkeep::restore(app, &args).await,
+        Verb::Prune(args) => upkeep::prune(app, &args).await,
         Verb::Validate(args) => validate::carry_out(app, &args),
         Verb::Plan(args) => plan::carry_out(app, &args),
         Verb::Runs(command) => runs::carry_out(app, command).await,

@@ -9,7 +9,9 @@ mod plan;
 mod plugins;
 mod run;
 mod runs;
+mod upkeep;
 mod validate;
 mod version;
+mod workflow;
 
 pub(crate) use dispatch::carry_out;

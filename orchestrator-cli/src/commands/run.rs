@@ -1,11 +1,13 @@
 //! `run`: starts a run and drives it here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use orchestrator_core::engine::{Engine, StartError, StartRun};
+use orchestrator_core::port::store::Store;
 
 use crate::app::App;
-use crate::args::Run;
+use crate::args::{Run, Start};
 use crate::drive::Driving;
 use crate::exit::Exit;
 use crate::names::Names;
@@ -22,8 +24,21 @@ pub(crate) const FOLDER_LABEL: &str = "orchestrator.folder";
 
 pub(crate) async fn carry_out(app: &App, args: &Run) -> Result<Exit, Problem> {
     // Everything that can be refused is refused before anything is made.
-    let labels = labels(args)?;
+    let labels = labels(&args.start)?;
     let loaded = workflow::load(&args.source.file, &workflow::plugins())?;
+    let start = prepared(app, &loaded, &args.start, labels)?;
+    let signals = Signals::catch()?;
+    let store = store::open(&app.settings, Access::Create).await?;
+    launch(app, store, start, signals, &loaded, &args.start).await
+}
+
+/// What is to be started, found to fit; tells the warnings.
+pub(crate) fn prepared(
+    app: &App,
+    loaded: &Loaded,
+    args: &Start,
+    labels: BTreeMap<String, String>,
+) -> Result<StartRun, Problem> {
     let inputs = inputs::read(&args.inputs, &loaded.workflow, &loaded.name)?;
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());
@@ -38,10 +53,20 @@ pub(crate) async fn carry_out(app: &App, args: &Run) -> Result<Exit, Problem> {
     if let Some(key) = &args.idempotency_key {
         start = start.idempotency_key(key.as_str());
     }
-    let signals = Signals::catch()?;
-    let store = store::open(&app.settings, Access::Create).await?;
-    let engine = app.engine(store.clone(), &app.cwd).await?;
-    let ended = begin(app, &engine, start, signals, &loaded, args).await;
+    Ok(start)
+}
+
+/// Starts a run and drives it here.
+pub(crate) async fn launch(
+    app: &App,
+    store: Arc<dyn Store>,
+    start: StartRun,
+    signals: Signals,
+    loaded: &Loaded,
+    args: &Start,
+) -> Result<Exit, Problem> {
+    let engine = app.engine(store, &app.cwd).await?;
+    let ended = begin(app, &engine, start, signals, loaded, args).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;
     }
@@ -56,7 +81,7 @@ async fn begin(
     start: StartRun,
     signals: Signals,
     loaded: &Loaded,
-    args: &Run,
+    args: &Start,
 ) -> Result<Exit, Problem> {
     if let Some(key) = &args.idempotency_key
         && let Some(run) = engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?
@@ -72,7 +97,11 @@ async fn begin(
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new() }.drive().await
 }
 
-fn labels(args: &Run) -> Result<BTreeMap<String, String>, Problem> {
+/// The labels that a run is given.
+///
+/// # Errors
+/// Exit 2 for whatever about the arguments needs no workflow to be found wrong.
+pub(crate) fn labels(args: &Start) -> Result<BTreeMap<String, String>, Problem> {
     let mut labels = inputs::pairs("--label", &args.labels)?;
     if let Some(name) = &args.name
         && labels.insert("name".to_owned(), name.clone()).is_some()

@@ -63,6 +63,11 @@ impl Output {
         write_out(text.as_bytes())
     }
 
+    /// Writes a text to stdout as it is, without a line end of ours.
+    pub(crate) fn print_as_it_is(&self, text: &str) -> Result<(), Problem> {
+        write_bytes(text.as_bytes(), b"")
+    }
+
     /// Writes a table to stdout.
     pub(crate) fn table(&self, headers: &[&str], rows: Vec<Vec<String>>) -> Result<(), Problem> {
         let width = tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 0);
@@ -114,8 +119,12 @@ pub(crate) fn watched_size() -> Option<(u16, u16)> {
 }
 
 fn write_out(text: &[u8]) -> Result<(), Problem> {
+    write_bytes(text, b"\n")
+}
+
+fn write_bytes(text: &[u8], end: &[u8]) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out.write_all(text).and_then(|()| out.write_all(end)).and_then(|()| out.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Problem::reader_gone(),
         _ => Problem::new(

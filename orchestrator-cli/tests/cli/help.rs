@@ -3,7 +3,7 @@
 use crate::{Said, Sandbox};
 
 /// Every command that does something.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 31] = [
     "init",
     "run",
     "validate",
@@ -17,11 +17,22 @@ const COMMANDS: [&str; 20] = [
     "runs pause",
     "runs resume",
     "runs resolve",
+    "workflow register",
+    "workflow list",
+    "workflow show",
+    "workflow diff",
+    "workflow execute",
     "approval list",
     "approval approve",
     "approval reject",
     "plugins list",
     "plugins schema",
+    "store show",
+    "store check",
+    "migrate",
+    "backup",
+    "restore",
+    "prune",
     "doctor",
     "version",
 ];
@@ -37,7 +48,15 @@ fn the_first_help_is_golden() {
 
 #[test]
 fn help_of_commands_is_golden() {
-    for command in COMMANDS.into_iter().chain(["config show", "runs", "approval", "plugins", "config"]) {
+    for command in COMMANDS.into_iter().chain([
+        "config show",
+        "runs",
+        "workflow",
+        "approval",
+        "plugins",
+        "store",
+        "config",
+    ]) {
         insta::assert_snapshot!(format!("help {command}").replace(' ', "-"), help(command).out);
     }
 }
@@ -65,7 +84,7 @@ fn no_command_is_told_what_there_is() {
     let said = Sandbox::new().run("").exits(2);
     assert_eq!(said.out, "");
     assert!(said.err.contains("Commands:") && said.err.contains("Exit codes:"), "{}", said.err);
-    for group in ["runs", "approval", "plugins", "config"] {
+    for group in ["runs", "workflow", "approval", "plugins", "store", "config"] {
         let said = Sandbox::new().run(group).exits(2);
         assert!(said.err.contains("Commands:"), "{}", said.err);
     }

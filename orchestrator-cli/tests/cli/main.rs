@@ -7,6 +7,7 @@ mod help;
 mod init;
 mod looking;
 mod plan;
+mod registry;
 mod run;
 mod sandbox;
 mod settings;
@@ -14,6 +15,7 @@ mod signals;
 mod steering;
 mod streams;
 mod terminal;
+mod upkeep;
 mod validate;
 
 use sandbox::{Said, Sandbox, stable, stable_json};

@@ -115,6 +115,12 @@ impl Fixture {
         self.python(Some(&query), "")[0][0].as_str().unwrap().to_owned()
     }
 
+    /// The migrations that have been applied, in order.
+    pub(crate) fn migrations(&self) -> Vec<String> {
+        let rows = self.python(Some("SELECT version FROM orchestrator_migrations ORDER BY version"), "");
+        rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect()
+    }
+
     /// All that the store keeps, as text.
     pub(crate) fn content(&self) -> Vec<Value> {
         self.python(Some("dump"), "")

@@ -54,6 +54,38 @@ fn runs_show_the_same() {
 }
 
 #[test]
+fn migrating_is_done_once_and_said() {
+    each(|fixture| {
+        let before = fixture.migrations();
+        let told = fixture.sandbox.run("migrate --json").exits(0).json();
+        let applied: Vec<String> = serde_json::from_value(told["applied"].clone()).unwrap();
+        let now = fixture.migrations();
+        assert_eq!(now, [before, applied].concat());
+        assert_eq!(now.last().map(String::as_str), told["schema"].as_str());
+        assert_eq!(fixture.sandbox.run("migrate --json").exits(0).json()["applied"], serde_json::json!([]));
+        fixture.sandbox.run("store check").exits(0);
+    });
+}
+
+#[test]
+fn a_backup_can_be_made_before_anything_is_changed() {
+    each(|fixture| {
+        let before = fixture.migrations();
+        fixture.sandbox.run("backup before.db").exits(0);
+        assert_eq!(fixture.migrations(), before);
+        fixture.sandbox.run("migrate").exits(0);
+        fixture.sandbox.run("restore before.db --force").exits(0);
+        assert_eq!(fixture.migrations(), before);
+        let ended = fixture.sandbox.run("prune --older-than 0s --json").exits(0).json();
+        let all = fixture.runs();
+        let kept = all.iter().filter(|kept| kept.shown["show"]["finished_at"].is_null()).count();
+        assert_eq!(ended["runs"], all.len() - kept);
+        let open = fixture.sandbox.run("runs list --open --limit 1000 --json").exits(0).json();
+        assert_eq!(open["items"].as_array().unwrap().len(), kept);
+    });
+}
+
+#[test]
 fn live_runs_finish() {
     each(|fixture| {
         // What steps read that were waiting for it when their processes died.
@@ -135,7 +167,19 @@ fn a_newer_schema_is_refused_and_nothing_is_changed() {
         fixture.execute(&format!("INSERT INTO orchestrator_migrations VALUES ('{FUTURE}', 0)"));
         let before = fixture.content();
         let run = fixture.run("asks").run;
-        for words in ["runs list", "run flow.yaml", "runs show @last", "approval list", "runs cancel @last"] {
+        for words in [
+            "runs list",
+            "run flow.yaml",
+            "runs show @last",
+            "approval list",
+            "runs cancel @last",
+            "migrate",
+            "prune",
+            "store show",
+            "store check",
+            "backup x.db",
+            "workflow list",
+        ] {
             let said = fixture.sandbox.run(words).exits(7);
             assert!(said.out.is_empty() && said.err.contains(FUTURE), "{words}: {said:?}");
             assert!(said.err.contains("newer version") && said.err.contains("use"), "{words}: {}", said.err);

@@ -1,0 +1,12 @@
+//! Keeping a store well.
+
+mod copies;
+mod migrate;
+mod place;
+mod prune;
+mod survey;
+
+pub(crate) use copies::{backup, restore};
+pub(crate) use migrate::migrate;
+pub(crate) use prune::prune;
+pub(crate) use survey::store;

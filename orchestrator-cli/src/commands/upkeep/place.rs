@@ -1,0 +1,53 @@
+//! Where the store is that is to be kept well.
+
+use std::path::PathBuf;
+
+use orchestrator_core::port::store::StoreError;
+use orchestrator_sqlite::{Options, SqliteStore};
+
+use crate::app::App;
+use crate::exit::Exit;
+use crate::output::Problem;
+use crate::store::{self, Location};
+
+/// A SQLite file.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    /// The same as a store takes it.
+    pub(super) location: String,
+}
+
+impl Place {
+    /// The place of the settings' store, whether it is there or not.
+    pub(super) fn of(app: &App) -> Result<Self, Problem> {
+        let Location::Sqlite(path) = Location::parse(&app.settings.store().value)? else {
+            let title = "the memory store is gone with its process: there is nothing to keep";
+            return Err(Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH"));
+        };
+        let Some(location) = path.to_str().map(|path| format!("sqlite:{path}")) else {
+            let title = format!("the path of the store is not valid UTF-8: {}", path.display());
+            return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
+        };
+        Ok(Self { path, location })
+    }
+
+    /// The same, where it must be there.
+    pub(super) fn existing(app: &App) -> Result<Self, Problem> {
+        let place = Self::of(app)?;
+        if place.path.exists() {
+            return Ok(place);
+        }
+        Err(store::missing(&place.path, &app.settings.store().origin))
+    }
+
+    /// The store, with tables as they are.
+    pub(super) async fn as_it_is(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(&self.location, Options::default().as_it_is()).await
+    }
+
+    /// The store, with tables of this version.
+    pub(super) async fn current(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::connect(&self.location).await
+    }
+}

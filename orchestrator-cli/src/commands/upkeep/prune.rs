@@ -1,0 +1,138 @@
+//! `prune`.
+
+use std::time::Duration;
+
+use orchestrator_core::port::store::{Prune, Pruned, Store, StoreError};
+use orchestrator_core::time::Timestamp;
+use orchestrator_sqlite::{SqliteStore, upkeep};
+use serde_json::json;
+
+use super::place::Place;
+use crate::app::App;
+use crate::args;
+use crate::exit::Exit;
+use crate::output::{Problem, size};
+use crate::signals::Signals;
+use crate::span::parse_duration;
+
+/// How many runs go between two looks whether we were told to stop.
+const BATCH: usize = 1024;
+
+pub(crate) async fn prune(app: &App, args: &args::Prune) -> Result<Exit, Problem> {
+    let usage = |why| Problem::new(Exit::Usage, "usage", format!("--older-than: {why}"));
+    let age = parse_duration(&args.older_than).map_err(usage)?;
+    let place = Place::existing(app)?;
+    let mut signals = Signals::catch()?;
+    let store = place.current().await?;
+    let before = earlier(store.now().await?, age);
+    let before_size = upkeep::size(&place.location).await?;
+    let (pruned, stopped) = if args.dry_run {
+        let all = Prune { project: None, before, limit: usize::MAX, dry: true };
+        (store.prune(all).await?, None)
+    } else {
+        remove(&store, before, &mut signals).await?
+    };
+    let mut freed = 0;
+    let mut in_use = false;
+    if !args.dry_run && pruned.runs > 0 && stopped.is_none() {
+        // Whoever has died is known to be dead from here on.
+        store.sweep().await?;
+        in_use = store.survey().await?.alive > 0;
+        if !in_use {
+            freed = give_back(&place, before_size).await?;
+        }
+    }
+    let summary = Summary { pruned, before, age: &args.older_than, freed, in_use, dry: args.dry_run };
+    tell(app, &summary)?;
+    Ok(stopped.unwrap_or(Exit::Ok))
+}
+
+/// Removes batch after batch, until nothing is left or we are told to stop.
+async fn remove(
+    store: &SqliteStore,
+    before: Timestamp,
+    signals: &mut Signals,
+) -> Result<(Pruned, Option<Exit>), Problem> {
+    let mut sum = Pruned::default();
+    loop {
+        let batch = store.prune(Prune { project: None, before, limit: BATCH, dry: false });
+        tokio::pin!(batch);
+        let (these, told) = tokio::select! {
+            these = &mut batch => (these?, None),
+            // The batch runs to its end: what it removes is counted.
+            exit = signals.next() => (batch.await?, Some(exit)),
+        };
+        sum.runs += these.runs;
+        sum.events += these.events;
+        sum.lines += these.lines;
+        sum.values += these.values;
+        sum.more = these.more;
+        if told.is_some() || !these.more {
+            return Ok((sum, told));
+        }
+    }
+}
+
+/// Shrinks the file to what it holds; 0 if someone else is writing just now.
+async fn give_back(place: &Place, before: upkeep::Size) -> Result<u64, Problem> {
+    match upkeep::compact(&place.location).await {
+        Ok(()) => {
+            let now = upkeep::size(&place.location).await?;
+            Ok((before.file + before.log).saturating_sub(now.file + now.log))
+        }
+        Err(StoreError::Busy) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn earlier(now: Timestamp, age: Duration) -> Timestamp {
+    let millis = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+}
+
+/// What is told.
+struct Summary<'a> {
+    pruned: Pruned,
+    before: Timestamp,
+    age: &'a str,
+    freed: u64,
+    in_use: bool,
+    dry: bool,
+}
+
+fn tell(app: &App, summary: &Summary<'_>) -> Result<(), Problem> {
+    let Summary { pruned, before, age, freed, in_use, dry } = summary;
+    if app.output.json().is_some() {
+        return app.output.print_json(&json!({
+            "dry_run": dry,
+            "before": before,
+            "runs": pruned.runs,
+            "events": pruned.events,
+            "lines": pruned.lines,
+            "values": pruned.values,
+            "freed_bytes": freed,
+        }));
+    }
+    if pruned.runs == 0 {
+        return app.output.print(&format!("no run ended more than {age} ago"));
+    }
+    let counted = |count: u64, one: &str, more: &str| {
+        format!("{} {}", size::count(count), if count == 1 { one } else { more })
+    };
+    let verb = if *dry { "would remove" } else { "removed" };
+    app.output.print(&format!(
+        "{verb} {} that ended more than {age} ago: {}, {}, {}",
+        counted(pruned.runs, "run", "runs"),
+        counted(pruned.events, "event", "events"),
+        counted(pruned.lines, "line of output", "lines of output"),
+        counted(pruned.values, "value", "values"),
+    ))?;
+    if *dry {
+        app.output.note(&format!("  {}", app.shell.command(&format!("prune --older-than {age}"))));
+    } else if *in_use {
+        app.output.note("  the file keeps its size while something runs here; the space is used again");
+    } else if *freed > 0 {
+        app.output.print(&format!("gave {} back", size::bytes(*freed)))?;
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@
 mod chain;
 mod command_line;
 mod graph;
+mod lists;
 mod random_graph;
 mod sample;
 mod validation;
@@ -18,10 +19,14 @@ const HELP: &str = "\
 Measures what orchestrator must reach against the limit in the same run.
 
 Usage: benches [--check] [--only NAME] [--repeat N]
+       benches --seed FILE [--runs N]
 
   --check      exit 1 if a figure is missed
-  --only NAME  only workloads whose name contains NAME: graph, chain, command, validation
+  --only NAME  only workloads whose name contains NAME: graph, chain, command,
+               validation, lists
   --repeat N   repetitions per figure; the median counts (default 5)
+  --seed FILE  measure nothing: fill the store in this file with runs that have ended
+  --runs N     with --seed: how many (default 100000)
 
 Example: cargo run --release -p orchestrator-benches -- --check --only chain
 ";
@@ -30,10 +35,12 @@ struct Options {
     check: bool,
     only: Option<String>,
     repeat: usize,
+    seed: Option<std::path::PathBuf>,
+    runs: usize,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { check: false, only: None, repeat: 5 };
+    let mut options = Options { check: false, only: None, repeat: 5, seed: None, runs: 100_000 };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -42,6 +49,11 @@ fn options() -> Result<Options, String> {
             "--repeat" => {
                 let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
                 options.repeat = count.ok_or("--repeat needs a number above 0")?;
+            }
+            "--seed" => options.seed = Some(args.next().ok_or("--seed needs a file")?.into()),
+            "--runs" => {
+                let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
+                options.runs = count.ok_or("--runs needs a number above 0")?;
             }
             "--help" | "-h" => return Err(String::new()),
             other => return Err(format!("unknown argument `{other}`")),
@@ -52,11 +64,12 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 4] = [
+const WORKLOADS: [Workload; 5] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
+    ("lists", lists::measure),
 ];
 
 fn main() -> ExitCode {
@@ -71,6 +84,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(file) = &options.seed {
+        lists::seed(file, options.runs);
+        return ExitCode::SUCCESS;
+    }
     if cfg!(debug_assertions) {
         eprintln!("note: a build without --release measures nothing of worth");
     }

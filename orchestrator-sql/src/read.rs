@@ -13,6 +13,7 @@ use orchestrator_core::value::Digest;
 use sea_orm::sea_query::Query;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 use uuid::Uuid;
 
@@ -123,25 +124,25 @@ impl<D: Dialect> Shared<D> {
         Ok(self.read(found)?.into_iter().map(RunId::from_uuid).collect())
     }
 
-    pub(crate) async fn list_runs(&self, query: RunQuery) -> Result<Page<RunRow>, StoreError> {
+    pub(crate) async fn list_runs(&self, mut query: RunQuery) -> Result<Page<RunRow>, StoreError> {
         let most = page_size(query.limit);
-        let mut select = runs::Entity::find().order_by_desc(runs::Column::Id).limit(limit(most + 1));
-        if let Some(project) = query.project {
-            select = select.filter(runs::Column::Project.eq(project));
+        let mut statuses = std::mem::take(&mut query.statuses);
+        statuses.sort_unstable();
+        statuses.dedup();
+        let mut found = Vec::new();
+        match statuses.as_slice() {
+            [] => found = self.read(listing(&query, None, most).all(self.db()).await)?,
+            // One by one: together, a database would sort all runs of these statuses to find the newest few.
+            several => {
+                for status in several {
+                    found.extend(self.read(listing(&query, Some(status), most).all(self.db()).await)?);
+                }
+                found.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+                // A run whose status has changed in between is found twice.
+                found.dedup_by_key(|row| row.id);
+            }
         }
-        if let Some(workflow) = query.workflow {
-            select = select.filter(runs::Column::Workflow.eq(workflow));
-        }
-        if !query.statuses.is_empty() {
-            select = select.filter(runs::Column::Status.is_in(query.statuses));
-        }
-        if query.open {
-            select = select.filter(runs::Column::FinishedAt.is_null());
-        }
-        if let Some(after) = query.after {
-            select = select.filter(runs::Column::Id.lt(after.as_uuid()));
-        }
-        page(self.read(select.all(self.db()).await)?, most, rows::run)
+        page(found, most, rows::run)
     }
 
     pub(crate) async fn find_runs(&self, prefix: &str, most: usize) -> Result<Vec<RunId>, StoreError> {
@@ -235,6 +236,27 @@ impl<D: Dialect> Shared<D> {
         }
         found.into_iter().map(rows::line).collect()
     }
+}
+
+/// Runs of one status or of any, the newest first: as many as a page has, and one more.
+fn listing(query: &RunQuery, status: Option<&str>, most: usize) -> Select<runs::Entity> {
+    let mut select = runs::Entity::find().order_by_desc(runs::Column::Id).limit(limit(most + 1));
+    if let Some(project) = &query.project {
+        select = select.filter(runs::Column::Project.eq(project.as_str()));
+    }
+    if let Some(workflow) = &query.workflow {
+        select = select.filter(runs::Column::Workflow.eq(workflow.as_str()));
+    }
+    if let Some(status) = status {
+        select = select.filter(runs::Column::Status.eq(status));
+    }
+    if query.open {
+        select = select.filter(runs::Column::FinishedAt.is_null());
+    }
+    if let Some(after) = query.after {
+        select = select.filter(runs::Column::Id.lt(after.as_uuid()));
+    }
+    select
 }
 
 /// A limit that databases can take.

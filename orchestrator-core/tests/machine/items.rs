@@ -150,6 +150,7 @@ impl Map {
         OwnerId::from_uuid(Uuid::from_u128(self.owner))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "commands are made where they are said")]
     fn say(&mut self, command: Command) -> bool {
         self.now = self.now + std::time::Duration::from_millis(7);
         let Ok(events) = decide(&self.state, &command, self.now) else { return false };

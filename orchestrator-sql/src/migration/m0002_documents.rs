@@ -1,4 +1,5 @@
-//! Documents: what is kept under a name and changes by compare-and-set, such as registered workflows.
+//! Documents: what is kept under a name and changes by compare-and-set, such as registered workflows. And an
+//! index for listing the runs of one workflow.
 //!
 //! Their bodies are texts by digest, in the table that holds the revisions of runs.
 
@@ -33,9 +34,14 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_index(Index::drop().name(BY_WORKFLOW).table(RUNS).to_owned()).await?;
         drop_all(&TABLES, manager).await
     }
 }
+
+/// Finds the runs of one workflow among all runs.
+const BY_WORKFLOW: &str = "orchestrator_runs_workflow";
+const RUNS: &str = "orchestrator_runs";
 
 const TABLES: [TableForm; 2] = [
     TableForm {
@@ -80,6 +86,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index
     };
     vec![
+        Index::create().name(BY_WORKFLOW).table(RUNS).col("workflow").col("id").take(),
         unique("orchestrator_documents_name", "name"),
         unique("orchestrator_documents_external", "external_key")
             .and_where(Expr::col("external_key").is_not_null())

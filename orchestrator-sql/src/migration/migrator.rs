@@ -1,0 +1,29 @@
+//! All migrations, in order.
+
+use std::marker::PhantomData;
+
+use sea_orm::{DynIden, sea_query::IntoIden};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use super::{m0001_first, m0002_documents, m0003_items};
+use crate::dialect::Dialect;
+
+/// Where it is kept which migrations have been applied: a table of our own name, beside that of a host.
+pub(crate) const TABLE: &str = "orchestrator_migrations";
+
+/// Runs our migrations.
+pub(crate) struct Migrator<D>(PhantomData<fn() -> D>);
+
+impl<D: Dialect> MigratorTrait for Migrator<D> {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_first::Migration { forms: D::FORMS }),
+            Box::new(m0002_documents::Migration { forms: D::FORMS }),
+            Box::new(m0003_items::Migration { forms: D::FORMS }),
+        ]
+    }
+
+    fn migration_table_name() -> DynIden {
+        TABLE.into_iden()
+    }
+}

@@ -173,6 +173,20 @@ fn what_is_no_backup_is_not_restored() {
 }
 
 #[test]
+fn half_of_a_store_is_no_backup() {
+    let sandbox = filled();
+    sandbox.run("run hello.yaml -q").exits(0);
+    // What was committed last is in the log beside the file: whoever copies one has lost the other.
+    let log = sandbox.path(".orchestrator/state.db-wal");
+    assert!(fs::metadata(&log).unwrap().len() > 0, "a run leaves its log");
+    fs::copy(sandbox.path(".orchestrator/state.db"), sandbox.path("copied.db")).unwrap();
+    fs::copy(log, sandbox.path("copied.db-wal")).unwrap();
+    let said = sandbox.run("restore copied.db --force").exits(2);
+    assert!(said.err.contains("a store in use, not a backup"), "{}", said.err);
+    assert_eq!(runs(&sandbox).len(), 4);
+}
+
+#[test]
 fn only_runs_that_ended_long_ago_are_removed() {
     let sandbox = filled();
     let waits = sandbox.last_id();

@@ -77,7 +77,7 @@ fn head(
         let _ = write!(text, "\n  {} {}", style.tint(Tint::Dim, &format!("{what:<10}")), escape::line(value));
     };
     line("registered", &format!("{} ({}) by {}", shown.at, moment::relative(shown.at, now), shown.by));
-    line("digest", &shown.revision.to_string());
+    line("digest", &shown.revision.to_string().chars().take(19).collect::<String>());
     match read {
         Some(read) => {
             if let Some(description) = &read.description {

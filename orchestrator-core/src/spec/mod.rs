@@ -13,6 +13,7 @@ mod names;
 pub mod parse;
 mod problems;
 mod read;
+pub mod reference;
 pub mod retry;
 mod scalar;
 pub mod schema;

@@ -6,6 +6,7 @@ mod expressions;
 mod extremes;
 mod mutants;
 mod properties;
+mod reference;
 mod refused;
 mod run_inputs;
 mod valid;

@@ -48,6 +48,12 @@ impl Template {
         Self(Repr::Constant(value))
     }
 
+    /// Whether the value is a text that is exactly one expression: it becomes whatever that gives.
+    #[must_use]
+    pub fn is_expression(&self) -> bool {
+        matches!(&self.0, Repr::Dynamic(dynamic) if matches!(dynamic.root, Part::Whole(_)))
+    }
+
     /// Compiles the expressions in the texts of a value.
     ///
     /// # Errors

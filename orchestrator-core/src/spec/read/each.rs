@@ -67,7 +67,7 @@ impl<'t> Reader<'t, '_> {
             Content::List(_) => {}
             Content::Text(_) => {
                 let template = self.template(node.to_value(), node, place);
-                if template.as_constant().is_none() {
+                if template.is_expression() {
                     return Some(template);
                 }
                 self.wrong_type(node, place, "a list, or an expression that gives one");

@@ -1,7 +1,7 @@
 //! Mappings with a fixed set of keys.
 
-use crate::spec::read::keys::Keys;
 use crate::spec::read::reader::Reader;
+use crate::spec::reference::Section;
 use crate::spec::suggest;
 use crate::spec::tree::{Content, Entry, Node, Place, quoted};
 
@@ -9,13 +9,14 @@ use crate::spec::tree::{Content, Entry, Node, Place, quoted};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'n, 't> {
     entries: &'n [Entry<'t>],
-    /// Known keys that misspelt ones were taken for, as bits by their position.
-    meant: u32,
-    keys: &'static Keys,
+    /// Keys that misspelt ones were taken for, as bits by their position.
+    meant: u64,
+    keys: &'static Section,
 }
 
 impl<'n, 't> Fields<'n, 't> {
     pub(super) fn get(&self, key: &str) -> Option<&'n Node<'t>> {
+        debug_assert!(bit(self.keys, key) != 0, "`{key}` is not in the table of {}", self.keys.of);
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
@@ -25,9 +26,14 @@ impl<'n, 't> Fields<'n, 't> {
 
     /// Whether a key is there, or a misspelling of it that has been told.
     pub(super) fn is_meant(&self, key: &str) -> bool {
-        let ix = self.keys.known.iter().position(|known| *known == key);
-        self.get(key).is_some() || ix.is_some_and(|ix| self.meant & 1 << ix != 0)
+        self.get(key).is_some() || self.meant & bit(self.keys, key) != 0
     }
+}
+
+/// The bit of a key that is read; none for any other.
+fn bit(keys: &Section, key: &str) -> u64 {
+    let position = keys.keys.iter().position(|known| !known.later && known.name == key);
+    position.map_or(0, |ix| 1 << ix)
 }
 
 impl<'t> Reader<'t, '_> {
@@ -36,20 +42,19 @@ impl<'t> Reader<'t, '_> {
         &mut self,
         node: &'n Node<'t>,
         place: &Place<'_>,
-        keys: &'static Keys,
+        keys: &'static Section,
     ) -> Option<Fields<'n, 't>> {
         let Content::Map(entries) = &node.content else {
             self.wrong_type(node, place, "a mapping");
             return None;
         };
-        let bit = |key: &str| keys.known.iter().position(|known| *known == key).map_or(0, |ix| 1u32 << ix);
-        let given = entries.iter().fold(0, |given, entry| given | bit(&entry.key));
+        let given = entries.iter().fold(0, |given, entry| given | bit(keys, &entry.key));
         let mut fields = Fields { entries, meant: 0, keys };
         for entry in entries {
-            if bit(&entry.key) == 0
+            if bit(keys, &entry.key) == 0
                 && let Some(meant) = self.unknown_key(entry, &place.key(&entry.key), keys, given)
             {
-                fields.meant |= bit(meant);
+                fields.meant |= bit(keys, meant);
             }
         }
         Some(fields)
@@ -60,11 +65,11 @@ impl<'t> Reader<'t, '_> {
         &mut self,
         entry: &Entry<'t>,
         place: &Place<'_>,
-        keys: &'static Keys,
-        given: u32,
+        keys: &'static Section,
+        given: u64,
     ) -> Option<&'static str> {
         let key = &*entry.key;
-        if keys.later.contains(&key) {
+        if keys.key(key).is_some_and(|key| key.later) {
             let message = format!("`{key}` is part of the language but not supported yet");
             self.error(entry.key_at, place, "not_supported_yet", message).hint("remove it");
             return None;
@@ -75,12 +80,10 @@ impl<'t> Reader<'t, '_> {
         let foreign = lookup(keys.foreign).map(|(_, meant)| meant);
         let meant = foreign.or_else(|| {
             // Of equally near keys those that are read come first, and of those the ones that are not given yet.
-            let known = || keys.known.iter().copied().enumerate();
-            let free = known().filter(|(ix, _)| given & 1 << ix == 0);
-            let known = free.chain(known()).map(|(_, key)| key);
-            self.problems
-                .has_room()
-                .then(|| suggest::nearest(key, known.chain(keys.later.iter().copied())))?
+            let free = keys.known().filter(|known| given & bit(keys, known) == 0);
+            let later = keys.keys.iter().filter(|key| key.later).map(|key| key.name);
+            let all = free.chain(keys.known()).chain(later);
+            self.problems.has_room().then(|| suggest::nearest(key, all))?
         });
         let message = format!("unknown key {} in {}", quoted(key), keys.of);
         let elsewhere = lookup(keys.elsewhere);
@@ -88,7 +91,7 @@ impl<'t> Reader<'t, '_> {
         match (elsewhere, meant) {
             (Some((key, elsewhere)), None) => error.hint(format!("`{key}` belongs to {elsewhere}")),
             (_, Some(meant)) => error.hint(format!("did you mean \"{meant}\"?")),
-            (None, None) => error.hint(format!("there are {}", keys.known.join(", "))),
+            (None, None) => error.hint(format!("there are {}", keys.known().collect::<Vec<_>>().join(", "))),
         }
         meant
     }

@@ -5,7 +5,6 @@ mod check;
 mod each;
 mod fields;
 mod inputs;
-mod keys;
 mod policy;
 mod reader;
 mod step;
@@ -13,3 +12,6 @@ mod value;
 mod workflow;
 
 pub(super) use reader::Reader;
+
+// The keys are those of the reference: there is no second list of them.
+use crate::spec::reference as keys;

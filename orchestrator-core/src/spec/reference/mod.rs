@@ -1,0 +1,16 @@
+//! The keys of the language, as one table: the reader takes its keys from it, editors their schema, the page its words.
+//!
+//! A key is one entry of the list of its [`Section`]. An entry marked [`Key::later`] is refused with
+//! `not_supported_yet`; without the mark the reader must read it, and tests fail where it does not.
+
+mod editor;
+mod form;
+mod page;
+mod step;
+mod workflow;
+
+pub use editor::{Kind, json_schema};
+pub use form::{Form, Key, Section};
+pub use page::{keys_table, kind_tables};
+pub use step::{COMPENSATE, REPEAT, RETRY, STEP, STRATEGY, TIMEOUT};
+pub use workflow::{DEFAULTS, INPUT, WORKFLOW, sections};

@@ -1,0 +1,356 @@
+//! The keys of a step, and of what stands in it.
+
+use crate::spec::reference::form::{Form, Key, Section};
+use crate::spec::retry::MAX_ATTEMPTS;
+
+/// What a repetition would do, from the least to the most dangerous.
+pub(super) const EFFECTS: Form = Form::Word(&["pure", "idempotent", "at_most_once"]);
+
+/// Why an attempt failed.
+const CLASSES: Form = Form::Word(&[
+    "failed",
+    "transient",
+    "timeout",
+    "rate_limited",
+    "invalid",
+    "denied",
+    "template",
+    "plugin_panicked",
+    "lost",
+]);
+
+/// A list, or an expression that gives one.
+const ITEMS: Form = Form::Either(&[Form::List(&Form::Value, 0), Form::Expression]);
+
+/// A step.
+pub static STEP: Section = Section {
+    name: "step",
+    of: "a step",
+    keys: &[
+        Key::new(
+            "run",
+            Form::Script,
+            "A script, for bash unless `with: { shell: … }` says otherwise. It holds no `${{ }}`: values reach it through `env`, `args` or `stdin`.",
+            "run: git log --oneline -n \"$COUNT\"",
+        ),
+        Key::new(
+            "uses",
+            Form::Kind,
+            "The plugin that executes it; a step has exactly one of `run` and `uses`.",
+            "{ uses: sleep, with: { for: 10s } }",
+        ),
+        Key::new(
+            "with",
+            Form::With,
+            "What the plugin is given, checked against its schema; texts may hold expressions.",
+            "with: { shell: sh, args: [1, two] }",
+        ),
+        Key::new(
+            "needs",
+            Form::Either(&[Form::StepName, Form::List(&Form::StepName, 0)]),
+            "Steps that must have ended before this one begins.",
+            "needs: [before]",
+        )
+        .without("it begins at once"),
+        Key::new("if", Form::Condition, "Whether it runs, with or without `${{ }}`.", "if: failure()")
+            .without("`success()`"),
+        Key::new(
+            "for_each",
+            ITEMS,
+            "Runs the step once for each item of a list, which its `with` and `env` see as `item` and `index`.",
+            "for_each: [a, b, c]",
+        )
+        .without("it runs once"),
+        Key::new(
+            "strategy",
+            Form::Section(&STRATEGY),
+            "Runs the step once for each combination of values, or bounds how many items are open at once.",
+            "strategy: { matrix: { os: [linux, macos] }, max-parallel: 2 }",
+        ),
+        Key::new(
+            "env",
+            Form::Environment,
+            "Environment of the step; wins over the workflow's.",
+            "env: { COUNT: \"${{ run.id }}\" }",
+        ),
+        Key::new(
+            "retry",
+            Form::Section(&RETRY),
+            "What happens after a failure.",
+            "retry: { max_attempts: 5, initial: 2s }",
+        )
+        .without("it is not repeated"),
+        Key::new(
+            "timeout",
+            Form::Either(&[Form::Duration, Form::Section(&TIMEOUT)]),
+            "How long each attempt, or the wait of a waiting step, may take.",
+            "timeout: 2m",
+        )
+        .without("as long as it takes"),
+        Key::new(
+            "continue-on-error",
+            Form::Boolean,
+            "Whether the run goes on, and can complete, when the step has failed.",
+            "continue-on-error: true",
+        )
+        .without("`false`"),
+        Key::new(
+            "effect",
+            EFFECTS,
+            "What a repetition would do; decides what happens after a crash.",
+            "effect: pure",
+        )
+        .without("what the plugin says"),
+        Key::new(
+            "sandbox",
+            Form::Word(&["none"]),
+            "How a script is confined. There is no sandbox yet, so this is the only value.",
+            "sandbox: none",
+        )
+        .without("`none`"),
+        Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
+        Key::new(
+            "compensate",
+            Form::Section(&COMPENSATE),
+            "What undoes the step, when the run fails after it.",
+            "compensate: { run: echo undone, effect: idempotent }",
+        )
+        .later(),
+        Key::new(
+            "concurrency",
+            Form::Value,
+            "How many steps of the same key may run at once, over all runs.",
+            "concurrency: { key: deploy, limit: 1 }",
+        )
+        .later(),
+        Key::new(
+            "deadline",
+            Form::Duration,
+            "How long the step may take, all attempts together.",
+            "deadline: 1h",
+        )
+        .later(),
+        Key::new(
+            "evidence",
+            Form::Value,
+            "What must hold for the step to have succeeded.",
+            "evidence: { artifacts: [report.html] }",
+        )
+        .later(),
+        Key::new("labels", Form::Value, "Labels of the step.", "labels: { team: web }").later(),
+        Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
+        Key::new(
+            "permissions",
+            Form::Value,
+            "What the plugin may reach.",
+            "permissions: { network: [\"localhost:8080\"] }",
+        )
+        .later(),
+        Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
+            .later(),
+        Key::new("qa", Form::Value, "Who must pass the result before it counts.", "qa: true").later(),
+        Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
+        Key::new(
+            "repeat",
+            Form::Section(&REPEAT),
+            "Runs the step again until a condition holds.",
+            "repeat: { until: self.exit_code == 0, max: 10, delay: 5s }",
+        )
+        .later(),
+        Key::new("secrets", Form::Value, "The secrets that it may use.", "secrets: [API_KEY]").later(),
+    ],
+    foreign: &[
+        ("depends_on", "needs"),
+        ("depends", "needs"),
+        ("when", "if"),
+        ("condition", "if"),
+        ("command", "run"),
+        ("script", "run"),
+        ("shell", "run"),
+        ("plugin", "uses"),
+        ("type", "uses"),
+        ("args", "with"),
+        ("config", "with"),
+        ("params", "with"),
+        ("environment", "env"),
+        ("retries", "retry"),
+        ("timeout-minutes", "timeout"),
+        ("with_items", "for_each"),
+        ("foreach", "for_each"),
+        ("map", "for_each"),
+        ("ignore_errors", "continue-on-error"),
+    ],
+    elsewhere: &[
+        ("inputs", "the workflow"),
+        ("outputs", "the workflow"),
+        ("steps", "the workflow"),
+        ("description", "the workflow"),
+        ("on-failure", "the workflow"),
+        ("finally", "the workflow"),
+        ("defaults", "the workflow"),
+        ("matrix", "`strategy`"),
+        ("max-parallel", "`strategy`"),
+        ("max_attempts", "`retry`"),
+        ("backoff", "`retry`"),
+        ("after", "`timeout`"),
+        ("then", "`timeout`"),
+    ],
+    frame: "name: example\nsteps:\n  before: { run: \"true\", effect: pure }\n  example:\n    …\n",
+    filler: ("run: echo hello", &["run", "uses"]),
+};
+
+/// What happens after a failure.
+pub static RETRY: Section = Section {
+    name: "retry",
+    of: "`retry`",
+    keys: &[
+        Key::new(
+            "max_attempts",
+            Form::Whole(1, MAX_ATTEMPTS),
+            "How many attempts there are at most, the first included.",
+            "max_attempts: 5",
+        )
+        .without("`3`"),
+        Key::new(
+            "backoff",
+            Form::Word(&["fixed", "exponential"]),
+            "Whether the wait stays the same or doubles each time.",
+            "backoff: fixed",
+        )
+        .without("`exponential`"),
+        Key::new("initial", Form::Duration, "The first wait; `0s` is allowed.", "initial: 500ms")
+            .without("`1s`"),
+        Key::new("max", Form::Duration, "The longest wait.", "max: 5m").without("`60s`"),
+        Key::new(
+            "on",
+            Form::Either(&[CLASSES, Form::List(&CLASSES, 1)]),
+            "The classes of errors that are retried.",
+            "on: [transient, rate_limited, timeout]",
+        )
+        .without("what may pass by itself: `failed`, `transient`, `timeout`, `rate_limited`, `lost`"),
+    ],
+    foreign: &[
+        ("attempts", "max_attempts"),
+        ("delay", "initial"),
+        ("interval", "initial"),
+        ("max_delay", "max"),
+    ],
+    elsewhere: &[],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    retry:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// How long an attempt or a wait may take.
+pub static TIMEOUT: Section = Section {
+    name: "timeout",
+    of: "`timeout`",
+    keys: &[
+        Key::new("after", Form::Duration, "The bound; more than nothing.", "{ after: 24h }").required(),
+        Key::new(
+            "then",
+            Form::Word(&["fail", "reject", "approve"]),
+            "What silence means to an approval.",
+            "{ after: 24h, then: reject }",
+        )
+        .without("`fail`"),
+    ],
+    foreign: &[],
+    elsewhere: &[],
+    frame: "name: example\nsteps:\n  example:\n    uses: approval\n    with: { message: \"Publish?\" }\n    timeout:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// What undoes a step.
+pub static COMPENSATE: Section = Section {
+    name: "compensate",
+    of: "`compensate`",
+    keys: &[
+        Key::new("run", Form::Script, "A script, as in a step.", "run: echo undone"),
+        Key::new("uses", Form::Kind, "The plugin, as in a step.", "{ uses: sleep, with: { for: 1s } }"),
+        Key::new(
+            "with",
+            Form::With,
+            "What the plugin is given; expressions see the step's own output as `self`.",
+            "{ run: echo undone, with: { shell: sh } }",
+        ),
+        Key::new(
+            "env",
+            Form::Environment,
+            "Environment of the compensation.",
+            "{ run: echo undone, env: { A: b } }",
+        ),
+    ],
+    foreign: &[],
+    elsewhere: &[],
+    frame: "name: example\nsteps:\n  example:\n    run: echo done\n    compensate:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// How often a step is run again.
+pub static REPEAT: Section = Section {
+    name: "repeat",
+    of: "`repeat`",
+    keys: &[
+        Key::new(
+            "until",
+            Form::Condition,
+            "The condition that ends it; it sees the output of this time as `self`.",
+            "{ until: self.exit_code == 0, max: 3 }",
+        )
+        .required(),
+        Key::new(
+            "max",
+            Form::Whole(1, 1_000_000),
+            "How many times at most; the step fails then.",
+            "{ until: \"true\", max: 3 }",
+        )
+        .required(),
+        Key::new(
+            "delay",
+            Form::Duration,
+            "The wait between two times.",
+            "{ until: \"true\", max: 3, delay: 5s }",
+        )
+        .without("`0s`"),
+    ],
+    foreign: &[],
+    elsewhere: &[],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    repeat:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// What a step runs once for each of, and how many at once.
+pub static STRATEGY: Section = Section {
+    name: "strategy",
+    of: "`strategy`",
+    keys: &[
+        Key::new(
+            "matrix",
+            Form::Named(&ITEMS),
+            "Lists of values: the step runs once for each combination, whose values `with` and `env` see as `matrix.NAME`. `exclude` and `include` are lists of combinations to leave out and to add.",
+            "matrix: { os: [linux, macos], version: [1, 2], exclude: [{ os: macos, version: 1 }] }",
+        ),
+        Key::new(
+            "max-parallel",
+            Form::Whole(1, 1_000_000),
+            "How many items may be open at once.",
+            "{ matrix: { a: [1, 2] }, max-parallel: 1 }",
+        )
+        .without("as many as there are slots"),
+        Key::new(
+            "fail-fast",
+            Form::Boolean,
+            "Whether the others are stopped when one has failed.",
+            "{ matrix: { a: [1, 2] }, fail-fast: false }",
+        )
+        .later(),
+    ],
+    foreign: &[
+        ("parallel", "max-parallel"),
+        ("concurrency", "max-parallel"),
+        ("max_parallelism", "max-parallel"),
+    ],
+    elsewhere: &[("for_each", "a step")],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    strategy:\n      …\n",
+    filler: ("matrix: { v: [1] }", &["matrix"]),
+};

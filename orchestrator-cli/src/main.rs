@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod drive;
 mod exit;
+mod files;
 mod find;
 mod inputs;
 mod names;

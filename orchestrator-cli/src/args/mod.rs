@@ -5,6 +5,7 @@ mod global;
 mod run;
 mod runs;
 mod spec;
+mod tools;
 mod upkeep;
 mod workflow;
 
@@ -15,6 +16,7 @@ pub(crate) use global::Global;
 pub(crate) use run::{Run, Start};
 pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait};
 pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
+pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
 pub(crate) use workflow::{DiffWorkflow, Execute, ListWorkflows, Register, ShowWorkflow, WorkflowCommand};
 
@@ -73,6 +75,8 @@ pub(crate) enum Verb {
     /// The kinds of steps there are
     #[command(subcommand, arg_required_else_help = true)]
     Plugins(PluginsCommand),
+    /// Print the schema of workflows, or install it for editors
+    Schema(Schema),
     /// Check the installation, and say of every open run what it waits for
     #[command(after_help = "\
 Example:
@@ -106,6 +110,10 @@ Exit codes: 0 up to date, 4 there is no store yet, 7 a newer version has changed
 Example:
   orchestrator version --json")]
     Version,
+    /// Print what a shell needs to complete commands
+    Completions(Completions),
+    /// Print or write manual pages
+    Man(Man),
 }
 
 /// What can be asked of the configuration.

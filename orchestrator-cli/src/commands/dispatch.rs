@@ -3,7 +3,8 @@
 use crate::app::App;
 use crate::args::{ConfigCommand, Verb};
 use crate::commands::{
-    approval, config, doctor, init, plan, plugins, run, runs, upkeep, validate, version, workflow,
+    approval, completions, config, doctor, init, man, plan, plugins, run, runs, schema, upkeep, validate,
+    version, workflow,
 };
 use crate::exit::Exit;
 use crate::output::Problem;
@@ -24,8 +25,11 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
         Verb::Runs(command) => runs::carry_out(app, command).await,
         Verb::Approval(command) => approval::carry_out(app, command).await,
         Verb::Plugins(command) => plugins::carry_out(app, &command),
+        Verb::Schema(args) => schema::carry_out(app, &args),
         Verb::Doctor => doctor::carry_out(app).await,
         Verb::Config(ConfigCommand::Show) => config::show(app),
         Verb::Version => version::carry_out(app).await,
+        Verb::Completions(args) => completions::carry_out(app, &args),
+        Verb::Man(args) => man::carry_out(app, &args),
     }
 }

@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::args::Init;
+use crate::commands::schema;
 use crate::exit::Exit;
+use crate::files::cannot_write;
 use crate::output::Problem;
 use crate::settings::FOLDER;
 use crate::shell::quoted;
@@ -21,7 +23,7 @@ const SAMPLE: &str = include_str!("init/hello.yaml");
 const CONFIG: &str = include_str!("init/config.toml");
 
 /// What in the folder is worth keeping under version control.
-const IGNORE: &str = "# The state of runs is this machine's own; only the configuration is shared.\n*\n!.gitignore\n!config.toml\n";
+const IGNORE: &str = "# The state of runs is this machine's own; only the configuration and the schema are shared.\n*\n!.gitignore\n!config.toml\n!workflow.schema.json\n";
 
 /// One file that was made, or was there.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) async fn carry_out(app: &App, args: &Init) -> Result<Exit, Problem> {
     };
     let mut made = make(&root.join(FOLDER))?;
     made.push(write_new(&root.join("hello.yaml"), SAMPLE)?);
+    made.push(write_new(&root.join(FOLDER).join(schema::FILE), &schema::text())?);
     let database = root.join(FOLDER).join("state.db");
     let new = !database.exists();
     let store = store::connect(&database).await?;
@@ -92,12 +95,4 @@ fn write_new(path: &Path, text: &str) -> Result<Made, Problem> {
         }
         Err(error) => Err(cannot_write(path, &error)),
     }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Problem {
-    let (exit, code) = match error.kind() {
-        ErrorKind::PermissionDenied => (Exit::Denied, "cannot_write"),
-        _ => (Exit::Unavailable, "cannot_write"),
-    };
-    Problem::new(exit, code, format!("cannot write {}: {error}", path.display()))
 }

@@ -2,40 +2,35 @@
 
 use crate::{Said, Sandbox};
 
-/// Every command that does something.
-const COMMANDS: [&str; 31] = [
-    "init",
-    "run",
-    "validate",
-    "plan",
-    "runs list",
-    "runs show",
-    "runs logs",
-    "runs events",
-    "runs wait",
-    "runs cancel",
-    "runs pause",
-    "runs resume",
-    "runs resolve",
-    "workflow register",
-    "workflow list",
-    "workflow show",
-    "workflow diff",
-    "workflow execute",
-    "approval list",
-    "approval approve",
-    "approval reject",
-    "plugins list",
-    "plugins schema",
-    "store show",
-    "store check",
-    "migrate",
-    "backup",
-    "restore",
-    "prune",
-    "doctor",
-    "version",
-];
+/// The commands that `--help` of a command lists, without `help`.
+fn listed(text: &str) -> Vec<String> {
+    let list = text.split("Commands:\n").nth(1).unwrap_or_default();
+    let names = list.lines().take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
+    let names =
+        names.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// Every command there is, found as a reader would; and whether it is one that does something.
+fn commands() -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let mut open = vec![String::new()];
+    while let Some(command) = open.pop() {
+        let inner = listed(&help(&command).out);
+        open.extend(inner.iter().map(|name| format!("{command} {name}").trim().to_owned()));
+        if !command.is_empty() {
+            found.push((command, inner.is_empty()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn verbs() -> Vec<String> {
+    let verbs: Vec<String> = commands().into_iter().filter(|(_, does)| *does).map(|(name, _)| name).collect();
+    assert!(verbs.len() >= 24 && verbs.contains(&"runs list".to_owned()), "{verbs:?}");
+    verbs
+}
 
 fn help(command: &str) -> Said {
     Sandbox::new().run(&format!("{command} --help")).exits(0)
@@ -48,34 +43,49 @@ fn the_first_help_is_golden() {
 
 #[test]
 fn help_of_commands_is_golden() {
-    for command in COMMANDS.into_iter().chain([
-        "config show",
-        "runs",
-        "workflow",
-        "approval",
-        "plugins",
-        "store",
-        "config",
-    ]) {
-        insta::assert_snapshot!(format!("help {command}").replace(' ', "-"), help(command).out);
+    for (command, _) in commands() {
+        insta::assert_snapshot!(format!("help {command}").replace(' ', "-"), help(&command).out);
     }
 }
 
 #[test]
 fn every_command_shows_an_example_that_names_it() {
-    for command in COMMANDS {
-        let text = help(command).out;
+    for command in verbs() {
+        let text = help(&command).out;
         let example = text.split("Example").nth(1).unwrap_or_else(|| panic!("{command} has no example"));
         assert!(example.contains(&format!("orchestrator {command}")), "{command}:\n{text}");
+        // Every command that can fail in its own way says how it ends.
+        let plain = ["version", "plugins list"].contains(&&*command);
+        assert!(plain || text.contains("Exit codes:"), "{command}:\n{text}");
     }
 }
 
 #[test]
 fn lines_of_help_fit_a_hundred_columns() {
-    for command in COMMANDS {
-        for line in help(command).out.lines() {
+    for command in verbs() {
+        for line in help(&command).out.lines() {
             assert!(line.chars().count() <= 112, "{command}: {line}");
         }
+    }
+}
+
+#[test]
+fn a_misspelt_command_is_met_with_the_right_one() {
+    let sandbox = Sandbox::new();
+    for (command, _) in commands() {
+        let (before, last) =
+            command.rsplit_once(' ').map_or(("", &*command), |(before, last)| (before, last));
+        // Its second and third letters swapped; short and even ones get a letter more.
+        let mut letters: Vec<char> = last.chars().collect();
+        if letters.len() > 2 && letters[1] != letters[2] {
+            letters.swap(1, 2);
+        } else {
+            letters.push('x');
+        }
+        let slip = String::from_iter(letters);
+        let said = sandbox.run(format!("{before} {slip}").trim()).exits(2);
+        assert!(said.err.contains(&format!("'{last}'")), "{before} {slip}: {}", said.err);
+        assert_eq!(said.out, "");
     }
 }
 

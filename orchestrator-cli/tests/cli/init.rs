@@ -57,5 +57,13 @@ fn state_is_kept_out_of_version_control() {
     let files = String::from_utf8(git("status --porcelain -uall").stdout).unwrap();
     let mut files: Vec<&str> = files.lines().collect();
     files.sort_unstable();
-    assert_eq!(files, ["?? .orchestrator/.gitignore", "?? .orchestrator/config.toml", "?? hello.yaml"]);
+    assert_eq!(
+        files,
+        [
+            "?? .orchestrator/.gitignore",
+            "?? .orchestrator/config.toml",
+            "?? .orchestrator/workflow.schema.json",
+            "?? hello.yaml"
+        ]
+    );
 }

@@ -10,11 +10,13 @@ mod plan;
 mod registry;
 mod run;
 mod sandbox;
+mod schema;
 mod settings;
 mod signals;
 mod steering;
 mod streams;
 mod terminal;
+mod tools;
 mod upkeep;
 mod validate;
 

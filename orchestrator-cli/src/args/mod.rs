@@ -2,6 +2,8 @@
 
 mod approval;
 mod global;
+#[cfg(test)]
+mod page;
 mod run;
 mod runs;
 mod spec;

@@ -163,6 +163,9 @@ impl Form {
             Self::Named(form) => format!("mapping of names: {}", form.words()),
             Self::Environment => "mapping of variables to texts".into(),
             Self::Section(section) => format!("[{}](#{})", section.name, section.anchor()),
+            Self::Either([one, Self::List(many, _)]) if one.words() == many.words() => {
+                format!("{}, or a list of them", one.words())
+            }
             Self::Either(forms) => forms.iter().map(Self::words).collect::<Vec<_>>().join(", or "),
         }
     }

@@ -1,0 +1,8 @@
+//! The pages: what they show is run, and what is printed from the code is what the code says.
+
+mod blocks;
+mod keys;
+mod page;
+mod scratch;
+mod shown;
+mod yaml;

@@ -107,8 +107,8 @@ fn not_understood(mut error: clap::Error) -> Exit {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
     }
     let wants_json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| is_json_flag(&arg));
-    let shows = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if wants_json && !shows {
+    let exit = exit_of(&error);
+    if wants_json && exit != Exit::Ok {
         let rendered = error.render().to_string();
         let title = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let title = if title.is_empty() { "a command is missing".to_owned() } else { title };
@@ -122,7 +122,15 @@ fn not_understood(mut error: clap::Error) -> Exit {
     }
     // Where the reader has gone away there is nobody to tell.
     let _ = error.print();
-    if shows { Exit::Ok } else { Exit::Usage }
+    exit
+}
+
+/// How arguments end that are no command to be carried out: help was asked for, or they are wrong.
+pub(crate) fn exit_of(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::Usage,
+    }
 }
 
 /// The command nearest to a word, among those that could stand where it stands.

@@ -3,6 +3,8 @@
 mod approval;
 mod global;
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
 mod page;
 mod run;
 mod runs;

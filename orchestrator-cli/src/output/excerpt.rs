@@ -25,7 +25,7 @@ pub(crate) struct Excerpt {
 impl Excerpt {
     /// The line that `span` points into; `None` if there is no such line.
     pub(crate) fn of(source: &str, span: Span) -> Option<Self> {
-        let line = source.lines().nth(span.line.checked_sub(1)? as usize)?;
+        let line = Span::lines(source).nth(span.line.checked_sub(1)? as usize)?;
         let line = line.strip_prefix('\u{feff}').filter(|_| span.line == 1).unwrap_or(line);
         let column = span.column.saturating_sub(1) as usize;
         let total = line.chars().count();

@@ -32,6 +32,20 @@ fn verbs() -> Vec<String> {
     verbs
 }
 
+/// The words behind `orchestrator` of every example of every command.
+pub(crate) fn examples() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for verb in verbs() {
+        let text = help(&verb).out;
+        let calls = text.lines().filter_map(|line| line.strip_prefix("  orchestrator "));
+        for call in calls {
+            let call = call.split([';', '|', '&', '>', '#']).next().unwrap_or_default();
+            found.push(call.split_whitespace().map(|word| word.replace(['"', '\''], "")).collect());
+        }
+    }
+    found
+}
+
 fn help(command: &str) -> Said {
     Sandbox::new().run(&format!("{command} --help")).exits(0)
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod help;
 mod init;
 mod looking;
+mod mutants;
 mod plan;
 mod registry;
 mod run;

@@ -71,7 +71,7 @@ fn schema() -> Value {
     Sandbox::new().run("schema").exits(0).json()
 }
 
-fn validator() -> Validator {
+pub(crate) fn validator() -> Validator {
     jsonschema::draft7::new(&schema()).expect("the schema is one")
 }
 
@@ -80,18 +80,23 @@ fn plugins() -> Registry {
 }
 
 /// Whether the parser takes a text.
-fn parses(text: &str) -> bool {
+pub(crate) fn parses(text: &str) -> bool {
     parse_with(text, &plugins(), &ParseOptions::default().default_name("example")).is_ok()
 }
 
-fn value(text: &str) -> Value {
-    serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+/// What the schema has against a text; `None` if the text cannot be read as YAML.
+pub(crate) fn objections(validator: &Validator, text: &str) -> Option<Vec<String>> {
+    // YAML 1.2: `on` and `yes` are texts.
+    let options = serde_yaml::options! { strict_booleans: true };
+    let value: Value = serde_yaml::from_str_with_options(text, options).ok()?;
+    Some(validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect())
 }
 
-/// What the schema has against a text.
-fn objections(validator: &Validator, text: &str) -> Vec<String> {
-    let value = value(text);
-    validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+/// Whether the schema takes a text, which must be YAML.
+fn takes(validator: &Validator, text: &str) -> bool {
+    let objections = objections(validator, text).unwrap_or_else(|| panic!("no YAML: {text}"));
+    println!("{text}: {objections:#?}");
+    objections.is_empty()
 }
 
 #[test]
@@ -117,13 +122,13 @@ fn it_takes_every_example() {
     assert!(files.len() >= 4);
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(objections(&validator, &text), [""; 0], "{}", path.display());
+        assert!(takes(&validator, &text), "{}", path.display());
     }
     for section in sections() {
         for key in section.keys {
             let text = section.whole(key.example);
             assert_eq!(parses(&text), !key.later, "{text}");
-            assert_eq!(objections(&validator, &text).is_empty(), !key.later, "{text}");
+            assert_eq!(takes(&validator, &text), !key.later, "{text}");
         }
     }
 }
@@ -139,7 +144,7 @@ fn it_takes_the_examples_of_every_plugin_and_expressions_in_their_place() {
             let text =
                 format!("steps: {{ {before}, a: {{ uses: {}, {needs}, with: {example} }} }}", plugin.kind());
             assert!(parses(&text), "{text}");
-            assert_eq!(objections(&validator, &text), [""; 0], "{text}");
+            assert!(takes(&validator, &text), "{text}");
         }
     }
     let text = "\
@@ -150,7 +155,7 @@ steps:
   c: { run: x, with: { args: \"${{ inputs.n }}\" } }
   d: { run: x, with: }
 ";
-    assert_eq!(objections(&validator, text), [""; 0]);
+    assert!(takes(&validator, text));
 }
 
 #[test]
@@ -159,14 +164,14 @@ fn it_refuses_what_the_parser_refuses() {
     let steps = WRONG_STEPS.map(|step| format!("steps: {{ a: {{ run: x }}, b: {step} }}"));
     for text in steps.iter().map(String::as_str).chain(WRONG_TOPS) {
         assert!(!parses(text), "the parser takes {text}");
-        assert!(!objections(&validator, text).is_empty(), "the schema takes {text}");
+        assert!(!takes(&validator, text), "the schema takes {text}");
     }
     // A slip in each key is refused.
     for section in sections() {
         for key in section.keys.iter().filter(|key| !key.later) {
             let slip = key.example.replacen(key.name, &format!("{}x", key.name), 1);
             let text = section.whole(&slip);
-            assert!(!objections(&validator, &text).is_empty(), "{text}");
+            assert!(!takes(&validator, &text), "{text}");
         }
     }
 }

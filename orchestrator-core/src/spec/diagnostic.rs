@@ -18,6 +18,33 @@ pub struct Span {
     pub len: u32,
 }
 
+impl Span {
+    /// The lines of a text as spans count them: YAML's, so a carriage return alone ends one, too.
+    pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+        let mut rest = Some(text);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let end = text.find(['\n', '\r']).unwrap_or(text.len());
+            let (line, tail) = text.split_at(end);
+            rest = tail.strip_prefix("\r\n").or_else(|| tail.get(1..));
+            Some(line)
+        })
+    }
+
+    /// The place of one character, behind `before` from the beginning of the text.
+    pub(super) fn behind(before: &str) -> Self {
+        let (line, column) = behind((1, 1), before);
+        Self { line, column, len: 1 }
+    }
+}
+
+/// The line and the column behind a piece of text that begins at `from`.
+pub(super) fn behind(from: (u32, u32), text: &str) -> (u32, u32) {
+    let breaks = Span::lines(text).count() as u32 - 1;
+    let last = Span::lines(text).last().map_or(0, |line| line.chars().count() as u32);
+    if breaks == 0 { (from.0, from.1 + last) } else { (from.0 + breaks, last + 1) }
+}
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,3 +93,18 @@ impl fmt::Display for Diagnostic {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Diagnostics(pub Vec<Diagnostic>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_as_yaml_says() {
+        assert_eq!(Span::lines("a\nb\r\nc\rd").collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(Span::lines("\n\r\r\n").count(), 4);
+        assert_eq!(Span::lines("").collect::<Vec<_>>(), [""]);
+        assert_eq!(behind((3, 5), "ab"), (3, 7));
+        assert_eq!(behind((3, 5), "ab\rc"), (4, 2));
+        assert_eq!(Span::behind("a\r\nb\nc"), Span { line: 3, column: 2, len: 1 });
+    }
+}

@@ -181,10 +181,13 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Diagnostics> {
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        let line = good.matches('\n').count() as u32 + 1;
-        let column = good.rsplit('\n').next().map_or(0, |line| line.chars().count()) as u32 + 1;
-        let span = Some(Span { line, column, len: 1 });
-        alone(span, "encoding", "this byte is not UTF-8".into(), Some("save the file as UTF-8"))
+        let good = good.strip_prefix('\u{feff}').unwrap_or(&good);
+        alone(
+            Some(Span::behind(good)),
+            "encoding",
+            "this byte is not UTF-8".into(),
+            Some("save the file as UTF-8"),
+        )
     })
 }
 

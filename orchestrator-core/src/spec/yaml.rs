@@ -17,10 +17,12 @@ use crate::spec::{Diagnostic, Span};
 pub(super) fn tree<'t>(text: &'t str, limits: Limits, problems: &mut Problems) -> Option<Node<'t>> {
     if let Some(at) = text.find('\0') {
         // The parser would take it for the end of the text.
-        let line = text[..at].matches('\n').count() as u32 + 1;
-        let column = text[..at].rsplit('\n').next().map_or(0, |line| line.chars().count()) as u32 + 1;
-        let span = Span { line, column, len: 1 };
-        problems.error(span, "", "yaml.syntax", "a NUL character does not belong into text");
+        problems.error(
+            Span::behind(&text[..at]),
+            "",
+            "yaml.syntax",
+            "a NUL character does not belong into text",
+        );
         return None;
     }
     let mut options = granit_parser::Options::default();
@@ -390,7 +392,7 @@ impl<'t> Build<'t, '_> {
             }
             _ => ("yaml.syntax", None),
         };
-        let line = self.text.lines().nth(at.span.line as usize - 1).unwrap_or_default();
+        let line = Span::lines(self.text).nth(at.span.line as usize - 1).unwrap_or_default();
         let unquoted = line.contains(OPEN) && line.contains(['{', '[']);
         let hint = hint.or(unquoted.then_some("quote an expression inside `{ }` and `[ ]`"));
         let mut message = error.kind().to_string();

@@ -4,6 +4,7 @@ mod builder;
 mod catalog;
 mod expressions;
 mod extremes;
+mod fuzz;
 mod mutants;
 mod properties;
 mod reference;

@@ -1,32 +1,15 @@
 //! The table of keys and the reader are one: what the table has is read, as the table says.
 
 use orchestrator_core::spec::reference::{Form, Key, Section, WORKFLOW, sections};
-use orchestrator_core::spec::{
-    Catalog, ConfigIssue, Diagnostic, Diagnostics, Facts, ParseOptions, Severity, parse_with,
-};
+use orchestrator_core::spec::{Diagnostic, Diagnostics, ParseOptions, Severity, parse_with};
 use serde_json::{Map, Value, json};
 
-/// Knows every kind, and takes any config.
-struct Anything(Value);
-
-impl Catalog for Anything {
-    fn kinds(&self) -> Vec<&str> {
-        vec!["script", "sleep", "approval"]
-    }
-
-    fn facts(&self, _: &str) -> Option<Facts<'_>> {
-        Some(Facts { config_schema: &self.0, output_schema: &self.0 })
-    }
-
-    fn check(&self, _: &str, _: &Value) -> Vec<ConfigIssue> {
-        Vec::new()
-    }
-}
+use crate::catalog::Anything;
 
 /// What is told of a text, warnings included.
 fn told(text: &str) -> Vec<Diagnostic> {
     let options = ParseOptions::default().default_name("example");
-    match parse_with(text, &Anything(json!({})), &options) {
+    match parse_with(text, &Anything::new(), &options) {
         Ok(parsed) => parsed.warnings,
         Err(Diagnostics(found)) => found,
     }

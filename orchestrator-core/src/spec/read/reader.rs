@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::spec::diagnostic::behind;
 use crate::spec::expr::{Compiler, Located, OPEN, Template};
 use crate::spec::parse::Limits;
 use crate::spec::problems::Problems;
@@ -163,12 +164,9 @@ impl<'t, 'p> Reader<'t, 'p> {
             None => usize::from(at.style == Style::Quoted),
         };
         let Some(before) = rest.get(begin..begin + offset) else { return at.span };
-        let exact = !before.contains(['\n', '\\']) && !before.contains("''");
+        let exact = !before.contains(['\n', '\r', '\\']) && !before.contains("''");
         let end = if exact { begin + offset } else { begin };
-        let (mut line, mut column) = (at.span.line, at.span.column);
-        for c in rest[..end].chars() {
-            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
-        }
+        let (line, column) = behind((at.span.line, at.span.column), &rest[..end]);
         let word = rest[end..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
         Span { line, column, len: word.max(1) as u32 }
     }

@@ -181,6 +181,105 @@ fn arguments_may_be_anything() {
     // A path may be any bytes: it is only not there.
     let said = Sandbox::new().command(["validate".as_ref(), invalid]).output().unwrap();
     assert_eq!(said.status.code(), Some(4), "{said:?}");
+    let said = sandbox.run("runs show --store memory -- -x").exits(4);
+    assert!(said.err.contains("there is no run `-x`"), "{}", said.err);
     let long = "x".repeat(100_000);
     sandbox.run_args(&["runs", "show", &long, "--store", "memory"]).exits(4);
+}
+
+#[test]
+fn inputs_that_cannot_be_are_refused() {
+    let flow = "name: in\ninputs: { list: { type: array, default: [] }, n: { type: integer, default: 1 } }\nsteps: { a: { run: x } }\n";
+    let sandbox = Sandbox::with(&[("in.yaml", flow)]);
+    let before = sandbox.listing();
+    for (words, code, text) in [
+        ("run in.yaml -i n", 2, "NAME=VALUE"),
+        ("run in.yaml -i =1", 2, "NAME=VALUE"),
+        ("run in.yaml -i n=1 -i n=2", 2, "is given twice"),
+        ("run in.yaml -i list=[1", 3, "\"[1\" is not of type array"),
+        ("run in.yaml -i n=1.5", 3, "\"1.5\" is not of type integer"),
+        ("run in.yaml -i lits=[]", 3, "did you mean \"list\"?"),
+        ("run in.yaml -i n=@", 4, ""),
+        ("run in.yaml -i n=@/", 3, "is a folder"),
+    ] {
+        let said = sandbox.run(words).exits(code);
+        assert!(said.err.contains(text), "{words}: {}", said.err);
+        assert_eq!(sandbox.listing(), before, "{words}");
+    }
+}
+
+#[test]
+fn numbers_beyond_all_bounds_are_refused() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    sandbox.run("run hello.yaml").exits(0);
+    for words in [
+        "runs list --limit 1e3",
+        "runs list --limit 1001",
+        "runs events @last --after 18446744073709551616",
+        "runs wait @last --timeout 99999999999d",
+        "runs wait @last --timeout -1s",
+        "runs logs @last --tail 0",
+        "run hello.yaml --slots 4097",
+        "run hello.yaml --grace 10000d",
+    ] {
+        sandbox.run(words).exits(2);
+    }
+    assert_eq!(sandbox.run("runs list --json").json()["items"].as_array().unwrap().len(), 1);
+    // What is only beyond the end is empty.
+    assert_eq!(sandbox.run("runs events @last --after 18446744073709551615").exits(0).out, "");
+}
+
+#[test]
+fn a_configuration_of_a_wrong_kind_names_the_key() {
+    for (text, said) in [
+        ("slots = \"many\"\n", "slots"),
+        ("slots = 0\n", "slots"),
+        ("grace = 10\n", "grace"),
+        ("store = [1]\n", "store"),
+        ("store = \n", "config.toml"),
+        ("\u{0}", "config.toml"),
+    ] {
+        let sandbox = Sandbox::with(&[(".orchestrator/config.toml", text)]);
+        let err = sandbox.run("runs list").exits(2).err;
+        assert!(err.contains(said) && !err.contains("panicked"), "{text:?}: {err}");
+    }
+}
+
+#[test]
+fn what_is_given_is_never_read_as_code() {
+    let nasty = "a'b\"c\n$(touch pwned) `touch pwned` ; touch pwned # ${{ inputs.text }} {{ x }} %s \\n";
+    let flow = "\
+name: nasty
+inputs: { text: { type: string } }
+steps:
+  print:
+    run: printf '%s' \"$TEXT\"
+    effect: pure
+    env: { TEXT: \"${{ inputs.text }}\" }
+  again:
+    needs: print
+    run: cat
+    effect: pure
+    with: { stdin: \"${{ steps.print.stdout }}\" }
+outputs: { text: \"${{ steps.again.stdout }}\" }
+";
+    let sandbox = Sandbox::with(&[("nasty.yaml", flow)]);
+    let said = sandbox.run_args(&["run", "nasty.yaml", "--json", "-i", &format!("text={nasty}")]).exits(0);
+    assert_eq!(said.json()["outputs"]["text"], nasty);
+    assert!(!sandbox.path("pwned").exists());
+}
+
+#[test]
+fn a_value_of_a_wrong_type_fails_the_step_that_wants_it() {
+    let flow = "\
+name: typed
+inputs: { heat: { type: string, default: hot } }
+steps:
+  ask: { uses: llm, with: { prompt: x, temperature: \"${{ inputs.heat }}\" } }
+";
+    let sandbox = Sandbox::with(&[("typed.yaml", flow)]);
+    let report = sandbox.run("run typed.yaml --json").exits(1).json();
+    assert_eq!(report["steps"][0]["status"], "failed");
+    let error = report["steps"][0]["error"].to_string();
+    assert!(error.contains("with.temperature: expected a number, found the text"), "{error}");
 }

@@ -9,6 +9,7 @@ mod looking;
 mod mutants;
 mod plan;
 mod registry;
+mod rows;
 mod run;
 mod sandbox;
 mod schema;

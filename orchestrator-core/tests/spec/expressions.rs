@@ -1,5 +1,6 @@
 //! Table T: expressions that are wrong, and where.
 
+use crate::valid::parsed;
 use crate::{Row, table};
 
 const ROWS: &[Row] = &[
@@ -82,6 +83,11 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        "T11 there are no patterns",
+        "name: a\ninputs: { x: { type: string } }\nsteps:\n  a: { run: x, if: \"inputs.x | regex_search('(a+)+$')\" }\n  b: { run: x, if: \"inputs.x is match('(a+)+$')\" }\n",
+        &["undefined_variable", "undefined_variable"],
+    ),
+    (
         "Y22 never true",
         "name: a\nsteps:\n  a: { run: x, if: false }\n  b: { run: x, if: 1 > 2 }\n  c: { run: x, if: success() and not success() }\n  d: { run: x, if: \"${{ failure() }}\" }\n",
         &["never_true", "never_true", "never_true"],
@@ -91,4 +97,11 @@ const ROWS: &[Row] = &[
 #[test]
 fn expressions() {
     insta::assert_snapshot!(table(ROWS));
+}
+
+#[test]
+fn statements_are_text() {
+    let text = "{% include '/etc/passwd' %}{% macro m() %}{{ m() }}{% endmacro %}{# x #}{{ inputs.x }}";
+    let workflow = parsed(&format!("name: a\nsteps: {{ a: {{ uses: noop, with: \"{text}\" }} }}\n"));
+    assert_eq!(workflow.steps[0].with.as_constant(), Some(&text.into()));
 }

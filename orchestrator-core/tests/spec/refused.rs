@@ -45,11 +45,21 @@ const YAML: &[Row] = &[
         "name: 1e3\ndescription: true\nsteps:\n  a: { run: 12 }\n  b: { uses: ~ }\n  c: { run: x, env: { A: [], B: null } }\n",
         &["invalid_type", "invalid_type", "invalid_type", "invalid_type", "invalid_type", "invalid_type"],
     ),
+    (
+        "Y11 words and times are texts",
+        "name: no\ndescription: 12:30:00\ninputs: { a: { type: string, default: on }, b: { type: string, default: 2027-01-31 } }\nsteps: { a: { run: y, env: { A: off } } }\n",
+        &[],
+    ),
     ("Y11 octal", "name: 0777\nsteps: { a: { run: x } }\n", &["number_range"]),
     (
         "Y33 numbers",
         "name: a\ninputs:\n  a: { type: integer, default: 18446744073709551616 }\n  b: { type: number, default: 1e400 }\n  c: { type: number, default: .nan }\n  d: { type: integer, default: 007 }\nsteps: { a: { run: x } }\n",
         &["number_range", "number_range", "number_range", "number_range"],
+    ),
+    (
+        "Y33 other spellings",
+        "name: a\ninputs:\n  a: { type: integer, default: -0 }\n  b: { type: integer, default: 1_000 }\n  c: { type: integer, default: 9223372036854775808 }\n  d: { type: integer, default: 0x1F }\n  e: { type: integer, default: 0x }\nsteps: { a: { run: x } }\n",
+        &["invalid_type", "invalid_type"],
     ),
 ];
 

@@ -95,11 +95,19 @@ pub struct Options {
     /// How long a statement waits for another process to finish writing, before it is
     /// [`orchestrator_core::port::store::Commit::Busy`].
     pub busy_timeout: Duration,
+    /// How long a write-ahead log may grow, in bytes, before it is moved into the database, for databases that work so.
+    /// Moving costs time, so longer is faster; but whoever opens the store first reads all of it. Default: 16 MB.
+    pub log_limit: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { migrate: true, require_current: true, busy_timeout: Duration::from_secs(5) }
+        Self {
+            migrate: true,
+            require_current: true,
+            busy_timeout: Duration::from_secs(5),
+            log_limit: 16_384_000,
+        }
     }
 }
 
@@ -116,6 +124,13 @@ impl Options {
     pub const fn as_it_is(mut self) -> Self {
         self.migrate = false;
         self.require_current = false;
+        self
+    }
+
+    /// The same, with another [`Options::log_limit`].
+    #[must_use]
+    pub const fn log_limit(mut self, bytes: u64) -> Self {
+        self.log_limit = bytes;
         self
     }
 
@@ -152,6 +167,15 @@ pub trait Writer: fmt::Debug + Send + 'static {
     /// # Errors
     /// [`WriteError`]. A transaction may then be open.
     async fn run(&mut self, script: Script) -> Result<u64, WriteError>;
+
+    /// As [`Writer::run`], for one statement whose loss in a power cut would do no harm: it need not be on the disk when
+    /// this returns. What is written after it is never there without it.
+    ///
+    /// # Errors
+    /// As [`Writer::run`].
+    async fn run_relaxed(&mut self, script: Script) -> Result<u64, WriteError> {
+        self.run(script).await
+    }
 
     /// Makes sure that no transaction is open.
     ///

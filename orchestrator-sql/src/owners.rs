@@ -1,4 +1,7 @@
 //! Owners: who is alive.
+//!
+//! None of these writes is synced by itself. Whoever relies on one relies on a commit that came after it, and that
+//! brought it to the disk; a process whose last words a power cut has taken is dead by the same cut.
 
 use std::time::Duration;
 
@@ -31,32 +34,34 @@ fn id(owner: OwnerId) -> Arg {
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
         let NewOwner { id: owner, ttl, label } = owner;
-        if self.owner(owner).await?.is_some() {
-            return Err(StoreError::Invalid(format!("{owner} is registered already")));
-        }
         // What proves that it lives is there before anyone can look for it.
         self.dialect.hold(owner).await?;
         let deadline = self.dialect.now().await? + ttl;
-        let written = self.pen.run_alone(script(REGISTER, [id(owner), label.arg(), deadline.arg()])).await;
-        if written.is_err() {
-            self.dialect.let_go(owner).await;
+        let written = self.pen.run_relaxed(script(REGISTER, [id(owner), label.arg(), deadline.arg()])).await;
+        match written {
+            Ok(_) => Ok(()),
+            // The key is taken: whoever holds it keeps what proves that it lives.
+            Err(StoreError::Invalid(_)) => Err(StoreError::Invalid(format!("{owner} is registered already"))),
+            Err(error) => {
+                self.dialect.let_go(owner).await;
+                Err(error)
+            }
         }
-        written.map(drop)
     }
 
     pub(crate) async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
         let now = self.dialect.now().await?;
         let until = now + ttl;
-        let renewed = self.pen.run_alone(script(RENEW, [until.arg(), id(owner), now.arg()])).await?;
+        let renewed = self.pen.run_relaxed(script(RENEW, [until.arg(), id(owner), now.arg()])).await?;
         if renewed > 0 {
             return Ok(Renewal::Alive(until));
         }
-        self.pen.run_alone(script(EXPIRE, [id(owner), now.arg()])).await?;
+        self.pen.run_relaxed(script(EXPIRE, [id(owner), now.arg()])).await?;
         Ok(Renewal::Dead)
     }
 
     pub(crate) async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
-        self.pen.run_alone(script(RETIRE, [id(owner)])).await?;
+        self.pen.run_relaxed(script(RETIRE, [id(owner)])).await?;
         self.dialect.let_go(owner).await;
         Ok(())
     }
@@ -76,7 +81,7 @@ impl<D: Dialect> Shared<D> {
                 continue;
             };
             // Of several who sweep at the same time, one marks it; one renews, and it is not marked.
-            if self.pen.run_alone(bury).await? > 0 {
+            if self.pen.run_relaxed(bury).await? > 0 {
                 self.dialect.let_go(row.id).await;
                 newly.push(row.id);
             }

@@ -30,6 +30,15 @@ pub(crate) struct Hand<W> {
     pub(crate) texts: Texts,
 }
 
+/// When what is written must be on the disk.
+#[derive(Debug, Clone, Copy)]
+enum Synced {
+    /// When the call returns.
+    Now,
+    /// At the latest with what is written next.
+    WithTheNext,
+}
+
 impl<D: Dialect> Pen<D> {
     pub(crate) fn new(dialect: Arc<D>) -> Self {
         let hand = Hand { writer: None, texts: Texts::default() };
@@ -42,6 +51,15 @@ impl<D: Dialect> Pen<D> {
 
     /// Runs a script; afterwards no transaction is open, however it went.
     pub(crate) async fn run(&self, hand: &mut Hand<D::Writer>, script: Script) -> Result<u64, WriteError> {
+        self.write(hand, script, Synced::Now).await
+    }
+
+    async fn write(
+        &self,
+        hand: &mut Hand<D::Writer>,
+        script: Script,
+        synced: Synced,
+    ) -> Result<u64, WriteError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(WriteError::Unavailable(CLOSED.to_owned()));
         }
@@ -52,7 +70,10 @@ impl<D: Dialect> Pen<D> {
                 other => WriteError::Unavailable(other.to_string()),
             })?,
         };
-        let answer = writer.run(script).await;
+        let answer = match synced {
+            Synced::Now => writer.run(script).await,
+            Synced::WithTheNext => writer.run_relaxed(script).await,
+        };
         let sound = match &answer {
             Ok(_) => true,
             Err(WriteError::Ambiguous(_)) => false,
@@ -70,6 +91,12 @@ impl<D: Dialect> Pen<D> {
     pub(crate) async fn run_alone(&self, script: Script) -> Result<u64, StoreError> {
         let mut hand = self.take().await;
         self.run(&mut hand, script).await.map_err(StoreError::from)
+    }
+
+    /// One statement that stands alone, and that is on the disk at the latest with the next commit.
+    pub(crate) async fn run_relaxed(&self, script: Script) -> Result<u64, StoreError> {
+        let mut hand = self.take().await;
+        self.write(&mut hand, script, Synced::WithTheNext).await.map_err(StoreError::from)
     }
 
     pub(crate) fn require_open(&self) -> Result<(), StoreError> {

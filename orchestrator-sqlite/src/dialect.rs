@@ -11,8 +11,9 @@ use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_sql::{Dialect, Forms, Options, Words};
 use sea_orm::DatabaseConnection;
 use sea_orm::sea_query::{ColumnDef, ColumnType};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::Mutex;
 
 use crate::holds::Holds;
 use crate::watch::Watch;
@@ -27,24 +28,29 @@ pub struct Sqlite {
     version: String,
     options: SqliteConnectOptions,
     readers: DatabaseConnection,
+    /// The first connection, until somebody writes.
+    first: Mutex<Option<SqliteConnection>>,
     watch: Watch,
     holds: Arc<Holds>,
 }
 
 impl Sqlite {
     async fn open(path: &Path, base: SqliteConnectOptions, asked: &Options) -> Result<Self, StoreError> {
-        let options = open::options(base, asked.busy_timeout);
-        let readers = open::readers(options.clone());
+        let options = open::options(base, asked);
+        // One taken from the pool would go back to it in its own time, and meanwhile the next reader opens another.
+        let failed = |error: sqlx::Error| error::at(path, error::of_read(&error));
+        let mut first = options.connect().await.map_err(failed)?;
         let version: Result<String, _> =
-            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&readers).await;
-        let version = version.map_err(|error| error::at(path, error::of_read(&error)))?;
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut first).await;
+        let version = version.map_err(failed)?;
         open::require_library(&version)?;
         Ok(Self {
             path: path.to_owned(),
             version,
+            first: Mutex::new(Some(first)),
             watch: Watch::new(options.clone()),
+            readers: open::readers(options.clone()).into(),
             options,
-            readers: readers.into(),
             holds: Arc::new(Holds::beside(path)),
         })
     }
@@ -119,7 +125,11 @@ impl Dialect for Sqlite {
     }
 
     async fn connect_writer(&self) -> Result<SqliteWriter, StoreError> {
-        self.options.connect().await.map(SqliteWriter::new).map_err(|error| error::of_read(&error))
+        let connection = match self.first.lock().await.take() {
+            Some(first) => Ok(first),
+            None => self.options.connect().await,
+        };
+        connection.map(SqliteWriter::new).map_err(|error| error::of_read(&error))
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
@@ -154,6 +164,11 @@ impl Dialect for Sqlite {
 
     async fn close(&self) {
         self.watch.close().await;
+        if let Some(first) = self.first.lock().await.take()
+            && let Err(error) = first.close().await
+        {
+            tracing::debug!(%error, "closing the first connection");
+        }
         if let Err(error) = self.readers.close_by_ref().await {
             tracing::debug!(%error, "closing the connections that read");
         }

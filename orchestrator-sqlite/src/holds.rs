@@ -5,15 +5,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::StoreError;
 
 use crate::open::{cannot, private_folder};
+
+/// How often a lock is tried for that somebody has. One who clears the folder has it for moments; one who goes by the
+/// same id keeps it.
+const PATIENCE: u32 = 100;
+
+/// How long to wait in between.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The locks that this store holds.
 #[derive(Debug)]
@@ -40,6 +48,9 @@ impl Holds {
 
     /// Takes the owner's lock. Without locks in this file system, only time proves a death. Blocks for moments.
     pub(crate) fn hold(&self, owner: OwnerId) -> Result<(), StoreError> {
+        if self.held().contains_key(&owner) {
+            return Err(taken(owner));
+        }
         let path = self.file(owner);
         match self.lock_new(&path) {
             Ok(file) => {
@@ -51,20 +62,24 @@ impl Holds {
                 remove(&path);
                 Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(taken(owner)),
             Err(error) => Err(cannot(&path, "lock", &error)),
         }
     }
 
     fn lock_new(&self, path: &Path) -> io::Result<File> {
         private_folder(&self.folder)?;
-        loop {
+        for patience in (0..PATIENCE).rev() {
             let file = lock_options().create(true).open(path)?;
-            file.lock()?;
-            // Someone who clears the folder may have taken the lock first, and removed the file.
-            if path.try_exists()? {
-                return Ok(file);
+            match file.try_lock() {
+                // Someone who clears the folder may have taken the lock first, and removed the file.
+                Ok(()) if path.try_exists()? => return Ok(file),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if patience > 0 => std::thread::sleep(PAUSE),
+                Err(error) => return Err(error.into()),
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Removes the owner's file, if its lock is ours or nobody's. Blocks for moments.
@@ -99,6 +114,10 @@ impl Holds {
         let file = lock_options().open(path).ok()?;
         file.try_lock().is_ok().then_some(file)
     }
+}
+
+fn taken(owner: OwnerId) -> StoreError {
+    StoreError::Invalid(format!("{owner} is registered already"))
 }
 
 fn lock_options() -> OpenOptions {

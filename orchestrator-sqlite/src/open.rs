@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use orchestrator_core::port::store::StoreError;
+use orchestrator_sql::Options;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -21,9 +22,8 @@ const READERS: u32 = 4;
 /// How many texts a connection keeps prepared.
 const PREPARED: usize = 64;
 
-/// After how many pages (of 4 KiB) in the log they are moved into the database: 16 MiB. Moving them costs two fsyncs, so
-/// rarer is faster; a larger log costs space and time at the next start.
-const CHECKPOINT_PAGES: &str = "4000";
+/// How long a page is, in bytes: SQLite's default, which nothing here changes.
+const PAGE: u64 = 4096;
 
 /// The oldest library that is used: earlier ones can corrupt a database in WAL mode when a checkpoint meets a writer
 /// of another process.
@@ -88,15 +88,15 @@ pub(crate) fn cannot(path: &Path, what: &str, error: &io::Error) -> StoreError {
 }
 
 /// The options of every connection, on top of those that say where the database is.
-pub(crate) fn options(base: SqliteConnectOptions, busy_timeout: Duration) -> SqliteConnectOptions {
+pub(crate) fn options(base: SqliteConnectOptions, asked: &Options) -> SqliteConnectOptions {
     let count = AtomicU64::new(0);
     base.journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(busy_timeout)
+        .busy_timeout(asked.busy_timeout)
         .foreign_keys(false)
         .pragma("trusted_schema", "OFF")
         .pragma("temp_store", "MEMORY")
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("wal_autocheckpoint", (asked.log_limit / PAGE).max(1).to_string())
         .statement_cache_capacity(PREPARED)
         .row_buffer_size(1024)
         .thread_name(move |_| format!("orc-sqlite-{}", count.fetch_add(1, Ordering::Relaxed)))
@@ -154,7 +154,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         prepare(&path).unwrap();
-        let pool = readers(options(SqliteConnectOptions::new().filename(&path), Duration::ZERO));
+        let pool = readers(options(SqliteConnectOptions::new().filename(&path), &Options::default()));
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("trusted_schema", "0")] {
             let query = sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"));
             let found: String = sqlx::query_scalar(query).fetch_one(&pool).await.unwrap();

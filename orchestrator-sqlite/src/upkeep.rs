@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orchestrator_core::port::store::StoreError;
-use orchestrator_sql::{CHECKS, SqlStore};
+use orchestrator_sql::{CHECKS, Options, SqlStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -166,7 +166,8 @@ pub async fn compact(location: &str) -> Result<(), StoreError> {
 
 /// A connection to a store that is there.
 async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = open::options(SqliteConnectOptions::new().filename(path), PATIENCE);
+    let asked = Options::default().busy_timeout(PATIENCE);
+    let options = open::options(SqliteConnectOptions::new().filename(path), &asked);
     options.connect().await.map_err(|error| error::at(path, error::of_read(&error)))
 }
 

@@ -7,6 +7,12 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
 
 use crate::error;
 
+/// Commits go to the log, and to the disk with the next one that is synced.
+const RELAXED: &str = "PRAGMA synchronous = NORMAL";
+
+/// Commits are synced.
+const STRICT: &str = "PRAGMA synchronous = FULL";
+
 /// A connection that writes.
 #[derive(Debug)]
 pub struct SqliteWriter {
@@ -16,6 +22,12 @@ pub struct SqliteWriter {
 impl SqliteWriter {
     pub(crate) const fn new(connection: SqliteConnection) -> Self {
         Self { connection }
+    }
+
+    /// Where this fails it is not certain how the connection syncs, so that it must not be used again.
+    async fn set(&mut self, pragma: &'static str) -> Result<(), WriteError> {
+        let set = self.connection.execute(pragma).await;
+        set.map(drop).map_err(|error| WriteError::Ambiguous(error.to_string()))
     }
 }
 
@@ -27,6 +39,13 @@ impl Writer for SqliteWriter {
         let query = sqlx::query_with(AssertSqlSafe(script.text), arguments);
         let answer = self.connection.execute(query).await.map_err(|error| error::of_write(&error))?;
         Ok(answer.rows_affected())
+    }
+
+    async fn run_relaxed(&mut self, script: Script) -> Result<u64, WriteError> {
+        self.set(RELAXED).await?;
+        let answer = self.run(script).await;
+        self.set(STRICT).await?;
+        answer
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {
@@ -59,4 +78,32 @@ fn arguments(args: Vec<Arg>) -> Result<SqliteArguments, WriteError> {
         added.map_err(|error| WriteError::Invalid(error.to_string()))?;
     }
     Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use orchestrator_sql::Options;
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn owners_leave_the_writer_strict() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = SqliteConnectOptions::new().filename(folder.path().join("x.db")).create_if_missing(true);
+        let connection = crate::open::options(base, &Options::default()).connect().await.unwrap();
+        let mut writer = SqliteWriter::new(connection);
+        let script = |text: &'static str| Script { text: text.into(), args: Vec::new() };
+        writer.run_relaxed(script("CREATE TABLE t (x INTEGER)")).await.unwrap();
+        // One that is refused, and one that is stopped by the database, must not leave it relaxed either.
+        writer.run_relaxed(script("INSERT INTO nowhere VALUES (1)")).await.unwrap_err();
+        for text in ["INSERT INTO t VALUES (1)", "UPDATE t SET x = 2 WHERE x = 1"] {
+            assert_eq!(writer.run_relaxed(script(text)).await, Ok(1), "{text}");
+        }
+        assert_eq!(writer.run_relaxed(script("UPDATE t SET x = 3 WHERE x = 1")).await, Ok(0));
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer.connection).await.unwrap();
+        assert_eq!(synchronous, 2);
+    }
 }

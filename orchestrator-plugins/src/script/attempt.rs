@@ -36,7 +36,7 @@ pub(super) async fn run(
         return Err(invalid(format!("{key}: there is no folder `{}`", start.display())));
     }
     let no_folder = |error| transient(format!("cannot make a private folder for the script: {error}"));
-    let folder = watchdog::root().and_then(|root| Folder::create(&root)).map_err(no_folder)?;
+    let folder = watchdog::folder().map_err(no_folder)?;
     let env = environment::of(context, env, &folder)?;
     let path = env.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let interpreter = interpreter::find(with.shell.as_deref(), &path, &start)?;

@@ -9,7 +9,7 @@ use orchestrator_core::spec::EffectClass;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::attempt;
+use super::{attempt, process};
 use crate::config;
 
 /// What is kept of each of a script's two outputs where the author sets no limit: 1 MiB.
@@ -47,6 +47,15 @@ const OUTPUT_LIMIT_MAX: u64 = 4 << 20;
 /// starts a daemon that leaves the session and closes its outputs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Script;
+
+impl Script {
+    /// Begins, on a thread of its own, what the first script of this process would otherwise wait for: the start of the
+    /// watchdog. Worth while where a script is about to run; never needed. What fails here is tried again with the first
+    /// script, and told there.
+    pub fn prepare_ahead() {
+        std::thread::spawn(process::prepare);
+    }
+}
 
 static CONFIG: LazyLock<Value> = LazyLock::new(|| {
     json!({

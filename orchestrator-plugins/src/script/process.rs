@@ -79,6 +79,13 @@ fn has_inherited_beyond_nine() -> bool {
 /// `O_CLOEXEC` as Linux shows it, on every architecture but alpha, parisc and sparc.
 const CLOSE_ON_EXEC: u32 = 0o2_000_000;
 
+/// Does now what the first script would wait for.
+pub(super) fn prepare() {
+    // Whoever needs it tries again, and tells why it fails.
+    let _ = watchdog::start();
+    gate();
+}
+
 /// What to start.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {

@@ -17,7 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
-use super::{environment, folder};
+use super::environment;
+use super::folder::{self, Folder};
 
 /// Reads `+ GROUP` and `- GROUP`. `$1` is the folder to remove, `$2` begins the value that a script's processes
 /// carry in their environment.
@@ -39,7 +40,7 @@ if [ "$groups" != ' ' ]; then
     kill -s KILL -- "${process%/environ}"
   done
 fi
-rm -rf -- "$1" || rm -rf -- "$1"
+if [ -e "$1" ]; then rm -rf -- "$1" || rm -rf -- "$1"; fi
 "#;
 
 static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
@@ -53,19 +54,28 @@ struct Watchdog {
     child: Child,
 }
 
-/// Where attempts make their folders. Starts the watchdog if it does not run yet.
+/// A private folder for an attempt. Starts the watchdog if it does not run yet.
 ///
 /// # Errors
 /// Where the folder or the watchdog cannot be made.
-pub(super) fn root() -> io::Result<PathBuf> {
+pub(super) fn folder() -> io::Result<Folder> {
+    // Made under the lock, so that nobody removes the folder around it meanwhile.
     let mut held = lock();
-    let watchdog = running(&mut held)?;
-    if !watchdog.root.exists() {
-        // Something that tidies the folder for temporary files has removed it. Fails if somebody else has made one
-        // there meanwhile.
-        DirBuilder::new().mode(0o700).create(&watchdog.root)?;
+    let root = &running(&mut held)?.root;
+    if !root.exists() {
+        // It was empty, or something that tidies the folder for temporary files has removed it. Fails if somebody else
+        // has made one there meanwhile.
+        DirBuilder::new().mode(0o700).create(root)?;
     }
-    Ok(watchdog.root.clone())
+    Folder::create(root)
+}
+
+/// Starts the watchdog if it does not run yet.
+///
+/// # Errors
+/// Where it cannot be started.
+pub(super) fn start() -> io::Result<()> {
+    running(&mut lock()).map(drop)
 }
 
 /// The line to the watchdog, as the standard input of a process that will report its own group on it (`+ GROUP`). Such
@@ -96,6 +106,10 @@ pub(super) fn forget(group: Pid) {
         watchdog.groups.remove(&group.as_raw_nonzero().get());
         // One that has gone cannot kill anything, so it need not know.
         let _ = watchdog.pipe.write_all(format!("- {}\n", group.as_raw_nonzero()).as_bytes());
+        if watchdog.groups.is_empty() {
+            // Fails where an attempt has its folder in it. What is gone needs no process to remove it.
+            let _ = fs::remove_dir(&watchdog.root);
+        }
     }
 }
 

@@ -141,6 +141,7 @@ impl Template {
             decision
         };
         let line = |step: u32| LogLine {
+            item: None,
             step: StepIx(step),
             attempt: 1,
             stream: Stream::Stdout,

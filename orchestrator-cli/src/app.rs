@@ -33,6 +33,15 @@ impl App {
         store::open(&self.settings, Access::Existing).await
     }
 
+    /// The store for driving, made if it is not there. It is never closed: closing would move its log into its file, and
+    /// cost more than the run of a small workflow. Whoever opens it next finds everything.
+    pub(crate) async fn store_to_drive(&self, access: Access) -> Result<Arc<dyn Store>, Problem> {
+        let store = store::open(&self.settings, access).await?;
+        // Kept until the process ends, or else the last one who lets go of it would close it.
+        std::mem::forget(store.clone());
+        Ok(store)
+    }
+
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
     pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
         let engine = Engine::builder()

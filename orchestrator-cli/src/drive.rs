@@ -11,10 +11,12 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
+use crate::args::Reports;
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, moment};
 use crate::progress::View;
+use crate::report::{self, Place};
 use crate::signals::Signals;
 use crate::situation::{self, Situation};
 
@@ -32,6 +34,8 @@ pub(crate) struct Driving<'a> {
     pub(crate) signals: Signals,
     /// The waiting steps that have been told of, with what they wait for.
     pub(crate) told: BTreeSet<(Unit, Option<Digest>)>,
+    /// The reports that are asked for, if any are, and where the workflow stands.
+    pub(crate) reports: Option<(&'a Reports, Place)>,
 }
 
 /// Why driving has come to an end.
@@ -63,11 +67,17 @@ impl Driving<'_> {
             self.tell_questions(&report);
         }
         self.view.end();
+        let written = match &self.reports {
+            Some((reports, place)) => {
+                report::write(self.app, self.engine.store(), reports, &report, place).await
+            }
+            None => Ok(()),
+        };
         let exit = self.conclude(&end, &report).await?;
         if !matches!(end, End::Told(_)) {
             self.engine.stop(self.app.settings.grace()).await;
         }
-        Ok(exit)
+        report::after(self.app, written, exit)
     }
 
     async fn follow(&mut self) -> Result<End, Problem> {

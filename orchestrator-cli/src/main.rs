@@ -7,11 +7,13 @@ mod drive;
 mod exit;
 mod files;
 mod find;
+mod graph;
 mod inputs;
 mod names;
 mod output;
 mod progress;
 mod registered;
+mod report;
 mod settings;
 mod shell;
 mod signals;
@@ -21,6 +23,7 @@ mod span;
 mod start;
 mod store;
 mod user;
+mod watch;
 mod workflow;
 
 fn main() -> std::process::ExitCode {

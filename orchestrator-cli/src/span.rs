@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use orchestrator_core::time::Timestamp;
+
+use crate::output::escape;
+
 /// The longest duration that is accepted (a year).
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -40,9 +44,36 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Reads a moment: as RFC 3339 gives it, or how long ago as a duration.
+///
+/// # Errors
+/// What was expected instead.
+pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(ago) = parse_duration(text) {
+        return Ok(now - ago);
+    }
+    text.trim().parse().map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        format!(
+            "`{}` is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 10m",
+            escape::line(&shown)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_given_or_counted_back() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(parse_moment("10m", now), Ok(Timestamp::from_millis(1_699_999_400_000)));
+        assert_eq!(parse_moment("2023-11-14T22:13:20Z", now), Ok(now));
+        for wrong in ["", "yesterday", "2023-11-14", "2023-13-01T00:00:00Z", "2023-11-14T22:13:20", "-5m"] {
+            assert!(parse_moment(wrong, now).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_need_units() {

@@ -26,13 +26,33 @@ pub(crate) fn start() -> Exit {
         Ok(app) => app,
         Err((output, problem)) => return told(&output, &problem),
     };
-    let exit = runtime(&cli.verb).and_then(|runtime| {
-        let exit = runtime.block_on(commands::carry_out(&app, cli.verb));
-        // What still runs (a thread that waits for a pipe, for one) ends with the process.
-        runtime.shutdown_background();
-        exit
-    });
+    let exit = match cli.verb {
+        Verb::Run(args) => commands::prepare_run(&app, &args).and_then(|prepared| {
+            let threads = if prepared.is_chain() { Threads::One } else { Threads::Several };
+            block_on(threads, commands::carry_out_run(&app, &args, prepared))
+        }),
+        verb @ Verb::Runs(RunsCommand::Resume(_)) => {
+            block_on(Threads::Several, commands::carry_out(&app, verb))
+        }
+        verb => block_on(Threads::One, commands::carry_out(&app, verb)),
+    };
     exit.unwrap_or_else(|problem| told(&app.output, &problem))
+}
+
+/// How many threads a command needs. Steps side by side may keep several busy; looking at a store needs one, and so do
+/// steps one after the other, which then wait less for each other.
+#[derive(Debug, Clone, Copy)]
+enum Threads {
+    One,
+    Several,
+}
+
+fn block_on(threads: Threads, work: impl Future<Output = Result<Exit, Problem>>) -> Result<Exit, Problem> {
+    let runtime = runtime(threads)?;
+    let exit = runtime.block_on(work);
+    // What still runs (a thread that waits for a pipe, for one) ends with the process.
+    runtime.shutdown_background();
+    exit
 }
 
 fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
@@ -80,15 +100,15 @@ const fn streams(verb: &Verb) -> bool {
     )
 }
 
-/// Steps may keep several threads busy; looking at a store needs one.
-fn runtime(verb: &Verb) -> Result<tokio::runtime::Runtime, Problem> {
-    let mut builder = if streams(verb) {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        builder.worker_threads(cores.clamp(2, 8));
-        builder
-    } else {
-        tokio::runtime::Builder::new_current_thread()
+fn runtime(threads: Threads) -> Result<tokio::runtime::Runtime, Problem> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Several => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+            builder.worker_threads(cores.clamp(2, 8));
+            builder
+        }
     };
     let runtime = builder.enable_all().build();
     runtime.map_err(|error| Problem::new(Exit::Unavailable, "no_runtime", format!("cannot start: {error}")))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::store::{Store, StoreError};
+use orchestrator_sqlite::Options;
 
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
@@ -127,13 +128,31 @@ pub(crate) async fn open(settings: &Settings, access: Access) -> Result<Arc<dyn 
     }
 }
 
+/// The store of the settings, for one look at what has been: nothing is made, nothing is brought up to date, nothing is
+/// tidied up. `None` where there is no store that can be read so.
+pub(crate) async fn glance(settings: &Settings) -> Option<Arc<dyn Store>> {
+    let Ok(Location::Sqlite(path)) = Location::parse(&settings.store().value) else { return None };
+    let location = path.to_str().filter(|_| path.exists())?;
+    let options = Options::default().without_migration();
+    let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await.ok()?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    // Closing it would move its log into its file.
+    std::mem::forget(store.clone());
+    Some(store)
+}
+
+/// How long the store's log may grow, in bytes: 1 MiB. Nearly every command is the first that opens the store and reads
+/// the log through, which takes about a third of a millisecond a megabyte.
+const LOG_LIMIT: u64 = 1 << 20;
+
 /// Opens a SQLite file; makes it if it is not there.
 pub(crate) async fn connect(path: &Path) -> Result<Arc<dyn Store>, Problem> {
     let Some(location) = path.to_str() else {
         let title = format!("the path of the store is not valid UTF-8: {}", path.display());
         return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
     };
-    let store = orchestrator_sqlite::SqliteStore::connect(&format!("sqlite:{location}")).await;
+    let options = Options::default().log_limit(LOG_LIMIT);
+    let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await;
     Ok(Arc::new(store.map_err(|error| of_error(&error))?))
 }
 

@@ -415,7 +415,10 @@ impl Store for MemoryStore {
         let inner = self.open()?;
         let Some(run) = inner.runs.get(&query.run) else { return Ok(Vec::new()) };
         let lines = (1u64..).zip(&run.lines).filter(|(number, line)| {
-            *number > query.after && query.step.is_none_or(|step| line.step == step)
+            *number > query.after
+                && query.step.is_none_or(|unit| {
+                    line.step == unit.step && unit.item().is_none_or(|item| line.item == Some(item))
+                })
         });
         let mut found: Vec<(u64, &LogLine)> = lines.collect();
         if query.tail {

@@ -223,7 +223,10 @@ impl<D: Dialect> Shared<D> {
             .filter(logs::Column::Number.gt(i64::try_from(query.after).unwrap_or(i64::MAX)))
             .limit(limit(query.limit));
         if let Some(step) = query.step {
-            select = select.filter(logs::Column::Step.eq(i64::from(step.0)));
+            select = select.filter(logs::Column::Step.eq(i64::from(step.step.0)));
+            if step.item().is_some() {
+                select = select.filter(logs::Column::Item.eq(i64::from(step.rank())));
+            }
         }
         select = if query.tail {
             select.order_by_desc(logs::Column::Number)

@@ -2,10 +2,12 @@
 
 mod approval;
 mod global;
+mod graph;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod page;
+mod report;
 mod run;
 mod runs;
 mod spec;
@@ -17,8 +19,10 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
 pub(crate) use global::Global;
+pub(crate) use graph::{DrawGraph, GraphFormat};
+pub(crate) use report::{ReportTo, Reports};
 pub(crate) use run::{Run, Start};
-pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait};
+pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait, Watch};
 pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
@@ -65,6 +69,8 @@ pub(crate) enum Verb {
     Run(Run),
     /// Check workflows without running them
     Validate(Validate),
+    /// Draw a workflow, or a run of one
+    Graph(DrawGraph),
     /// Show what a run would do, without doing any of it
     Plan(Plan),
     /// Look at runs and steer them

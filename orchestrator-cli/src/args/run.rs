@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::args::report::Reports;
 use crate::args::spec::Source;
 
 /// Starts a run and drives it to its end.
@@ -10,6 +11,7 @@ use crate::args::spec::Source;
 Examples:
   orchestrator run hello.yaml
   orchestrator run notes.yaml -i count=10 -i prompt=@prompt.txt
+  orchestrator run ci.yaml --report junit=report.xml --report github
   generate-workflow | orchestrator run - --json
 
 A value is read as the type that the workflow declares for the input. `-i name=@FILE` reads it from a file,
@@ -51,6 +53,9 @@ pub(crate) struct Start {
 
     #[command(flatten)]
     pub(crate) drive: Drive,
+
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 /// How a run is driven here.

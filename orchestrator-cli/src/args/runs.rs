@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use crate::args::report::Reports;
 use crate::args::run::Drive;
 
 /// Every status of a run.
@@ -31,6 +32,8 @@ pub(crate) enum RunsCommand {
     Events(Events),
     /// Wait until a run has ended
     Wait(Wait),
+    /// Watch a run as it moves, until it has ended
+    Watch(Watch),
     /// Stop a run for good
     Cancel(Cancel),
     /// Begin nothing new until `runs resume`
@@ -88,24 +91,30 @@ pub(crate) struct ListRuns {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   orchestrator runs show @last
+  orchestrator runs show @last --report junit=report.xml
 
 Exit codes: 0 shown, 4 no such run, 7 store unavailable.")]
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   orchestrator runs logs @last --step build --tail 50
+  orchestrator runs logs @last --level stderr --since 10m
   orchestrator runs logs @last --follow
 
-With --step, only what the step wrote is printed. With --json, one object a line.
+With --step, only what the step wrote is printed. A time is a moment (2026-01-31T12:00:00Z) or how
+long ago (10m). With --json, one object a line.
 
-Exit codes: 0 printed, 4 no such run or step, 7 store unavailable, 130 stopped by Ctrl-C (the run goes on).")]
+Exit codes: 0 printed, 2 a time makes no sense, 4 no such run or step, 7 store unavailable, 130 stopped by Ctrl-C (the run goes on).")]
 pub(crate) struct Logs {
     #[command(flatten)]
     pub(crate) run: RunRef,
@@ -114,7 +123,19 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "STEP")]
     pub(crate) step: Option<String>,
 
-    /// Only the last N lines
+    /// Only stdout, stderr, or system (what orchestrator says itself); may be repeated
+    #[arg(long, value_name = "LEVEL", value_parser = ["stdout", "stderr", "system"], hide_possible_values = true)]
+    pub(crate) level: Vec<String>,
+
+    /// Only lines written at or after this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+
+    /// Only lines written before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+
+    /// Only the last N lines of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) tail: Option<u32>,
 
@@ -140,6 +161,10 @@ pub(crate) struct Events {
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     pub(crate) after: u64,
 
+    /// Only the last N events of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) tail: Option<u32>,
+
     /// Go on until the run has ended
     #[arg(long, short)]
     pub(crate) follow: bool,
@@ -162,6 +187,25 @@ pub(crate) struct Wait {
     /// At most this long: 90s, 5m, 1h
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs watch @last
+
+At a terminal: what runs, waits and has failed, with a timeline and the last lines of output,
+redrawn as it moves. q or Ctrl-C leaves; the run goes on. Elsewhere: a line for each thing that
+happens. With --json: an event a line, then the run.
+
+Exit codes: 0 completed (or left with q), 1 failed, 4 no such run, 7 store unavailable,
+8 cancelled, 9 waits for someone and no terminal is watching, 130 left with Ctrl-C.")]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
 }
 
 #[derive(Debug, Args)]

@@ -52,7 +52,9 @@ pub(crate) struct Validate {
 Example:
   orchestrator plan publish.yaml
 
-Shows the waves in which steps can run, what a repetition of each would do, and what would leave this machine.
+Shows the waves in which steps can run, what a repetition of each would do, which approvals a run
+would wait for, and what would leave this machine; where a run of the workflow has completed here,
+also how long each step took.
 Nothing is run and nothing is written.
 
 Exit codes: 0 shown, 3 invalid workflow, 4 no such file.")]

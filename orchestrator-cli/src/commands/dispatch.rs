@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::args::{ConfigCommand, Verb};
 use crate::commands::{
-    approval, completions, config, doctor, init, man, plan, plugins, run, runs, schema, upkeep, validate,
-    version, workflow,
+    approval, completions, config, doctor, graph, init, man, plan, plugins, run, runs, schema, upkeep,
+    validate, version, workflow,
 };
 use crate::exit::Exit;
 use crate::output::Problem;
@@ -13,7 +13,8 @@ use crate::output::Problem;
 pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
     match verb {
         Verb::Init(args) => init::carry_out(app, &args).await,
-        Verb::Run(args) => run::carry_out(app, &args).await,
+        // Read before it is known how many threads it needs.
+        Verb::Run(args) => run::carry_out(app, &args, run::prepare(app, &args)?).await,
         Verb::Workflow(command) => workflow::carry_out(app, command).await,
         Verb::Store(command) => upkeep::store(app, &command).await,
         Verb::Migrate => upkeep::migrate(app).await,
@@ -21,7 +22,8 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
         Verb::Restore(args) => upkeep::restore(app, &args).await,
         Verb::Prune(args) => upkeep::prune(app, &args).await,
         Verb::Validate(args) => validate::carry_out(app, &args),
-        Verb::Plan(args) => plan::carry_out(app, &args),
+        Verb::Graph(args) => graph::carry_out(app, &args).await,
+        Verb::Plan(args) => plan::carry_out(app, &args).await,
         Verb::Runs(command) => runs::carry_out(app, command).await,
         Verb::Approval(command) => approval::carry_out(app, command).await,
         Verb::Plugins(command) => plugins::carry_out(app, &command),

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod dispatch;
 mod doctor;
+mod graph;
 pub(crate) mod init;
 mod man;
 mod plan;
@@ -18,3 +19,5 @@ mod version;
 mod workflow;
 
 pub(crate) use dispatch::carry_out;
+pub(crate) use graph::write as write_file;
+pub(crate) use run::{carry_out as carry_out_run, prepare as prepare_run};

@@ -1,10 +1,14 @@
 //! `plan`: what a run would do. Nothing is run and nothing is written.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use orchestrator_core::engine::Registry;
-use orchestrator_core::id::StepIx;
+use orchestrator_core::id::{RunId, StepIx};
 use orchestrator_core::plan::Plan as Graph;
+use orchestrator_core::port::store::{RunQuery, Store, StoreError};
 use orchestrator_core::spec::{StepSpec, Workflow};
 use serde::Serialize;
 use serde_json::json;
@@ -13,8 +17,42 @@ use crate::app::App;
 use crate::args::Plan;
 use crate::exit::Exit;
 use crate::output::style::Tint;
-use crate::output::{Problem, escape, moment};
+use crate::output::{Problem, block, escape, moment};
+use crate::store;
 use crate::workflow::{self, counted};
+
+/// How long steps took in the last run of the workflow that has completed.
+struct Past {
+    run: RunId,
+    took: HashMap<Arc<str>, u64>,
+}
+
+impl Past {
+    /// Looks into the store, if there is one. A plan does not fail for want of a past.
+    async fn of(app: &App, workflow: &Workflow) -> Option<Self> {
+        let store = store::glance(&app.settings).await?;
+        Self::read(&*store, &workflow.name).await.ok().flatten()
+    }
+
+    async fn read(store: &dyn Store, workflow: &str) -> Result<Option<Self>, StoreError> {
+        let query = RunQuery {
+            workflow: Some(workflow.to_owned()),
+            statuses: vec!["completed".to_owned()],
+            limit: 1,
+            ..RunQuery::default()
+        };
+        let Some(row) = store.list_runs(query).await?.items.pop() else { return Ok(None) };
+        let steps = store.steps(row.run).await?.into_iter().filter_map(|step| {
+            let took = step.finished_at?.since(step.started_at?);
+            Some((step.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
+        });
+        Ok(Some(Self { run: row.run, took: steps.collect() }))
+    }
+
+    fn took(&self, step: &str) -> Option<u64> {
+        self.took.get(step).copied()
+    }
+}
 
 /// A step as the plan shows it.
 #[derive(Debug, Serialize)]
@@ -31,10 +69,12 @@ struct Planned<'a> {
     effect_from: &'static str,
     attempts: u32,
     timeout_ms: Option<u64>,
+    /// How long it took in the last finished run of the workflow.
+    last_ms: Option<u64>,
     reaches: Vec<String>,
 }
 
-pub(crate) fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
+pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
     let plugins = workflow::plugins();
     let loaded = workflow::load(&args.source.file, &plugins)?;
     for warning in &loaded.warnings {
@@ -46,31 +86,69 @@ pub(crate) fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
         return Err(Problem::new(Exit::Invalid, "cycle", "the needs of the steps form a cycle"));
     };
     let waves = graph.waves();
-    let steps = planned(workflow, &waves, &plugins);
-    let path = longest_path(workflow, &waves);
+    let past = Past::of(app, workflow).await;
+    let (path, path_ms) = critical_path(workflow, &waves, past.as_ref());
+    let told = Told {
+        workflow,
+        waves: &waves,
+        steps: planned(workflow, &waves, &plugins, past.as_ref()),
+        path,
+        path_ms,
+        past,
+    };
     if app.output.json().is_some() {
-        let waves: Vec<Vec<&str>> =
-            waves.iter().map(|wave| wave.iter().map(|step| &*workflow.step(*step).name).collect()).collect();
-        app.output.print_json(&json!({
-            "workflow": workflow.name,
-            "revision": workflow.revision,
-            "inputs": inputs(workflow),
-            "waves": waves,
-            "critical_path": path,
-            "steps": steps,
-            "reaches": reaches(&steps),
-            "unconfined": unconfined(&steps),
-            "warnings": loaded.warnings,
-        }))?;
+        app.output.print_json(&told.to_json(&loaded.warnings))?;
         return Ok(Exit::Ok);
     }
-    tell(app, workflow, waves.len(), &steps, &path)
+    tell(app, &told)
 }
 
-fn planned<'a>(workflow: &'a Workflow, waves: &[Vec<StepIx>], plugins: &Registry) -> Vec<Planned<'a>> {
+/// All that is told.
+struct Told<'a> {
+    workflow: &'a Workflow,
+    waves: &'a [Vec<StepIx>],
+    steps: Vec<Planned<'a>>,
+    path: Vec<&'a str>,
+    /// How long the steps of the path took the last time, together.
+    path_ms: Option<u64>,
+    past: Option<Past>,
+}
+
+impl Told<'_> {
+    fn to_json(&self, warnings: &[crate::output::Item]) -> serde_json::Value {
+        let names = |wave: &Vec<StepIx>| -> Vec<&str> {
+            wave.iter().map(|step| &*self.workflow.step(*step).name).collect()
+        };
+        json!({
+            "workflow": self.workflow.name,
+            "revision": self.workflow.revision,
+            "inputs": inputs(self.workflow),
+            "waves": self.waves.iter().map(names).collect::<Vec<_>>(),
+            "critical_path": self.path,
+            "critical_path_ms": self.path_ms,
+            "measured_in": self.past.as_ref().map(|past| past.run),
+            "approvals": approvals(self.workflow),
+            "steps": self.steps,
+            "reaches": reaches(&self.steps),
+            "unconfined": unconfined(&self.steps),
+            "warnings": warnings,
+        })
+    }
+}
+
+fn planned<'a>(
+    workflow: &'a Workflow,
+    waves: &[Vec<StepIx>],
+    plugins: &Registry,
+    past: Option<&Past>,
+) -> Vec<Planned<'a>> {
     let mut steps = Vec::with_capacity(workflow.steps.len());
     for (number, wave) in (1..).zip(waves) {
-        steps.extend(wave.iter().map(|step| plan_step(workflow, workflow.step(*step), number, plugins)));
+        steps.extend(wave.iter().map(|step| {
+            let spec = workflow.step(*step);
+            let last_ms = past.and_then(|past| past.took(&spec.name));
+            Planned { last_ms, ..plan_step(workflow, spec, number, plugins) }
+        }));
     }
     steps
 }
@@ -92,28 +170,49 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         timeout_ms: options
             .timeout
             .map(|timeout| u64::try_from(timeout.after.as_millis()).unwrap_or(u64::MAX)),
+        last_ms: None,
         reaches: plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
     }
 }
 
-/// The names of a longest chain of steps that wait for each other.
-fn longest_path<'a>(workflow: &'a Workflow, waves: &[Vec<StepIx>]) -> Vec<&'a str> {
-    let mut wave_of = vec![0usize; workflow.steps.len()];
-    for (number, wave) in waves.iter().enumerate() {
-        for step in wave {
-            wave_of[step.index()] = number;
+/// The chain of steps that wait for each other which the run cannot be faster than: the one that took longest the last
+/// time, or where there was none, the one of most steps.
+fn critical_path<'a>(
+    workflow: &'a Workflow,
+    waves: &[Vec<StepIx>],
+    past: Option<&Past>,
+) -> (Vec<&'a str>, Option<u64>) {
+    // For each step: what the chain that ends with it takes and how many steps it has, and the step before.
+    let mut chains: Vec<((u64, usize), Option<StepIx>)> = vec![((0, 0), None); workflow.steps.len()];
+    let mut end = None;
+    for step in waves.iter().flatten() {
+        let spec = workflow.step(*step);
+        let before = spec.needs.iter().copied().max_by_key(|need| chains[need.index()].0);
+        let (took, length) = before.map_or((0, 0), |before| chains[before.index()].0);
+        let own = past.and_then(|past| past.took(&spec.name)).unwrap_or(0);
+        chains[step.index()] = ((took + own, length + 1), before);
+        if end.is_none_or(|end: StepIx| chains[step.index()].0 > chains[end.index()].0) {
+            end = Some(*step);
         }
     }
-    // A step is in the wave after its latest need: going back over those needs visits every wave once.
-    let mut path = Vec::with_capacity(waves.len());
-    let mut at = waves.last().and_then(|wave| wave.first()).copied();
-    while let Some(step) = at {
-        let spec = workflow.step(step);
-        path.push(&*spec.name);
-        at = spec.needs.iter().copied().max_by_key(|need| wave_of[need.index()]);
+    let took = past.and(end).map(|end| chains[end.index()].0.0);
+    let mut path = Vec::new();
+    while let Some(step) = end {
+        path.push(&*workflow.step(step).name);
+        end = chains[step.index()].1;
     }
     path.reverse();
-    path
+    (path, took)
+}
+
+/// What a run of the workflow will wait for from people.
+fn approvals(workflow: &Workflow) -> Vec<serde_json::Value> {
+    let asks = workflow.steps.iter().filter(|step| &*step.uses == "approval");
+    asks.map(|step| {
+        let message = step.with.as_written()["message"].as_str().map(str::to_owned);
+        json!({ "step": step.name, "message": message })
+    })
+    .collect()
 }
 
 fn inputs(workflow: &Workflow) -> Vec<serde_json::Value> {
@@ -134,42 +233,47 @@ fn unconfined<'a>(steps: &[Planned<'a>]) -> Vec<&'a str> {
     steps.iter().filter(|step| step.uses == "script").map(|step| step.id).collect()
 }
 
-fn tell(
-    app: &App,
-    workflow: &Workflow,
-    waves: usize,
-    steps: &[Planned<'_>],
-    path: &[&str],
-) -> Result<Exit, Problem> {
+fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
+    let Told { workflow, waves, steps, path, .. } = told;
     let style = app.output.out();
     let name = escape::line(&workflow.name).into_owned();
-    let counts = format!("{} in {}", counted(steps.len(), "step"), counted(waves, "wave"));
+    let counts = format!("{} in {}", counted(steps.len(), "step"), counted(waves.len(), "wave"));
     app.output.print(&format!("{}: {counts}\n", style.tint(Tint::Strong, &name)))?;
-    let rows = steps.iter().map(row).collect();
-    app.output.table(&["WAVE", "STEP", "USES", "NEEDS", "EFFECT", "BOUNDS", "IF"], rows)?;
+    let timed = told.past.is_some();
+    let mut headers = vec!["WAVE", "STEP", "USES", "NEEDS", "EFFECT", "BOUNDS", "IF"];
+    if timed {
+        headers.insert(5, "TOOK");
+    }
+    app.output.table(&headers, steps.iter().map(|step| row(step, timed)).collect())?;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "\nlongest chain ({}): {}",
+        "\ncritical path ({}): {}",
         counted(path.len(), "step"),
         shortened(path, style.either(" → ", " > "))
     );
+    if let (Some(past), Some(took)) = (&told.past, told.path_ms) {
+        let took = moment::duration(Duration::from_millis(took));
+        let _ = write!(text, "\n  {took} the last time, in {}", past.run);
+    }
     let missing: Vec<&str> =
         workflow.inputs.iter().filter(|(_, spec)| spec.default.is_none()).map(|(name, _)| &**name).collect();
     if !missing.is_empty() {
-        let _ = write!(text, "\ninputs that must be given: {}", missing.join(", "));
+        let _ = write!(text, "\n\ninputs that must be given: {}", missing.join(", "));
     }
-    let _ = write!(text, "\n\nwhat it would do beyond this process:");
-    let before = text.len();
-    for step in steps {
-        for reach in &step.reaches {
-            let _ = write!(text, "\n  {}: {}", escape::line(step.id), escape::line(reach));
-        }
+    let asks: Vec<&StepSpec> = workflow.steps.iter().filter(|step| &*step.uses == "approval").collect();
+    if !asks.is_empty() {
+        text.push_str("\n\nit will wait for a person's word:");
     }
-    if text.len() == before {
-        text.push_str(" nothing");
+    for step in asks {
+        let written = step.with.as_written();
+        let message = written["message"].as_str().map(block::first_line).unwrap_or_default();
+        let until =
+            step.options().timeout.map(|timeout| format!(" (for {})", moment::duration(timeout.after)));
+        let _ = write!(text, "\n  {}: {message}{}", escape::line(&step.name), until.unwrap_or_default());
     }
+    tell_reach(&mut text, steps);
     let scripts = unconfined(steps);
     if !scripts.is_empty() {
         let warning = "there is no sandbox yet: a script may do all that you may";
@@ -179,15 +283,30 @@ fn tell(
     Ok(Exit::Ok)
 }
 
-fn row(step: &Planned<'_>) -> Vec<String> {
+fn tell_reach(text: &mut String, steps: &[Planned<'_>]) {
+    text.push_str("\n\nwhat it would do beyond this process:");
+    let before = text.len();
+    for step in steps {
+        for reach in &step.reaches {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n  {}: {}", escape::line(step.id), escape::line(reach));
+        }
+    }
+    if text.len() == before {
+        text.push_str(" nothing");
+    }
+}
+
+fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
     let mut bounds = Vec::new();
     if step.attempts > 1 {
         bounds.push(counted(step.attempts as usize, "attempt"));
     }
     if let Some(timeout) = step.timeout_ms {
-        bounds.push(format!("{} each", moment::duration(std::time::Duration::from_millis(timeout))));
+        bounds.push(format!("{} each", moment::duration(Duration::from_millis(timeout))));
     }
-    vec![
+    let took = step.last_ms.map(|took| moment::duration(Duration::from_millis(took)));
+    let mut cells = vec![
         step.wave.to_string(),
         escape::line(step.id).into_owned(),
         escape::line(step.uses).into_owned(),
@@ -195,7 +314,11 @@ fn row(step: &Planned<'_>) -> Vec<String> {
         step.effect.clone(),
         bounds.join(", "),
         step.condition.as_deref().map(|condition| escape::line(condition).into_owned()).unwrap_or_default(),
-    ]
+    ];
+    if timed {
+        cells.insert(5, took.unwrap_or_default());
+    }
+    cells
 }
 
 /// Names in a row; of many, the first and the last.

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::Problem;
 use crate::progress::View;
+use crate::report::{self, Place};
 use crate::shell::quoted;
 use crate::signals::Signals;
 use crate::store::{self, Access};
@@ -22,23 +23,28 @@ use crate::{inputs, user};
 /// The label under which the folder is kept in which a run was started: its scripts start there.
 pub(crate) const FOLDER_LABEL: &str = "orchestrator.folder";
 
-pub(crate) async fn carry_out(app: &App, args: &Run) -> Result<Exit, Problem> {
-    // Everything that can be refused is refused before anything is made.
+/// A run that can be started: everything that can be refused has been looked at, and nothing has been made.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    start: StartRun,
+    loaded: Loaded,
+}
+
+/// Reads the workflow and what the run is given.
+pub(crate) fn prepare(app: &App, args: &Run) -> Result<Prepared, Problem> {
     let labels = labels(&args.start)?;
     let loaded = workflow::load(&args.source.file, &workflow::plugins())?;
-    let start = prepared(app, &loaded, &args.start, labels)?;
-    let signals = Signals::catch()?;
-    let store = store::open(&app.settings, Access::Create).await?;
-    launch(app, store, start, signals, &loaded, &args.start).await
+    prepared(app, loaded, &args.start, labels)
 }
 
 /// What is to be started, found to fit; tells the warnings.
 pub(crate) fn prepared(
     app: &App,
-    loaded: &Loaded,
+    loaded: Loaded,
     args: &Start,
     labels: BTreeMap<String, String>,
-) -> Result<StartRun, Problem> {
+) -> Result<Prepared, Problem> {
+    report::check(&args.reports)?;
     let inputs = inputs::read(&args.inputs, &loaded.workflow, &loaded.name)?;
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());
@@ -53,25 +59,45 @@ pub(crate) fn prepared(
     if let Some(key) = &args.idempotency_key {
         start = start.idempotency_key(key.as_str());
     }
-    Ok(start)
+    Ok(Prepared { start, loaded })
+}
+
+impl Prepared {
+    /// Whether no two attempts of it ever run side by side.
+    pub(crate) fn is_chain(&self) -> bool {
+        let steps = &self.loaded.workflow.steps;
+        let follows = steps
+            .iter()
+            .enumerate()
+            .skip(1)
+            .all(|(place, step)| step.needs.iter().any(|need| need.index() + 1 == place));
+        follows && steps.iter().all(|step| step.options().each.is_none())
+    }
+}
+
+pub(crate) async fn carry_out(app: &App, args: &Run, prepared: Prepared) -> Result<Exit, Problem> {
+    let signals = Signals::catch()?;
+    let store = app.store_to_drive(Access::Create).await?;
+    launch(app, store, prepared, signals, &args.start).await
 }
 
 /// Starts a run and drives it here.
 pub(crate) async fn launch(
     app: &App,
     store: Arc<dyn Store>,
-    start: StartRun,
+    prepared: Prepared,
     signals: Signals,
-    loaded: &Loaded,
     args: &Start,
 ) -> Result<Exit, Problem> {
+    let Prepared { start, loaded } = prepared;
+    if loaded.workflow.steps.iter().any(|step| &*step.uses == "script") {
+        orchestrator_plugins::Script::prepare_ahead();
+    }
     let engine = app.engine(store, &app.cwd).await?;
-    let ended = begin(app, &engine, start, signals, loaded, args).await;
+    let ended = begin(app, &engine, start, signals, &loaded, args).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;
     }
-    // The store is left as it is: closing it would move its log into its file, and cost more than the run of a small
-    // workflow. Whoever opens it next finds everything.
     ended
 }
 
@@ -94,7 +120,9 @@ async fn begin(
     let workflow = &loaded.workflow;
     let view =
         View::new(&app.output, handle.id(), Names::from(&**workflow), workflow.steps.len(), args.drive.logs);
-    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new() }.drive().await
+    let place = Place { file: Some(loaded.name.clone()), text: workflow.text.clone() };
+    let reports = Some((&args.reports, place));
+    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports }.drive().await
 }
 
 /// The labels that a run is given.

@@ -11,7 +11,7 @@ pub(crate) struct Style {
 }
 
 /// The colours there are. Meaning, not taste.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tint {
     Good,
     Bad,
@@ -43,6 +43,16 @@ impl Style {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self { colour: stream.is_terminal() && !set("NO_COLOR") && !dumb, unicode: speaks_utf8() }
+    }
+
+    /// Symbols without colours: for files.
+    pub(crate) const fn unicode() -> Self {
+        Self { colour: false, unicode: true }
+    }
+
+    /// The same without colours.
+    pub(crate) const fn without_colour(&self) -> Self {
+        Self { colour: false, unicode: self.unicode }
     }
 
     /// Neither colours nor symbols.
@@ -81,7 +91,12 @@ impl Style {
 
     /// The mark before a step that has ended, or waits.
     pub(crate) fn mark(&self, status: &str) -> Tinted<'_> {
-        let mark = match status {
+        self.tint(tint_of(status), self.bare_mark(status))
+    }
+
+    /// The same mark without its colour. Each state has one that tells it from the others.
+    pub(crate) fn bare_mark(&self, status: &str) -> &'static str {
+        match status {
             "completed" | "ok" | "approved" => self.either("✔", "+"),
             "failed" | "rejected" => self.either("✘", "x"),
             "cancelled" => self.either("■", "#"),
@@ -91,8 +106,7 @@ impl Style {
             }
             "warn" => self.either("▲", "!"),
             _ => self.either("●", "*"),
-        };
-        self.tint(tint_of(status), mark)
+        }
     }
 }
 

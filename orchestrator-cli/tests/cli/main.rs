@@ -3,12 +3,14 @@
 mod approvals;
 mod bad_input;
 mod doctor;
+mod graph;
 mod help;
 mod init;
 mod looking;
 mod mutants;
 mod plan;
 mod registry;
+mod reports;
 mod rows;
 mod run;
 mod sandbox;
@@ -21,6 +23,7 @@ mod terminal;
 mod tools;
 mod upkeep;
 mod validate;
+mod watching;
 
 use sandbox::{Said, Sandbox, stable, stable_json};
 

@@ -43,3 +43,39 @@ fn a_plan_is_one_object_with_json() {
     assert_eq!(plan["unconfined"], serde_json::json!(["clean", "publish"]));
     insta::assert_snapshot!(stable_json(&plan));
 }
+
+#[test]
+fn a_plan_tells_how_long_it_took_the_last_time() {
+    let flow = "\
+name: timed
+steps:
+  quick: { run: 'true', effect: pure }
+  slow: { uses: sleep, with: { for: 300ms } }
+  after_quick: { run: 'true', effect: pure, needs: quick }
+  asks: { uses: approval, with: { message: \"Go?\" }, needs: after_quick, timeout: { after: 1ms, then: approve } }
+";
+    let sandbox = Sandbox::with(&[("timed.yaml", flow)]);
+    let before = sandbox.run("plan timed.yaml --json").exits(0).json();
+    // By the number of steps alone.
+    assert_eq!(before["critical_path"], serde_json::json!(["quick", "after_quick", "asks"]));
+    assert_eq!(before["approvals"], serde_json::json!([{ "step": "asks", "message": "Go?" }]));
+    assert_eq!(sandbox.listing(), [format!("timed.yaml {}", flow.len())]);
+    sandbox.run("run timed.yaml -q").exits(0);
+    // Where SQLite keeps what has been committed, in the file or in the log beside it, may change whoever opens it.
+    let names = || -> Vec<String> {
+        sandbox.listing().iter().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+    };
+    let (listing, runs, events) =
+        (names(), sandbox.run("runs list --json").out, sandbox.run("runs events @last --json").out);
+    let plan = sandbox.run("plan timed.yaml --json").exits(0).json();
+    assert_eq!(plan["measured_in"], sandbox.last()["run_id"]);
+    let slow = plan["steps"].as_array().unwrap().iter().find(|step| step["id"] == "slow").unwrap();
+    assert!(slow["last_ms"].as_u64().unwrap() >= 300, "{plan}");
+    let said = sandbox.run("plan timed.yaml").exits(0).out;
+    assert!(said.contains("TOOK") && said.contains("the last time, in run_"), "{said}");
+    assert!(said.contains("asks: Go? (for 1ms)"), "{said}");
+    // Planning has left no trace.
+    assert_eq!(names(), listing);
+    assert_eq!(sandbox.run("runs list --json").out, runs);
+    assert_eq!(sandbox.run("runs events @last --json").out, events);
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -266,18 +266,6 @@ fn hide_user(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(hide_user),
         _ => {}
     }
-}
-
-/// Reads all of a stream in the background.
-pub(crate) fn drain(mut stream: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, drained) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // A terminal whose other end is gone gives an error in place of an end.
-        let _ = stream.read_to_end(&mut bytes);
-        sender.send(bytes)
-    });
-    drained
 }
 
 /// Returns when `holds` does; what never does, fails.

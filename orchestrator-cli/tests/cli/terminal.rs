@@ -1,26 +1,30 @@
 //! At a terminal: lines that move, and staying where only a person can move the run.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::sandbox::{PATIENCE, drain};
+use crate::sandbox::PATIENCE;
 use crate::{ASK, HELLO, Sandbox, stable};
 
 /// A terminal with a command in it.
-struct Terminal {
+pub(crate) struct Terminal {
     keys: File,
-    screen: std::sync::mpsc::Receiver<Vec<u8>>,
+    /// All that was written so far.
+    screen: Arc<Mutex<Vec<u8>>>,
+    /// Said when nothing more comes.
+    ended: mpsc::Receiver<()>,
     child: Child,
 }
 
 impl Terminal {
     /// Runs a command in a terminal of so many columns.
-    fn run(sandbox: &Sandbox, words: &str, columns: u16, env: &[(&str, &str)]) -> Self {
+    pub(crate) fn run(sandbox: &Sandbox, words: &str, columns: u16, env: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -33,17 +37,46 @@ impl Terminal {
         // The command holds the other end: the screen ends with the process.
         drop(command);
         let keys = File::from(master);
-        let screen = drain(keys.try_clone().unwrap());
-        Self { keys, screen, child }
+        let (screen, ended) = collect(keys.try_clone().unwrap());
+        Self { keys, screen, ended, child }
     }
 
     /// The exit code, and all that was ever on the screen.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        let screen = self.screen.recv_timeout(PATIENCE).expect("the screen ends with the process");
+        self.ended.recv_timeout(PATIENCE).expect("the screen ends with the process");
         let _ = self.keys.flush();
-        (code, String::from_utf8(screen).unwrap())
+        (code, self.shown())
     }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+
+    /// Returns when a text has been on the screen.
+    pub(crate) fn until_shown(&self, text: &str) {
+        crate::sandbox::until(|| self.shown().contains(text));
+    }
+
+    /// Presses keys, one after the other.
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+}
+
+/// Reads all of a terminal in the background. One whose other end is gone gives an error in place of an end.
+fn collect(mut terminal: File) -> (Arc<Mutex<Vec<u8>>>, mpsc::Receiver<()>) {
+    let screen = Arc::new(Mutex::new(Vec::new()));
+    let (sender, ended) = mpsc::channel();
+    let kept = screen.clone();
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(read @ 1..) = terminal.read(&mut chunk) {
+            kept.lock().unwrap().extend_from_slice(&chunk[..read]);
+        }
+        sender.send(())
+    });
+    (screen, ended)
 }
 
 #[test]

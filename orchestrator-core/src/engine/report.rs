@@ -246,6 +246,12 @@ fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
 }
 
 impl StepReport {
+    /// What it is called where a step is named: `build`, `build[3]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        unit_name(&self.id, self.item)
+    }
+
     fn untouched(name: &Arc<str>) -> Self {
         Self {
             id: name.clone(),

@@ -123,7 +123,7 @@ const STRUCTURE: &[Row] = &[
     (
         "defaults that are none",
         "name: a\ndefaults: { run: x, retry: 3, continue-on-error: 1, deadline: 1h, timout: 1s }\nsteps: { a: { uses: noop } }\n",
-        &["invalid_type", "invalid_type", "not_supported_yet", "unknown_field", "unknown_field"],
+        &["unknown_field", "invalid_type", "invalid_type", "not_supported_yet", "unknown_field"],
     ),
     ("Y13 nothing but a name", "name: a\n", &["missing_field"]),
     ("Y13 no name", "steps: { a: { run: x } }\n", &["missing_field"]),

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::args::RunsCommand;
-use crate::commands::runs::{events, list, logs, resume, show, steer, wait};
+use crate::commands::runs::{events, list, logs, resume, show, steer, wait, watch};
 use crate::exit::Exit;
 use crate::output::Problem;
 
@@ -13,6 +13,7 @@ pub(crate) async fn carry_out(app: &App, command: RunsCommand) -> Result<Exit, P
         RunsCommand::Logs(args) => logs::carry_out(app, &args).await,
         RunsCommand::Events(args) => events::carry_out(app, &args).await,
         RunsCommand::Wait(args) => wait::carry_out(app, &args).await,
+        RunsCommand::Watch(args) => watch::carry_out(app, &args).await,
         RunsCommand::Cancel(args) => steer::cancel(app, &args).await,
         RunsCommand::Pause(args) => steer::pause(app, &args).await,
         RunsCommand::Resume(args) => resume::carry_out(app, &args).await,

@@ -1,16 +1,15 @@
 //! `runs events`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Event, Recorded};
-use orchestrator_core::port::store::{EventsAfter, Store};
+use orchestrator_core::port::store::{EventsAfter, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 
 use crate::app::{App, Book, no_run};
 use crate::args::Events;
-use crate::commands::runs::tail::Changes;
+use crate::commands::runs::pages::{self, Numbered, Reading};
 use crate::exit::Exit;
 use crate::find;
 use crate::names::Names;
@@ -18,70 +17,49 @@ use crate::output::shapes::EventShape;
 use crate::output::style::Tint;
 use crate::output::{Problem, moment};
 use crate::progress::Teller;
-use crate::signals::Signals;
-
-/// How many events are read at once.
-const PAGE: usize = 500;
 
 pub(crate) async fn carry_out(app: &App, args: &Events) -> Result<Exit, Problem> {
     let book = Book::open(app).await?;
     let run = find::run(&book.store, &args.run.run, &app.shell).await?;
     let names = book.names(run).await?;
     let row = book.store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-    let printer = Printer { app, run, names, start: row.created_at };
-    if args.follow {
-        let mut signals = Signals::catch()?;
-        tokio::select! {
-            exit = signals.next() => Ok(exit),
-            done = printer.follow(&book.store, args.after) => done.map(|()| Exit::Ok),
-        }
-    } else {
-        printer.print_after(&book.store, args.after).await?;
-        Ok(Exit::Ok)
-    }
+    let events = Log { app, run, names, after: args.after, start: row.created_at };
+    let reading =
+        Reading { run, after: args.after, tail: args.tail.map(|lines| lines as usize), follow: args.follow };
+    pages::print(app, &book.store, reading, &events, "nothing has happened after that").await
 }
 
-struct Printer<'a> {
+struct Log<'a> {
     app: &'a App,
     run: RunId,
     names: Names,
+    after: u64,
     start: Timestamp,
 }
 
-impl Printer<'_> {
-    async fn follow(&self, store: &Arc<dyn Store>, mut after: u64) -> Result<(), Problem> {
-        let mut changes = Changes::of(store).await?;
-        loop {
-            // Asked before reading, so that the last events are read after the end is known.
-            let ended = store.run(self.run).await?.is_none_or(|row| row.finished_at.is_some());
-            after = self.print_after(store, after).await?;
-            if ended {
-                return Ok(());
-            }
-            changes.next(Duration::from_secs(5)).await?;
-        }
+impl Numbered for Log<'_> {
+    type Item = Recorded;
+
+    const PAGE: usize = 500;
+
+    async fn page(&self, store: &Arc<dyn Store>, after: u64) -> Result<Vec<Recorded>, StoreError> {
+        store.events_after(EventsAfter { run: self.run, after, limit: Self::PAGE }).await
     }
 
-    /// Prints what there is; gives the number of the last.
-    async fn print_after(&self, store: &Arc<dyn Store>, mut after: u64) -> Result<u64, Problem> {
-        loop {
-            let events = store.events_after(EventsAfter { run: self.run, after, limit: PAGE }).await?;
-            let Some(last) = events.last() else { return Ok(after) };
-            after = last.seq;
-            let mut lines = Vec::with_capacity(events.len());
-            for recorded in &events {
-                lines.push(self.line(recorded)?);
-            }
-            self.app.output.print(&lines.join("\n"))?;
-            if events.len() < PAGE {
-                return Ok(after);
-            }
-        }
+    async fn last(&self, store: &Arc<dyn Store>, count: usize) -> Result<Option<Vec<Recorded>>, StoreError> {
+        // Events have no gaps.
+        let head = store.heads(&[self.run]).await?.first().map_or(0, |(_, seq)| *seq);
+        let after = self.after.max(head.saturating_sub(count as u64));
+        store.events_after(EventsAfter { run: self.run, after, limit: count }).await.map(Some)
     }
 
-    fn line(&self, recorded: &Recorded) -> Result<String, Problem> {
+    fn number(item: &Recorded) -> u64 {
+        item.seq
+    }
+
+    fn line(&self, recorded: &Recorded) -> Result<Option<String>, Problem> {
         if self.app.output.json().is_some() {
-            return crate::output::json_line(&EventShape::new(self.run, recorded, &self.names));
+            return crate::output::json_line(&EventShape::new(self.run, recorded, &self.names)).map(Some);
         }
         let style = self.app.output.out();
         let teller = Teller { names: &self.names, style };
@@ -90,7 +68,7 @@ impl Printer<'_> {
             told.unwrap_or_else(|| format!("{} {}", style.mark(""), bare(&recorded.event, &self.names)));
         let kind = recorded.event.kind();
         let place = format!("{:>5} {:>9}  {kind:<20}", recorded.seq, moment::offset(self.start, recorded.at));
-        Ok(format!("{}  {told}", style.tint(Tint::Dim, &place)))
+        Ok(Some(format!("{}  {told}", style.tint(Tint::Dim, &place))))
     }
 }
 

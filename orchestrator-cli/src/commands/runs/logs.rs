@@ -1,121 +1,117 @@
 //! `runs logs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::port::plugin::Stream;
-use orchestrator_core::port::store::{LogQuery, NumberedLine, Store};
+use orchestrator_core::port::store::{LogQuery, NumberedLine, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 
 use crate::app::{App, Book, no_run};
 use crate::args::Logs;
-use crate::commands::runs::tail::Changes;
+use crate::commands::runs::pages::{self, Numbered, Reading};
 use crate::exit::Exit;
 use crate::find;
 use crate::names::Names;
 use crate::output::shapes::LineShape;
 use crate::output::style::Tint;
 use crate::output::{Problem, escape, moment};
-use crate::signals::Signals;
-
-/// How many lines are read at once.
-const PAGE: usize = 1_000;
+use crate::span::parse_moment;
 
 pub(crate) async fn carry_out(app: &App, args: &Logs) -> Result<Exit, Problem> {
     let book = Book::open(app).await?;
+    let now = book.store.now().await?;
+    let since = at("--since", args.since.as_deref(), now)?;
+    let until = at("--until", args.until.as_deref(), now)?;
+    refuse_nonsense(since, until, now, args)?;
     let run = find::run(&book.store, &args.run.run, &app.shell).await?;
     let names = book.names(run).await?;
     let step = args.step.as_deref().map(|step| find::step(&names, step)).transpose()?;
     let row = book.store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-    let printer = Printer { app, run, names, step, start: row.created_at };
-    let after = match args.tail {
-        Some(lines) => printer.print_tail(&book.store, lines as usize).await?,
-        None => 0,
-    };
-    if args.follow {
-        let mut signals = Signals::catch()?;
-        tokio::select! {
-            exit = signals.next() => Ok(exit),
-            done = printer.follow(&book.store, after) => done.map(|()| Exit::Ok),
+    let lines = Lines { app, run, names, step, levels: &args.level, since, until, start: row.created_at };
+    let reading = Reading { run, after: 0, tail: args.tail.map(|lines| lines as usize), follow: args.follow };
+    let all = step.is_none() && args.level.is_empty() && since.is_none() && until.is_none();
+    let nothing = if all { "nothing has been written" } else { "nothing that fits has been written" };
+    pages::print(app, &book.store, reading, &lines, nothing).await
+}
+
+/// The moment that a flag names.
+fn at(flag: &str, text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    parse_moment(text, now)
+        .map(Some)
+        .map_err(|why| Problem::new(Exit::Usage, "usage", format!("{flag}: {why}")))
+}
+
+/// Times between which nothing can lie.
+fn refuse_nonsense(
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    now: Timestamp,
+    args: &Logs,
+) -> Result<(), Problem> {
+    let usage = |title: String| Err(Problem::new(Exit::Usage, "usage", title));
+    match (since, until) {
+        (Some(since), _) if since > now => usage(format!("--since {since} is in the future")),
+        (Some(since), Some(until)) if since >= until => {
+            usage(format!("--since {since} is not before --until {until}"))
         }
-    } else {
-        if args.tail.is_none() && printer.print_after(&book.store, after).await? == 0 {
-            app.output.note("nothing has been written");
+        (_, Some(until)) if args.follow && until <= now => {
+            usage(format!("--until {until} has passed: there is nothing to follow"))
         }
-        Ok(Exit::Ok)
+        _ => Ok(()),
     }
 }
 
-struct Printer<'a> {
+struct Lines<'a> {
     app: &'a App,
     run: RunId,
     names: Names,
     step: Option<Unit>,
+    /// Only these; empty: all.
+    levels: &'a [String],
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     start: Timestamp,
 }
 
-impl Printer<'_> {
-    async fn follow(&self, store: &Arc<dyn Store>, mut after: u64) -> Result<(), Problem> {
-        let mut changes = Changes::of(store).await?;
-        loop {
-            // Asked before reading, so that the last lines are read after the end is known.
-            let ended = store.run(self.run).await?.is_none_or(|row| row.finished_at.is_some());
-            after = self.print_after(store, after).await?;
-            if ended {
-                return Ok(());
-            }
-            changes.next(Duration::from_secs(5)).await?;
+impl Numbered for Lines<'_> {
+    type Item = NumberedLine;
+
+    const PAGE: usize = 1_000;
+
+    async fn page(&self, store: &Arc<dyn Store>, after: u64) -> Result<Vec<NumberedLine>, StoreError> {
+        store.logs(LogQuery { run: self.run, step: self.step, after, tail: false, limit: Self::PAGE }).await
+    }
+
+    async fn last(
+        &self,
+        store: &Arc<dyn Store>,
+        count: usize,
+    ) -> Result<Option<Vec<NumberedLine>>, StoreError> {
+        if !self.levels.is_empty() || self.since.is_some() || self.until.is_some() {
+            return Ok(None);
         }
+        let query = LogQuery { run: self.run, step: self.step, after: 0, tail: true, limit: count };
+        store.logs(query).await.map(Some)
     }
 
-    /// Prints the last lines; gives the number of the very last, or 0 if there is none.
-    async fn print_tail(&self, store: &Arc<dyn Store>, lines: usize) -> Result<u64, Problem> {
-        let found = store.logs(self.query(0, true, lines)).await?;
-        self.print(&found)?;
-        Ok(found.last().map_or(0, |line| line.number))
+    fn number(item: &NumberedLine) -> u64 {
+        item.number
     }
 
-    /// Prints what there is after a number; gives the number of the last.
-    async fn print_after(&self, store: &Arc<dyn Store>, mut after: u64) -> Result<u64, Problem> {
-        loop {
-            let lines = store.logs(self.query(after, false, PAGE)).await?;
-            let Some(last) = lines.last() else { return Ok(after) };
-            after = last.number;
-            self.print(&lines)?;
-            if lines.len() < PAGE {
-                return Ok(after);
-            }
+    fn line(&self, numbered: &NumberedLine) -> Result<Option<String>, Problem> {
+        if !self.asked_for(numbered) {
+            return Ok(None);
         }
-    }
-
-    fn query(&self, after: u64, tail: bool, limit: usize) -> LogQuery {
-        LogQuery { run: self.run, step: self.step.map(|unit| unit.step), after, tail, limit }
-    }
-
-    fn print(&self, lines: &[NumberedLine]) -> Result<(), Problem> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let mut text = Vec::with_capacity(lines.len());
-        let of_item = |line: &&NumberedLine| {
-            self.step.and_then(Unit::item).is_none_or(|item| line.line.item == Some(item))
-        };
-        for line in lines.iter().filter(of_item) {
-            text.push(self.line(line)?);
-        }
-        if text.is_empty() { Ok(()) } else { self.app.output.print(&text.join("\n")) }
-    }
-
-    fn line(&self, numbered: &NumberedLine) -> Result<String, Problem> {
         if self.app.output.json().is_some() {
-            return crate::output::json_line(&LineShape::new(self.run, numbered, &self.names));
+            return crate::output::json_line(&LineShape::new(self.run, numbered, &self.names)).map(Some);
         }
         let style = self.app.output.out();
         let line = &numbered.line;
         let text = escape::line(&line.text);
         if self.step.is_some_and(|step| step.item() == line.item) {
-            return Ok(text.into_owned());
+            return Ok(Some(text.into_owned()));
         }
         let bar = match line.stream {
             Stream::Stderr => style.tint(Tint::Warn, style.either("┃", "!")),
@@ -124,6 +120,15 @@ impl Printer<'_> {
         let unit = Unit::new(line.step, line.item);
         let name = escape::line(&self.names.of(unit)).into_owned();
         let at = moment::offset(self.start, line.at);
-        Ok(format!("{} {name} {bar} {text}", style.tint(Tint::Dim, &format!("{at:>8}"))))
+        Ok(Some(format!("{} {name} {bar} {text}", style.tint(Tint::Dim, &format!("{at:>8}")))))
+    }
+}
+
+impl Lines<'_> {
+    fn asked_for(&self, numbered: &NumberedLine) -> bool {
+        let line = &numbered.line;
+        (self.levels.is_empty() || self.levels.iter().any(|level| level == line.stream.as_str()))
+            && self.since.is_none_or(|since| line.at >= since)
+            && self.until.is_none_or(|until| line.at < until)
     }
 }

@@ -4,10 +4,12 @@ mod dispatch;
 mod events;
 mod list;
 mod logs;
+mod pages;
 mod resume;
 mod show;
 pub(crate) mod steer;
 mod tail;
 mod wait;
+mod watch;
 
 pub(crate) use dispatch::carry_out;

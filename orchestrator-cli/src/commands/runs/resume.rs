@@ -17,21 +17,20 @@ use crate::names::Names;
 use crate::output::{Problem, block};
 use crate::progress::View;
 use crate::signals::Signals;
-use crate::{find, situation, store};
+use crate::store::{self, Access};
+use crate::{find, situation};
 
 pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem> {
-    let store = app.store().await?;
+    let store = app.store_to_drive(Access::Existing).await?;
     let run = find::run(&store, &args.run.run, &app.shell).await?;
     let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
     let folder = folder(app, &row)?;
     let signals = Signals::catch()?;
-    let engine = app.engine(store.clone(), &folder).await?;
+    let engine = app.engine(store, &folder).await?;
     let ended = go_on(app, &engine, &row, signals, args).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;
     }
-    // The store is left as it is: closing it would move its log into its file, and cost more than the run of a small
-    // workflow. Whoever opens it next finds everything.
     ended
 }
 
@@ -63,7 +62,7 @@ async fn go_on(
         ));
     }
     let view = View::new(&app.output, run, Names::from(&report), report.steps.len(), args.drive.logs);
-    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new() }.drive().await
+    Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports: None }.drive().await
 }
 
 /// The folder in which the run was started, which must still be there.

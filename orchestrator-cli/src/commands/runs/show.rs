@@ -12,12 +12,15 @@ use crate::commands::run::FOLDER_LABEL;
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
+use crate::report::{self, Place};
 use crate::{find, situation};
 
 pub(crate) async fn carry_out(app: &App, args: &Show) -> Result<Exit, Problem> {
     let book = Book::open(app).await?;
     let run = find::run(&book.store, &args.run.run, &app.shell).await?;
     let report = book.report(run).await?;
+    report::check(&args.reports)?;
+    report::write(app, &book.store, &args.reports, &report, &Place::default()).await?;
     if app.output.json().is_some() {
         app.output.print_json(&report)?;
         return Ok(Exit::Ok);

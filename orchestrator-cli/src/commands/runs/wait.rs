@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use orchestrator_core::engine::RunReport;
 use orchestrator_core::id::RunId;
+use orchestrator_core::port::store::RunRow;
 
 use crate::app::{App, Book, no_run};
 use crate::args::Wait;
 use crate::commands::runs::tail::Changes;
 use crate::exit::Exit;
+use crate::find;
 use crate::output::style::Tint;
 use crate::output::{Problem, block};
+use crate::report::{self, Place};
 use crate::signals::Signals;
+use crate::situation::{self, Situation};
 use crate::span::parse_duration;
-use crate::{find, situation};
 
 /// How often to look whether the driver is still alive.
 const LOOK: Duration = Duration::from_secs(1);
@@ -24,6 +27,7 @@ pub(crate) async fn carry_out(app: &App, args: &Wait) -> Result<Exit, Problem> {
         Some(Ok(timeout)) => Some(timeout),
         None => None,
     };
+    report::check(&args.reports)?;
     let book = Book::open(app).await?;
     let run = find::run(&book.store, &args.run.run, &app.shell).await?;
     let mut signals = Signals::catch()?;
@@ -38,47 +42,57 @@ pub(crate) async fn carry_out(app: &App, args: &Wait) -> Result<Exit, Problem> {
             let title = format!("{run} has not ended in {}", args.timeout.as_deref().unwrap_or_default());
             Err(Problem::new(Exit::Cancelled, "timed_out", title).tries(app.shell.runs("show", run)))
         }
-        ended = until_ended(app, &book, run, timeout.is_some()) => ended,
+        ended = until_ended(app, &book, run, args) => ended,
     }
 }
 
-async fn until_ended(app: &App, book: &Book, run: RunId, has_timeout: bool) -> Result<Exit, Problem> {
+async fn until_ended(app: &App, book: &Book, run: RunId, args: &Wait) -> Result<Exit, Problem> {
     let mut changes = Changes::of(&book.store).await?;
     let mut told = None;
     loop {
         let row = book.store.run(run).await?.ok_or_else(|| no_run(&run.to_string()))?;
         if row.finished_at.is_some() {
-            return conclude(app, &book.report(run).await?);
-        }
-        book.store.sweep().await?;
-        let now = book.store.now().await?;
-        let driver = situation::driver(&book.store, &row, now).await?;
-        let needs_look = driver.is_none() || matches!(&*row.status, "blocked" | "paused");
-        if needs_look && told != Some(row.seq) {
-            told = Some(row.seq);
             let report = book.report(run).await?;
-            if let Some(situation) = situation::of(&row, driver.as_ref(), &report, now, &app.shell)
-                && situation.needs_someone
-            {
-                let title = format!("{run}: {}", situation.text);
-                let stays = has_timeout || (app.output.is_watched() && app.output.json().is_none());
-                if !stays {
-                    if app.output.json().is_some() {
-                        app.output.print_json(&report)?;
-                    }
-                    return Err(
-                        Problem::new(Exit::Waiting, "waits_for_someone", title).tries(situation.command)
-                    );
+            let written = report::write(app, &book.store, &args.reports, &report, &Place::default()).await;
+            return report::after(app, written, conclude(app, &report)?);
+        }
+        if told != Some(row.seq)
+            && let Some(situation) = stands_still(app, book, &row).await?
+        {
+            told = Some(row.seq);
+            let title = format!("{run}: {}", situation.text);
+            let stays = args.timeout.is_some() || (app.output.is_watched() && app.output.json().is_none());
+            if !stays {
+                if app.output.json().is_some() {
+                    app.output.print_json(&book.report(run).await?)?;
                 }
-                app.output.note(&title);
-                app.output.note(&format!("  {}", situation.command));
+                return Err(Problem::new(Exit::Waiting, "waits_for_someone", title).tries(situation.command));
             }
+            app.output.note(&title);
+            app.output.note(&format!("  {}", situation.command));
         }
         changes.next(LOOK).await?;
     }
 }
 
-fn conclude(app: &App, report: &RunReport) -> Result<Exit, Problem> {
+/// What somebody must do before an open run moves on; `None` if it moves by itself.
+pub(super) async fn stands_still(app: &App, book: &Book, row: &RunRow) -> Result<Option<Situation>, Problem> {
+    if row.finished_at.is_some() {
+        return Ok(None);
+    }
+    book.store.sweep().await?;
+    let now = book.store.now().await?;
+    let driver = situation::driver(&book.store, row, now).await?;
+    if driver.is_some() && !matches!(&*row.status, "blocked" | "paused") {
+        return Ok(None);
+    }
+    let report = book.report(row.run).await?;
+    let situation = situation::of(row, driver.as_ref(), &report, now, &app.shell);
+    Ok(situation.filter(|situation| situation.needs_someone))
+}
+
+/// Tells how a run has ended, and gives its exit code.
+pub(super) fn conclude(app: &App, report: &RunReport) -> Result<Exit, Problem> {
     if app.output.json().is_some() {
         app.output.print_json(report)?;
     } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::{OwnerId, RunId, StepIx};
+use crate::id::{OwnerId, RunId, StepIx, Unit};
 use crate::port::plugin::Stream;
 use crate::time::Timestamp;
 
@@ -121,8 +121,8 @@ pub struct NumberedLine {
 pub struct LogQuery {
     /// The run.
     pub run: RunId,
-    /// Only of this step.
-    pub step: Option<StepIx>,
+    /// Only of this step with all its items, or of this item.
+    pub step: Option<Unit>,
     /// Lines with a larger number than this.
     pub after: u64,
     /// The last lines instead of the first.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::id::{StepIx, Unit};
 use crate::machine::Intent;
 use crate::port::store::{ApprovalQuery, LogQuery, RunRow, StepRow, Summary};
 use crate::testkit::Place;
@@ -125,6 +126,9 @@ pub(super) async fn items_are_kept_apart(place: Arc<dyn Place>) {
     let query = LogQuery { run: story.run, step: None, after: 0, tail: false, limit: 10 };
     let kept = store.logs(query).await.unwrap();
     assert_eq!(kept.into_iter().map(|kept| kept.line).collect::<Vec<_>>(), logs);
+    let of_item = LogQuery { step: Some(Unit::item_of(StepIx(1), 1)), ..query };
+    let kept = store.logs(of_item).await.unwrap();
+    assert_eq!(kept.into_iter().map(|kept| kept.line).collect::<Vec<_>>(), logs[2..]);
 
     let mut member = story.step_due();
     let mut settled = approvals[1].clone();

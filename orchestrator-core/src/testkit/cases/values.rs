@@ -98,9 +98,12 @@ pub(super) async fn lines_can_be_filtered_and_cut(place: Arc<dyn Place>) {
     assert_eq!(numbers(LogQuery { limit: 3, tail: true, ..base }).await, [8, 9, 10]);
     assert_eq!(numbers(LogQuery { after: 8, ..base }).await, [9, 10]);
     assert_eq!(numbers(LogQuery { after: 9, tail: true, limit: 5, ..base }).await, [10]);
-    assert_eq!(numbers(LogQuery { step: Some(StepIx(1)), limit: 2, ..base }).await, [2, 4]);
-    assert_eq!(numbers(LogQuery { step: Some(StepIx(1)), tail: true, limit: 2, ..base }).await, [8, 10]);
-    assert_eq!(numbers(LogQuery { step: Some(StepIx(7)), ..base }).await, [] as [u64; 0]);
+    assert_eq!(numbers(LogQuery { step: Some(StepIx(1).into()), limit: 2, ..base }).await, [2, 4]);
+    assert_eq!(
+        numbers(LogQuery { step: Some(StepIx(1).into()), tail: true, limit: 2, ..base }).await,
+        [8, 10]
+    );
+    assert_eq!(numbers(LogQuery { step: Some(StepIx(7).into()), ..base }).await, [] as [u64; 0]);
     assert_eq!(numbers(LogQuery { limit: 0, ..base }).await, [] as [u64; 0]);
     assert_eq!(numbers(LogQuery { after: u64::MAX, ..base }).await, [] as [u64; 0]);
 }

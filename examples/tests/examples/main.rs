@@ -2,8 +2,10 @@
 
 mod approval;
 mod bench;
+mod fan_out;
 mod github;
 mod host;
 mod notes;
+mod poll;
 mod retry;
 mod shape;

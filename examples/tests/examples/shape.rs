@@ -19,7 +19,14 @@ fn every_example_is_valid_without_a_warning_and_can_be_planned() {
     let examples = examples();
     assert_eq!(
         examples,
-        ["github-summary.yaml", "publish-with-approval.yaml", "release-notes.yaml", "retry.yaml"]
+        [
+            "fan-out.yaml",
+            "github-summary.yaml",
+            "poll.yaml",
+            "publish-with-approval.yaml",
+            "release-notes.yaml",
+            "retry.yaml"
+        ]
     );
     let bench = Bench::new();
     for example in examples {

@@ -33,6 +33,7 @@ pub(super) const fn turn(event: &Event) -> Turn {
         | Event::StepOutcomeUnknown(_)
         | Event::StepInterrupted(_)
         | Event::StepWaiting(_)
+        | Event::StepIterated(_)
         | Event::StepSkipped(_)
         | Event::StepCancelled(_) => Turn::Rests,
         _ => Turn::Other,
@@ -88,6 +89,10 @@ impl Teller<'_> {
             Event::StepExpanded(event) => {
                 ("begun", format!("{name} {}", counted(event.count as usize, "item")))
             }
+            Event::StepRepeated(event) => {
+                let wait = event.until.map(|until| format!(" in {}", moment::duration(until.since(at))));
+                ("begun", format!("{name} runs again{}", wait.unwrap_or_default()))
+            }
             Event::StepCollected(event) => match (event.status, &event.error) {
                 (Ending::Completed, _) => ("completed", name),
                 (Ending::Failed, Some(error)) => ("failed", format!("{name} {}", self.error(error))),
@@ -101,22 +106,7 @@ impl Teller<'_> {
                 let how = if event.output.is_some() { "applied" } else { "not applied" };
                 ("warn", format!("{name} resolved as {how} by {}", escape::line(&event.by)))
             }
-            Event::IntentChanged(event) => {
-                let word = match event.intent {
-                    Intent::Pause => "paused",
-                    Intent::Cancel => "cancelled",
-                    Intent::Proceed => "resumed",
-                };
-                let reason = event
-                    .reason
-                    .as_deref()
-                    .map_or_else(String::new, |reason| format!(": {}", escape::line(reason)));
-                ("warn", format!("the run was {word} by {}{reason}", escape::line(&event.by)))
-            }
-            Event::RunReopened(event) => {
-                ("warn", format!("the run was reopened by {}", escape::line(&event.by)))
-            }
-            _ => return None,
+            other => of_run(other)?,
         };
         Some(format!("{} {text}", self.style.mark(mark)))
     }
@@ -131,6 +121,26 @@ impl Teller<'_> {
     fn error(&self, error: &StepError) -> String {
         self.style.tint(Tint::Bad, &block::first_line(&error.message)).to_string()
     }
+}
+
+/// What an event says that is about the run itself.
+fn of_run(event: &Event) -> Option<(&'static str, String)> {
+    Some(match event {
+        Event::IntentChanged(event) => {
+            let word = match event.intent {
+                Intent::Pause => "paused",
+                Intent::Cancel => "cancelled",
+                Intent::Proceed => "resumed",
+            };
+            let reason = event
+                .reason
+                .as_deref()
+                .map_or_else(String::new, |reason| format!(": {}", escape::line(reason)));
+            ("warn", format!("the run was {word} by {}{reason}", escape::line(&event.by)))
+        }
+        Event::RunReopened(event) => ("warn", format!("the run was reopened by {}", escape::line(&event.by))),
+        _ => return None,
+    })
 }
 
 /// Attempts are worth mentioning from the second on.

@@ -161,9 +161,12 @@ fn status_after(event: &Event) -> Option<&'static str> {
         Event::StepSkipped(_) => "skipped",
         Event::StepCancelled(_) => "cancelled",
         Event::StepResolved(event) if event.output.is_some() => "completed",
-        Event::StepInterrupted(_) | Event::StepArrived(_) | Event::StepDue(_) | Event::StepResolved(_) => {
-            "queued"
-        }
+        Event::StepInterrupted(_)
+        | Event::StepIterated(_)
+        | Event::StepRepeated(_)
+        | Event::StepArrived(_)
+        | Event::StepDue(_)
+        | Event::StepResolved(_) => "queued",
         _ => return None,
     })
 }

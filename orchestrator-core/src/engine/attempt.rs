@@ -17,7 +17,7 @@ use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
-use crate::port::store::LogLine;
+use crate::port::store::{LogLine, unit_name};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Timeout};
 use crate::value::{Digest, StoredValue, ValueRef};
@@ -40,6 +40,8 @@ pub(crate) struct Attempt {
     pub(crate) reference: ValueRef,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) arrival: Option<Arrival>,
+    /// How many times the step has run before, if it is repeated.
+    pub(crate) iteration: u32,
 }
 
 /// How it ended, for the driver.
@@ -111,6 +113,8 @@ impl Attempt {
         let context = Context {
             run: self.run,
             step: self.name.clone(),
+            item: self.step.item(),
+            iteration: self.iteration,
             attempt: self.attempt,
             epoch: self.fence.epoch,
             workdir: shared.workdir.clone(),
@@ -227,8 +231,8 @@ impl Attempt {
     /// What a decision is bound to: run, step, request, question and what is shown with it.
     fn approval_digest(&self, message: &str, show: Option<&ValueRef>) -> Digest {
         let shown = show.map(|show| show.digest().to_string()).unwrap_or_default();
-        let parts =
-            [&self.run.to_string(), &*self.name, &self.reference.digest().to_string(), message, &shown];
+        let name = unit_name(&self.name, self.step.item());
+        let parts = [&self.run.to_string(), &name, &self.reference.digest().to_string(), message, &shown];
         Digest::of(serde_json::to_string(&parts).unwrap_or_default().as_bytes())
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::shared::Shared;
 use crate::engine::start::created;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
-    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, StepKind, effect_of,
+    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, effect_of,
     is_to_conclude,
 };
 use crate::port::plugin::Request;
@@ -157,7 +157,8 @@ impl Batch {
                     draft.logs.extend(ended.lines.iter().cloned());
                     if let (Some(output), crate::machine::Finished::Succeeded(reference)) =
                         (&ended.output, &ended.outcome)
-                        && driver.loaded.is_wanted(ended.step.step)
+                        && (driver.loaded.is_wanted(ended.step.step)
+                            || driver.state.slot(ended.step).to_judge().is_some())
                     {
                         driver.values.keep(reference, Arc::new(output.clone()));
                     }
@@ -304,8 +305,7 @@ impl Batch {
             return;
         }
         // Only a run that completes has outputs.
-        let unlike = [StepKind::Failed, StepKind::Cancelled, StepKind::OutcomeUnknown];
-        let completes = unlike.into_iter().all(|kind| driver.state.count(kind) == 0);
+        let completes = driver.state.is_complete();
         let outputs = &driver.loaded.workflow.outputs;
         let rendered = match driver.conclusion.take() {
             Some(error) => Err(error),

@@ -362,6 +362,7 @@ impl Driver {
             reference,
             timeout: spec.options().timeout,
             arrival,
+            iteration: slot.iterations(),
         };
         let stopper = match attempt.dispatch(self.shared.clone(), permit, self.own_mailbox.clone()) {
             Dispatched::Running(stopper) => stopper,

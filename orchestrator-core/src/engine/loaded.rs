@@ -105,5 +105,6 @@ pub(crate) fn references_of(step: &StepSpec) -> impl Iterator<Item = &[Reference
     let condition = options.condition.as_ref().map(|condition| condition.references());
     let env = options.env.values().map(Template::references);
     let each = options.each.iter().flat_map(Each::templates).map(Template::references);
-    std::iter::once(step.with.references()).chain(condition).chain(env).chain(each)
+    let until = options.repeat.as_ref().map(|repeat| repeat.until.references());
+    std::iter::once(step.with.references()).chain(condition).chain(env).chain(each).chain(until)
 }

@@ -10,6 +10,7 @@ mod error;
 mod expand;
 mod follow;
 mod handle;
+mod judge;
 mod lines;
 mod loaded;
 mod member;

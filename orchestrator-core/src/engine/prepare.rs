@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use serde_json::Value;
 
 use crate::engine::expand::expand;
+use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
@@ -94,6 +95,9 @@ pub(crate) fn prepare(
         return expand(loaded, state, values, step.step);
     }
     let slot = state.slot(step);
+    if let Some(output) = slot.to_judge() {
+        return judge(shared, loaded, state, values, step, output);
+    }
     let missing = missing_values(loaded, state, values, step, slot.request.as_ref());
     if !missing.is_empty() {
         return Preparation::Load(missing);
@@ -333,7 +337,7 @@ pub(crate) fn render_outputs(
     })
 }
 
-fn view(state: &RunState, values: &Values, unit: Unit, with_items: bool) -> StepView {
+pub(crate) fn view(state: &RunState, values: &Values, unit: Unit, with_items: bool) -> StepView {
     let slot = state.slot(unit);
     let (output, error) = match &slot.state {
         StepState::Succeeded { output } => (values.get(output), None),

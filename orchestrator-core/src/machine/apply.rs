@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::id::{StepIx, Unit};
 use crate::machine::event::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Recorded, RunCreated, RunEnded,
-    RunReopened, StepArrived, StepBegun, StepCollected, StepContinued, StepError, StepFailed, StepLost,
-    StepResolved, StepWaiting, WaitOn,
+    RunReopened, StepArrived, StepBegun, StepCollected, StepContinued, StepError, StepFailed, StepIterated,
+    StepLost, StepRepeated, StepResolved, StepWaiting, WaitOn,
 };
-use crate::machine::state::{Intent, RunState, Slot, StepState};
+use crate::machine::state::{Intent, Round, RunState, Slot, StepState};
 use crate::machine::transitions::is_legal;
 use crate::machine::{Fence, StepKind};
 use crate::spec::retry::ErrorClass;
@@ -213,6 +213,8 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
             expect_attempt(slot, succeeded.attempt)?;
             StepState::Succeeded { output: succeeded.output.clone() }
         }
+        Event::StepIterated(iterated) => iterate(slot, iterated)?,
+        Event::StepRepeated(repeated) => repeat(slot, repeated)?,
         Event::StepFailed(failed) => fail(slot, failed)?,
         Event::StepLost(lost) => lose(slot, lost)?,
         Event::StepOutcomeUnknown(unknown) => {
@@ -250,6 +252,25 @@ fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> 
         (Ending::Failed, Some(error)) => StepState::Failed { error: Arc::new(error.clone()) },
         (Ending::Failed, None) => return Err("has failed without a reason".into()),
     })
+}
+
+fn iterate(slot: &mut Slot, iterated: &StepIterated) -> Result<StepState, String> {
+    expect_attempt(slot, iterated.attempt)?;
+    let count = slot.iterations() + 1;
+    slot.round = Some(Box::new(Round { count, output: Some(iterated.output.clone()) }));
+    // The next time is a request of its own, with attempts of its own.
+    slot.request = None;
+    slot.failures = 0;
+    slot.losses = 0;
+    Ok(StepState::Ready)
+}
+
+fn repeat(slot: &mut Slot, repeated: &StepRepeated) -> Result<StepState, String> {
+    let Some(round) = slot.round.as_mut().filter(|round| round.output.is_some()) else {
+        return Err("is repeated without having run".into());
+    };
+    round.output = None;
+    Ok(repeated.until.map_or(StepState::Ready, |until| StepState::Backoff { until }))
 }
 
 fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {

@@ -133,6 +133,13 @@ pub enum Prepared {
         /// How many elements it has; at most [`crate::machine::MAX_ITEMS`] for all steps of a run together.
         count: u32,
     },
+    /// What it gave the last time ends its repetition.
+    Enough,
+    /// What it gave the last time does not: it runs again, if it may.
+    Again {
+        /// When; `None`: at once.
+        at: Option<Timestamp>,
+    },
     /// The policy wants a person's word first.
     Ask {
         /// Digest of the request the person decides on.

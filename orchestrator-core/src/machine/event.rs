@@ -161,6 +161,23 @@ events! {
         /// What it gave.
         output: ValueRef,
     }
+    /// The step has run once more, and whether that was the last time is to be judged.
+    StepIterated = "step.iterated" {
+        /// The step.
+        step: Unit,
+        /// The attempt that did it.
+        attempt: u32,
+        /// What it gave.
+        output: ValueRef,
+    }
+    /// It was not the last time: the step runs again.
+    StepRepeated = "step.repeated" {
+        /// The step.
+        step: Unit,
+        /// When it is due; `None`: at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    }
     /// An attempt has failed.
     StepFailed = "step.failed" {
         /// The step.
@@ -324,6 +341,8 @@ impl Event {
             Self::StepWaiting(e) => Some(e.step),
             Self::StepArrived(e) => Some(e.step),
             Self::StepDue(e) => Some(e.step),
+            Self::StepIterated(e) => Some(e.step),
+            Self::StepRepeated(e) => Some(e.step),
             Self::StepExpanded(e) => Some(e.step),
             Self::StepCollected(e) => Some(e.step),
             Self::StepSkipped(e) => Some(e.step),
@@ -345,6 +364,7 @@ impl Event {
             Self::StepBegun(e) => e.attempt,
             Self::StepContinued(e) => e.attempt,
             Self::StepSucceeded(e) => e.attempt,
+            Self::StepIterated(e) => e.attempt,
             Self::StepFailed(e) => e.attempt,
             Self::StepLost(e) => e.attempt,
             Self::StepOutcomeUnknown(e) => e.attempt,

@@ -182,10 +182,21 @@ pub struct Slot {
     pub is_item: bool,
     /// Where the step's items are, once it has some: the position of its [`Fan`], and one more.
     pub(crate) fan: Option<NonZeroU32>,
-    /// The request of this generation; every attempt sends the same bytes.
+    /// The request of this generation, or of this time of a step that is repeated; every attempt sends the same bytes.
     pub request: Option<ValueRef>,
+    /// What is remembered of a step that is repeated, once it has run.
+    pub(crate) round: Option<Box<Round>>,
     /// The digest a person has granted.
     pub granted: Option<Box<Digest>>,
+}
+
+/// How far a step is that is repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Round {
+    /// How many times it has run in this generation.
+    pub(crate) count: u32,
+    /// What it gave the last time, until that has been judged.
+    pub(crate) output: Option<ValueRef>,
 }
 
 /// How far the run is, apart from its steps. Small: the undo log keeps a copy.
@@ -386,6 +397,13 @@ impl RunState {
         (ended + left_open) as usize == self.slots.len()
     }
 
+    /// Whether every step has completed, was skipped, or has failed with the author's leave.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let stopped = self.count(StepKind::Cancelled) + self.count(StepKind::OutcomeUnknown);
+        self.is_settled() && stopped + self.index.failed_steps == 0
+    }
+
     /// What the status functions answer for a step. Costs O(needs).
     #[must_use]
     pub fn standing(&self, unit: Unit) -> Standing {
@@ -441,8 +459,21 @@ impl Slot {
             is_item: false,
             fan: None,
             request: None,
+            round: None,
             granted: None,
         }
+    }
+
+    /// How many times the step has run in this generation, if it is repeated.
+    #[must_use]
+    pub fn iterations(&self) -> u32 {
+        self.round.as_ref().map_or(0, |round| round.count)
+    }
+
+    /// What it gave the last time, if that is to be judged.
+    #[must_use]
+    pub fn to_judge(&self) -> Option<&ValueRef> {
+        self.round.as_ref()?.output.as_ref()
     }
 
     /// Begins a generation in this state.
@@ -453,6 +484,7 @@ impl Slot {
         self.losses = 0;
         self.tainted = false;
         self.request = None;
+        self.round = None;
         self.granted = None;
     }
 

@@ -91,6 +91,10 @@ pub struct Context {
     pub run: RunId,
     /// The step's name.
     pub step: Arc<str>,
+    /// Which item of the step, if it runs once for each of many: 0, 1, 2 …
+    pub item: Option<u32>,
+    /// How many times the step has run before, if it is repeated: 0, 1, 2 …
+    pub iteration: u32,
     /// The attempt: 1, 2, 3 …
     pub attempt: u32,
     /// The fencing token: larger than that of every earlier attempt of the step.
@@ -116,6 +120,8 @@ impl Context {
         Self {
             run,
             step: step.into(),
+            item: None,
+            iteration: 0,
             attempt: 1,
             epoch: 1,
             workdir: workdir.into(),
@@ -130,7 +136,7 @@ impl Context {
     /// The key under which a receiver applies this request once: the same on every attempt, 52 characters of base32.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        idempotency_key(self.run, &self.step, &self.stored.digest())
+        idempotency_key(self.run, &self.step, self.item, self.iteration, &self.stored.digest())
     }
 
     /// Writes one line of the attempt's output, without its line end.
@@ -144,13 +150,18 @@ impl Context {
     }
 }
 
-/// The key under which a receiver applies a request once: a digest of run, step and request, without the attempt.
-fn idempotency_key(run: RunId, step: &str, request: &Digest) -> String {
+/// The key under which a receiver applies a request once: a digest of run, step, item, iteration and request, without the
+/// attempt. Items with the same request are different works, and so are iterations.
+fn idempotency_key(run: RunId, step: &str, item: Option<u32>, iteration: u32, request: &Digest) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut bytes = Vec::with_capacity(48 + step.len());
     bytes.extend_from_slice(run.as_uuid().as_bytes());
     bytes.extend_from_slice(request.as_bytes());
     bytes.extend_from_slice(step.as_bytes());
+    if item.is_some() || iteration > 0 {
+        // No step has a name with a bracket in it.
+        bytes.extend_from_slice(format!("[{item:?},{iteration}]").as_bytes());
+    }
     let digest = Digest::of(&bytes);
     let mut key = String::with_capacity(52);
     let (mut bits, mut held) = (0u32, 0u32);
@@ -353,10 +364,16 @@ mod tests {
     fn idempotency_keys_differ_by_request_and_have_52_characters() {
         let run = RunId::from_uuid(uuid::Uuid::from_u128(1));
         let request = Digest::of(b"request");
-        let a = idempotency_key(run, "a", &request);
+        let key = |step, item, iteration| idempotency_key(run, step, item, iteration, &request);
+        let a = key("a", None, 0);
         assert_eq!(a.len(), 52);
-        assert_ne!(a, idempotency_key(run, "b", &request));
-        assert_ne!(a, idempotency_key(run, "a", &Digest::of(b"another")));
+        let others = [key("b", None, 0), key("a", Some(0), 0), key("a", Some(1), 0), key("a", None, 1)];
+        let mut all: Vec<&String> = others.iter().chain([&a]).collect();
+        all.push(&a);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 5);
+        assert_ne!(a, idempotency_key(run, "a", None, 0, &Digest::of(b"another")));
     }
 
     #[tokio::test]

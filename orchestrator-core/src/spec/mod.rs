@@ -24,8 +24,8 @@ mod yaml;
 pub use builder::{Input, StepBuilder, WorkflowBuilder};
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_DIAGNOSTICS, Severity, Span};
 pub use model::{
-    Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Sandbox, StepOptions, StepSpec, Timeout,
-    Workflow,
+    Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Repeat, Sandbox, StepOptions, StepSpec,
+    Timeout, Workflow,
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
 pub use schema::{Catalog, ConfigIssue, Facts};

@@ -121,6 +121,8 @@ pub struct StepOptions {
     pub continue_on_error: bool,
     /// Runs the step once for each of many.
     pub each: Option<Each>,
+    /// Runs the step again until a condition holds.
+    pub repeat: Option<Repeat>,
 }
 
 impl StepOptions {
@@ -129,6 +131,17 @@ impl StepOptions {
     pub fn max_parallel(&self) -> Option<NonZeroU32> {
         self.each.as_ref()?.max_parallel
     }
+}
+
+/// How a step is run again.
+#[derive(Debug)]
+pub struct Repeat {
+    /// Judged after each time; it sees the output as `self`.
+    pub until: Condition,
+    /// How many times at most, the first included. If the condition has not come true by then, the step fails.
+    pub max: u32,
+    /// The wait between two times.
+    pub delay: Duration,
 }
 
 /// What a step runs once for each of.

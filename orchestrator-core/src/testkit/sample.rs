@@ -9,8 +9,8 @@ use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
     RunEnded, RunReopened, SkipReason, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
-    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown,
-    StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
+    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
+    StepOutcomeUnknown, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -293,6 +293,9 @@ pub fn every_event() -> Vec<Event> {
         StepCancelled { step: step.into(), attempt: 0 }.into(),
         StepExpanded { step: step.into(), items: long.clone(), count: 2 }.into(),
         StepDue { step: Unit::item_of(step, 7) }.into(),
+        StepIterated { step: step.into(), attempt, output: long.clone() }.into(),
+        StepRepeated { step: step.into(), until: Some(at(11)) }.into(),
+        StepRepeated { step: step.into(), until: None }.into(),
         StepCollected { step: step.into(), status: Ending::Failed, error: Some(error.clone()) }.into(),
         StepCollected { step: step.into(), status: Ending::Completed, error: None }.into(),
         StepResolved {

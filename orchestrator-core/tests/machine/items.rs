@@ -1,4 +1,5 @@
-//! Steps that run once for each item of a list: laws under random commands, against an account of its own.
+//! Steps that run once for each item of a list, and steps that are repeated: laws under random commands, against an
+//! account of its own.
 //!
 //! Three steps: the first is plain, the second has items and needs the first, the third needs the second.
 
@@ -6,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
@@ -15,9 +17,9 @@ use orchestrator_core::machine::{
     StepKind, apply, check, decide, fold, outstanding,
 };
 use orchestrator_core::plan::Plan;
-use orchestrator_core::spec::expr::Template;
+use orchestrator_core::spec::expr::{Condition, Template};
 use orchestrator_core::spec::retry::{ErrorClass, RetryPolicy};
-use orchestrator_core::spec::{Each, EffectClass, Over, StepOptions, StepSpec, Workflow};
+use orchestrator_core::spec::{Each, EffectClass, Over, Repeat, StepOptions, StepSpec, Workflow};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use proptest::prelude::*;
@@ -37,6 +39,8 @@ struct Form {
     count: u32,
     retried: bool,
     tolerated: bool,
+    /// How often each item may run, if it is repeated.
+    times: Option<u32>,
     effect: EffectClass,
 }
 
@@ -104,6 +108,11 @@ impl Map {
             each: Some(each),
             retry,
             continue_on_error: form.tolerated,
+            repeat: form.times.map(|max| Repeat {
+                until: Condition::compile("true").expect("it compiles"),
+                max,
+                delay: Duration::ZERO,
+            }),
             ..StepOptions::default()
         };
         let steps = vec![
@@ -176,6 +185,10 @@ impl Map {
         self.state.begin_scratch();
         for recorded in &batch {
             let unit = recorded.event.unit();
+            if let (Some(unit), Event::StepBegun(_)) = (unit, &recorded.event) {
+                let times = self.form.times.filter(|_| unit.step == MAPPED).unwrap_or(u32::MAX);
+                assert!(self.state.slot(unit).iterations() < times, "{unit:?} runs too often");
+            }
             let from = unit.map(|unit| self.state.slot(unit).state.kind());
             apply(&mut self.state, recorded).expect("what was decided");
             if let (Some(unit), Some(from)) = (unit, from) {
@@ -290,6 +303,9 @@ impl Map {
                 assert!(self.say(Command::Prepared { step, verdict }));
             }
             Effect::Prepare(step) => {
+                if self.state.slot(step).to_judge().is_some() {
+                    return self.judge(step, fate);
+                }
                 let may = self.state.standing(step).success;
                 let verdict = if may { self.begin() } else { Prepared::Skip };
                 assert!(self.say(Command::Prepared { step, verdict }));
@@ -321,6 +337,16 @@ impl Map {
             Effect::Conclude => assert!(self.say(Command::Conclude(Ok(text(8))))),
             other => panic!("unheard of: {other:?}"),
         }
+    }
+
+    fn judge(&mut self, step: Unit, fate: Fate) {
+        assert!(!self.say(Command::Prepared { step, verdict: self.begin() }), "it has not been judged");
+        let verdict = match fate {
+            Fate::Fails | Fate::Unknown => Prepared::Again { at: None },
+            Fate::Waits | Fate::Interrupted => Prepared::Again { at: Some(self.now) },
+            Fate::Succeeds => Prepared::Enough,
+        };
+        assert!(self.say(Command::Prepared { step, verdict }));
     }
 
     /// Everyone does what is asked of them, until the run has ended.
@@ -360,14 +386,17 @@ impl Map {
 fn forms() -> impl Strategy<Value = Form> {
     let effects =
         prop_oneof![Just(EffectClass::Pure), Just(EffectClass::Idempotent), Just(EffectClass::AtMostOnce)];
-    (prop_oneof![Just(None), (1..4u32).prop_map(Some)], 0..7u32, any::<bool>(), any::<bool>(), effects)
-        .prop_map(|(bound, count, retried, tolerated, effect)| Form {
+    let bounds = || prop_oneof![Just(None), (1..4u32).prop_map(Some)];
+    (bounds(), 0..7u32, any::<bool>(), any::<bool>(), bounds(), effects).prop_map(
+        |(bound, count, retried, tolerated, times, effect)| Form {
             bound,
             count,
             retried,
             tolerated,
+            times,
             effect,
-        })
+        },
+    )
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -421,9 +450,13 @@ fn every_law_of_items_holds_and_their_rows_of_the_table_are_reached() {
     assert!(illegal.is_empty(), "not in the table: {illegal:?}");
 }
 
-/// Whether a row is about a step that has items: the laws of plain steps do not reach it.
+/// Whether a row is about a step that has items or is repeated: the laws of plain steps do not reach it.
 pub(crate) fn is_of_items(row: &Row) -> bool {
-    row.0 == StepKind::Expanded || row.2 == StepKind::Expanded
+    let repeats = ["step.iterated", "step.repeated"].contains(&row.1);
+    row.0 == StepKind::Expanded
+        || row.2 == StepKind::Expanded
+        || repeats
+        || (row.0, row.1) == (StepKind::Ready, "step.succeeded")
 }
 
 proptest! {
@@ -437,7 +470,14 @@ proptest! {
 
 #[test]
 fn a_retry_repeats_what_failed_and_nothing_else() {
-    let form = Form { bound: None, count: 4, retried: false, tolerated: false, effect: EffectClass::Pure };
+    let form = Form {
+        bound: None,
+        count: 4,
+        retried: false,
+        tolerated: false,
+        times: None,
+        effect: EffectClass::Pure,
+    };
     let mut map = Map::new(form);
     let fates = |map: &mut Map, fail: u32| {
         while map.state.head().ended.is_none() {
@@ -464,7 +504,14 @@ fn a_retry_repeats_what_failed_and_nothing_else() {
 
 #[test]
 fn an_empty_list_succeeds() {
-    let form = Form { bound: Some(2), count: 0, retried: false, tolerated: false, effect: EffectClass::Pure };
+    let form = Form {
+        bound: Some(2),
+        count: 0,
+        retried: false,
+        tolerated: false,
+        times: None,
+        effect: EffectClass::Pure,
+    };
     let mut map = Map::new(form);
     map.settle();
     assert_eq!((map.state.status(), map.state.done()), ("completed", 3));
@@ -472,7 +519,14 @@ fn an_empty_list_succeeds() {
 
 #[test]
 fn a_tolerated_failure_lets_the_run_complete() {
-    let form = Form { bound: None, count: 1, retried: false, tolerated: true, effect: EffectClass::Pure };
+    let form = Form {
+        bound: None,
+        count: 1,
+        retried: false,
+        tolerated: true,
+        times: None,
+        effect: EffectClass::Pure,
+    };
     let mut map = Map::new(form);
     for fate in [Fate::Succeeds, Fate::Succeeds, Fate::Succeeds, Fate::Fails] {
         while !matches!(outstanding(&map.state)[0], orchestrator_core::machine::Effect::Execute { .. }) {

@@ -52,7 +52,7 @@ const ROWS: &[Row] = &[
         "name: a\nsteps:\n  a: { uses: noop, with: [\"${{ ''.__class__() }}\", \"${{ self }}\", \"${{ loop.index }}\", \"${{ env('HOME') }}\", \"${{ include('/etc/passwd') }}\", \"${{ secrets.x }}\", \"${{ item }}\"] }\n",
         &[
             "undefined_variable",
-            "not_supported_yet",
+            "undefined_variable",
             "undefined_variable",
             "undefined_variable",
             "undefined_variable",

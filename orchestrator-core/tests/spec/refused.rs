@@ -91,8 +91,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    compensate: {}\n    concurrency: 1\n    deadline: 1h\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    repeat: {}\n    sandbox: strict\n    secrets: []\n",
-        &["not_supported_yet"; 14],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    compensate: {}\n    concurrency: 1\n    deadline: 1h\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
+        &["not_supported_yet"; 13],
     ),
     (
         "what a step runs once for each of",
@@ -118,6 +118,19 @@ const STRUCTURE: &[Row] = &[
             "undefined_variable",
             "undefined_variable",
             "undefined_variable",
+        ],
+    ),
+    (
+        "what is run again",
+        "name: a\nsteps:\n  a: { uses: noop, repeat: {} }\n  b: { uses: noop, repeat: { until: 'self.x', max: 0 } }\n  c: { uses: noop, repeat: { until: 'self.x', max: 2, dela: 1s } }\n  d: { uses: noop, with: '${{ self.x }}' }\n  e: { uses: noop, repeat: { until: 'item', max: 2 } }\n  f: { uses: noop, repeat: 3 }\n",
+        &[
+            "missing_field",
+            "missing_field",
+            "out_of_range",
+            "unknown_field",
+            "undefined_variable",
+            "undefined_variable",
+            "invalid_type",
         ],
     ),
     (

@@ -5,8 +5,8 @@ use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
 use crate::machine::event::{
     AfterLoss, Arrival, Ending, Event, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
-    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepLost, StepOutcomeUnknown, StepSkipped,
-    StepSucceeded, StepWaiting, WaitOn,
+    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
+    StepOutcomeUnknown, StepRepeated, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::machine::fan::MAX_ITEMS;
 use crate::machine::kind::StepKind;
@@ -37,6 +37,16 @@ pub(super) fn prepared(
         _ if !may_begin => {
             return Err(Rejection::WrongState { state: "without its needs", wanted: "ready" });
         }
+        Prepared::Enough | Prepared::Again { .. } | Prepared::Fault(_) if slot.to_judge().is_some() => {
+            judged(state, slot, step, verdict)
+        }
+        // What it gave the last time comes first.
+        _ if slot.to_judge().is_some() => {
+            return Err(Rejection::WrongState { state: "to be judged", wanted: "ready" });
+        }
+        Prepared::Enough | Prepared::Again { .. } => {
+            return Err(Rejection::WrongState { state: "not to be judged", wanted: "run once more" });
+        }
         Prepared::Expand { items, count } => return expanded(state, step, items, *count, events),
         // Nothing begins for all items at once.
         _ if step.item().is_none()
@@ -64,6 +74,22 @@ pub(super) fn prepared(
         Prepared::Fault(error) => not_begun(step, error.clone()),
     });
     Ok(())
+}
+
+/// What follows from the last time of a step that is repeated.
+fn judged(state: &RunState, slot: &Slot, step: Unit, verdict: &Prepared) -> Event {
+    let max = state.spec(step).options().repeat.as_ref().map_or(0, |repeat| repeat.max);
+    match (verdict, slot.to_judge()) {
+        (Prepared::Fault(error), _) => not_begun(step, error.clone()),
+        (Prepared::Enough, Some(output)) => {
+            StepSucceeded { step, attempt: slot.attempts, output: output.clone() }.into()
+        }
+        (Prepared::Again { at }, _) if slot.iterations() < max => StepRepeated { step, until: *at }.into(),
+        _ => {
+            let message = format!("the condition of `repeat` has not come true in {max} times");
+            not_begun(step, StepError::new(ErrorClass::Failed, message))
+        }
+    }
 }
 
 fn expanded(
@@ -133,6 +159,9 @@ pub(super) fn finish(
         StepFailed { step, attempt, error: error.clone(), retry_at }.into()
     };
     Ok(match outcome {
+        Finished::Succeeded(output) if state.spec(step).options().repeat.is_some() => {
+            StepIterated { step, attempt, output: output.clone() }.into()
+        }
         Finished::Succeeded(output) => StepSucceeded { step, attempt, output: output.clone() }.into(),
         Finished::Failed { error, not_before } => failed(error, *not_before),
         Finished::Unknown(error) if slot.effect == Some(EffectClass::AtMostOnce) => {

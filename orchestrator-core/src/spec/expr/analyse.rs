@@ -15,9 +15,9 @@ pub const MAX_NESTING: usize = 32;
 
 /// Fields of `run`.
 const RUN_FIELDS: [&str; 2] = ["id", "workflow"];
-const ROOTS: [&str; 7] = ["inputs", "env", "run", "steps", "item", "index", "matrix"];
+const ROOTS: [&str; 8] = ["inputs", "env", "run", "steps", "item", "index", "matrix", "self"];
 /// Roots that the language will have.
-const LATER: [&str; 2] = ["self", "secrets"];
+const LATER: [&str; 1] = ["secrets"];
 const WORDS: [&str; 12] =
     ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False"];
 

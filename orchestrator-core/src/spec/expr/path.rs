@@ -18,6 +18,7 @@ pub(super) enum Root {
     Item,
     Index,
     Matrix,
+    Own,
 }
 
 impl Root {
@@ -30,6 +31,7 @@ impl Root {
             "item" => Self::Item,
             "index" => Self::Index,
             "matrix" => Self::Matrix,
+            "self" => Self::Own,
             _ => return None,
         })
     }
@@ -43,6 +45,7 @@ impl Root {
             Self::Item => "item",
             Self::Index => "index",
             Self::Matrix => "matrix",
+            Self::Own => "self",
         }
     }
 }
@@ -71,6 +74,7 @@ impl Path {
             Root::Steps => Reference::Step(name?, self.names.get(1).cloned()),
             Root::Item | Root::Index => Reference::Item,
             Root::Matrix => Reference::Matrix(name),
+            Root::Own => Reference::Own(name),
             Root::Run => return None,
         })
     }
@@ -134,6 +138,8 @@ fn start<'s>(root: Root, names: &[Arc<str>], scope: &'s Scope) -> Option<(Cow<'s
         }
         (Root::Steps, None) => return None,
         (Root::Item | Root::Matrix, _) => (Cow::Borrowed(scope.item.as_ref()?), 0),
+        (Root::Own, Some(field)) => (step_field(scope.own.as_ref()?, field)?, 1),
+        (Root::Own, None) => (Cow::Owned(whole_step(scope.own.as_ref()?)), 0),
         (Root::Index, _) => (Cow::Owned(Value::from(scope.index?)), 0),
     })
 }

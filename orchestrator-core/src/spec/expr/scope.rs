@@ -18,6 +18,8 @@ pub struct Scope {
     pub item: Option<Value>,
     /// The position of that item: 0, 1, 2 …
     pub index: Option<u32>,
+    /// The step's own output, where what it has done is judged.
+    pub own: Option<StepView>,
     /// The ended steps that the expression refers to.
     pub steps: BTreeMap<Arc<str>, StepView>,
     /// What the status functions answer.
@@ -68,6 +70,8 @@ pub enum Reference {
     Step(Arc<str>, Option<Arc<str>>),
     /// `item` or `index`
     Item,
+    /// `self` or `self.FIELD`
+    Own(Option<Arc<str>>),
     /// `matrix` or `matrix.AXIS`
     Matrix(Option<Arc<str>>),
 }

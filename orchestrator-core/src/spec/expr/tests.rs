@@ -29,6 +29,7 @@ fn scope() -> Scope {
         ]),
         item: Some(json!({"os": "linux"})),
         index: Some(4),
+        own: None,
         standing: Standing::default(),
     }
 }
@@ -137,7 +138,8 @@ fn what_is_not_defined_is_an_error() {
     ] {
         assert_eq!(code(format!("${{{{ {source} }}}}")), "undefined_variable", "{source}");
     }
-    assert_eq!(code("${{ self.x }}"), "not_supported_yet");
+    assert_eq!(code("${{ self.x }}"), "undefined_variable");
+    assert_eq!(code("${{ secrets.x }}"), "not_supported_yet");
     assert_eq!(code("${{ loop.index }}"), "undefined_variable");
 }
 

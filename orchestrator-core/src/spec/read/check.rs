@@ -181,11 +181,21 @@ impl<'t> Reader<'t, '_> {
                 templates.extend(each.templates().map(|value| (value.references(), key)));
             }
         }
+        if let Some(repeat) = &draft.spec.options().repeat {
+            templates.push((repeat.until.references(), "repeat"));
+        }
         let has_items = draft.spec.options().each.is_some();
         for (references, key) in templates {
-            let each = (has_items && ["with", "env"].contains(&key)).then_some(ix);
+            let each = (has_items && ["with", "env", "repeat"].contains(&key)).then_some(ix);
             let site = Site { node: draft.field(key), key, each };
             for reference in references {
+                if let (Reference::Own(field), "repeat") = (reference, key) {
+                    let wrong = field.as_ref().and_then(|field| self.no_field(&draft.spec, field));
+                    if let Some((message, hint)) = wrong {
+                        self.tell(reference, site, &place, "undefined_variable", message, hint);
+                    }
+                    continue;
+                }
                 let Some(target) = self.reference(workflow, drafts, names, reference, site, &place) else {
                     continue;
                 };
@@ -222,6 +232,11 @@ impl<'t> Reader<'t, '_> {
                     near.unwrap_or_else(|| "`env` holds what the `env` of the workflow declares".into());
                 (format!("there is no `{name}` in the `env` of the workflow"), hint)
             }
+            Reference::Own(_) => (
+                "there is no `self` here: it is what the step itself has given".to_owned(),
+                "`self` belongs to `repeat.until`; outputs of other steps are written `steps.NAME.FIELD`"
+                    .to_owned(),
+            ),
             Reference::Item | Reference::Matrix(_) => self.no_item(drafts, reference, site)?,
             Reference::Step(name, field) => match names.steps.get(name) {
                 None => {
@@ -304,6 +319,11 @@ impl<'t> Reader<'t, '_> {
             let hint = format!("write `steps.{}.items`, a list of {{status, output, error}}", step.name);
             return Some((message, hint));
         }
+        self.no_field(step, field)
+    }
+
+    /// Whether what a step gives, or each of its items, cannot have a field: message and hint.
+    fn no_field(&self, step: &StepSpec, field: &str) -> Option<(String, String)> {
         let facts = self.catalog.facts(&step.uses)?;
         let OutputFields::Only(fields) = schema::output_fields(facts.output_schema) else { return None };
         if STEP_FIELDS.contains(&field) || fields.contains(&field) {
@@ -327,7 +347,7 @@ impl<'t> Reader<'t, '_> {
     ) {
         let Some(node) = site.node else { return };
         let (keys, span) = match self.problems.has_room() {
-            true => self.find_reference(reference, node, site.key == "if"),
+            true => self.find_reference(reference, node, ["if", "repeat"].contains(&site.key)),
             false => (Vec::new(), node.at.span),
         };
         let mut path = place.key(site.key).to_string();
@@ -420,7 +440,7 @@ impl<'t> Reader<'t, '_> {
                     let hint = "use an input, or set it in the `env` of the steps".to_owned();
                     self.tell(&reference, site, &place, "output_not_available", message, hint);
                 }
-                Reference::Item | Reference::Matrix(_) => {
+                Reference::Item | Reference::Matrix(_) | Reference::Own(_) => {
                     _ = self.reference(workflow, drafts, names, &reference, site, &place);
                 }
                 Reference::Step(name, _) => {

@@ -1,7 +1,8 @@
-//! What a step runs once for each of: `for_each`, `strategy`.
+//! What a step runs once for each of: `for_each`, `strategy`; and how it is run again: `repeat`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -11,11 +12,14 @@ use crate::spec::read::fields::Fields;
 use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::tree::{Content, Node, Place};
-use crate::spec::{Each, Matrix, Over};
+use crate::spec::{Each, Matrix, Over, Repeat};
 
 /// Keys of a matrix that are no axes.
 const EXCLUDE: &str = "exclude";
 const INCLUDE: &str = "include";
+
+/// The most times that a step can be run again.
+const MAX_TIMES: u32 = 1_000_000;
 
 /// The largest bound that makes sense: the most items of a run.
 const MAX_PARALLEL: u32 = 1_000_000;
@@ -59,6 +63,26 @@ impl<'t> Reader<'t, '_> {
             }
         };
         Some(Each { over, max_parallel })
+    }
+
+    /// `None` where what it says has been told as wrong.
+    pub(super) fn repeat(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Repeat> {
+        let fields = self.fields(node, place, &keys::REPEAT)?;
+        let mut given = |key: &'static str, hint: &str| {
+            if fields.get(key).is_none() && !fields.is_meant(key) {
+                self.error(node.at, place, "missing_field", format!("missing `{key}`")).hint(hint);
+            }
+            fields.get(key)
+        };
+        let until = given("until", "write for example `until: self.exit_code == 0`");
+        let max = given("max", "write for example `max: 10`");
+        let until = until.and_then(|node| self.condition(node, &place.key("until")));
+        let max = max.and_then(|node| self.whole(node, &place.key("max"), 1, MAX_TIMES));
+        let delay = match fields.get("delay") {
+            Some(node) => self.duration(node, &place.key("delay"), true)?,
+            None => Duration::ZERO,
+        };
+        Some(Repeat { until: until?, max: max?, delay })
     }
 
     /// A list, or an expression that gives one.

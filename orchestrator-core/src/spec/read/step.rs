@@ -190,7 +190,8 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
-        let given = ["if", "env", "for_each", "strategy"].iter().any(|key| fields.get(key).is_some());
+        let given =
+            ["if", "env", "for_each", "strategy", "repeat"].iter().any(|key| fields.get(key).is_some());
         let defaulted = self.defaulted(fields, place);
         let base = match (given, defaulted) {
             (_, Some(base)) => base,
@@ -201,6 +202,7 @@ impl<'t> Reader<'t, '_> {
             condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
             env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
             each: self.each(fields, place),
+            repeat: fields.get("repeat").and_then(|node| self.repeat(node, &place.key("repeat"))),
             ..base
         })
     }
@@ -265,7 +267,7 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
-    fn condition(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Condition> {
+    pub(super) fn condition(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Condition> {
         let text = match &node.content {
             Content::Text(text) => &**text,
             Content::Bool(true) => "true",

@@ -68,6 +68,12 @@ pub static STEP: Section = Section {
             "strategy: { matrix: { os: [linux, macos] }, max-parallel: 2 }",
         ),
         Key::new(
+            "repeat",
+            Form::Section(&REPEAT),
+            "Runs the step again until a condition holds; each time is an attempt of its own.",
+            "repeat: { until: self.exit_code == 0, max: 10, delay: 5s }",
+        ),
+        Key::new(
             "env",
             Form::Environment,
             "Environment of the step; wins over the workflow's.",
@@ -150,13 +156,6 @@ pub static STEP: Section = Section {
             .later(),
         Key::new("qa", Form::Value, "Who must pass the result before it counts.", "qa: true").later(),
         Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
-        Key::new(
-            "repeat",
-            Form::Section(&REPEAT),
-            "Runs the step again until a condition holds.",
-            "repeat: { until: self.exit_code == 0, max: 10, delay: 5s }",
-        )
-        .later(),
         Key::new("secrets", Form::Value, "The secrets that it may use.", "secrets: [API_KEY]").later(),
     ],
     foreign: &[

@@ -1,0 +1,50 @@
+//! Judging what a step that is repeated gave the last time.
+
+use std::sync::Arc;
+
+use crate::engine::loaded::Loaded;
+use crate::engine::prepare::{Done, Preparation, referred_to, render_env, scope, view};
+use crate::engine::shared::Shared;
+use crate::engine::values::Values;
+use crate::id::Unit;
+use crate::machine::{Prepared, RunState};
+use crate::spec::expr::StepView;
+use crate::spec::retry::ErrorClass;
+use crate::value::ValueRef;
+
+/// Whether it was the last time.
+pub(crate) fn judge(
+    shared: &Shared,
+    loaded: &Arc<Loaded>,
+    state: &RunState,
+    values: &Values,
+    step: Unit,
+    output: &ValueRef,
+) -> Preparation {
+    // Only a step that is repeated has something to be judged.
+    let Some(repeat) = &loaded.workflow.step(step.step).options().repeat else {
+        return Done::bare(Prepared::Enough);
+    };
+    let references = || repeat.until.references().iter();
+    let list = step.item().and_then(|_| state.fan(step.step)).map(|fan| &fan.list);
+    let needed = referred_to(loaded, state, references()).into_iter().chain([output]).chain(list);
+    let missing = values.missing(needed);
+    if !missing.is_empty() {
+        return Preparation::Load(missing);
+    }
+    let mut scope = scope(loaded, state, values, references(), Some(step));
+    let output = values.get(output);
+    scope.own = Some(StepView { status: "completed", output, ..view(state, values, step, false) });
+    let judged = render_env(&loaded.workflow.env, &scope).and_then(|env| {
+        scope.env = env;
+        repeat.until.evaluate(&scope)
+    });
+    match judged {
+        Ok(true) => Done::bare(Prepared::Enough),
+        Ok(false) => {
+            let at = (!repeat.delay.is_zero()).then(|| shared.clock.now() + repeat.delay);
+            Done::bare(Prepared::Again { at })
+        }
+        Err(error) => Done::fault(ErrorClass::Template, format!("`until`: {error}")),
+    }
+}

@@ -21,8 +21,10 @@ pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
 pub(crate) use global::Global;
 pub(crate) use graph::{DrawGraph, GraphFormat};
 pub(crate) use report::{ReportTo, Reports};
-pub(crate) use run::{Run, Start};
-pub(crate) use runs::{Ask, Cancel, Events, ListRuns, Logs, Resolve, Resume, RunsCommand, Show, Wait, Watch};
+pub(crate) use run::{Drive, Run, Start};
+pub(crate) use runs::{
+    Ask, Cancel, Events, ListRuns, Logs, Reason, Resolve, Resume, Retry, RunsCommand, Show, Wait, Watch,
+};
 pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};

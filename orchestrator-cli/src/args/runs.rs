@@ -40,6 +40,8 @@ pub(crate) enum RunsCommand {
     Pause(Ask),
     /// Go on with a run that was paused, stopped or killed
     Resume(Resume),
+    /// Begin steps of an ended run again, and go on from there
+    Retry(Retry),
     /// Say whether a step whose outcome nobody knows has had its effect
     Resolve(Resolve),
 }
@@ -252,6 +254,37 @@ Exit codes: as `run`; 4 no such run, 6 somebody else drives it.")]
 pub(crate) struct Resume {
     #[command(flatten)]
     pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+
+    #[command(flatten)]
+    pub(crate) drive: Drive,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs retry @last
+  orchestrator runs retry @last build 'test[3]'
+  orchestrator runs retry run_0193 --from fetch
+
+Without a step, all that has failed or was cancelled begins again; of a step with items, the items that have not
+succeeded. What depends on it is repeated with it; what has succeeded otherwise is kept. --from repeats a step
+whatever has become of it, and all that depends on it. The run is driven here, as `run` does.
+
+Exit codes: as `run`; 4 no such run or step, 6 there is nothing to retry, or the run has not ended.")]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// Steps that have failed or were cancelled, or items of them
+    #[arg(value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
+
+    /// Begin again from this step, whatever has become of it
+    #[arg(long, value_name = "STEP", conflicts_with = "steps")]
+    pub(crate) from: Option<String>,
 
     #[command(flatten)]
     pub(crate) reason: Reason,

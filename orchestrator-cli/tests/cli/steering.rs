@@ -166,3 +166,47 @@ fn a_run_goes_on_in_the_folder_in_which_it_was_started() {
     Said::of(&resume.current_dir(sandbox.path("other")).output().unwrap()).exits(0);
     assert!(sandbox.path("where").exists() && !sandbox.path("other/where").exists());
 }
+
+/// Three items; the second fails until the file `fixed` is there.
+const HALF_FAILS: &str = "\
+name: half
+steps:
+  list: { run: 'echo list >> ran.txt', effect: pure }
+  each:
+    needs: list
+    for_each: [a, b, c]
+    effect: pure
+    env: { X: \"${{ item }}\" }
+    run: echo \"$X\" >> ran.txt; [ \"$X\" != b ] || [ -e fixed ]
+  after: { needs: each, run: 'echo after >> ran.txt', effect: pure }
+";
+
+#[test]
+fn a_retry_begins_again_what_has_failed_and_what_depends_on_it() {
+    let sandbox = Sandbox::with(&[("half.yaml", HALF_FAILS)]);
+    sandbox.run("run half.yaml").exits(1);
+    let ran = || std::fs::read_to_string(sandbox.path("ran.txt")).unwrap();
+    let mut lines: Vec<String> = ran().lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a", "b", "c", "list"]);
+    // Still not fixed: only the item that has failed is tried.
+    std::fs::remove_file(sandbox.path("ran.txt")).unwrap();
+    sandbox.run("runs retry @last").exits(1);
+    assert_eq!(ran(), "b\n");
+    std::fs::write(sandbox.path("fixed"), "").unwrap();
+    std::fs::remove_file(sandbox.path("ran.txt")).unwrap();
+    sandbox.run("runs retry @last each[1]").exits(0);
+    assert_eq!(ran(), "b\nafter\n");
+    assert_eq!(sandbox.last()["status"], "completed");
+
+    std::fs::remove_file(sandbox.path("ran.txt")).unwrap();
+    sandbox.run("runs retry @last").exits(6);
+    sandbox.run("runs retry @last each[7]").exits(6);
+    sandbox.run("runs retry @last nothing").exits(4);
+    sandbox.run("runs retry @last --from after").exits(0);
+    assert_eq!(ran(), "after\n");
+    sandbox.run("runs retry @last --from each").exits(0);
+    let mut lines: Vec<String> = ran().lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a", "after", "after", "b", "c"]);
+}

@@ -204,5 +204,6 @@ fn may_come_from_outside(command: &Command) -> bool {
             | Command::Cancel(_)
             | Command::Resolve { .. }
             | Command::Retry { .. }
+            | Command::Rerun { .. }
     )
 }

@@ -140,6 +140,7 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
             0 => StepState::Ready,
             missing => StepState::Pending { missing: missing as u32 },
         };
+        state.supersede_items(step);
         state.change(step.0, |slot| slot.begin_anew(place));
     }
     // A step that was cancelled while one above it still ran does not know how that one has ended.

@@ -80,6 +80,14 @@ pub enum Command {
         /// Who asks.
         asked: Asked,
     },
+    /// Reopen an ended run from a step on: begin it again, whatever has become of it, and all that depends on it. A step
+    /// with items makes its list anew.
+    Rerun {
+        /// The step; not one item of it.
+        step: Unit,
+        /// Who asks.
+        asked: Asked,
+    },
     /// The shell has rendered the run's outputs; or could not.
     Conclude(Result<ValueRef, StepError>),
 }

@@ -85,16 +85,18 @@ impl RunState {
         Unit::item_of(fan.step, at - fan.base)
     }
 
+    /// The step makes its list anew: the items it has had are no longer part of it. What they were stays in the log.
+    pub(crate) fn supersede_items(&mut self, step: StepIx) {
+        let Some((base, count)) = self.fan(step).map(|fan| (fan.base, fan.count)) else { return };
+        for at in base..base + count {
+            self.change(at, |slot| slot.state = StepState::Skipped { reason: SkipReason::Superseded });
+        }
+    }
+
     /// Gives a ready step its items. As many as the author allows at once are ready with it.
     pub(crate) fn expand(&mut self, step: StepIx, list: &ValueRef, count: u32, at: Timestamp) {
         let at_once = self.workflow.step(step).options().max_parallel().map_or(u32::MAX, |max| max.get());
         let earlier = self.fan(step).map(|fan| (fan.base, fan.count));
-        if let Some((base, count)) = earlier {
-            // They are no longer part of the step; what they were stays in the log.
-            for at in base..base + count {
-                self.change(at, |slot| slot.state = StepState::Skipped { reason: SkipReason::Superseded });
-            }
-        }
         let base = self.slots.len() as u32;
         self.fans.push(Fan { step, base, count, list: list.clone() });
         for item in 0..count {

@@ -16,9 +16,13 @@ pub struct Violation(pub String);
 /// The first [`Violation`] found.
 pub fn check(state: &RunState) -> Result<(), Violation> {
     let mut index = Index::default();
+    for (at, slot) in (0u32..).zip(&state.slots) {
+        index.enter(at, slot);
+        if state.place(state.unit_at(at)) != Some(at) && !slot.state.is_terminal() {
+            return Err(Violation(format!("an item of an earlier list is {:?}", slot.state.kind())));
+        }
+    }
     for (step, slot) in state.slots() {
-        let place = state.place(step).ok_or_else(|| Violation(format!("{step:?} has no place")))?;
-        index.enter(place, slot);
         check_step(state, step).map_err(|what| {
             Violation(format!("step `{}` ({:?}): {what}", state.spec(step).name, slot.state.kind()))
         })?;
@@ -58,6 +62,8 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
             return Err(format!("says {missing} needs are missing, {open} are"));
         }
         StepState::Pending { .. } | StepState::Cancelled => {}
+        // Until the list is made anew, the items are what they were.
+        _ if step.item().is_some() && slot.state.is_terminal() => {}
         _ if open > 0 => return Err(format!("left `pending` while {open} of its needs are open")),
         StepState::Running { attempt, fence, .. }
             if *attempt != slot.attempts || fence.epoch != slot.epoch =>

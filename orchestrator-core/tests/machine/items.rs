@@ -54,6 +54,7 @@ enum Act {
     Cancel,
     Resolve(u8, bool),
     Retry(Option<u8>),
+    Rerun(u8),
     Wake,
 }
 
@@ -197,6 +198,11 @@ impl Map {
                 self.note(unit, &recorded.event, to);
             }
             if let Event::RunReopened(reopened) = &recorded.event {
+                let whole = reopened.steps.contains(&MAPPED.into())
+                    && reopened.steps.iter().all(|unit| unit.item().is_none());
+                if whole {
+                    self.ended.clear();
+                }
                 let again: BTreeSet<u32> = reopened.steps.iter().filter_map(|unit| unit.item()).collect();
                 self.ended.retain(|item, kind| {
                     let is_again = again.contains(item);
@@ -280,6 +286,13 @@ impl Map {
             Act::Retry(item) => {
                 let item = item.map(|item| Unit::item_of(MAPPED, u32::from(item) % self.form.count.max(1)));
                 self.say(Command::Retry { steps: item.into_iter().collect(), asked: asked() });
+            }
+            Act::Rerun(step) => {
+                let step = StepIx(u32::from(step) % 3);
+                let before = self.state.slot(step).attempts;
+                if self.say(Command::Rerun { step: step.into(), asked: asked() }) {
+                    assert!(!self.state.slot(step).state.is_terminal(), "{before} attempts");
+                }
             }
             Act::Wake => {
                 self.now = self.now + std::time::Duration::from_secs(600);
@@ -415,6 +428,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::Cancel),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(item, applied)| Act::Resolve(item, applied)),
         2 => prop::option::of(any::<u8>()).prop_map(Act::Retry),
+        1 => any::<u8>().prop_map(Act::Rerun),
         2 => Just(Act::Wake),
     ];
     prop::collection::vec(act, 0..60)

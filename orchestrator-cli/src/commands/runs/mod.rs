@@ -6,6 +6,7 @@ mod list;
 mod logs;
 mod pages;
 mod resume;
+mod retry;
 mod show;
 pub(crate) mod steer;
 mod tail;

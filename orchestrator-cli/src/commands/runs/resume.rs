@@ -8,7 +8,7 @@ use orchestrator_core::machine::{Command, Intent};
 use orchestrator_core::port::store::RunRow;
 
 use crate::app::{App, no_run};
-use crate::args::Resume;
+use crate::args::{Drive, Reason, Resume};
 use crate::commands::run::{FOLDER_LABEL, folder_gone};
 use crate::commands::runs::steer;
 use crate::drive::Driving;
@@ -24,27 +24,29 @@ pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem>
     let store = app.store_to_drive(Access::Existing).await?;
     let run = find::run(&store, &args.run.run, &app.shell).await?;
     let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-    let folder = folder(app, &row)?;
+    let folder = folder(app, &row, row.finished_at.is_none())?;
     let signals = Signals::catch()?;
     let engine = app.engine(store, &folder).await?;
-    let ended = go_on(app, &engine, &row, signals, args).await;
+    let ended = go_on(app, &engine, &row, signals, &args.reason, &args.drive).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;
     }
     ended
 }
 
-async fn go_on(
+/// Drives a run to its end, as far as that is possible here.
+pub(super) async fn go_on(
     app: &App,
     engine: &Engine,
     row: &RunRow,
     signals: Signals,
-    args: &Resume,
+    reason: &Reason,
+    drive: &Drive,
 ) -> Result<Exit, Problem> {
     let run = row.run;
     let store = engine.store();
     if row.finished_at.is_none() && row.intent == Intent::Pause {
-        let asked = app.asked(args.reason.reason.as_deref());
+        let asked = app.asked(reason.reason.as_deref());
         engine.command(run, Command::Resume(asked)).await.map_err(|error| steer::refused(app, run, error))?;
         store.sweep().await?;
         let driver = situation::driver(store, row, store.now().await?).await?;
@@ -61,14 +63,14 @@ async fn go_on(
             block::headline(&report, report.created_at, app.output.err())
         ));
     }
-    let view = View::new(&app.output, run, Names::from(&report), report.steps.len(), args.drive.logs);
+    let view = View::new(&app.output, run, Names::from(&report), report.steps.len(), drive.logs);
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports: None }.drive().await
 }
 
-/// The folder in which the run was started, which must still be there.
-fn folder(app: &App, row: &RunRow) -> Result<PathBuf, Problem> {
+/// The folder in which the run was started; where it is needed, it must still be there.
+pub(super) fn folder(app: &App, row: &RunRow, needed: bool) -> Result<PathBuf, Problem> {
     match row.new.labels.get(FOLDER_LABEL) {
-        Some(folder) if row.finished_at.is_none() && !Path::new(folder).is_dir() => Err(folder_gone(folder)),
+        Some(folder) if needed && !Path::new(folder).is_dir() => Err(folder_gone(folder)),
         Some(folder) if Path::new(folder).is_dir() => Ok(PathBuf::from(folder)),
         _ => Ok(app.cwd.clone()),
     }

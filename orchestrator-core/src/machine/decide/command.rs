@@ -3,7 +3,7 @@
 use crate::machine::command::{Command, Rejection};
 use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
 use crate::machine::decide::end::{conclude, is_unknown, resolve, resolve_after_the_end};
-use crate::machine::decide::retry::retry;
+use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::steer::{decide_approval, release, take, want};
 use crate::machine::event::{Ending, Event};
 use crate::machine::state::{Intent, RunState};
@@ -46,6 +46,7 @@ pub(crate) fn decide_into(
 fn decide_after_the_end(state: &RunState, command: &Command) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Retry { steps, asked } => retry(state, steps, asked),
+        Command::Rerun { step, asked } => rerun(state, *step, asked),
         Command::Resolve { step, applied, asked } if is_unknown(state, *step) => {
             Ok(resolve_after_the_end(state, *step, applied.as_ref(), asked))
         }
@@ -69,7 +70,9 @@ fn decide_rarely(state: &RunState, command: &Command, now: Timestamp) -> Result<
         Command::Resume(asked) => want(state, Intent::Proceed, asked),
         Command::Cancel(asked) => want(state, Intent::Cancel, asked),
         Command::Resolve { step, applied, asked } => resolve(state, *step, applied.as_ref(), asked),
-        Command::Retry { .. } => Err(Rejection::NothingToRetry("the run has not ended yet")),
+        Command::Retry { .. } | Command::Rerun { .. } => {
+            Err(Rejection::NothingToRetry("the run has not ended yet"))
+        }
         Command::Conclude(outputs) => conclude(state, outputs),
         // Decided where every step passes.
         Command::Prepared { .. } | Command::Finish { .. } => Ok(Vec::new()),

@@ -30,28 +30,49 @@ pub(super) fn retry(state: &RunState, named: &[Unit], asked: &Asked) -> Result<V
         again.insert(Unit::of(unit.step));
         again.extend(items_to_repeat(state, *unit));
     }
-    // What depends on a repeated step is repeated with it, whole.
-    let mut reached: BTreeSet<StepIx> = named.iter().map(|unit| unit.step).collect();
-    let mut open: Vec<StepIx> = reached.iter().copied().collect();
-    while let Some(step) = open.pop() {
-        open.extend(state.plan.successors(step).filter(|successor| reached.insert(*successor)));
-    }
+    let reached = reached(state, named.iter().map(|unit| unit.step))?;
     again.extend(reached.iter().map(|step| Unit::of(*step)));
-    if reached.iter().any(|step| has_unknown(state, *step)) {
-        return Err(Rejection::NothingToRetry(
-            "the unknown outcome of a step that depends on it must be resolved first",
-        ));
-    }
     if named.iter().any(|unit| is_held_back(state, *unit, &reached)) {
         return Err(Rejection::NothingToRetry("a step it needs has not completed: retry that one"));
     }
+    Ok(reopened(state, again, asked))
+}
+
+pub(super) fn rerun(state: &RunState, step: Unit, asked: &Asked) -> Result<Vec<Event>, Rejection> {
+    slot(state, step)?;
+    if step.item().is_some() {
+        return Err(Rejection::NothingToRetry("a run goes on from a step, not from one item of it"));
+    }
+    let reached = reached(state, [step.step].into_iter())?;
+    if is_held_back(state, step, &reached) {
+        return Err(Rejection::NothingToRetry("a step it needs has not completed: begin from that one"));
+    }
+    Ok(reopened(state, reached.into_iter().map(Unit::of).collect(), asked))
+}
+
+fn reopened(state: &RunState, again: BTreeSet<Unit>, asked: &Asked) -> Vec<Event> {
     let reopened = RunReopened {
         generation: state.head.generation + 1,
         steps: again.into_iter().collect(),
         by: asked.by.clone(),
         reason: asked.reason.clone(),
     };
-    Ok(vec![reopened.into()])
+    vec![reopened.into()]
+}
+
+/// These steps and all that depend on them: what depends on a repeated step is repeated with it, whole.
+fn reached(state: &RunState, from: impl Iterator<Item = StepIx>) -> Result<BTreeSet<StepIx>, Rejection> {
+    let mut reached: BTreeSet<StepIx> = from.collect();
+    let mut open: Vec<StepIx> = reached.iter().copied().collect();
+    while let Some(step) = open.pop() {
+        open.extend(state.plan.successors(step).filter(|successor| reached.insert(*successor)));
+    }
+    match reached.iter().any(|step| has_unknown(state, *step)) {
+        true => Err(Rejection::NothingToRetry(
+            "the unknown outcome of a step that depends on it must be resolved first",
+        )),
+        false => Ok(reached),
+    }
 }
 
 const fn is_open_to_retry(kind: StepKind) -> bool {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use orchestrator_core::engine::{Engine, RunReport, read_report};
+use orchestrator_core::engine::{Engine, RunReport, read_outline, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
 use orchestrator_core::port::store::Store;
@@ -64,17 +64,23 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Book {
     pub(crate) store: Arc<dyn Store>,
+    /// Whether what the steps of a run gave is wanted: it is for programs.
+    outputs: bool,
 }
 
 impl Book {
     /// Opens the store, which must be there.
     pub(crate) async fn open(app: &App) -> Result<Self, Problem> {
-        Ok(Self { store: app.store().await? })
+        Ok(Self { store: app.store().await?, outputs: app.output.json().is_some() })
     }
 
     /// A run as it is shown.
     pub(crate) async fn report(&self, run: RunId) -> Result<RunReport, Problem> {
-        read_report(&*self.store, run).await?.ok_or_else(|| no_run(&run.to_string()))
+        let read = match self.outputs {
+            true => read_report(&*self.store, run).await?,
+            false => read_outline(&*self.store, run).await?,
+        };
+        read.ok_or_else(|| no_run(&run.to_string()))
     }
 
     /// The names of a run's steps: of all, not only of those that have begun so far.

@@ -62,7 +62,7 @@ impl Driving<'_> {
             self.stop_orderly().await;
         }
         self.drain();
-        let report = self.handle.report().await?;
+        let report = self.report().await?;
         if let End::Stuck = end {
             self.tell_questions(&report);
         }
@@ -105,7 +105,7 @@ impl Driving<'_> {
                     Ok(live) => {
                         self.view.live(live);
                         if self.view.asks() {
-                            let report = self.handle.report().await?;
+                            let report = self.handle.outline().await?;
                             self.tell_questions(&report);
                         }
                     }
@@ -117,9 +117,17 @@ impl Driving<'_> {
         }
     }
 
+    /// The run as it is told at the end: what its steps gave is for programs.
+    async fn report(&self) -> Result<RunReport, Problem> {
+        match self.app.output.json() {
+            Some(_) => Ok(self.handle.report().await?),
+            None => Ok(self.handle.outline().await?),
+        }
+    }
+
     /// Nothing moves by itself: tells what would, and decides whether to stay.
     async fn stands_still(&mut self, now: &Progress) -> Result<Option<End>, Problem> {
-        let report = self.handle.report().await?;
+        let report = self.handle.outline().await?;
         if report.has_ended() || {
             let executed = |step: &StepReport| step.status == "running" && step.attempts > 0;
             report.steps.iter().any(executed)

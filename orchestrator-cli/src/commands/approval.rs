@@ -89,7 +89,7 @@ async fn decide_on(
     digest: Option<Digest>,
     approved: bool,
 ) -> Result<Exit, Problem> {
-    let report = engine.report(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+    let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
     let waiting = choose(app, engine, &report, args.step.as_deref()).await?;
     if app.output.json().is_none() {
         for line in block::question(waiting, app.output.err()) {

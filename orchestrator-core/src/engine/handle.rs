@@ -136,6 +136,15 @@ impl Engine {
         self.shared.report(run).await
     }
 
+    /// As [`Engine::report`], without what the steps gave: every `output` is `null`. A run with many steps or items is
+    /// read much faster so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn outline(&self, run: RunId) -> Result<Option<RunReport>, StoreError> {
+        self.shared.outline(run).await
+    }
+
     /// Reads a workflow, with the plugins of this engine.
     ///
     /// # Errors
@@ -241,5 +250,14 @@ impl RunHandle {
     pub async fn report(&self) -> Result<RunReport, StoreError> {
         let gone = || StoreError::Corrupt(format!("{} is gone", self.run));
         self.engine.report(self.run).await?.ok_or_else(gone)
+    }
+
+    /// As [`RunHandle::report`], without what the steps gave: see [`Engine::outline`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn outline(&self) -> Result<RunReport, StoreError> {
+        let gone = || StoreError::Corrupt(format!("{} is gone", self.run));
+        self.engine.outline(self.run).await?.ok_or_else(gone)
     }
 }

@@ -29,6 +29,6 @@ pub use builder::EngineBuilder;
 pub use error::{CommandError, DriveError, StartError};
 pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
 pub use registry::Registry;
-pub use report::{RunReport, StepReport, Waiting, read_report};
+pub use report::{RunReport, StepReport, Waiting, read_outline, read_report};
 pub use start::StartRun;
 pub use step_fn::{StepFailure, quick_step_fn, step_fn};

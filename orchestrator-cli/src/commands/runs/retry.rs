@@ -20,7 +20,7 @@ pub(super) async fn carry_out(app: &App, args: &Retry) -> Result<Exit, Problem> 
     let signals = Signals::catch()?;
     let engine = app.engine(store, &folder).await?;
     let ended = async {
-        let report = engine.report(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+        let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
         let names = Names::from(&report);
         let asked = app.asked(args.reason.reason.as_deref());
         let command = match &args.from {

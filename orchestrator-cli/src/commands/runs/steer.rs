@@ -59,7 +59,7 @@ pub(super) async fn resolve(app: &App, args: &Resolve) -> Result<Exit, Problem> 
     };
     let (engine, run) = prepare(app, &args.run.run).await?;
     let result = async {
-        let names = Names::from(&engine.report(run).await?.ok_or_else(|| no_run(&args.run.run))?);
+        let names = Names::from(&engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?);
         let step = find::step(&names, &args.step)?;
         let applied = if args.applied { Some(encoded(&output)?) } else { None };
         let how = if args.applied {
@@ -109,7 +109,7 @@ async fn say(app: &App, engine: &Engine, run: RunId, command: Command) -> Result
 
 /// Tells what has been done, and how the run stands now.
 pub(crate) async fn told(app: &App, engine: &Engine, run: RunId, text: &str) -> Result<Exit, Problem> {
-    let report = engine.report(run).await?.ok_or_else(|| no_run(&run.to_string()))?;
+    let report = engine.outline(run).await?.ok_or_else(|| no_run(&run.to_string()))?;
     let next = next_command(app, engine, run).await?;
     if app.output.json().is_some() {
         let answer = json!({ "run_id": run, "status": report.status, "seq": report.seq, "result": text, "next": next });

@@ -182,6 +182,8 @@ impl Driving<'_> {
     /// Stops as the first signal asks; a second one ends the process at once.
     async fn stop_orderly(&mut self) {
         let grace = self.app.settings.grace();
+        // A step that has begun just now is among those that have time to end.
+        self.drain();
         if self.view.is_busy() {
             let mark = self.app.output.err().mark("warn");
             let grace = moment::duration(grace);

@@ -9,10 +9,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::engine::driver::Driver;
 use crate::engine::lines::Lines;
-use crate::engine::note::Note;
+use crate::engine::note::{Input, Note};
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
@@ -20,6 +21,7 @@ use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, Stop
 use crate::port::store::{LogLine, unit_name};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Timeout};
+use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
 /// How long an attempt that was told to stop has to end what it started, before it is dropped. Longer than the
@@ -35,8 +37,6 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
     pub(crate) effect: EffectClass,
-    pub(crate) plugin: Arc<dyn Plugin>,
-    pub(crate) request: Arc<Request>,
     pub(crate) reference: ValueRef,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) arrival: Option<Arrival>,
@@ -61,15 +61,6 @@ pub(crate) struct Ended {
     pub(crate) slot: Option<OwnedSemaphorePermit>,
 }
 
-/// What dispatching an attempt has come to.
-#[derive(Debug)]
-pub(crate) enum Dispatched {
-    /// It has ended at once.
-    Ended(Box<Ended>),
-    /// It is executed; this stops it.
-    Running(Stopper),
-}
-
 impl Ended {
     /// An end that has left nothing behind.
     pub(crate) fn bare(step: Unit, attempt: u32, fence: Fence, outcome: Finished) -> Self {
@@ -79,36 +70,17 @@ impl Ended {
 }
 
 impl Attempt {
-    /// Executes it: at once if it ends at once, else on a task of its own.
+    /// Executes it: at once if it ends at once, which is then the next that the driver has to decide on; else on a task
+    /// of its own, and gives what stops it.
     pub(crate) fn dispatch(
         self,
-        shared: Arc<Shared>,
+        driver: &mut Driver,
+        plugin: Arc<dyn Plugin>,
+        request: Arc<Request>,
         slot: Option<OwnedSemaphorePermit>,
-        driver: mpsc::UnboundedSender<Note>,
-    ) -> Dispatched {
-        let (stopper, stop) = Stop::pair();
-        let immediate = self.plugin.is_immediate();
-        let mut work = Box::pin(self.execute(shared, slot, stopper.clone(), stop));
-        if immediate
-            && let Poll::Ready(ended) = work.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
-        {
-            return Dispatched::Ended(ended);
-        }
-        tokio::spawn(async move {
-            // A driver that is gone has been fenced: nobody wants the outcome.
-            let _ = driver.send(Note::Ended(work.await));
-        });
-        Dispatched::Running(stopper)
-    }
-
-    async fn execute(
-        self,
-        shared: Arc<Shared>,
-        slot: Option<OwnedSemaphorePermit>,
-        stopper: Stopper,
-        stop: Stop,
-    ) -> Box<Ended> {
-        let lines = Lines::new(shared.clone(), self.run, self.step, self.attempt);
+    ) -> Option<Stopper> {
+        let shared = &driver.shared;
+        let lines = Arc::new(Lines::new(shared.clone(), self.run, self.step, self.attempt));
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
         let context = Context {
             run: self.run,
@@ -121,27 +93,56 @@ impl Attempt {
             deadline,
             arrival: self.arrival.clone(),
             log: lines.clone(),
-            stop: stop.clone(),
+            stop: Stop::of(lines.clone()),
             stored: self.reference.clone(),
         };
-        let plugin = self.plugin.clone();
-        let mut work = plugin.execute(context, (*self.request).clone());
-        let outcome = tokio::select! {
+        let immediate = plugin.is_immediate();
+        let mut work: Work =
+            Box::pin(async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await });
+        if immediate
+            && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop()))
+        {
+            if let Some(lines) = lines.finish_now() {
+                let ended = self.close(shared, outcome, lines, None);
+                driver.permits.extend(slot);
+                driver.inputs.push(Input::Ended(ended));
+                return None;
+            }
+            work = Box::pin(std::future::ready(outcome));
+        }
+        let stopper = Stopper::of(lines.clone());
+        let (shared, driver, own) = (shared.clone(), driver.own_mailbox.clone(), stopper.clone());
+        tokio::spawn(async move {
+            let outcome = self.attend(&shared, work, deadline, &own).await;
+            let lines = lines.finish().await;
+            let ended = self.close(&shared, outcome, lines, slot);
+            // A driver that is gone has been fenced: nobody wants the outcome.
+            let _ = driver.send(Note::Ended(Box::new(ended)));
+        });
+        Some(stopper)
+    }
+
+    /// Waits for its end, and for what is to end it.
+    async fn attend(
+        &self,
+        shared: &Shared,
+        mut work: Work,
+        deadline: Option<Timestamp>,
+        stopper: &Stopper,
+    ) -> Outcome {
+        tokio::select! {
             biased;
             outcome = caught(&mut work) => outcome,
-            reason = stop.requested() => self.give_grace(&mut work, reason).await,
-            () = until(&shared, deadline) => {
+            reason = stopper.given() => self.give_grace(&mut work, reason).await,
+            () = until(shared, deadline) => {
                 stopper.stop(StopReason::TimedOut);
                 self.give_grace(&mut work, StopReason::TimedOut).await
             }
-        };
-        drop(work);
-        let lines = lines.finish().await;
-        Box::new(self.close(&shared, outcome, lines, slot))
+        }
     }
 
     /// Waits for an attempt that was told to stop; drops it when it does not.
-    async fn give_grace(&self, work: &mut Work<'_>, reason: StopReason) -> Outcome {
+    async fn give_grace(&self, work: &mut Work, reason: StopReason) -> Outcome {
         match tokio::time::timeout(STOP_GRACE, caught(work)).await {
             Ok(Outcome::Stopped) if reason == StopReason::TimedOut => self.timed_out(),
             Ok(outcome) => outcome,
@@ -241,23 +242,25 @@ fn failed(class: ErrorClass, message: String) -> Finished {
     Finished::Failed { error: StepError::new(class, message), not_before: None }
 }
 
-async fn until(shared: &Shared, deadline: Option<crate::time::Timestamp>) {
+async fn until(shared: &Shared, deadline: Option<Timestamp>) {
     match deadline {
         Some(deadline) => shared.clock.sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
 
-type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Waits for a plugin.
+async fn caught(work: &mut Work) -> Outcome {
+    poll_fn(|cx| poll(work, cx)).await
+}
 
 /// Polls a plugin; a panic in it is an outcome, not ours.
-async fn caught(work: &mut Work<'_>) -> Outcome {
-    poll_fn(|cx| {
-        // After a panic the future is never polled again: the outcome is returned and the future dropped.
-        std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)))
-            .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
-    })
-    .await
+fn poll(work: &mut Work, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
+    // After a panic the future is never polled again: the outcome is returned and the future dropped.
+    std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)))
+        .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Outcome {

@@ -101,10 +101,10 @@ impl Batch {
 
     fn fill(&mut self, driver: &mut Driver, mut draft: Draft) -> Draft {
         let count = if driver.cautious { driver.inputs.len().min(1) } else { driver.inputs.len() };
-        let inputs: Vec<Input> = driver.inputs.drain(..count).collect();
-        draft.reserve(count);
+        let later = driver.inputs.split_off(count);
+        let inputs = std::mem::replace(&mut driver.inputs, later);
+        draft.events.reserve(count);
         self.inputs.reserve(count);
-        self.begun.reserve(count);
         for input in inputs {
             self.take(driver, &mut draft, input);
         }
@@ -172,7 +172,7 @@ impl Batch {
                     return;
                 }
                 let permit = driver.permit();
-                self.take_done(driver, draft, *step, done.clone(), permit)
+                self.take_done(driver, draft, *step, (**done).clone(), permit)
             }
             Input::Wake => self.say(driver, draft, &Command::Wake),
             Input::Release => match self.fence {
@@ -193,6 +193,10 @@ impl Batch {
     /// Prepares and begins steps while there are slots and room.
     fn begin_more(&mut self, driver: &mut Driver, draft: &mut Draft) {
         driver.wants_slot = false;
+        let slots = driver.permits.len() + driver.shared.slots.available_permits();
+        let begins = driver.state.actionable_count().min(slots).min(EVENT_LIMIT);
+        draft.reserve(begins);
+        self.begun.reserve(begins);
         while draft.events.len() < EVENT_LIMIT && self.bytes < BYTE_LIMIT {
             let Some(effect) = driver.next_actionable() else { return };
             let went_on = match effect {
@@ -208,16 +212,16 @@ impl Batch {
 
     fn prepare(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit) -> bool {
         let spec = driver.loaded.workflow.step(step.step);
-        let mut permit = None;
-        if spec.judges_its_needs() || driver.state.standing(step).success {
-            permit = driver.permit();
-            if permit.is_none() {
-                driver.wants_slot = true;
-                return false;
-            }
+        if !spec.judges_its_needs() && !driver.state.standing(step).success {
+            let skip = Command::Prepared { step, verdict: Prepared::Skip };
+            return matches!(self.say(driver, draft, &skip), Decided::Changed(_));
         }
-        let (shared, loaded, owner) = (&driver.shared, &driver.loaded, driver.owner());
-        match prepare::prepare(shared, loaded, owner, &driver.state, &driver.project, &driver.values, step) {
+        let permit = driver.permit();
+        if permit.is_none() {
+            driver.wants_slot = true;
+            return false;
+        }
+        match prepare::prepare(driver, step, self.at) {
             Preparation::Done(done) => {
                 matches!(self.take_done(driver, draft, step, done, permit), Decided::Changed(_))
             }
@@ -239,7 +243,7 @@ impl Batch {
         driver: &mut Driver,
         draft: &mut Draft,
         step: Unit,
-        mut done: Box<Done>,
+        mut done: Done,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
         let begins = matches!(done.verdict, Prepared::Begin(_));
@@ -260,8 +264,8 @@ impl Batch {
         decided
     }
 
-    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit, done: Box<Done>) -> Decided {
-        let Done { verdict, decision, value, request: _ } = *done;
+    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit, done: Done) -> Decided {
+        let Done { verdict, decision, value, request: _ } = done;
         if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, &value)
             && let Ok(list) = serde_json::from_str(&list.body)
         {
@@ -272,7 +276,9 @@ impl Batch {
         if matches!(decided, Decided::Changed(_)) {
             self.bytes += value.as_ref().map_or(0, |value| value.body.len());
             draft.values.extend(value);
-            draft.decisions.extend(decision);
+            if let Some(decision) = decision {
+                draft.decisions.push(decision);
+            }
         }
         decided
     }
@@ -360,20 +366,21 @@ impl Batch {
 
     fn answer_decided(&mut self, driver: &mut Driver) {
         let seq = driver.state.head().seq;
-        for (input, decided) in self.inputs.drain(..) {
+        for (input, decided) in &mut self.inputs {
             match (input, decided) {
-                (Input::Command(_, Some(reply)), Decided::Changed(changed)) => {
-                    let _ = reply.send(Ok(Receipt { changed, seq, driven: true }));
-                }
-                (Input::Command(_, Some(reply)), Decided::Rejected(rejection)) => {
-                    let _ = reply.send(Err(CommandError::Rejected(rejection)));
+                (Input::Command(_, reply), decided) => {
+                    let answer = match decided {
+                        Decided::Changed(changed) => Ok(Receipt { changed: *changed, seq, driven: true }),
+                        Decided::Rejected(rejection) => Err(CommandError::Rejected(rejection.clone())),
+                    };
+                    reply.take().map(|reply| reply.send(answer));
                 }
                 (Input::Take { reply, .. }, Decided::Rejected(_)) => {
-                    reply.map(|reply| reply.send(Commit::Fenced));
+                    reply.take().map(|reply| reply.send(Commit::Fenced));
                     driver.fenced();
                 }
-                (Input::Create(_, Some(reply)) | Input::Take { reply: Some(reply), .. }, _) => {
-                    let _ = reply.send(Commit::Applied);
+                (Input::Create(_, reply) | Input::Take { reply, .. }, _) => {
+                    reply.take().map(|reply| reply.send(Commit::Applied));
                 }
                 (Input::Ended(ended), Decided::Rejected(rejection)) => {
                     tracing::warn!(run = %driver.run, step = ?ended.step, %rejection, "a late outcome does not count");
@@ -381,6 +388,7 @@ impl Batch {
                 _ => {}
             }
         }
+        self.inputs.clear();
     }
 
     /// Tells whoever waits for the run itself how the store has answered.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::engine::attempt::{Attempt, Dispatched, Ended};
+use crate::engine::attempt::{Attempt, Ended};
 use crate::engine::batch::{Batch, unloadable};
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
@@ -217,7 +217,7 @@ impl Driver {
                 if self.local.get(&ended.step).is_some_and(|local| local.fence == ended.fence) {
                     self.local.remove(&ended.step);
                 }
-                self.inputs.push(Input::Ended(ended));
+                self.inputs.push(Input::Ended(*ended));
             }
             Note::Ruled(step, generation, done, permit) => {
                 self.permits.extend(permit);
@@ -357,20 +357,12 @@ impl Driver {
             attempt,
             fence,
             effect,
-            plugin,
-            request,
             reference,
             timeout: spec.options().timeout,
             arrival,
             iteration: slot.iterations(),
         };
-        let stopper = match attempt.dispatch(self.shared.clone(), permit, self.own_mailbox.clone()) {
-            Dispatched::Running(stopper) => stopper,
-            Dispatched::Ended(mut ended) => {
-                self.permits.extend(ended.slot.take());
-                return self.inputs.push(Input::Ended(ended));
-            }
-        };
+        let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
         if self.state.head().intent == Intent::Cancel {
             stopper.stop(StopReason::Cancelled);
         }
@@ -380,7 +372,7 @@ impl Driver {
     fn fail_undispatched(&mut self, step: Unit, attempt: u32, fence: Fence, why: String) {
         let error = StepError::new(ErrorClass::Invalid, why);
         let ended = Ended::bare(step, attempt, fence, Finished::Failed { error, not_before: None });
-        self.inputs.push(Input::Ended(Box::new(ended)));
+        self.inputs.push(Input::Ended(ended));
     }
 
     /// Back to the state before the batch, with its inputs to be decided again.

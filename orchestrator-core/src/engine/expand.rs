@@ -59,7 +59,7 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
     match ValueRef::encode(&Value::Array(items)) {
         Ok((items, value)) => {
             let verdict = Prepared::Expand { items, count };
-            Preparation::Done(Box::new(Done { verdict, decision: None, value, request: None }))
+            Preparation::Done(Done { verdict, decision: None, value, request: None })
         }
         Err(error) => {
             Done::fault(ErrorClass::Invalid, format!("the list of items cannot be stored: {error}"))

@@ -140,6 +140,6 @@ impl Driver {
 
     pub(crate) fn end_unbegun(&mut self, step: Unit, attempt: u32, fence: Fence) {
         let ended = Ended::bare(step, attempt, fence, Finished::Interrupted);
-        self.inputs.push(Input::Ended(Box::new(ended)));
+        self.inputs.push(Input::Ended(ended));
     }
 }

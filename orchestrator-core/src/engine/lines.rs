@@ -1,12 +1,12 @@
 //! Lines of output on their way to the store: live at once, kept within moments, and before the attempt's end is.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::engine::handle::Live;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
-use crate::port::plugin::{LogSink, Stream};
+use crate::port::plugin::{LogSink, Signal, Stoppable, Stream};
 use crate::port::store::LogLine;
 
 /// How long a line waits for company before it is kept.
@@ -15,14 +15,23 @@ const GATHER: Duration = Duration::from_millis(100);
 /// How many bytes of output one attempt may keep (16 MiB); what follows is dropped, and the log says so.
 const LIMIT: usize = 16 << 20;
 
-/// The output of one attempt.
+/// What one attempt has of the engine: what tells it to stop, and where its output goes. Most have none: what keeps
+/// lines is made with the first of them.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    own: Weak<Self>,
     shared: Arc<Shared>,
     run: RunId,
     step: Unit,
     attempt: u32,
+    gathered: OnceLock<Arc<Gathered>>,
+    signal: Signal,
+}
+
+/// The lines of one attempt that wait for being kept.
+#[derive(Debug)]
+struct Gathered {
+    shared: Arc<Shared>,
+    run: RunId,
     held: Mutex<Held>,
     /// Held while lines are being kept, so that they stay in order.
     keeping: tokio::sync::Mutex<()>,
@@ -32,31 +41,39 @@ pub(crate) struct Lines {
 struct Held {
     lines: Vec<LogLine>,
     bytes: usize,
-    keeper: bool,
 }
 
 impl Lines {
-    pub(crate) fn new(shared: Arc<Shared>, run: RunId, step: Unit, attempt: u32) -> Arc<Self> {
-        Arc::new_cyclic(|own| Self {
-            own: own.clone(),
-            shared,
-            run,
-            step,
-            attempt,
-            held: Mutex::default(),
-            keeping: tokio::sync::Mutex::default(),
-        })
+    pub(crate) fn new(shared: Arc<Shared>, run: RunId, step: Unit, attempt: u32) -> Self {
+        Self { shared, run, step, attempt, gathered: OnceLock::new(), signal: Signal::default() }
     }
 
     /// The lines that are not kept yet; those before them are.
     pub(crate) async fn finish(&self) -> Vec<LogLine> {
-        if !self.held().keeper {
-            return Vec::new();
-        }
-        let _in_order = self.keeping.lock().await;
-        std::mem::take(&mut self.held().lines)
+        let Some(gathered) = self.gathered.get() else { return Vec::new() };
+        let _in_order = gathered.keeping.lock().await;
+        std::mem::take(&mut gathered.held().lines)
     }
 
+    /// As [`Lines::finish`]; `None` while those before them are being kept.
+    pub(crate) fn finish_now(&self) -> Option<Vec<LogLine>> {
+        let Some(gathered) = self.gathered.get() else { return Some(Vec::new()) };
+        let _in_order = gathered.keeping.try_lock().ok()?;
+        Some(std::mem::take(&mut gathered.held().lines))
+    }
+
+    fn gathered(&self) -> &Gathered {
+        self.gathered.get_or_init(|| {
+            let (shared, run) = (self.shared.clone(), self.run);
+            let (held, keeping) = (Mutex::default(), tokio::sync::Mutex::default());
+            let gathered = Arc::new(Gathered { shared, run, held, keeping });
+            self.shared.runtime.spawn(Gathered::keep(Arc::downgrade(&gathered)));
+            gathered
+        })
+    }
+}
+
+impl Gathered {
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +103,12 @@ impl Lines {
     }
 }
 
+impl Stoppable for Lines {
+    fn signal(&self) -> &Signal {
+        &self.signal
+    }
+}
+
 impl LogSink for Lines {
     fn line(&self, stream: Stream, text: &str) {
         let mut line = LogLine {
@@ -96,7 +119,7 @@ impl LogSink for Lines {
             at: self.shared.clock.now(),
             text: text.replace('\0', "\u{fffd}").into(),
         };
-        let mut held = self.held();
+        let mut held = self.gathered().held();
         if held.bytes > LIMIT {
             return;
         }
@@ -106,10 +129,6 @@ impl LogSink for Lines {
             line.text = format!("output beyond {} MiB is not kept", LIMIT >> 20).into();
         }
         held.lines.push(line.clone());
-        if !held.keeper {
-            held.keeper = true;
-            self.shared.runtime.spawn(Self::keep(self.own.clone()));
-        }
         drop(held);
         if self.shared.live.receiver_count() > 0 {
             let _ = self.shared.live.send(Live::Line { run: self.run, line });

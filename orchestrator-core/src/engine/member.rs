@@ -61,7 +61,9 @@ impl Draft {
 
     fn apply_from(&mut self, state: &mut RunState, from: usize) {
         for event in &self.events[from..] {
-            self.approvals.extend(approval_row(state, event, self.at));
+            if let Some(row) = approval_row(state, event, self.at) {
+                self.approvals.push(row);
+            }
             if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
                 unreachable!("{illegal}: decided {event:?}");
@@ -69,9 +71,9 @@ impl Draft {
         }
     }
 
-    /// Makes room for what the ends of `attempts` attempts and the beginnings of as many usually come to.
+    /// Makes room for what the beginnings of so many attempts usually come to.
     pub(crate) fn reserve(&mut self, attempts: usize) {
-        self.events.reserve(2 * attempts);
+        self.events.reserve(attempts);
         self.decisions.reserve(attempts);
     }
 
@@ -89,7 +91,11 @@ impl Draft {
         driver: Option<Fence>,
     ) -> Member {
         let mut steps = Vec::with_capacity(touched.len());
-        steps.extend(touched.iter().filter_map(|step| step_row(state, *step)));
+        for step in touched {
+            if let Some(row) = step_row(state, *step) {
+                steps.push(row);
+            }
+        }
         Member {
             run,
             expected: self.expected,
@@ -203,10 +209,13 @@ fn superseded(state: &RunState, unit: Unit) -> StepRow {
 
 /// What an event does to an approval: opens it, or settles the one its step waits for.
 fn approval_row(before: &RunState, event: &Event, at: Timestamp) -> Option<ApprovalRow> {
-    let step = event.unit()?;
     if let Event::StepWaiting(waiting) = event {
-        return open_approval(before, step, waiting.attempt, &waiting.on, at, waiting.until);
+        return open_approval(before, waiting.step, waiting.attempt, &waiting.on, at, waiting.until);
     }
+    if before.count(StepKind::Waiting) == 0 {
+        return None;
+    }
+    let step = event.unit()?;
     let StepState::Waiting { attempt, on, since, until } = &before.slot(step).state else { return None };
     let open = open_approval(before, step, *attempt, on, *since, *until)?;
     let (status, by, via, comment) = settled(event)?;

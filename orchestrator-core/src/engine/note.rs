@@ -44,7 +44,7 @@ pub(crate) enum Input {
     /// A user's command.
     Command(Command, Option<oneshot::Sender<Result<Receipt, CommandError>>>),
     /// An attempt has ended.
-    Ended(Box<Ended>),
+    Ended(Ended),
     /// A policy has ruled, in this generation.
     Ruled(Unit, u32, Box<Done>),
     /// A timer is due.

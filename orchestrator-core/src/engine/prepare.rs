@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use serde_json::Value;
 
+use crate::engine::driver::Driver;
 use crate::engine::expand::expand;
 use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
@@ -26,9 +27,10 @@ use crate::value::{Digest, StoredValue, ValueRef, check_storable};
 
 /// What preparing gave.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is returned")]
 pub(crate) enum Preparation {
     /// A command for the machine, and what has to be written with it.
-    Done(Box<Done>),
+    Done(Done),
     /// These outputs have to be loaded first.
     Load(Vec<ValueRef>),
     /// The policy needs time.
@@ -47,7 +49,7 @@ pub(crate) struct Done {
 
 impl Done {
     pub(crate) fn bare(verdict: Prepared) -> Preparation {
-        Preparation::Done(Box::new(Self { verdict, decision: None, value: None, request: None }))
+        Preparation::Done(Self { verdict, decision: None, value: None, request: None })
     }
 
     pub(crate) fn fault(class: ErrorClass, message: impl Into<String>) -> Preparation {
@@ -77,20 +79,10 @@ pub(crate) struct Adjourned {
     loaded: Arc<Loaded>,
 }
 
-/// Prepares a ready step as far as that is possible at once.
-pub(crate) fn prepare(
-    shared: &Shared,
-    loaded: &Arc<Loaded>,
-    owner: OwnerId,
-    state: &RunState,
-    project: &Arc<str>,
-    values: &Values,
-    step: Unit,
-) -> Preparation {
+/// Prepares a ready step that may begin, as far as that is possible at once.
+pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparation {
+    let Driver { shared, loaded, project, state, values, .. } = driver;
     let spec = loaded.workflow.step(step.step);
-    if !spec.judges_its_needs() && !state.standing(step).success {
-        return Done::bare(Prepared::Skip);
-    }
     if step.item().is_none() && spec.options().each.is_some() {
         return expand(loaded, state, values, step.step);
     }
@@ -116,14 +108,14 @@ pub(crate) fn prepare(
                 None => rendered,
             },
             Ok(None) => return Done::bare(Prepared::Skip),
-            Err(fault) => return fault,
+            Err(fault) => return Done::bare(Prepared::Fault(fault)),
         },
     };
     let effect = spec.options().effect.unwrap_or_else(|| plugin.effect_class(&request.with));
     let case = Case {
         step,
         run: state.run(),
-        owner,
+        owner: driver.owner(),
         effect,
         request,
         reference,
@@ -138,7 +130,7 @@ pub(crate) fn prepare(
         ruling.poll(&mut TaskContext::from_waker(Waker::noop()))
     };
     match polled {
-        Poll::Ready(ruling) => Preparation::Done(Box::new(case.close(shared, ruling, digest))),
+        Poll::Ready(ruling) => Preparation::Done(case.close(shared, ruling, digest, now)),
         Poll::Pending => Preparation::Judge(Box::new(Adjourned {
             case,
             project: project.clone(),
@@ -178,8 +170,8 @@ fn render(
     values: &Values,
     step: Unit,
     spec: &StepSpec,
-) -> Result<Option<Rendered>, Preparation> {
-    let template_fault = |error: ExprError| Done::fault(ErrorClass::Template, error.to_string());
+) -> Result<Option<Rendered>, StepError> {
+    let template_fault = |error: ExprError| StepError::new(ErrorClass::Template, error.to_string());
     let options = spec.options();
     let constant = spec.with.as_constant();
     let plain = options.condition.is_none() && options.env.is_empty() && loaded.workflow.env.is_empty();
@@ -213,9 +205,9 @@ pub(crate) fn render_env<'a>(
 }
 
 /// The request, and its stored form. Its digest is what policies judge and approvals are bound to.
-fn stored_form(request: Request) -> Result<Rendered, Preparation> {
+fn stored_form(request: Request) -> Result<Rendered, StepError> {
     let unstorable = |why: &dyn std::fmt::Display| {
-        Done::fault(ErrorClass::Invalid, format!("the request cannot be stored: {why}"))
+        StepError::new(ErrorClass::Invalid, format!("the request cannot be stored: {why}"))
     };
     check_storable(&request.with).map_err(|error| unstorable(&error))?;
     let body = serde_json::to_string(&request).map_err(|error| unstorable(&error))?;
@@ -367,7 +359,8 @@ impl Adjourned {
         let digest = self.case.digest();
         let question = self.case.question(&self.loaded.workflow, &self.project, &self.by, digest);
         let ruling = shared.policy.evaluate(question).await;
-        self.case.close(shared, ruling, digest)
+        let now = shared.clock.now();
+        self.case.close(shared, ruling, digest, now)
     }
 }
 
@@ -397,16 +390,35 @@ impl Case {
         }
     }
 
-    fn close(self, shared: &Shared, ruling: Result<Ruling, PolicyError>, digest: Digest) -> Done {
+    fn close(
+        self,
+        shared: &Shared,
+        ruling: Result<Ruling, PolicyError>,
+        digest: Digest,
+        now: Timestamp,
+    ) -> Done {
         let ruling = ruling.unwrap_or_else(|error| Ruling {
             verdict: Verdict::Deny,
             policy: Arc::from("none"),
             rule: None,
             reason: Some(error.to_string().into()),
         });
-        let now = shared.clock.now();
         let id = shared.decision();
-        let verdict = self.verdict(&ruling, id, digest, now);
+        let granted = self.granted == Some(digest);
+        let begin = Begin { owner: self.owner, request: self.reference, effect: self.effect, decision: id };
+        let verdict = match &ruling.verdict {
+            Verdict::Ask { message, timeout } if !granted => Prepared::Ask {
+                digest,
+                message: message.clone(),
+                decision: id,
+                until: timeout.map(|timeout| now + timeout),
+            },
+            Verdict::Allow | Verdict::Ask { .. } => Prepared::Begin(begin),
+            Verdict::Deny => {
+                let reason = ruling.reason.clone().unwrap_or_else(|| ruling.policy.clone());
+                Prepared::Deny { reason, decision: id }
+            }
+        };
         let word = match &verdict {
             Prepared::Begin(_) => &WORDS[0],
             Prepared::Ask { .. } => &WORDS[1],
@@ -425,32 +437,5 @@ impl Case {
             at: now,
         };
         Done { verdict, decision: Some(decision), value: self.value, request: Some(self.request) }
-    }
-
-    fn verdict(
-        &self,
-        ruling: &Ruling,
-        decision: crate::id::DecisionId,
-        digest: Digest,
-        now: Timestamp,
-    ) -> Prepared {
-        match &ruling.verdict {
-            Verdict::Ask { message, timeout } if self.granted != Some(digest) => Prepared::Ask {
-                digest,
-                message: message.clone(),
-                decision,
-                until: timeout.map(|timeout| now + timeout),
-            },
-            Verdict::Allow | Verdict::Ask { .. } => Prepared::Begin(Begin {
-                owner: self.owner,
-                request: self.reference.clone(),
-                effect: self.effect,
-                decision,
-            }),
-            Verdict::Deny => {
-                let reason = ruling.reason.clone().unwrap_or_else(|| ruling.policy.clone());
-                Prepared::Deny { reason, decision }
-            }
-        }
     }
 }

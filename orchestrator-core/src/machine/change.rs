@@ -24,8 +24,8 @@ struct From {
 enum Before {
     /// All of it.
     Slot(Slot),
-    /// It missed one need more.
-    OneMoreMissing,
+    /// It was pending, and missed so many needs.
+    Pending(u32),
 }
 
 impl RunState {
@@ -47,12 +47,11 @@ impl RunState {
         let Some(from) = self.undo.from.take() else { return };
         for (at, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
             match before {
-                Before::Slot(slot) => self.change(at, |now| *now = slot),
-                Before::OneMoreMissing => {
-                    if let StepState::Pending { missing } = &mut self.slots[at as usize].state {
-                        *missing += 1;
-                    }
-                }
+                Before::Slot(slot) => self.alter(at, |now| *now = slot),
+                Before::Pending(needs) => match &mut self.slots[at as usize].state {
+                    StepState::Pending { missing } => *missing = needs,
+                    _ => self.alter(at, |slot| slot.state = StepState::Pending { missing: needs }),
+                },
             }
         }
         for at in from.slots..self.slots.len() {
@@ -66,10 +65,15 @@ impl RunState {
 
     /// Changes a slot in its place.
     pub(crate) fn change<T>(&mut self, at: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
-        let slot = &mut self.slots[at as usize];
         if self.undo.from.is_some() {
-            self.undo.before.push((at, Before::Slot(slot.clone())));
+            self.undo.before.push((at, Before::Slot(self.slots[at as usize].clone())));
         }
+        self.alter(at, change)
+    }
+
+    /// As [`RunState::change`], without a way back.
+    fn alter<T>(&mut self, at: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
+        let slot = &mut self.slots[at as usize];
         self.index.leave(at, slot);
         let changed = change(slot);
         self.index.enter(at, slot);
@@ -88,15 +92,14 @@ impl RunState {
     /// be seen from outside, so it is not touched.
     pub(crate) fn need_ended(&mut self, step: StepIx) {
         let at = step.0;
-        match &mut self.slots[step.index()].state {
-            StepState::Pending { missing: ..=1 } => self.change(at, |slot| slot.state = StepState::Ready),
-            StepState::Pending { missing } => {
-                *missing -= 1;
-                if self.undo.from.is_some() {
-                    self.undo.before.push((at, Before::OneMoreMissing));
-                }
-            }
-            _ => {}
+        let StepState::Pending { missing } = &mut self.slots[step.index()].state else { return };
+        if self.undo.from.is_some() {
+            self.undo.before.push((at, Before::Pending(*missing)));
+        }
+        if *missing > 1 {
+            *missing -= 1;
+        } else {
+            self.alter(at, |slot| slot.state = StepState::Ready);
         }
     }
 }

@@ -20,8 +20,9 @@ impl Positions {
             self.words.resize(word + 1, 0);
             self.summary.resize(word / BITS + 1, 0);
         }
-        self.len += usize::from(self.words[word] & bit == 0);
-        self.words[word] |= bit;
+        let held = &mut self.words[word];
+        self.len += usize::from(*held & bit == 0);
+        *held |= bit;
         self.summary[word / BITS] |= 1 << (word % BITS);
     }
 
@@ -35,40 +36,62 @@ impl Positions {
         }
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Takes out all of them, and gives them in order.
     pub(crate) fn drain(&mut self) -> Vec<u32> {
-        let mut drained = Vec::with_capacity(self.len);
-        drained.extend(self.iter());
-        for at in &drained {
-            let word = *at as usize / BITS;
-            self.words[word] = 0;
-            self.summary[word / BITS] = 0;
+        let mut drained = Vec::with_capacity(std::mem::take(&mut self.len));
+        for (at, words) in self.summary.iter_mut().enumerate() {
+            for word in ones(std::mem::take(words)).map(|bit| at * BITS + bit) {
+                let held = std::mem::take(&mut self.words[word]);
+                // They went in as 32 bits.
+                drained.extend(ones(held).map(|bit| (word * BITS + bit) as u32));
+            }
         }
-        self.len = 0;
         drained
     }
 
     /// The positions in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
-        let words = ones(&self.summary);
-        words.flat_map(|word| {
-            // It went in as 32 bits.
-            ones(&self.words[word..=word]).map(move |bit| (word * BITS + bit) as u32)
+        let first = self.from(0);
+        // They go in as 32 bits.
+        std::iter::successors(first, |at| self.from(at + 1)).map(|at| at as u32)
+    }
+
+    /// The first position that is not before `at`.
+    fn from(&self, at: usize) -> Option<usize> {
+        let word = at / BITS;
+        first_one(*self.words.get(word)?, at % BITS).map(|bit| word * BITS + bit).or_else(|| {
+            let next = word + 1;
+            let mut summary = (next / BITS..).zip(self.summary.get(next / BITS..)?);
+            let mut begin = next % BITS;
+            let word = summary.find_map(|(at, bits)| {
+                first_one(*bits, std::mem::take(&mut begin)).map(|bit| at * BITS + bit)
+            })?;
+            first_one(self.words[word], 0).map(|bit| word * BITS + bit)
         })
     }
 }
 
-/// The positions of the bits that are set.
-fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(at, word)| {
-        let rests =
-            std::iter::successors(Some(*word), |rest| Some(rest & (rest - 1)).filter(|rest| *rest != 0));
-        rests.map(move |rest| at * BITS + rest.trailing_zeros() as usize)
+/// The bits that are set.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let first = first_one(word, 0)?;
+        word &= word - 1;
+        Some(first)
     })
+}
+
+/// The first bit that is set and is not before `begin`, which is less than [`BITS`].
+fn first_one(word: u64, begin: usize) -> Option<usize> {
+    let rest = word >> begin << begin;
+    (rest != 0).then_some(rest.trailing_zeros() as usize)
 }
 
 /// Sets of the same positions are equal, however large they have been.

@@ -350,6 +350,12 @@ impl RunState {
         self.index.actionable.iter().map(|at| self.unit_at(at))
     }
 
+    /// How many steps and items there are to prepare or to continue.
+    #[must_use]
+    pub fn actionable_count(&self) -> usize {
+        self.index.actionable.len()
+    }
+
     /// How many steps and items are in a state.
     #[must_use]
     pub fn count(&self, kind: StepKind) -> u32 {
@@ -434,11 +440,8 @@ impl RunState {
     /// The steps and items whose state has changed since the last call, in the order of the text, items after steps; a
     /// change that was taken back counts too.
     pub fn take_touched(&mut self) -> Vec<Unit> {
-        let mut touched = Vec::new();
-        for at in self.touched.drain() {
-            touched.push(self.unit_at(at));
-        }
-        touched
+        let touched = self.touched.drain();
+        touched.into_iter().map(|at| self.unit_at(at)).collect()
     }
 }
 

@@ -202,7 +202,10 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
 fn is_tainted(state: &RunState, unit: Unit) -> bool {
     let slot = state.slot(unit);
     let failed = slot.state.kind() == StepKind::Failed && !slot.tolerated;
-    failed || state.spec(unit).needs.iter().any(|need| state.slots[need.index()].tainted)
+    // Where no step has failed, none is tainted, and nothing has to be looked up.
+    failed
+        || state.index.failed_steps > 0
+            && state.spec(unit).needs.iter().any(|need| state.slots[need.index()].tainted)
 }
 
 /// What an event does to the step it names. Whether it may is checked against the table by the caller.

@@ -8,8 +8,10 @@ use crate::machine::state::{Head, RunState, Slot, StepState};
 pub(crate) struct Undo {
     /// What was, apart from the slots; `None` while no scratch is open.
     from: Option<From>,
-    /// What the slots were, in order of change. Empty while no scratch is open; keeps its room for the next.
+    /// What has changed, in order. Empty while no scratch is open; keeps its room for the next.
     before: Vec<(u32, Before)>,
+    /// What the slots of which all has changed were, in the same order.
+    slots: Vec<Slot>,
 }
 
 #[derive(Debug, Clone)]
@@ -20,10 +22,10 @@ struct From {
 }
 
 /// What a change of a slot has replaced.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Before {
-    /// All of it.
-    Slot(Slot),
+    /// All of it: see [`Undo::slots`].
+    Slot,
     /// It was pending, and missed so many needs.
     Pending(u32),
 }
@@ -40,14 +42,21 @@ impl RunState {
     pub fn keep(&mut self) {
         self.undo.from = None;
         self.undo.before.clear();
+        self.undo.slots.clear();
     }
 
     /// Takes back what was applied since [`RunState::begin_scratch`]. Costs what was applied, not what there is.
     pub fn take_back(&mut self) {
         let Some(from) = self.undo.from.take() else { return };
+        let mut slots = std::mem::take(&mut self.undo.slots).into_iter().rev();
         for (at, before) in std::mem::take(&mut self.undo.before).into_iter().rev() {
             match before {
-                Before::Slot(slot) => self.alter(at, |now| *now = slot),
+                Before::Slot => {
+                    // There is one for each such entry.
+                    if let Some(slot) = slots.next() {
+                        self.alter(at, |now| *now = slot);
+                    }
+                }
                 Before::Pending(needs) => match &mut self.slots[at as usize].state {
                     StepState::Pending { missing } => *missing = needs,
                     _ => self.alter(at, |slot| slot.state = StepState::Pending { missing: needs }),
@@ -66,7 +75,8 @@ impl RunState {
     /// Changes a slot in its place.
     pub(crate) fn change<T>(&mut self, at: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
         if self.undo.from.is_some() {
-            self.undo.before.push((at, Before::Slot(self.slots[at as usize].clone())));
+            self.undo.before.push((at, Before::Slot));
+            self.undo.slots.push(self.slots[at as usize].clone());
         }
         self.alter(at, change)
     }

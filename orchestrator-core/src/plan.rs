@@ -21,7 +21,10 @@ pub const MAX_CYCLES: usize = 20;
 /// Who needs whom. Nodes are steps, an edge leads from a step to one that needs it.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    graph: DiGraph<(), (), u32>,
+    /// Where the successors of each step begin in `successors`, and at last where they end.
+    begins: Vec<u32>,
+    /// The steps that need a step, of all steps one after the other.
+    successors: Vec<StepIx>,
 }
 
 /// Needs that lead back to where they started: each step needs the next, the last needs the first.
@@ -33,23 +36,36 @@ impl Plan {
     ///
     /// # Errors
     /// The first of [`cycles`], if there are any.
-    pub fn new<'a>(needs: impl ExactSizeIterator<Item = &'a [StepIx]>) -> Result<Self, Cycle> {
-        let graph = graph(needs);
+    pub fn new<'a>(needs: impl ExactSizeIterator<Item = &'a [StepIx]> + Clone) -> Result<Self, Cycle> {
         // Steps that need only what is written before them form no cycle; most workflows are written so.
-        if graph.raw_edges().iter().all(|edge| edge.source() < edge.target()) {
-            return Ok(Self { graph });
+        let in_order =
+            needs.clone().enumerate().all(|(step, needs)| needs.iter().all(|need| need.index() < step));
+        if !in_order && let Some(cycle) = cycles(needs.clone()).into_iter().next() {
+            return Err(cycle);
         }
-        match petgraph::algo::toposort(&graph, None) {
-            Ok(_) => Ok(Self { graph }),
-            // petgraph names a step of a cycle, so there is one.
-            Err(_) => Err(cycles_of(&graph).into_iter().next().unwrap_or(Cycle(Vec::new()))),
+        let mut begins = vec![0; needs.len() + 1];
+        for need in needs.clone().flatten() {
+            begins[need.index() + 1] += 1;
         }
+        for step in 0..needs.len() {
+            begins[step + 1] += begins[step];
+        }
+        let mut next = begins.clone();
+        let mut successors = vec![StepIx(0); begins[needs.len()] as usize];
+        for (step, needs) in (0u32..).zip(needs) {
+            for need in needs {
+                let place = &mut next[need.index()];
+                successors[*place as usize] = StepIx(step);
+                *place += 1;
+            }
+        }
+        Ok(Self { begins, successors })
     }
 
     /// How many steps there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.graph.node_count()
+        self.begins.len() - 1
     }
 
     /// Whether there are no steps.
@@ -65,20 +81,15 @@ impl Plan {
 
     /// The steps that need `step`, in the order of the text.
     pub fn successors(&self, step: StepIx) -> impl Iterator<Item = StepIx> + '_ {
-        self.graph.neighbors(NodeIndex::new(step.index())).map(|node| StepIx(node.index() as u32))
-    }
-
-    /// The steps that `step` needs.
-    pub fn needs(&self, step: StepIx) -> impl Iterator<Item = StepIx> + '_ {
-        self.graph
-            .neighbors_directed(NodeIndex::new(step.index()), Direction::Incoming)
-            .map(|node| StepIx(node.index() as u32))
+        let (from, to) = (self.begins[step.index()], self.begins[step.index() + 1]);
+        self.successors[from as usize..to as usize].iter().copied()
     }
 
     /// The steps in waves: each step in the first wave after all it needs.
     #[must_use]
     pub fn waves(&self) -> Vec<Vec<StepIx>> {
-        let mut missing: Vec<usize> = self.steps().map(|step| self.needs(step).count()).collect();
+        let mut missing = vec![0u32; self.len()];
+        self.successors.iter().for_each(|step| missing[step.index()] += 1);
         let mut wave: Vec<StepIx> = self.steps().filter(|step| missing[step.index()] == 0).collect();
         let mut waves = Vec::new();
         while !wave.is_empty() {
@@ -101,14 +112,10 @@ fn graph<'a>(needs: impl ExactSizeIterator<Item = &'a [StepIx]>) -> DiGraph<(), 
     for _ in 0..needs.len() {
         graph.add_node(());
     }
-    let mut edges = Vec::with_capacity(needs.len());
     for (step, needs) in needs.enumerate() {
-        edges.extend(needs.iter().map(|need| (need.index(), step)));
-    }
-    // petgraph walks neighbours from the last edge added to the first; added backwards, successors come in the order
-    // of the text.
-    for (need, step) in edges.into_iter().rev() {
-        graph.add_edge(NodeIndex::new(need), NodeIndex::new(step), ());
+        for need in needs {
+            graph.add_edge(NodeIndex::new(need.index()), NodeIndex::new(step), ());
+        }
     }
     graph
 }

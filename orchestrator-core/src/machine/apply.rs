@@ -9,7 +9,8 @@ use crate::machine::event::{
     RunReopened, StepArrived, StepBegun, StepCollected, StepContinued, StepError, StepFailed, StepIterated,
     StepLost, StepRepeated, StepResolved, StepWaiting, WaitOn,
 };
-use crate::machine::state::{Intent, Round, RunState, Slot, StepState};
+use crate::machine::slot::{Round, Slot};
+use crate::machine::state::{Intent, RunState, StepState};
 use crate::machine::transitions::is_legal;
 use crate::machine::{Fence, StepKind};
 use crate::spec::retry::ErrorClass;

@@ -1,7 +1,8 @@
 //! How the state changes, and how a change is taken back.
 
 use crate::id::StepIx;
-use crate::machine::state::{Head, RunState, Slot, StepState};
+use crate::machine::slot::Slot;
+use crate::machine::state::{Head, RunState, StepState};
 
 /// How to take back what was applied since [`RunState::begin_scratch`].
 #[derive(Debug, Clone, Default)]

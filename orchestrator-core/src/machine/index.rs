@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::machine::event::WaitOn;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
-use crate::machine::state::{Slot, StepState};
+use crate::machine::slot::Slot;
+use crate::machine::state::StepState;
 use crate::time::Timestamp;
 
 /// What can be asked of all slots at once, kept up to date with each change of one. A function of the slots alone.

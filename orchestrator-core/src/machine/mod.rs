@@ -12,6 +12,7 @@ mod invariant;
 mod kind;
 mod outstanding;
 mod positions;
+mod slot;
 mod state;
 pub mod transitions;
 
@@ -26,4 +27,5 @@ pub use invariant::{Violation, check};
 pub use kind::StepKind;
 pub use outstanding::{Effect, effect_of, outstanding, wake_at};
 pub(crate) use outstanding::{is_to_conclude, next_timer};
-pub use state::{Head, Intent, RunState, SkipReason, Slot, StepState};
+pub use slot::Slot;
+pub use state::{Head, Intent, RunState, SkipReason, StepState};

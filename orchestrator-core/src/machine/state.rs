@@ -1,6 +1,5 @@
 //! The state of a run: a fold over its events. All of it is derived; none of it is stored as it is.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,11 +12,12 @@ use crate::machine::fan::{Fan, Items};
 use crate::machine::index::Index;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
+use crate::machine::slot::Slot;
 use crate::plan::Plan;
 use crate::spec::expr::Standing;
-use crate::spec::{EffectClass, StepSpec, Workflow};
+use crate::spec::{StepSpec, Workflow};
 use crate::time::Timestamp;
-use crate::value::{Digest, ValueRef};
+use crate::value::ValueRef;
 
 /// What people want of a run; orthogonal to how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,51 +152,6 @@ impl StepState {
     pub const fn shown(&self) -> &'static str {
         self.kind().shown()
     }
-}
-
-/// A step in a run, or an item of one: where it is, and what it remembers across attempts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Slot {
-    /// Where it is.
-    pub state: StepState,
-    /// The right last given out for it; strictly increasing for ever.
-    pub epoch: u64,
-    /// Attempts begun, across generations: the number of the latest.
-    pub attempts: u32,
-    /// Recorded failures of this generation.
-    pub failures: u16,
-    /// Attempts of this generation of which nobody could say how they ended: lost with their executor, or reported so.
-    /// One that someone has settled as not applied no longer counts.
-    pub losses: u16,
-    /// The effect class of the latest attempt.
-    pub effect: Option<EffectClass>,
-    /// When the latest attempt began.
-    pub began_at: Option<Timestamp>,
-    /// When the step ended.
-    pub ended_at: Option<Timestamp>,
-    /// Whether it has failed, or a step it depends on has: what `failure()` answers downstream.
-    pub tainted: bool,
-    /// Whether the author lets the run go on if it fails (`continue-on-error`).
-    pub tolerated: bool,
-    /// Whether it is one item of a step.
-    pub is_item: bool,
-    /// Where the step's items are, once it has some: the position of its [`Fan`], and one more.
-    pub(crate) fan: Option<NonZeroU32>,
-    /// The request of this generation, or of this time of a step that is repeated; every attempt sends the same bytes.
-    pub request: Option<ValueRef>,
-    /// What is remembered of a step that is repeated, once it has run.
-    pub(crate) round: Option<Box<Round>>,
-    /// The digest a person has granted.
-    pub granted: Option<Box<Digest>>,
-}
-
-/// How far a step is that is repeated.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Round {
-    /// How many times it has run in this generation.
-    pub(crate) count: u32,
-    /// What it gave the last time, until that has been judged.
-    pub(crate) output: Option<ValueRef>,
 }
 
 /// How far the run is, apart from its steps. Small: the undo log keeps a copy.
@@ -448,62 +403,5 @@ impl RunState {
     pub fn take_touched(&mut self) -> Vec<Unit> {
         let touched = self.touched.drain();
         touched.into_iter().map(|at| self.unit_at(at)).collect()
-    }
-}
-
-impl Slot {
-    /// A slot to which nothing has happened.
-    pub(crate) const fn new(state: StepState) -> Self {
-        Self {
-            state,
-            epoch: 0,
-            attempts: 0,
-            failures: 0,
-            losses: 0,
-            effect: None,
-            began_at: None,
-            ended_at: None,
-            tainted: false,
-            tolerated: false,
-            is_item: false,
-            fan: None,
-            request: None,
-            round: None,
-            granted: None,
-        }
-    }
-
-    /// How many times the step has run in this generation, if it is repeated.
-    #[must_use]
-    pub fn iterations(&self) -> u32 {
-        self.round.as_ref().map_or(0, |round| round.count)
-    }
-
-    /// What it gave the last time, if that is to be judged.
-    #[must_use]
-    pub fn to_judge(&self) -> Option<&ValueRef> {
-        self.round.as_ref()?.output.as_ref()
-    }
-
-    /// Begins a generation in this state.
-    pub(crate) fn begin_anew(&mut self, state: StepState) {
-        self.state = state;
-        self.ended_at = None;
-        self.failures = 0;
-        self.losses = 0;
-        self.tainted = false;
-        self.request = None;
-        self.round = None;
-        self.granted = None;
-    }
-
-    /// Whether those who need it may begin: it has succeeded, or failed with the author's leave.
-    #[must_use]
-    pub const fn has_completed(&self) -> bool {
-        match self.state {
-            StepState::Succeeded { .. } => true,
-            StepState::Failed { .. } => self.tolerated,
-            _ => false,
-        }
     }
 }

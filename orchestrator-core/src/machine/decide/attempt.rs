@@ -10,7 +10,8 @@ use crate::machine::event::{
 };
 use crate::machine::fan::MAX_ITEMS;
 use crate::machine::kind::StepKind;
-use crate::machine::state::{Intent, RunState, SkipReason, Slot, StepState};
+use crate::machine::slot::Slot;
+use crate::machine::state::{Intent, RunState, SkipReason, StepState};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry};
 use crate::time::Timestamp;

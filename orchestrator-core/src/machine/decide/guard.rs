@@ -3,7 +3,8 @@
 use crate::id::Unit;
 use crate::machine::command::Rejection;
 use crate::machine::kind::StepKind;
-use crate::machine::state::{Intent, RunState, Slot};
+use crate::machine::slot::Slot;
+use crate::machine::state::{Intent, RunState};
 
 pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
     state.find(step).ok_or(Rejection::UnknownStep)

@@ -8,7 +8,8 @@ use crate::machine::event::{
     DriverReleased, DriverTaken, Event, IntentChanged, StepArrived, StepCancelled, StepError, WaitOn,
 };
 use crate::machine::kind::StepKind;
-use crate::machine::state::{Intent, RunState, Slot, StepState};
+use crate::machine::slot::Slot;
+use crate::machine::state::{Intent, RunState, StepState};
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 

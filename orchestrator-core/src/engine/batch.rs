@@ -265,12 +265,10 @@ impl Batch {
     }
 
     fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit, done: Done) -> Decided {
-        let Done { verdict, decision, value, request: _ } = done;
-        if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, &value)
-            && let Ok(list) = serde_json::from_str(&list.body)
-        {
+        let Done { verdict, decision, value, request: _, list } = done;
+        if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, list) {
             // The items are prepared before this very commit has brought their list into the store.
-            driver.values.keep(items, Arc::new(list));
+            driver.values.keep(items, list);
         }
         let decided = self.say(driver, draft, &Command::Prepared { step, verdict });
         if matches!(decided, Decided::Changed(_)) {

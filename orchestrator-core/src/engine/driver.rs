@@ -247,7 +247,7 @@ impl Driver {
                 match step {
                     Some(step) => {
                         let verdict = Prepared::Fault(unloadable(&error));
-                        let done = Done { verdict, decision: None, value: None, request: None };
+                        let done = Done::of(verdict);
                         let generation = self.state.head().generation;
                         self.inputs.push(Input::Ruled(step, generation, Box::new(done)));
                     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::engine::loaded::{Loaded, references_of};
-use crate::engine::prepare::{Done, Preparation, referred_to, render_env, scope};
+use crate::engine::prepare::{Done, Preparation, referred_to, scope};
 use crate::engine::values::Values;
 use crate::id::{StepIx, Unit};
 use crate::machine::{MAX_ITEMS, Prepared, RunState};
@@ -34,9 +34,8 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
         return Preparation::Load(missing);
     }
     let Some(each) = &spec.options().each else { return Done::bare(Prepared::Skip) };
-    let mut scope = scope(loaded, state, values, references_of(spec).flatten(), Some(Unit::of(step)));
-    let listed = render_env(&loaded.workflow.env, &scope).map_err(Fault::from).and_then(|env| {
-        scope.env = env;
+    let scope = scope(loaded, state, values, references_of(spec).flatten(), Some(Unit::of(step)));
+    let listed = scope.map_err(Fault::from).and_then(|scope| {
         if let Some(condition) = &spec.options().condition
             && !condition.evaluate(&scope)?
         {
@@ -56,10 +55,11 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
     }
     // Bounded just above.
     let count = items.len() as u32;
-    match ValueRef::encode(&Value::Array(items)) {
-        Ok((items, value)) => {
-            let verdict = Prepared::Expand { items, count };
-            Preparation::Done(Done { verdict, decision: None, value, request: None })
+    let items = Value::Array(items);
+    match ValueRef::encode(&items) {
+        Ok((reference, value)) => {
+            let verdict = Prepared::Expand { items: reference, count };
+            Preparation::Done(Done { value, list: Some(Arc::new(items)), ..Done::of(verdict) })
         }
         Err(error) => {
             Done::fault(ErrorClass::Invalid, format!("the list of items cannot be stored: {error}"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::loaded::Loaded;
-use crate::engine::prepare::{Done, Preparation, referred_to, render_env, scope, view};
+use crate::engine::prepare::{Done, Preparation, referred_to, scope, view};
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
 use crate::id::Unit;
@@ -26,17 +26,15 @@ pub(crate) fn judge(
         return Done::bare(Prepared::Enough);
     };
     let references = || repeat.until.references().iter();
-    let list = step.item().and_then(|_| state.fan(step.step)).map(|fan| &fan.list);
-    let needed = referred_to(loaded, state, references()).into_iter().chain([output]).chain(list);
+    let needed =
+        referred_to(loaded, state, references()).into_iter().chain([output]).chain(state.list_of(step));
     let missing = values.missing(needed);
     if !missing.is_empty() {
         return Preparation::Load(missing);
     }
-    let mut scope = scope(loaded, state, values, references(), Some(step));
-    let output = values.get(output);
-    scope.own = Some(StepView { status: "completed", output, ..view(state, values, step, false) });
-    let judged = render_env(&loaded.workflow.env, &scope).and_then(|env| {
-        scope.env = env;
+    let judged = scope(loaded, state, values, references(), Some(step)).and_then(|mut scope| {
+        let output = values.get(output);
+        scope.own = Some(StepView { status: "completed", output, ..view(state, values, step, false) });
         repeat.until.evaluate(&scope)
     });
     match judged {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
-    Arrival, Command, Ending, Event, Fence, Rejection, RunState, StepArrived, StepKind, StepState, WaitOn,
-    apply_at, decide_into, wake_at,
+    Arrival, Command, Ending, Event, Fence, Rejection, RunState, SkipReason, Slot, StepArrived, StepKind,
+    StepState, WaitOn, apply_at, decide_into, wake_at,
 };
 use crate::port::policy::Decision;
 use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
@@ -154,7 +154,15 @@ pub(crate) fn summary(state: &RunState) -> Summary {
 
 /// A step's row; `None` as long as nothing has happened to it.
 fn step_row(state: &RunState, unit: Unit) -> Option<StepRow> {
-    let Some(slot) = state.find(unit) else { return Some(superseded(state, unit)) };
+    let gone;
+    let slot = match state.find(unit) {
+        Some(slot) => slot,
+        // An item that is no longer there: the list was made anew, and is shorter.
+        None => {
+            gone = Slot::new(StepState::Skipped { reason: SkipReason::Superseded });
+            &gone
+        }
+    };
     let untouched = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
     if untouched && slot.attempts == 0 && state.head().generation == 1 {
         return None;
@@ -186,25 +194,6 @@ fn step_row(state: &RunState, unit: Unit) -> Option<StepRow> {
         output,
         error,
     })
-}
-
-/// The row of an item that is no longer there: the list was made anew, and is shorter.
-fn superseded(state: &RunState, unit: Unit) -> StepRow {
-    StepRow {
-        step: unit.step,
-        item: unit.item(),
-        name: state.spec(unit).name.clone(),
-        status: StepKind::Skipped.shown(),
-        attempts: 0,
-        epoch: 0,
-        owner: None,
-        effect: None,
-        due_at: None,
-        started_at: None,
-        finished_at: None,
-        output: None,
-        error: None,
-    }
 }
 
 /// What an event does to an approval: opens it, or settles the one its step waits for.

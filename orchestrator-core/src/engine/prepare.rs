@@ -45,11 +45,18 @@ pub(crate) struct Done {
     pub(crate) value: Option<StoredValue>,
     /// The request, for dispatch without reading it back.
     pub(crate) request: Option<Arc<Request>>,
+    /// The list of items, for preparing them before it is in the store.
+    pub(crate) list: Option<Arc<Value>>,
 }
 
 impl Done {
+    /// A verdict that leaves nothing to be written.
+    pub(crate) const fn of(verdict: Prepared) -> Self {
+        Self { verdict, decision: None, value: None, request: None, list: None }
+    }
+
     pub(crate) fn bare(verdict: Prepared) -> Preparation {
-        Preparation::Done(Self { verdict, decision: None, value: None, request: None })
+        Preparation::Done(Self::of(verdict))
     }
 
     pub(crate) fn fault(class: ErrorClass, message: impl Into<String>) -> Preparation {
@@ -179,8 +186,8 @@ fn render(
         Some(Value::Null) if plain => return Ok(Some((NOTHING.0.clone(), NOTHING.1.clone(), None))),
         Some(with) if plain => Request { with: with.clone(), env: BTreeMap::new() },
         _ => {
-            let mut scope = scope(loaded, state, values, references_of(spec).flatten(), Some(step));
-            scope.env = render_env(&loaded.workflow.env, &scope).map_err(template_fault)?;
+            let references = references_of(spec).flatten();
+            let scope = scope(loaded, state, values, references, Some(step)).map_err(template_fault)?;
             // Of items it was judged before there were any.
             if let Some(condition) = options.condition.as_ref().filter(|_| step.item().is_none())
                 && !condition.evaluate(&scope).map_err(template_fault)?
@@ -197,7 +204,7 @@ fn render(
     stored_form(request).map(Some)
 }
 
-pub(crate) fn render_env<'a>(
+fn render_env<'a>(
     env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
     scope: &Scope,
 ) -> Result<BTreeMap<Arc<str>, String>, ExprError> {
@@ -230,8 +237,8 @@ fn missing_values(
     if spec.with.as_constant().is_some() && spec.options.is_none() && loaded.workflow.env.is_empty() {
         return Vec::new();
     }
-    let list = step.item().and_then(|_| state.fan(step.step)).map(|fan| &fan.list);
-    values.missing(referred_to(loaded, state, references_of(spec).flatten()).into_iter().chain(list))
+    let needed = referred_to(loaded, state, references_of(spec).flatten()).into_iter();
+    values.missing(needed.chain(state.list_of(step)))
 }
 
 /// The values that these references need, and the run's inputs.
@@ -262,14 +269,15 @@ fn output_of(state: &RunState, unit: Unit) -> Option<&ValueRef> {
     }
 }
 
-/// What expressions may look at. `step` is the one they belong to; without one they are the run's outputs.
+/// What expressions may look at, the rendered environment of the workflow included. `step` is the one they belong to;
+/// without one they are the run's outputs.
 pub(crate) fn scope<'a>(
     loaded: &Loaded,
     state: &RunState,
     values: &Values,
     references: impl Iterator<Item = &'a Reference>,
     step: Option<Unit>,
-) -> Scope {
+) -> Result<Scope, ExprError> {
     let mut scope =
         Scope { inputs: values.get(&state.head().inputs).unwrap_or_default(), ..Scope::default() };
     for reference in references {
@@ -289,7 +297,7 @@ pub(crate) fn scope<'a>(
     if let Some(step) = step
         && let Some(item) = step.item()
     {
-        let list = state.fan(step.step).and_then(|fan| values.get(&fan.list));
+        let list = state.list_of(step).and_then(|list| values.get(list));
         scope.item = list.and_then(|list| list.get(item as usize).cloned());
         scope.index = Some(item);
     }
@@ -297,7 +305,8 @@ pub(crate) fn scope<'a>(
         Some(step) => scope.standing = state.standing(step),
         None => scope.standing.cancelled = state.head().intent == Intent::Cancel,
     }
-    scope
+    scope.env = render_env(&loaded.workflow.env, &scope)?;
+    Ok(scope)
 }
 
 /// The values that the run's outputs refer to and that are not at hand.
@@ -317,8 +326,7 @@ pub(crate) fn render_outputs(
     let fault = |name: &str, error: &dyn std::fmt::Display| {
         StepError::new(ErrorClass::Template, format!("output `{name}`: {error}"))
     };
-    let mut scope = scope(loaded, state, values, references, None);
-    scope.env = render_env(&loaded.workflow.env, &scope).map_err(|error| fault("env", &error))?;
+    let scope = scope(loaded, state, values, references, None).map_err(|error| fault("env", &error))?;
     let mut rendered = serde_json::Map::new();
     for (name, template) in outputs {
         let value = template.render(&scope).map_err(|error| fault(name, &error))?;
@@ -436,6 +444,6 @@ impl Case {
             input: digest,
             at: now,
         };
-        Done { verdict, decision: Some(decision), value: self.value, request: Some(self.request) }
+        Done { verdict, decision: Some(decision), value: self.value, request: Some(self.request), list: None }
     }
 }

@@ -66,6 +66,17 @@ impl RunState {
         self.fans.get(fan.get() as usize - 1)
     }
 
+    /// The list that an item is of; `None` for a step itself.
+    pub(crate) fn list_of(&self, unit: Unit) -> Option<&ValueRef> {
+        unit.item()?;
+        self.fan(unit.step).map(|fan| &fan.list)
+    }
+
+    /// How many items of a step may be open at once.
+    pub(crate) fn at_once(&self, step: StepIx) -> u32 {
+        self.workflow.step(step).options().max_parallel().map_or(u32::MAX, |max| max.get())
+    }
+
     /// Where the slot of a step or item is.
     pub(crate) fn place(&self, unit: Unit) -> Option<u32> {
         match unit.item() {
@@ -96,7 +107,7 @@ impl RunState {
 
     /// Gives a ready step its items. As many as the author allows at once are ready with it.
     pub(crate) fn expand(&mut self, step: StepIx, list: &ValueRef, count: u32, at: Timestamp) {
-        let at_once = self.workflow.step(step).options().max_parallel().map_or(u32::MAX, |max| max.get());
+        let at_once = self.at_once(step);
         let earlier = self.fan(step).map(|fan| (fan.base, fan.count));
         let base = self.slots.len() as u32;
         self.fans.push(Fan { step, base, count, list: list.clone() });
@@ -145,7 +156,7 @@ impl RunState {
     /// Takes items of ended steps up again: each of them, and its step.
     pub(crate) fn reopen_items(&mut self, step: StepIx, again: impl Fn(u32) -> bool) {
         let Some(fan) = self.fan(step).cloned() else { return };
-        let at_once = self.workflow.step(step).options().max_parallel().map_or(u32::MAX, |max| max.get());
+        let at_once = self.at_once(step);
         let mut items = Items { next: fan.count, ..Items::default() };
         for item in 0..fan.count {
             let place = fan.base + item;
@@ -192,24 +203,25 @@ impl RunState {
     }
 
     /// The end of a step of whose items so many have failed and were cancelled.
-    pub(crate) fn collect(&self, step: StepIx, failed: u32, cancelled: u32, now: &[Event]) -> Event {
+    fn collect(&self, step: StepIx, failed: u32, cancelled: u32, now: &[Event]) -> Event {
         let unit = Unit::of(step);
         if failed == 0 {
             let status = if cancelled > 0 { Ending::Cancelled } else { Ending::Completed };
             return StepCollected { step: unit, status, error: None }.into();
         }
         let count = self.fan(step).map_or(0, |fan| fan.count);
-        let first = (0..count).find_map(|item| {
-            let unit = Unit::item_of(step, item);
-            let told = now.iter().find_map(|event| match event {
-                Event::StepFailed(e) if e.step == unit && e.retry_at.is_none() => Some(&e.error),
-                _ => None,
-            });
-            match &self.slot(unit).state {
-                StepState::Failed { error } => Some((item, error.class, error.message.clone())),
-                _ => told.map(|error| (item, error.class, error.message.clone())),
+        let told = now.iter().filter_map(|event| match event {
+            Event::StepFailed(e) if e.step.step == step && e.retry_at.is_none() => {
+                e.step.item().map(|item| (item, &e.error))
             }
+            _ => None,
         });
+        let known = (0..count).find_map(|item| match &self.slot(Unit::item_of(step, item)).state {
+            StepState::Failed { error } => Some((item, &**error)),
+            _ => None,
+        });
+        let first = known.into_iter().chain(told).min_by_key(|(item, _)| *item);
+        let first = first.map(|(item, error)| (item, error.class, error.message.clone()));
         let (item, class, why) = first.unwrap_or((0, ErrorClass::Lost, "lost".into()));
         let message = match failed {
             1 => format!("item {item} of {count} failed: {why}"),

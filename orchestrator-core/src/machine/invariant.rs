@@ -131,7 +131,7 @@ fn check_items(state: &RunState, step: Unit, items: Items) -> Result<(), String>
         return Err(format!("says {told:?} of its items, they are {found:?}"));
     }
     let waiting = count(&|kind| kind == StepKind::Pending);
-    let bound = state.spec(step).options().max_parallel().map_or(u32::MAX, |max| max.get());
+    let bound = state.at_once(step.step);
     if items.open - waiting > bound || (waiting > 0 && items.open - waiting < bound) {
         return Err(format!(
             "{} items are open, {waiting} more wait, the bound is {bound}",

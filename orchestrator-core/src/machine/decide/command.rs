@@ -34,7 +34,22 @@ pub(crate) fn decide_into(
         Command::Finish { step, attempt, fence, outcome } => {
             events.push(finish(state, *step, *attempt, *fence, outcome, now)?);
         }
-        _ => events.extend(decide_rarely(state, command, now)?),
+        Command::TakeDriver { owner, dead } => events.extend(take(state, *owner, *dead)?),
+        Command::ReleaseDriver(fence) => events.extend(release(state, *fence)?),
+        Command::Continue { step, owner } => events.extend(go_on(state, *step, *owner)?),
+        Command::Lost { owner } => events.extend(lost(state, *owner)),
+        Command::Wake => events.extend(wake(state, now)),
+        Command::Decide(decision) => events.extend(decide_approval(state, decision, now)?),
+        Command::Pause(asked) => events.extend(want(state, Intent::Pause, asked)?),
+        Command::Resume(asked) => events.extend(want(state, Intent::Proceed, asked)?),
+        Command::Cancel(asked) => events.extend(want(state, Intent::Cancel, asked)?),
+        Command::Resolve { step, applied, asked } => {
+            events.extend(resolve(state, *step, applied.as_ref(), asked)?);
+        }
+        Command::Retry { .. } | Command::Rerun { .. } => {
+            return Err(Rejection::NothingToRetry("the run has not ended yet"));
+        }
+        Command::Conclude(outputs) => events.extend(conclude(state, outputs)?),
     }
     if !state.fans.is_empty() && state.head.ended.is_none() {
         let ended = state.collected(&events[from..]);
@@ -55,26 +70,5 @@ fn decide_after_the_end(state: &RunState, command: &Command) -> Result<Vec<Event
             Some((Ending::Cancelled, _)) => "been cancelled",
             _ => "completed",
         })),
-    }
-}
-
-fn decide_rarely(state: &RunState, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-    match command {
-        Command::TakeDriver { owner, dead } => take(state, *owner, *dead),
-        Command::ReleaseDriver(fence) => release(state, *fence),
-        Command::Continue { step, owner } => go_on(state, *step, *owner),
-        Command::Lost { owner } => Ok(lost(state, *owner)),
-        Command::Wake => Ok(wake(state, now)),
-        Command::Decide(decision) => decide_approval(state, decision, now),
-        Command::Pause(asked) => want(state, Intent::Pause, asked),
-        Command::Resume(asked) => want(state, Intent::Proceed, asked),
-        Command::Cancel(asked) => want(state, Intent::Cancel, asked),
-        Command::Resolve { step, applied, asked } => resolve(state, *step, applied.as_ref(), asked),
-        Command::Retry { .. } | Command::Rerun { .. } => {
-            Err(Rejection::NothingToRetry("the run has not ended yet"))
-        }
-        Command::Conclude(outputs) => conclude(state, outputs),
-        // Decided where every step passes.
-        Command::Prepared { .. } | Command::Finish { .. } => Ok(Vec::new()),
     }
 }

@@ -113,7 +113,12 @@ impl Batch {
             if !driver.cautious && driver.stopping.is_none() {
                 self.begin_more(driver, &mut draft);
             }
+            let stage = driver.state.head().stage;
             self.conclude(driver, &mut draft);
+            // What comes after the steps proper begins in the commit that ends them.
+            if driver.state.head().stage != stage && !driver.cautious && driver.stopping.is_none() {
+                self.begin_more(driver, &mut draft);
+            }
         }
         self.touched = driver.state.take_touched();
         draft
@@ -211,8 +216,7 @@ impl Batch {
     }
 
     fn prepare(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit) -> bool {
-        let spec = driver.loaded.workflow.step(step.step);
-        if !spec.judges_its_needs() && !driver.state.standing(step).success {
+        if !driver.state.may_begin(step) {
             let skip = Command::Prepared { step, verdict: Prepared::Skip };
             return matches!(self.say(driver, draft, &skip), Decided::Changed(_));
         }
@@ -357,6 +361,7 @@ impl Batch {
                 _ => driver.permits.push(permit),
             }
         }
+        // Which of them are to stop, the state knows.
         if driver.state.head().intent == Intent::Cancel {
             self.touched.iter().for_each(|step| driver.stop_if_asked(*step));
         }

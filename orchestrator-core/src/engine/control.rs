@@ -205,5 +205,6 @@ fn may_come_from_outside(command: &Command) -> bool {
             | Command::Resolve { .. }
             | Command::Retry { .. }
             | Command::Rerun { .. }
+            | Command::Compensate(_)
     )
 }

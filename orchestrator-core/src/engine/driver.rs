@@ -18,7 +18,7 @@ use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::Values;
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{
-    Effect, Fence, Finished, Intent, Prepared, RunState, StepError, StepState, effect_of, next_timer,
+    Effect, Fence, Finished, Prepared, RunState, StepError, StepState, effect_of, next_timer,
 };
 use crate::port::plugin::{Request, StopReason, Stopper};
 use crate::port::store::{Commit, StoreError};
@@ -363,7 +363,7 @@ impl Driver {
             iteration: slot.iterations(),
         };
         let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
-        if self.state.head().intent == Intent::Cancel {
+        if self.state.is_stopped(self.state.slot(step).stage) {
             stopper.stop(StopReason::Cancelled);
         }
         self.local.insert(step, Local { fence, stopper });
@@ -424,7 +424,7 @@ pub(crate) fn progress_of(state: &RunState, driven: bool) -> Progress {
         status: state.status(),
         seq: state.head().seq,
         done: state.done(),
-        steps: state.plan().len() as u32,
+        steps: state.workflow().counted_steps(),
         ended: state.head().ended.is_some(),
         driven,
     }

@@ -118,8 +118,8 @@ impl Engine {
         Ok(self.handle(run, actor))
     }
 
-    /// Says a user's command to a run: [`Command::Decide`], `Pause`, `Resume`, `Cancel`, `Resolve` or `Retry`. Works
-    /// whoever drives the run. Returns when its effect on the log is durable. The output of a `Resolve` is given inline
+    /// Says a user's command to a run: [`Command::Decide`], `Pause`, `Resume`, `Cancel`, `Resolve`, `Retry`, `Rerun` or
+    /// `Compensate`. Works whoever drives the run. Returns when its effect on the log is durable. The output of a `Resolve` is given inline
     /// (`ValueRef::Inline`), however long it is.
     ///
     /// # Errors

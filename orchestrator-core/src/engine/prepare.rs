@@ -21,7 +21,7 @@ use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict}
 use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template};
 use crate::spec::retry::ErrorClass;
 use crate::spec::schema::check_value;
-use crate::spec::{EffectClass, StepSpec, Workflow};
+use crate::spec::{EffectClass, Stage, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef, check_storable};
 
@@ -189,7 +189,8 @@ fn render(
             let references = references_of(spec).flatten();
             let scope = scope(loaded, state, values, references, Some(step)).map_err(template_fault)?;
             // Of items it was judged before there were any.
-            if let Some(condition) = options.condition.as_ref().filter(|_| step.item().is_none())
+            let judged = step.item().is_some() && state.slot(step).stage != Stage::Compensation;
+            if let Some(condition) = options.condition.as_ref().filter(|_| !judged)
                 && !condition.evaluate(&scope).map_err(template_fault)?
             {
                 return Ok(None);
@@ -238,7 +239,9 @@ fn missing_values(
         return Vec::new();
     }
     let needed = referred_to(loaded, state, references_of(spec).flatten()).into_iter();
-    values.missing(needed.chain(state.list_of(step)))
+    values.missing(
+        needed.chain(state.list_of(step)).chain(undone(state, step).and_then(|unit| output_of(state, unit))),
+    )
 }
 
 /// The values that these references need, and the run's inputs.
@@ -260,6 +263,12 @@ pub(crate) fn referred_to<'a>(
         }
     }
     found
+}
+
+/// What a compensation undoes: the step, or the item of it.
+fn undone(state: &RunState, unit: Unit) -> Option<Unit> {
+    let step = state.workflow().stages.undone_by(unit.step)?;
+    Some(Unit::new(step, unit.item()))
 }
 
 fn output_of(state: &RunState, unit: Unit) -> Option<&ValueRef> {
@@ -301,6 +310,12 @@ pub(crate) fn scope<'a>(
         scope.item = list.and_then(|list| list.get(item as usize).cloned());
         scope.index = Some(item);
     }
+    if let Some(verdict) = &state.head().verdict {
+        let error = verdict.error.as_ref().map(|error| &*error.message);
+        scope.run.insert("status".into(), verdict.status.as_str().into());
+        scope.run.insert("error".into(), error.into());
+    }
+    scope.own = step.and_then(|step| undone(state, step)).map(|unit| view(state, values, unit, false));
     match step {
         Some(step) => scope.standing = state.standing(step),
         None => scope.standing.cancelled = state.head().intent == Intent::Cancel,

@@ -205,7 +205,7 @@ impl Shared {
             labels: start.labels,
             priority: start.priority,
             by: start.by,
-            steps: loaded.plan.len() as u32,
+            steps: loaded.workflow.counted_steps(),
             key,
         };
         let run = RunId::from_uuid(self.ids.uuid());

@@ -13,6 +13,7 @@ use crate::machine::slot::{Round, Slot};
 use crate::machine::state::{Intent, RunState, StepState};
 use crate::machine::transitions::is_legal;
 use crate::machine::{Fence, StepKind};
+use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -92,19 +93,27 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             }
             state.head.driver = None;
         }
-        Event::IntentChanged(_) if state.head.intent == Intent::Cancel => {
+        Event::IntentChanged(changed)
+            if state.head.intent == Intent::Cancel
+                && (changed.intent != Intent::Cancel || state.is_stopped(state.head.stage)) =>
+        {
             return Err("a cancelled run wants something else".into());
         }
         Event::IntentChanged(changed) => {
+            // What comes after the steps proper goes on when they are cancelled, and stops when it is itself.
+            state.head.aborted = changed.intent == Intent::Cancel && state.head.stage != Stage::Main;
             state.head.intent = changed.intent;
             // What may be begun or must be stopped depends on the intent.
             let open = state.index.actionable.iter().chain(state.index.running.iter());
             open.for_each(|at| state.touched.insert(at));
         }
+        Event::StageBegun(begun) => state.begin_stage(begun, at)?,
         Event::RunEnded(RunEnded { status, outputs, error }) => {
             if !state.is_settled() {
                 return Err("the run ended with open steps".into());
             }
+            let last = state.head.stage;
+            state.pass_over(|stage| last < stage, at);
             state.head.ended = Some((*status, at));
             state.head.driver = None;
             state.head.outputs = outputs.clone();
@@ -127,8 +136,23 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
             return Err(format!("step {unit:?} is reopened from {kind:?}"));
         }
     }
+    let stage = again.iter().map(|unit| state.slot(*unit).stage).min().unwrap_or_default();
+    if stage == Stage::Main && !again.is_empty() {
+        state.close_cleanup();
+    }
     for unit in again.iter().filter(|unit| unit.item().is_none()) {
         let step = unit.step;
+        let of = state.slots[step.index()].stage;
+        if of == Stage::Compensation {
+            match state.fan(step) {
+                Some(_) => state.reopen_undo(step, |item| again.contains(&Unit::item_of(step, item))),
+                None => {
+                    let place = StepState::Pending { missing: 1 };
+                    state.change(step.0, |slot| slot.begin_anew(place));
+                }
+            }
+            continue;
+        }
         if again.range(Unit::item_of(step, 0)..).next().is_some_and(|next| next.step == step) {
             state.reopen_items(step, |item| again.contains(&Unit::item_of(step, item)));
             continue;
@@ -136,7 +160,8 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
         let open = |need: &&StepIx| {
             again.contains(&Unit::of(**need)) || !state.slots[need.index()].state.is_terminal()
         };
-        let missing = state.workflow.step(step).needs.iter().filter(open).count();
+        let gate = usize::from(stage < of);
+        let missing = state.workflow.step(step).needs.iter().filter(open).count() + gate;
         let place = match missing {
             0 => StepState::Ready,
             missing => StepState::Pending { missing: missing as u32 },
@@ -154,9 +179,13 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
     }
     state.head.generation = reopened.generation;
     state.head.intent = Intent::Proceed;
+    state.head.stage = stage;
+    state.head.aborted = false;
+    state.head.undone = 0;
     state.head.ended = None;
     state.head.outputs = None;
     state.head.error = None;
+    state.undo_next();
     Ok(())
 }
 
@@ -173,10 +202,12 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
         state.head.started_at.get_or_insert(at);
         return Ok(());
     }
+    let seq = state.head.seq + 1;
     let to = state.change(place, |slot| {
         change_slot(slot, event, at)?;
         let to = slot.state.kind();
         slot.ended_at = to.is_terminal().then_some(at);
+        slot.ended_seq = if to.is_terminal() { seq } else { 0 };
         Ok::<_, String>(to)
     })?;
     if !is_legal(from, event.kind(), to) {
@@ -196,6 +227,9 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
         }
         None => {}
     }
+    if to.is_terminal() && state.head.stage == Stage::Compensation {
+        state.undo_next();
+    }
     Ok(())
 }
 
@@ -205,7 +239,7 @@ fn is_tainted(state: &RunState, unit: Unit) -> bool {
     let failed = slot.state.kind() == StepKind::Failed && !slot.tolerated;
     // Where no step has failed, none is tainted, and nothing has to be looked up.
     failed
-        || state.index.failed_steps > 0
+        || state.index.failed_steps() > 0
             && state.spec(unit).needs.iter().any(|need| state.slots[need.index()].tainted)
 }
 

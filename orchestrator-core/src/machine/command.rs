@@ -88,6 +88,8 @@ pub enum Command {
         /// Who asks.
         asked: Asked,
     },
+    /// Undo what an ended run has done: execute the compensations of what has succeeded and is not undone yet.
+    Compensate(Asked),
     /// The shell has rendered the run's outputs; or could not.
     Conclude(Result<ValueRef, StepError>),
 }
@@ -240,6 +242,12 @@ pub enum Rejection {
     /// There is no such step.
     #[error("there is no such step")]
     UnknownStep,
+    /// There is no compensation left to execute.
+    #[error("no step that has succeeded has a `compensate` that is still to run")]
+    NothingToUndo,
+    /// The command is for runs that have ended.
+    #[error("the run has not ended yet: cancel it, or wait for its end")]
+    NotEnded,
     /// Nothing there to retry.
     #[error("{0}")]
     NothingToRetry(&'static str),

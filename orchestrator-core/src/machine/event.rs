@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DecisionId, OwnerId, TransitionId, Unit};
 use crate::machine::state::{Intent, SkipReason};
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, OnExpiry};
+use crate::spec::{EffectClass, OnExpiry, Stage};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -301,6 +301,19 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Arc<str>>,
     }
+    /// The steps proper have ended, or those of a later stage, and what comes after begins.
+    StageBegun = "run.stage" {
+        /// What begins.
+        stage: Stage,
+        /// How the steps proper have ended.
+        status: Ending,
+        /// What went wrong with them, if something did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
+        /// The compensations to execute, one after the other, in this order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<Unit>,
+    }
     /// The run has ended.
     RunEnded = "run.ended" {
         /// How.
@@ -352,6 +365,7 @@ impl Event {
             | Self::DriverTaken(_)
             | Self::DriverReleased(_)
             | Self::IntentChanged(_)
+            | Self::StageBegun(_)
             | Self::RunEnded(_)
             | Self::RunReopened(_) => None,
         }
@@ -494,4 +508,16 @@ pub enum Ending {
     Failed,
     /// Someone cancelled it.
     Cancelled,
+}
+
+impl Ending {
+    /// The status shown to users.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }

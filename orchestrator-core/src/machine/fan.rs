@@ -40,8 +40,13 @@ impl Items {
         let unknown = |kind| u32::from(kind == StepKind::OutcomeUnknown);
         self.unknown = self.unknown + unknown(to) - unknown(from);
         self.open -= u32::from(to.is_terminal());
-        self.failed += u32::from(to == StepKind::Failed);
-        self.cancelled += u32::from(to == StepKind::Cancelled);
+        self.count_ended(to);
+    }
+
+    /// One has ended so, if it has.
+    pub(crate) fn count_ended(&mut self, kind: StepKind) {
+        self.failed += u32::from(kind == StepKind::Failed);
+        self.cancelled += u32::from(kind == StepKind::Cancelled);
     }
 }
 
@@ -107,20 +112,17 @@ impl RunState {
 
     /// Gives a ready step its items. As many as the author allows at once are ready with it.
     pub(crate) fn expand(&mut self, step: StepIx, list: &ValueRef, count: u32, at: Timestamp) {
-        let at_once = self.at_once(step);
+        let (at_once, stage) = (self.at_once(step), self.slots[step.index()].stage);
         let earlier = self.fan(step).map(|fan| (fan.base, fan.count));
         let base = self.slots.len() as u32;
         self.fans.push(Fan { step, base, count, list: list.clone() });
         for item in 0..count {
             let place = if item < at_once { StepState::Ready } else { StepState::Pending { missing: 1 } };
-            let mut slot = Slot { is_item: true, ..Slot::new(place) };
+            let mut slot = Slot { is_item: true, stage, ..Slot::new(place) };
             if let Some((base, count)) = earlier
                 && item < count
             {
-                // Rights and attempts are counted for ever.
-                let before = &self.slots[(base + item) as usize];
-                (slot.epoch, slot.attempts) = (before.epoch, before.attempts);
-                (slot.began_at, slot.effect) = (before.began_at, before.effect);
+                slot.go_on_from(&self.slots[(base + item) as usize]);
             }
             self.add(slot);
         }
@@ -170,11 +172,7 @@ impl RunState {
                 self.change(place, |slot| slot.begin_anew(state));
                 continue;
             }
-            match self.slots[place as usize].state.kind() {
-                StepKind::Failed => items.failed += 1,
-                StepKind::Cancelled => items.cancelled += 1,
-                _ => {}
-            }
+            items.count_ended(self.slots[place as usize].state.kind());
         }
         self.change(step.0, |slot| slot.begin_anew(StepState::Expanded(items)));
     }

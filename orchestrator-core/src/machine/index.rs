@@ -7,6 +7,7 @@ use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::slot::Slot;
 use crate::machine::state::StepState;
+use crate::spec::Stage;
 use crate::time::Timestamp;
 
 /// What can be asked of all slots at once, kept up to date with each change of one. A function of the slots alone.
@@ -22,12 +23,14 @@ pub(crate) struct Index {
     pub(crate) moments: u32,
     /// How many are in each state, by [`StepKind`]: steps and items.
     pub(crate) counts: [u32; StepKind::ALL.len()],
-    /// How many steps have ended; items are not counted.
+    /// How many steps have ended; items are not counted, nor are compensations.
     pub(crate) ended_steps: u32,
-    /// How many steps have failed without the author's leave to go on; items are not counted.
-    pub(crate) failed_steps: u32,
-    /// How many expanded steps have no open item but such with an unknown outcome.
-    pub(crate) held: u32,
+    /// By stage: how many steps and items have not ended.
+    pub(crate) open: [u32; Stage::COUNT],
+    /// By stage: how many have an unknown outcome, or no open item but such.
+    pub(crate) unknown: [u32; Stage::COUNT],
+    /// By stage: how many steps have failed without the author's leave to go on; items are not counted.
+    pub(crate) failed: [u32; Stage::COUNT],
 }
 
 impl Index {
@@ -71,8 +74,16 @@ impl Index {
             }
         };
         let kind = slot.state.kind();
-        add(&mut self.ended_steps, !slot.is_item && kind.is_terminal());
-        add(&mut self.failed_steps, !slot.is_item && kind == StepKind::Failed && !slot.tolerated);
-        add(&mut self.held, matches!(slot.state, StepState::Expanded(items) if items.is_held()));
+        let stage = slot.stage as usize;
+        let is_held = matches!(slot.state, StepState::Expanded(items) if items.is_held());
+        add(&mut self.ended_steps, !slot.is_item && kind.is_terminal() && slot.stage != Stage::Compensation);
+        add(&mut self.open[stage], !kind.is_terminal());
+        add(&mut self.unknown[stage], kind == StepKind::OutcomeUnknown || is_held);
+        add(&mut self.failed[stage], !slot.is_item && kind == StepKind::Failed && !slot.tolerated);
+    }
+
+    /// How many steps have failed without the author's leave to go on.
+    pub(crate) fn failed_steps(&self) -> u32 {
+        self.failed.iter().sum()
     }
 }

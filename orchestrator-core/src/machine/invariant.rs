@@ -3,7 +3,7 @@
 use crate::id::Unit;
 use crate::machine::index::Index;
 use crate::machine::{Items, RunState, StepKind, StepState, WaitOn};
-use crate::spec::EffectClass;
+use crate::spec::{EffectClass, Stage};
 
 /// A state that must not be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +49,13 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
         return Err(format!("began at {:?}, ended at {:?}", slot.began_at, slot.ended_at));
     }
     let needs = &state.spec(step).needs;
+    let undoes = slot.stage == Stage::Compensation;
+    // What comes later waits for the run to get there; a compensation, for its turn.
+    let gate = slot.stage > state.head().stage || undoes;
     let open = needs.iter().filter(|need| !state.slot(**need).state.is_terminal()).count();
+    let open = open + usize::from(gate && matches!(slot.state, StepState::Pending { .. }));
     match &slot.state {
-        StepState::Pending { missing } if step.item().is_some() => {
+        StepState::Pending { missing } if step.item().is_some() && !undoes => {
             let expanded = matches!(state.slot(step.step).state, StepState::Expanded(_));
             if *missing != 1 || !expanded || state.spec(step).options().max_parallel().is_none() {
                 return Err("an item waits for no other".into());
@@ -131,6 +135,9 @@ fn check_items(state: &RunState, step: Unit, items: Items) -> Result<(), String>
         return Err(format!("says {told:?} of its items, they are {found:?}"));
     }
     let waiting = count(&|kind| kind == StepKind::Pending);
+    if state.slot(step).stage == Stage::Compensation {
+        return Ok(());
+    }
     let bound = state.at_once(step.step);
     if items.open - waiting > bound || (waiting > 0 && items.open - waiting < bound) {
         return Err(format!(

@@ -13,6 +13,7 @@ mod kind;
 mod outstanding;
 mod positions;
 mod slot;
+mod stage;
 mod state;
 pub mod transitions;
 
@@ -28,4 +29,5 @@ pub use kind::StepKind;
 pub use outstanding::{Effect, effect_of, outstanding, wake_at};
 pub(crate) use outstanding::{is_to_conclude, next_timer};
 pub use slot::Slot;
+pub use stage::Verdict;
 pub use state::{Head, Intent, RunState, SkipReason, StepState};

@@ -1,7 +1,7 @@
 //! What the outside world should be doing now, derived from the state. Recovery is: load, fold, ask this.
 
 use crate::id::Unit;
-use crate::machine::{Fence, Intent, RunState, StepState};
+use crate::machine::{Fence, RunState, StepState};
 use crate::time::Timestamp;
 
 /// Something the outside world must do.
@@ -23,19 +23,19 @@ pub enum Effect {
     },
     /// End the attempt.
     Stop(Unit),
-    /// Render the run's outputs and say [`crate::machine::Command::Conclude`].
+    /// Every step of this stage has ended: render the run's outputs, if it completes, and say [`crate::machine::Command::Conclude`].
     Conclude,
 }
 
 /// What one step or item asks of the world.
 #[must_use]
 pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
-    let intent = state.head.intent;
-    match state.slot(step).state {
+    let slot = state.slot(step);
+    match slot.state {
         _ if state.head.ended.is_some() => None,
-        StepState::Ready if intent == Intent::Proceed => Some(Effect::Prepare(step)),
-        StepState::Arrived { .. } if intent == Intent::Proceed => Some(Effect::Continue(step)),
-        StepState::Running { .. } if intent == Intent::Cancel => Some(Effect::Stop(step)),
+        StepState::Ready if state.goes_on(slot.stage) => Some(Effect::Prepare(step)),
+        StepState::Arrived { .. } if state.goes_on(slot.stage) => Some(Effect::Continue(step)),
+        StepState::Running { .. } if state.is_stopped(slot.stage) => Some(Effect::Stop(step)),
         StepState::Running { attempt, fence, .. } => Some(Effect::Execute { step, attempt, fence }),
         _ => None,
     }
@@ -66,7 +66,7 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     if state.head.ended.is_some() {
         return None;
     }
-    let begins = state.head.intent == Intent::Proceed && !state.index.actionable.is_empty();
+    let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
     if begins || !state.index.running.is_empty() || is_to_conclude(state) {
         return Some(state.head.last_at);
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::machine::state::StepState;
-use crate::spec::EffectClass;
+use crate::spec::{EffectClass, Stage};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -27,10 +27,14 @@ pub struct Slot {
     pub began_at: Option<Timestamp>,
     /// When the step ended.
     pub ended_at: Option<Timestamp>,
+    /// The event that ended it; 0 before.
+    pub(crate) ended_seq: u64,
     /// Whether it has failed, or a step it depends on has: what `failure()` answers downstream.
     pub tainted: bool,
     /// Whether the author lets the run go on if it fails (`continue-on-error`).
     pub tolerated: bool,
+    /// The stage of the workflow that it is of.
+    pub stage: Stage,
     /// Whether it is one item of a step.
     pub is_item: bool,
     /// Where the step's items are, once it has some: the position of its [`Fan`], and one more.
@@ -64,8 +68,10 @@ impl Slot {
             effect: None,
             began_at: None,
             ended_at: None,
+            ended_seq: 0,
             tainted: false,
             tolerated: false,
+            stage: Stage::Main,
             is_item: false,
             fan: None,
             request: None,
@@ -90,12 +96,19 @@ impl Slot {
     pub(crate) fn begin_anew(&mut self, state: StepState) {
         self.state = state;
         self.ended_at = None;
+        self.ended_seq = 0;
         self.failures = 0;
         self.losses = 0;
         self.tainted = false;
         self.request = None;
         self.round = None;
         self.granted = None;
+    }
+
+    /// Counts on from an earlier slot of the same item: rights and attempts are counted for ever.
+    pub(crate) fn go_on_from(&mut self, before: &Self) {
+        (self.epoch, self.attempts) = (before.epoch, before.attempts);
+        (self.began_at, self.effect) = (before.began_at, before.effect);
     }
 
     /// Whether those who need it may begin: it has succeeded, or failed with the author's leave.

@@ -13,9 +13,10 @@ use crate::machine::index::Index;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::slot::Slot;
+use crate::machine::stage::Verdict;
 use crate::plan::Plan;
 use crate::spec::expr::Standing;
-use crate::spec::{StepSpec, Workflow};
+use crate::spec::{Stage, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
@@ -42,6 +43,8 @@ pub enum SkipReason {
     Need,
     /// The list was made anew, and this item is no longer part of it.
     Superseded,
+    /// The run went by without it: nothing to undo, no failure to handle.
+    NotNeeded,
 }
 
 /// Where a step is, with what that place needs.
@@ -161,6 +164,14 @@ pub struct Head {
     pub seq: u64,
     /// What people want.
     pub intent: Intent,
+    /// Which part of the workflow it is in.
+    pub stage: Stage,
+    /// How the steps proper have ended, once the run is past them.
+    pub verdict: Option<Arc<Verdict>>,
+    /// Whether what comes after the steps proper is to stop too.
+    pub aborted: bool,
+    /// How many of the compensations, in their order, have ended.
+    pub(crate) undone: u32,
     /// 1, and one more with every reopening.
     pub generation: u32,
     /// Who drives the run.
@@ -209,6 +220,10 @@ impl RunState {
         let head = Head {
             seq: 0,
             intent: Intent::Proceed,
+            stage: Stage::Main,
+            verdict: None,
+            aborted: false,
+            undone: 0,
             generation: 1,
             driver: None,
             driver_epoch: 0,
@@ -234,9 +249,11 @@ impl RunState {
         };
         for step in state.plan.steps() {
             let spec = state.workflow.step(step);
-            let missing = spec.needs.len() as u32;
+            let stage = state.workflow.stages.of(step);
+            // What comes after the steps proper misses one need more: that the run gets there.
+            let missing = spec.needs.len() as u32 + u32::from(stage != Stage::Main);
             let place = if missing == 0 { StepState::Ready } else { StepState::Pending { missing } };
-            let slot = Slot { tolerated: spec.options().continue_on_error, ..Slot::new(place) };
+            let slot = Slot { tolerated: spec.options().continue_on_error, stage, ..Slot::new(place) };
             state.index.enter(step.0, &slot);
             state.slots.push(slot);
         }
@@ -327,16 +344,14 @@ impl RunState {
     #[must_use]
     pub fn status(&self) -> &'static str {
         if let Some((ending, _)) = self.head.ended {
-            return match ending {
-                Ending::Completed => "completed",
-                Ending::Failed => "failed",
-                Ending::Cancelled => "cancelled",
-            };
+            return ending.as_str();
         }
         if self.head.intent == Intent::Pause {
             "paused"
         } else if self.is_blocked() {
             "blocked"
+        } else if self.head.stage == Stage::Compensation {
+            "compensating"
         } else if self.head.started_at.is_some() {
             "running"
         } else {
@@ -344,28 +359,23 @@ impl RunState {
         }
     }
 
-    /// Whether nothing more happens to any step in this generation, so that the run can end. A cancelled run ends
-    /// even where an outcome is unknown; the step keeps saying so.
+    /// Whether nothing more happens to any step of this stage in this generation, so that the next can begin or the run
+    /// can end. A cancelled run ends even where an outcome is unknown; the step keeps saying so.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        use StepKind::{Cancelled, Failed, OutcomeUnknown, Skipped, Succeeded};
-        let ended: u32 =
-            [Succeeded, Failed, Skipped, Cancelled].into_iter().map(|kind| self.count(kind)).sum();
-        let left_open = match self.head.intent {
-            Intent::Cancel => self.count(OutcomeUnknown) + self.index.held,
-            _ => 0,
-        };
-        (ended + left_open) as usize == self.slots.len()
+        let stage = self.head.stage;
+        let left_open = if self.is_stopped(stage) { self.index.unknown[stage as usize] } else { 0 };
+        self.index.open[stage as usize] == left_open
     }
 
     /// Whether every step has completed, was skipped, or has failed with the author's leave.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let stopped = self.count(StepKind::Cancelled) + self.count(StepKind::OutcomeUnknown);
-        self.is_settled() && stopped + self.index.failed_steps == 0
+        let rejected = self.verdict().is_some_and(|verdict| verdict.status != Ending::Completed);
+        self.is_settled() && !self.has_stopped() && self.index.failed_steps() == 0 && !rejected
     }
 
-    /// What the status functions answer for a step. Costs O(needs).
+    /// What the status functions answer for a step. After the steps proper they speak of those too. Costs O(needs).
     #[must_use]
     pub fn standing(&self, unit: Unit) -> Standing {
         let mut standing =
@@ -376,12 +386,26 @@ impl RunState {
         if unlike == 0 && self.find(unit).is_some_and(|slot| slot.state == StepState::Ready) {
             return standing;
         }
-        for need in &self.spec(unit).needs {
-            let need = &self.slots[need.index()];
-            standing.success &= need.has_completed();
-            standing.failure |= need.tainted;
+        standing.success = self.needs_completed(unit);
+        standing.failure = self.spec(unit).needs.iter().any(|need| self.slots[need.index()].tainted);
+        if let Some(verdict) = self.verdict() {
+            standing.success &= verdict.status == Ending::Completed;
+            standing.failure |= verdict.status == Ending::Failed;
         }
         standing
+    }
+
+    /// Whether a ready step may begin: everything it needs has completed, or it judges that itself. Costs O(needs).
+    #[must_use]
+    pub fn may_begin(&self, unit: Unit) -> bool {
+        self.spec(unit).judges_its_needs() || self.needs_completed(unit)
+    }
+
+    fn needs_completed(&self, unit: Unit) -> bool {
+        match self.slot(unit).stage {
+            Stage::Compensation => self.was_undone_before(unit),
+            _ => self.spec(unit).needs.iter().all(|need| self.slots[need.index()].has_completed()),
+        }
     }
 
     /// Whether every open step waits for a person.

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod retry;
 mod scalar;
 pub mod schema;
+mod stage;
 mod suggest;
 mod tree;
 mod yaml;
@@ -29,3 +30,4 @@ pub use model::{
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
 pub use schema::{Catalog, ConfigIssue, Facts};
+pub use stage::{Stage, Stages};

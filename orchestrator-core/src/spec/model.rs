@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::id::StepIx;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
+use crate::spec::stage::{Stage, Stages};
 use crate::value::Digest;
 
 /// A validated workflow, pinned to one revision of its text.
@@ -28,8 +29,10 @@ pub struct Workflow {
     pub inputs: IndexMap<Arc<str>, InputSpec>,
     /// Environment of every step. A value without expressions is constant.
     pub env: IndexMap<Arc<str>, Template>,
-    /// The steps, in the author's order; a step's [`StepIx`] is its position here.
+    /// The steps, stage after stage, each in the author's order; a step's [`StepIx`] is its position here.
     pub steps: Vec<StepSpec>,
+    /// Which of them are of which stage.
+    pub stages: Stages,
     /// Outputs of the run, rendered when every step has ended.
     pub outputs: IndexMap<Arc<str>, Template>,
     /// The text this model was made from (or, from the builder, its canonical JSON).
@@ -52,6 +55,17 @@ impl Workflow {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<StepIx> {
         self.steps.iter().position(|step| &*step.name == name).map(|ix| StepIx(ix as u32))
+    }
+
+    /// The steps of a stage.
+    pub fn steps_of(&self, stage: Stage) -> impl DoubleEndedIterator<Item = StepIx> + use<> {
+        self.stages.range(stage, self.steps.len() as u32).map(StepIx)
+    }
+
+    /// How many steps progress counts: all but the compensations, which few runs need.
+    #[must_use]
+    pub fn counted_steps(&self) -> u32 {
+        (self.steps.len() - self.stages.compensations()) as u32
     }
 }
 
@@ -189,7 +203,16 @@ pub struct Matrix {
 
 static NO_OPTIONS: std::sync::LazyLock<StepOptions> = std::sync::LazyLock::new(StepOptions::default);
 
+/// What a step is given that is given nothing.
+static NOTHING: std::sync::LazyLock<Arc<Template>> =
+    std::sync::LazyLock::new(|| Arc::new(Template::constant(Value::Null)));
+
 impl StepSpec {
+    /// A step of which nothing else is known yet.
+    pub(in crate::spec) fn bare(name: Arc<str>, uses: Arc<str>) -> Self {
+        Self { name, uses, with: Arc::clone(&NOTHING), needs: Vec::new(), options: None }
+    }
+
     /// The options, or the defaults.
     #[must_use]
     pub fn options(&self) -> &StepOptions {

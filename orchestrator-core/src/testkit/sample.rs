@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
-    RunEnded, RunReopened, SkipReason, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
-    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
+    RunEnded, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepCollected,
+    StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
     StepOutcomeUnknown, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
@@ -18,7 +18,7 @@ use crate::port::store::{
     ApprovalRow, Commit, IdempotencyKey, LogLine, Member, NewOwner, NewRun, StepRow, Store, Summary,
 };
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, OnExpiry};
+use crate::spec::{EffectClass, OnExpiry, Stage};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -307,6 +307,15 @@ pub fn every_event() -> Vec<Event> {
         }
         .into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
+        StageBegun {
+            stage: Stage::Compensation,
+            status: Ending::Failed,
+            error: Some(error.clone()),
+            steps: vec![step.into(), Unit::item_of(step, 7)],
+        }
+        .into(),
+        StageBegun { stage: Stage::Finally, status: Ending::Completed, error: None, steps: Vec::new() }
+            .into(),
         RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
         RunEnded { status: Ending::Completed, outputs: Some(long), error: None }.into(),
         RunReopened { generation: 2, steps: vec![step.into()], by, reason: None }.into(),

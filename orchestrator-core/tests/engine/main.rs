@@ -4,4 +4,5 @@ mod approvals;
 mod bench;
 mod ends;
 mod recovery;
+mod stages;
 mod stops;

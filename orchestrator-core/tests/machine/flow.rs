@@ -8,7 +8,7 @@ use orchestrator_core::id::StepIx;
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
 use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
-use orchestrator_core::spec::{EffectClass, StepOptions, StepSpec, Workflow};
+use orchestrator_core::spec::{EffectClass, Stages, StepOptions, StepSpec, Workflow};
 use orchestrator_core::value::Digest;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -70,6 +70,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         inputs: IndexMap::new(),
         env: IndexMap::new(),
         steps: steps.collect(),
+        stages: Stages::default(),
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),

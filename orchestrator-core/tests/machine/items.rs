@@ -19,7 +19,7 @@ use orchestrator_core::machine::{
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
 use orchestrator_core::spec::retry::{ErrorClass, RetryPolicy};
-use orchestrator_core::spec::{Each, EffectClass, Over, Repeat, StepOptions, StepSpec, Workflow};
+use orchestrator_core::spec::{Each, EffectClass, Over, Repeat, Stages, StepOptions, StepSpec, Workflow};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use proptest::prelude::*;
@@ -127,6 +127,7 @@ impl Map {
             inputs: IndexMap::new(),
             env: IndexMap::new(),
             steps,
+            stages: Stages::default(),
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),

@@ -10,5 +10,6 @@ mod laws;
 mod ledger;
 mod page;
 mod scene;
+mod stages;
 mod view;
 mod world;

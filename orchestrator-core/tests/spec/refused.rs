@@ -71,7 +71,7 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "Y12 words of other languages",
-        "name: a\njobs: {}\non-failure: {}\nsteps:\n  a: { command: x, depends_on: b }\n  b: { run: x, when: true }\n",
+        "name: a\njobs: {}\nbudget: {}\nsteps:\n  a: { command: x, depends_on: b }\n  b: { run: x, when: true }\n",
         &["unknown_field", "not_supported_yet", "unknown_field", "unknown_field", "unknown_field"],
     ),
     (
@@ -86,13 +86,45 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a workflow",
-        "name: a\nbudget: 1\nconcurrency: 1\ndeadline: 1h\nevidence: x\nfinally: {}\nlabels: {}\non: push\non-failure: {}\npaths: []\npermissions: {}\npriority: 1\nqueue: q\nsandbox: none\nsecrets: []\nsteps: { a: { run: x } }\n",
-        &["not_supported_yet"; 14],
+        "name: a\nbudget: 1\nconcurrency: 1\ndeadline: 1h\nevidence: x\nlabels: {}\non: push\npaths: []\npermissions: {}\npriority: 1\nqueue: q\nsandbox: none\nsecrets: []\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 12],
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    compensate: {}\n    concurrency: 1\n    deadline: 1h\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
-        &["not_supported_yet"; 13],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    deadline: 1h\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
+        &["not_supported_yet"; 12],
+    ),
+    (
+        "what undoes a step",
+        "name: a\nsteps:\n  a: { uses: noop, compensate: {} }\n  b: { uses: noop, compensate: { uses: noop, needs: a } }\n  c: { uses: noop, compensate: { uses: noop, with: '${{ steps.a.x }}' } }\n  d: { uses: noop, with: '${{ self.x }}' }\n  e: { uses: noop, compensate: { uses: noop, with: '${{ item }}' } }\n  f: { uses: noop, needs: a.compensate }\n  g: { uses: noop, if: run.status == 'failed' }\n  h: { uses: noop, for_each: [1], compensate: { uses: noop, with: ['${{ item }}', '${{ self }}', '${{ run.error }}'] } }\n",
+        &[
+            "missing_field",
+            "unknown_field",
+            "output_not_available",
+            "undefined_variable",
+            "undefined_variable",
+            "invalid_dependency",
+            "undefined_variable",
+        ],
+    ),
+    (
+        "what comes after the steps",
+        "name: a\nsteps:\n  a: { uses: noop, needs: tidy }\n  b: { uses: noop, with: '${{ steps.tell.x }}' }\n  w: { uses: noop }\nfinally:\n  tidy: { uses: noop, needs: b }\n  w: { uses: noop }\n  last: { uses: noop, compensate: { uses: noop } }\n  ok: { uses: noop, with: ['${{ steps.a.x }}', '${{ steps.tell.x }}', '${{ run.status }}'] }\n  odd: { uses: noop, with: '${{ steps.ok.x }}' }\non-failure:\n  tell: { uses: noop, with: '${{ steps.tidy.x }}' }\noutputs: { x: '${{ run.status }}' }\n",
+        &[
+            "invalid_dependency",
+            "output_not_available",
+            "invalid_dependency",
+            "duplicate_id",
+            "conflicting_fields",
+            "output_not_available",
+            "output_not_available",
+            "undefined_variable",
+        ],
+    ),
+    (
+        "no steps after the steps",
+        "name: a\nsteps: { a: { uses: noop } }\nfinally: {}\non-failure: []\n",
+        &["missing_field", "invalid_type"],
     ),
     (
         "what a step runs once for each of",

@@ -11,7 +11,7 @@ use crate::machine::event::{
 use crate::machine::fan::MAX_ITEMS;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
-use crate::machine::state::{Intent, RunState, SkipReason, StepState};
+use crate::machine::state::{RunState, SkipReason, StepState};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry};
 use crate::time::Timestamp;
@@ -28,8 +28,8 @@ pub(super) fn prepared(
 ) -> Result<(), Rejection> {
     let slot = slot(state, step)?;
     in_state(slot, StepKind::Ready, "ready")?;
-    proceeding(state)?;
-    let may_begin = state.spec(step).judges_its_needs() || state.standing(step).success;
+    proceeding(state, slot)?;
+    let may_begin = state.may_begin(step);
     events.push(match verdict {
         Prepared::Skip => {
             let reason = if may_begin { SkipReason::Condition } else { SkipReason::Need };
@@ -136,7 +136,7 @@ pub(super) fn not_begun(step: Unit, error: StepError) -> Event {
 pub(super) fn go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<Vec<Event>, Rejection> {
     let slot = slot(state, step)?;
     in_state(slot, StepKind::Arrived, "waiting to go on")?;
-    proceeding(state)?;
+    proceeding(state, slot)?;
     Ok(vec![StepContinued { step, attempt: slot.attempts, epoch: slot.epoch + 1, owner }.into()])
 }
 
@@ -154,7 +154,7 @@ pub(super) fn finish(
         }
         _ => return Err(Rejection::Fenced),
     }
-    let cancelling = state.head.intent == Intent::Cancel;
+    let cancelling = state.is_stopped(slot.stage);
     let failed = |error: &StepError, not_before| {
         let retry_at = retry_at(state, step, slot, error.class, not_before, now);
         StepFailed { step, attempt, error: error.clone(), retry_at }.into()
@@ -194,7 +194,7 @@ fn retry_at(
     let policy = state.spec(step).options().retry.as_ref()?;
     let failures = u32::from(slot.failures) + 1;
     let used = failures + u32::from(slot.losses);
-    if state.head.intent == Intent::Cancel || !policy.covers(class) || used >= policy.max_attempts {
+    if state.is_stopped(slot.stage) || !policy.covers(class) || used >= policy.max_attempts {
         return None;
     }
     let at = now + policy.delay(state.run, step, failures);
@@ -219,7 +219,7 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
     if slot.effect == Some(EffectClass::AtMostOnce) {
         return AfterLoss::Unknown;
     }
-    if state.head.intent == Intent::Cancel {
+    if state.is_stopped(slot.stage) {
         return AfterLoss::Cancel;
     }
     let losses = slot.losses + 1;

@@ -2,7 +2,7 @@
 
 use crate::machine::command::{Command, Rejection};
 use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
-use crate::machine::decide::end::{conclude, is_unknown, resolve, resolve_after_the_end};
+use crate::machine::decide::end::{compensate, conclude, is_unknown, resolve, resolve_after_the_end};
 use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::steer::{decide_approval, release, take, want};
 use crate::machine::event::{Ending, Event};
@@ -49,6 +49,7 @@ pub(crate) fn decide_into(
         Command::Retry { .. } | Command::Rerun { .. } => {
             return Err(Rejection::NothingToRetry("the run has not ended yet"));
         }
+        Command::Compensate(_) => return Err(Rejection::NotEnded),
         Command::Conclude(outputs) => events.extend(conclude(state, outputs)?),
     }
     if !state.fans.is_empty() && state.head.ended.is_none() {
@@ -62,6 +63,7 @@ fn decide_after_the_end(state: &RunState, command: &Command) -> Result<Vec<Event
     match command {
         Command::Retry { steps, asked } => retry(state, steps, asked),
         Command::Rerun { step, asked } => rerun(state, *step, asked),
+        Command::Compensate(asked) => compensate(state, asked),
         Command::Resolve { step, applied, asked } if is_unknown(state, *step) => {
             Ok(resolve_after_the_end(state, *step, applied.as_ref(), asked))
         }

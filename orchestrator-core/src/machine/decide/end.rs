@@ -4,10 +4,11 @@ use crate::id::Unit;
 use crate::machine::command::{Asked, Rejection};
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{
-    Ending, Event, IntentChanged, RunEnded, RunReopened, StepCancelled, StepError, StepResolved,
+    Ending, Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepError, StepResolved,
 };
 use crate::machine::kind::StepKind;
 use crate::machine::state::{Intent, RunState, StepState};
+use crate::spec::Stage;
 use crate::value::ValueRef;
 
 pub(super) fn resolve(
@@ -23,7 +24,7 @@ pub(super) fn resolve(
             wanted: "outcome_unknown or blocked",
         });
     }
-    Ok(resolved(state, step, applied, asked, state.head.intent == Intent::Cancel))
+    Ok(resolved(state, step, applied, asked, state.is_stopped(slot.stage)))
 }
 
 fn resolved(
@@ -84,32 +85,101 @@ pub(super) fn conclude(
     if !state.is_settled() {
         return Err(Rejection::WrongState { state: "open", wanted: "settled" });
     }
-    let stopped = state.count(StepKind::Cancelled) + state.count(StepKind::OutcomeUnknown) > 0;
-    let failed = state.index.failed_steps > 0;
-    // Steps that an earlier generation has left cancelled keep the run from being complete.
-    let ended = if stopped && (state.head.intent == Intent::Cancel || !failed) {
-        RunEnded { status: Ending::Cancelled, outputs: None, error: None }
-    } else if failed {
-        RunEnded { status: Ending::Failed, outputs: None, error: first_failure(state) }
-    } else {
-        match outputs {
-            Ok(outputs) => {
-                RunEnded { status: Ending::Completed, outputs: Some(outputs.clone()), error: None }
-            }
-            Err(error) => RunEnded { status: Ending::Failed, outputs: None, error: Some(error.clone()) },
-        }
+    let (status, error) = match state.verdict() {
+        Some(verdict) => (verdict.status, verdict.error.clone()),
+        None => verdict(state, outputs),
     };
-    Ok(vec![ended.into()])
+    if let Some((stage, steps)) = next_stage(state, status) {
+        return Ok(vec![StageBegun { stage, status, error, steps }.into()]);
+    }
+    let (status, error) = with_cleanup(state, status, error);
+    Ok(vec![
+        match (status, outputs) {
+            (Ending::Completed, Ok(outputs)) => {
+                RunEnded { status, outputs: Some(outputs.clone()), error: None }
+            }
+            (Ending::Completed, Err(error)) => {
+                RunEnded { status: Ending::Failed, outputs: None, error: Some(error.clone()) }
+            }
+            (Ending::Failed, _) => RunEnded { status, outputs: None, error },
+            (Ending::Cancelled, _) => RunEnded { status, outputs: None, error: None },
+        }
+        .into(),
+    ])
 }
 
-/// The run's error is that of its first failed step, with the step's name.
-fn first_failure(state: &RunState) -> Option<StepError> {
+/// How the steps proper have ended. Steps that an earlier generation has left cancelled keep the run from being complete.
+fn verdict(state: &RunState, outputs: &Result<ValueRef, StepError>) -> (Ending, Option<StepError>) {
+    let stopped = state.has_stopped();
+    let failed = state.index.failed_steps() > 0;
+    if stopped && (state.head.intent == Intent::Cancel || !failed) {
+        return (Ending::Cancelled, None);
+    }
+    if failed {
+        return (Ending::Failed, first_failure(state, |stage| stage == Stage::Main));
+    }
+    match outputs {
+        Ok(_) => (Ending::Completed, None),
+        Err(error) => (Ending::Failed, Some(error.clone())),
+    }
+}
+
+/// What begins now, if something does; with the compensations, if it is their turn.
+fn next_stage(state: &RunState, status: Ending) -> Option<(Stage, Vec<Unit>)> {
+    let now = state.head.stage;
+    if status == Ending::Failed && now < Stage::Compensation {
+        let steps = state.to_undo();
+        if !steps.is_empty() {
+            return Some((Stage::Compensation, steps));
+        }
+    }
+    let on_failure = (status == Ending::Failed).then_some(Stage::OnFailure);
+    let later = on_failure.into_iter().chain([Stage::Finally]).filter(|stage| now < *stage);
+    later.into_iter().find(|stage| state.is_open(*stage)).map(|stage| (stage, Vec::new()))
+}
+
+/// What comes after the steps proper may fail too.
+fn with_cleanup(state: &RunState, status: Ending, error: Option<StepError>) -> (Ending, Option<StepError>) {
+    let of_cleanup = first_failure(state, |stage| stage != Stage::Main);
+    match (status, error, of_cleanup) {
+        (Ending::Completed, _, Some(failure)) => (Ending::Failed, Some(failure)),
+        (Ending::Completed, _, None) if state.has_stopped() => (Ending::Cancelled, None),
+        (Ending::Failed, Some(error), Some(failure)) => {
+            let message = format!("{}; then {}", error.message, failure.message);
+            (Ending::Failed, Some(StepError::new(error.class, message)))
+        }
+        (status, error, _) => (status, error),
+    }
+}
+
+/// The error of the first step of some stages that has failed, with the step's name.
+fn first_failure(state: &RunState, of: impl Fn(Stage) -> bool) -> Option<StepError> {
     let steps = state.plan.steps().map(|step| (step, state.slot(step)));
-    steps.filter(|(_, slot)| !slot.tolerated).find_map(|(step, slot)| match &slot.state {
+    let mut steps = steps.filter(|(_, slot)| !slot.tolerated && of(slot.stage));
+    steps.find_map(|(step, slot)| match &slot.state {
         StepState::Failed { error } => {
             let message = format!("step `{}` failed: {}", state.workflow.step(step).name, error.message);
             Some(StepError::new(error.class, message))
         }
         _ => None,
     })
+}
+
+/// What an ended run has done is undone on request, and the run ends again as it had, but for one that had completed.
+pub(super) fn compensate(state: &RunState, asked: &Asked) -> Result<Vec<Event>, Rejection> {
+    let steps = state.to_undo();
+    let Some((status, _)) = state.head.ended.filter(|_| !steps.is_empty()) else {
+        return Err(Rejection::NothingToUndo);
+    };
+    if state.count(StepKind::OutcomeUnknown) > 0 {
+        return Err(Rejection::NothingToRetry("an unknown outcome must be resolved first"));
+    }
+    let status = if status == Ending::Failed { status } else { Ending::Cancelled };
+    let error = state.head.error.as_deref().cloned();
+    let Asked { by, reason } = asked.clone();
+    let generation = state.head.generation + 1;
+    Ok(vec![
+        RunReopened { generation, steps: Vec::new(), by, reason }.into(),
+        StageBegun { stage: Stage::Compensation, status, error, steps }.into(),
+    ])
 }

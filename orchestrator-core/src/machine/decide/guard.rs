@@ -11,11 +11,11 @@ pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
 }
 
 /// Pause and cancel hold whatever has not begun.
-pub(super) fn proceeding(state: &RunState) -> Result<(), Rejection> {
+pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection> {
     match state.head.intent {
-        Intent::Proceed => Ok(()),
         Intent::Pause => Err(Rejection::Held("paused")),
-        Intent::Cancel => Err(Rejection::Held("being cancelled")),
+        _ if state.is_stopped(slot.stage) => Err(Rejection::Held("being cancelled")),
+        _ => Ok(()),
     }
 }
 

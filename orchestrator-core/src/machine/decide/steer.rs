@@ -10,6 +10,7 @@ use crate::machine::event::{
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
 use crate::machine::state::{Intent, RunState, StepState};
+use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 
@@ -62,16 +63,20 @@ pub(super) fn decide_approval(
 }
 
 pub(super) fn want(state: &RunState, intent: Intent, asked: &Asked) -> Result<Vec<Event>, Rejection> {
-    if state.head.intent == intent {
+    let stage = state.head.stage;
+    // Who cancels a run once more means what comes after the steps proper.
+    let once_more = intent == Intent::Cancel && !state.is_stopped(stage);
+    if state.head.intent == intent && !once_more {
         return Ok(Vec::new());
     }
-    if state.head.intent == Intent::Cancel {
+    if state.head.intent == Intent::Cancel && !once_more {
         return Err(Rejection::Held("being cancelled"));
     }
     let mut events =
         vec![IntentChanged { intent, by: asked.by.clone(), reason: asked.reason.clone() }.into()];
     if intent == Intent::Cancel {
-        events.extend(state.slots().filter_map(|(step, slot)| cancelled(step, slot)));
+        let open = state.slots().filter(|(_, slot)| stage != Stage::Main || slot.stage == stage);
+        events.extend(open.filter_map(|(step, slot)| cancelled(step, slot)));
     }
     Ok(events)
 }

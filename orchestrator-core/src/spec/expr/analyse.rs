@@ -14,7 +14,7 @@ pub const MAX_TOKENS: usize = 512;
 pub const MAX_NESTING: usize = 32;
 
 /// Fields of `run`.
-const RUN_FIELDS: [&str; 2] = ["id", "workflow"];
+const RUN_FIELDS: [&str; 4] = ["id", "workflow", "status", "error"];
 const ROOTS: [&str; 8] = ["inputs", "env", "run", "steps", "item", "index", "matrix", "self"];
 /// Roots that the language will have.
 const LATER: [&str; 1] = ["secrets"];

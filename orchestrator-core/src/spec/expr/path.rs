@@ -75,7 +75,7 @@ impl Path {
             Root::Item | Root::Index => Reference::Item,
             Root::Matrix => Reference::Matrix(name),
             Root::Own => Reference::Own(name),
-            Root::Run => return None,
+            Root::Run => Reference::Verdict(name.filter(|name| ["status", "error"].contains(&&**name))?),
         })
     }
 

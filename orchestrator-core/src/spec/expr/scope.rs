@@ -12,7 +12,7 @@ pub struct Scope {
     pub inputs: Arc<Value>,
     /// The workflow's `env`, rendered; empty while that itself is rendered.
     pub env: BTreeMap<Arc<str>, String>,
-    /// The run itself: `run.id` and `run.workflow`.
+    /// The run itself: `run.id` and `run.workflow`; after the steps proper, `run.status` and `run.error`.
     pub run: BTreeMap<Arc<str>, Value>,
     /// The item for which the step runs: an element of a list, or a combination of a matrix.
     pub item: Option<Value>,
@@ -72,6 +72,8 @@ pub enum Reference {
     Item,
     /// `self` or `self.FIELD`
     Own(Option<Arc<str>>),
+    /// `run.status` or `run.error`
+    Verdict(Arc<str>),
     /// `matrix` or `matrix.AXIS`
     Matrix(Option<Arc<str>>),
 }

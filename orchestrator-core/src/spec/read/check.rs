@@ -1,24 +1,21 @@
 //! What can be said only of all steps together: needs, cycles, what expressions refer to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::id::StepIx;
-use crate::plan::{Cycle, Plan, cycles};
+use crate::plan::{Plan, cycles};
 use crate::spec::expr::{Reference, Template, reference_place};
 use crate::spec::read::ancestors::Ancestors;
 use crate::spec::read::fields::Fields;
 use crate::spec::read::reader::Reader;
 use crate::spec::read::step::Draft;
 use crate::spec::schema::{self, Fields as OutputFields};
-use crate::spec::tree::{Content, Node, Place, quoted};
-use crate::spec::{Over, StepSpec, Workflow, suggest};
+use crate::spec::tree::{Content, Node, Place};
+use crate::spec::{Over, Stage, StepSpec, Workflow, suggest};
 
 /// What every step has beside the fields of its output.
 const STEP_FIELDS: [&str; 4] = ["status", "error", "attempts", "items"];
-
-/// Names that a cycle is printed with.
-const SHOWN_IN_CYCLE: usize = 12;
 
 /// A reference to the output of a step that may not come before.
 struct Question<'n, 't> {
@@ -37,8 +34,12 @@ struct Site<'n, 't> {
     each: Option<usize>,
 }
 
-struct Names {
-    steps: HashMap<Arc<str>, u32>,
+/// What is known of the whole workflow.
+pub(super) struct All<'a, 'n, 't> {
+    pub(super) workflow: &'a Workflow,
+    pub(super) drafts: &'a [Draft<'n, 't>],
+    /// Where the steps are.
+    pub(super) names: HashMap<Arc<str>, u32>,
 }
 
 impl<'t> Reader<'t, '_> {
@@ -49,128 +50,69 @@ impl<'t> Reader<'t, '_> {
         mut drafts: Vec<Draft<'n, 't>>,
         fields: Fields<'n, 't>,
     ) -> Vec<StepSpec> {
-        let mut names = Names { steps: HashMap::with_capacity(drafts.len()) };
-        for (ix, draft) in drafts.iter().enumerate() {
-            names.steps.insert(Arc::clone(&draft.spec.name), ix as u32);
-        }
-        let mut edges = 0;
+        let all = All { workflow, drafts: &drafts, names: self.names(&drafts) };
         let mut broken = vec![false; drafts.len()];
-        for ix in 0..drafts.len() {
-            let needs = self.needs(&drafts, ix, &names, &mut broken[ix]);
-            edges += needs.len();
-            drafts[ix].spec.needs = needs;
+        let needs: Vec<Vec<StepIx>> =
+            broken.iter_mut().enumerate().map(|(ix, broken)| self.needs(&all, ix, broken)).collect();
+        let names = all.names;
+        for (draft, needs) in drafts.iter_mut().zip(needs) {
+            draft.spec.needs = needs;
         }
-        if edges > self.limits.edges {
-            let at = drafts.last().map(|draft| draft.entry.key_at);
-            if let Some(at) = at {
-                let message = format!("{edges} needs in all; the limit is {}", self.limits.edges);
-                self.error(at, &Place::Top.key("steps"), "limit_steps", message);
-            }
-        }
+        self.check_edges(&drafts);
         let needs = || drafts.iter().map(|draft| draft.spec.needs.as_slice());
         let acyclic = Plan::new(needs()).is_ok();
         if !acyclic {
             cycles(needs()).iter().for_each(|cycle| self.cycle(&drafts, cycle));
         }
+        let all = All { workflow, drafts: &drafts, names };
         let mut questions = Vec::new();
-        for ix in 0..drafts.len() {
-            self.step_references(workflow, &drafts, ix, &names, &mut questions);
+        for (ix, draft) in drafts.iter().enumerate() {
+            draft.placed(|place| self.step_references(&all, ix, place, &mut questions));
         }
         if acyclic {
             self.answer(&drafts, questions, &broken);
         }
-        self.workflow_references(workflow, &drafts, &names, fields);
+        self.workflow_references(&all, fields);
         drafts.into_iter().map(|draft| draft.spec).collect()
     }
 
-    /// The `needs` of a step: a name or a list of names.
-    fn needs(
-        &mut self,
-        drafts: &[Draft<'_, 't>],
-        ix: usize,
-        names: &Names,
-        broken: &mut bool,
-    ) -> Vec<StepIx> {
-        let draft = &drafts[ix];
-        let Some(node) = draft.field("needs") else { return Vec::new() };
-        let (steps, key) = (Place::Top, draft.entry.key.as_ref());
-        let (steps, single) = (steps.key("steps"), std::slice::from_ref(node));
-        let place = steps.key(key);
-        let place = place.key("needs");
-        let items = match &node.content {
-            Content::List(items) => items.as_slice(),
-            _ => single,
-        };
-        let mut needs = Vec::with_capacity(items.len());
-        let mut seen = HashSet::new();
-        for item in items {
-            let Content::Text(name) = &item.content else {
-                *broken = true;
-                self.wrong_type(item, &place, "the name of a step as text, or a list of names");
-                continue;
-            };
-            match names.steps.get(&**name) {
-                None => {
-                    *broken = true;
-                    let hint = self.nearest_step(name, drafts);
-                    let message = format!("unknown step {}", quoted(name));
-                    self.error(item.at, &place, "unknown_dependency", message).hint = hint;
-                }
-                Some(need) if *need as usize == ix => {
-                    let message = format!("step `{name}` needs itself");
-                    self.error(item.at, &place, "cycle", message).hint("remove it");
-                }
-                Some(need) if !seen.insert(*need) => {
-                    let message = format!("step `{name}` is listed twice");
-                    self.error(item.at, &place, "duplicate_dependency", message).hint("remove one");
-                }
-                Some(need) => needs.push(StepIx(*need)),
+    /// Where each step is, by its name.
+    fn names(&mut self, drafts: &[Draft<'_, 't>]) -> HashMap<Arc<str>, u32> {
+        let mut names = HashMap::with_capacity(drafts.len());
+        for (ix, draft) in (0u32..).zip(drafts) {
+            let earlier = names.insert(Arc::clone(&draft.spec.name), ix);
+            let earlier = earlier.map(|earlier| drafts[earlier as usize].stage);
+            // Within a stage a key that is there twice has been told.
+            if let Some(stage) = earlier.filter(|stage| *stage != draft.stage) {
+                let message = format!("there is a step `{}` in `{}` already", draft.spec.name, stage.key());
+                let at = draft.entry.key_at;
+                let error = draft.placed(|place| self.error(at, place, "duplicate_id", message));
+                error.hint("a name stands for one step of the whole workflow");
             }
         }
-        needs
+        names
     }
 
-    fn nearest_step(&self, name: &str, drafts: &[Draft<'_, 't>]) -> Option<String> {
-        self.nearest(name, drafts.iter().map(|draft| &*draft.entry.key))
+    pub(super) fn nearest_step(&self, name: &str, drafts: &[Draft<'_, 't>]) -> Option<String> {
+        let named = drafts.iter().filter(|draft| draft.stage != Stage::Compensation);
+        self.nearest(name, named.map(|draft| &*draft.spec.name))
     }
 
     /// A suggestion, as long as what it belongs to will be told.
-    fn nearest<'c>(&self, name: &str, names: impl Iterator<Item = &'c str>) -> Option<String> {
+    pub(super) fn nearest<'c>(&self, name: &str, names: impl Iterator<Item = &'c str>) -> Option<String> {
         self.problems.has_room().then(|| suggest::hint(name, names))?
-    }
-
-    fn cycle(&mut self, drafts: &[Draft<'_, 't>], cycle: &Cycle) {
-        let Some(first) = cycle.0.first() else { return };
-        let name = |step: &StepIx| drafts[step.index()].entry.key.as_ref();
-        let mut shown: Vec<&str> = cycle.0.iter().take(SHOWN_IN_CYCLE).map(name).collect();
-        if cycle.0.len() > SHOWN_IN_CYCLE {
-            shown.push("…");
-        }
-        shown.push(name(first));
-        let mut message = format!("steps need each other in a circle: {}", shown.join(" needs "));
-        if cycle.0.len() > SHOWN_IN_CYCLE {
-            message.push_str(&format!(" ({} steps)", cycle.0.len()));
-        }
-        let draft = &drafts[first.index()];
-        let at = draft.field("needs").map_or(draft.entry.key_at, |node| node.at);
-        let place = Place::Top;
-        let place = place.key("steps");
-        let place = place.key(&draft.entry.key);
-        self.error(at, &place.key("needs"), "cycle", message).hint("remove one of these needs");
     }
 
     fn step_references<'n>(
         &mut self,
-        workflow: &Workflow,
-        drafts: &[Draft<'n, 't>],
+        all: &All<'_, 'n, 't>,
         ix: usize,
-        names: &Names,
+        place: &Place<'_>,
         questions: &mut Vec<Question<'n, 't>>,
     ) {
+        let drafts = all.drafts;
         let draft = &drafts[ix];
-        let place = Place::Top;
-        let place = place.key("steps");
-        let place = place.key(&draft.entry.key);
+        let undone = draft.undoes.as_ref().map(|(step, _)| &drafts[*step as usize].spec);
         let mut templates: Vec<(&[Reference], &'static str)> = Vec::new();
         templates.push((draft.spec.with.references(), "with"));
         if let Some(options) = draft.spec.options.as_deref() {
@@ -184,23 +126,32 @@ impl<'t> Reader<'t, '_> {
         if let Some(repeat) = &draft.spec.options().repeat {
             templates.push((repeat.until.references(), "repeat"));
         }
-        let has_items = draft.spec.options().each.is_some();
         for (references, key) in templates {
-            let each = (has_items && ["with", "env", "repeat"].contains(&key)).then_some(ix);
-            let site = Site { node: draft.field(key), key, each };
+            // A compensation has the items of its step.
+            let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
+            let per_item = ["with", "env", "repeat"].contains(&key) || undone.is_some();
+            let has_items = drafts[items_of].spec.options().each.is_some();
+            let site =
+                Site { node: draft.field(key), key, each: (has_items && per_item).then_some(items_of) };
             for reference in references {
-                if let (Reference::Own(field), "repeat") = (reference, key) {
-                    let wrong = field.as_ref().and_then(|field| self.no_field(&draft.spec, field));
+                let own = undone.or((key == "repeat").then_some(&draft.spec));
+                if let (Reference::Own(field), Some(own)) = (reference, own) {
+                    let wrong = field.as_ref().and_then(|field| self.no_field(own, field));
                     if let Some((message, hint)) = wrong {
-                        self.tell(reference, site, &place, "undefined_variable", message, hint);
+                        self.tell(reference, site, place, "undefined_variable", message, hint);
                     }
                     continue;
                 }
-                let Some(target) = self.reference(workflow, drafts, names, reference, site, &place) else {
+                if draft.stage != Stage::Main && matches!(reference, Reference::Verdict(_)) {
+                    continue;
+                }
+                let Some(target) = self.reference(all, reference, site, place) else {
                     continue;
                 };
                 let direct = draft.spec.needs.contains(&StepIx(target as u32));
-                if !direct {
+                // Whatever comes earlier has ended.
+                let earlier = draft.undoes.is_none() && drafts[target].stage < draft.stage;
+                if !direct && !earlier {
                     questions.push(Question { step: ix, target, at: site, reference: reference.clone() });
                 }
             }
@@ -210,13 +161,12 @@ impl<'t> Reader<'t, '_> {
     /// Checks that what is referred to is there; the step, if it is one.
     fn reference(
         &mut self,
-        workflow: &Workflow,
-        drafts: &[Draft<'_, 't>],
-        names: &Names,
+        all: &All<'_, '_, 't>,
         reference: &Reference,
         site: Site<'_, 't>,
         place: &Place<'_>,
     ) -> Option<usize> {
+        let All { workflow, drafts, names } = all;
         let (message, hint) = match reference {
             Reference::Input(name) if workflow.inputs.contains_key(name) => return None,
             Reference::Input(name) => {
@@ -234,11 +184,15 @@ impl<'t> Reader<'t, '_> {
             }
             Reference::Own(_) => (
                 "there is no `self` here: it is what the step itself has given".to_owned(),
-                "`self` belongs to `repeat.until`; outputs of other steps are written `steps.NAME.FIELD`"
+                "`self` belongs to `repeat.until` and `compensate`; outputs of other steps are written `steps.NAME.FIELD`"
                     .to_owned(),
             ),
+            Reference::Verdict(field) => (
+                format!("`run.{field}` is not known while the `steps` go on"),
+                "it belongs to `on-failure`, `finally` and `compensate`".to_owned(),
+            ),
             Reference::Item | Reference::Matrix(_) => self.no_item(drafts, reference, site)?,
-            Reference::Step(name, field) => match names.steps.get(name) {
+            Reference::Step(name, field) => match names.get(name) {
                 None => {
                     let hint = self.nearest_step(name, drafts);
                     (
@@ -394,7 +348,14 @@ impl<'t> Reader<'t, '_> {
     /// in peace: what was meant might have come before.
     fn answer(&mut self, drafts: &[Draft<'_, 't>], questions: Vec<Question<'_, 't>>, broken: &[bool]) {
         let pairs: Vec<(u32, u32)> = questions.iter().map(|q| (q.step as u32, q.target as u32)).collect();
-        let ancestors = Ancestors::new(drafts.iter().map(|draft| draft.spec.needs.as_slice()));
+        // A compensation sees what the step has seen that it undoes, and that step.
+        let undone: Vec<Option<StepIx>> =
+            drafts.iter().map(|draft| draft.undoes.as_ref().map(|(step, _)| StepIx(*step))).collect();
+        let seen = drafts.iter().zip(&undone).map(|(draft, undone)| match undone {
+            Some(step) => std::slice::from_ref(step),
+            None => draft.spec.needs.as_slice(),
+        });
+        let ancestors = Ancestors::new(seen);
         let answers = ancestors.ask(&pairs);
         let doubtful = if broken.contains(&true) { ancestors.after(broken) } else { Vec::new() };
         for (question, comes_before) in questions.into_iter().zip(answers) {
@@ -403,30 +364,30 @@ impl<'t> Reader<'t, '_> {
             }
             let target = &drafts[question.target].spec.name;
             let draft = &drafts[question.step];
-            let place = Place::Top;
-            let place = place.key("steps");
-            let place = place.key(&draft.entry.key);
+            let later = drafts[question.target].stage;
             let (message, hint) = if question.step == question.target {
                 (
                     format!("step `{target}` refers to its own output"),
                     "a step can refer to earlier steps only".into(),
                 )
+            } else if later > draft.stage {
+                let message = format!("step `{target}` of `{}` does not come before this step", later.key());
+                (message, "name a step that does".into())
+            } else if let Some((_, step)) = &draft.undoes {
+                let message = format!("step `{target}` does not come before the step that is undone");
+                (message, format!("a compensation sees `self` and what `{step}` can see"))
             } else {
                 let message = format!("step `{target}` does not come before this step");
                 (message, format!("add `needs: {target}`"))
             };
-            self.tell(&question.reference, question.at, &place, "output_not_available", message, hint);
+            let (reference, at) = (&question.reference, question.at);
+            draft.placed(|place| self.tell(reference, at, place, "output_not_available", message, hint));
         }
     }
 
     /// References of the workflow's own `env` and `outputs`.
-    fn workflow_references(
-        &mut self,
-        workflow: &Workflow,
-        drafts: &[Draft<'_, 't>],
-        names: &Names,
-        fields: Fields<'_, 't>,
-    ) {
+    fn workflow_references(&mut self, all: &All<'_, '_, 't>, fields: Fields<'_, 't>) {
+        let workflow = all.workflow;
         let place = Place::Top;
         let of_key = |templates: &indexmap::IndexMap<Arc<str>, Template>| {
             templates.values().flat_map(|value| value.references().to_vec()).collect::<Vec<_>>()
@@ -434,14 +395,14 @@ impl<'t> Reader<'t, '_> {
         for reference in of_key(&workflow.env) {
             let site = Site { node: fields.get("env"), key: "env", each: None };
             match &reference {
-                Reference::Input(_) => _ = self.reference(workflow, drafts, names, &reference, site, &place),
+                Reference::Input(_) => _ = self.reference(all, &reference, site, &place),
                 Reference::Env(name) => {
                     let message = format!("`env.{name}` is not there yet while `env` itself is rendered");
                     let hint = "use an input, or set it in the `env` of the steps".to_owned();
                     self.tell(&reference, site, &place, "output_not_available", message, hint);
                 }
-                Reference::Item | Reference::Matrix(_) | Reference::Own(_) => {
-                    _ = self.reference(workflow, drafts, names, &reference, site, &place);
+                Reference::Item | Reference::Matrix(_) | Reference::Own(_) | Reference::Verdict(_) => {
+                    _ = self.reference(all, &reference, site, &place);
                 }
                 Reference::Step(name, _) => {
                     let message = format!(
@@ -454,7 +415,7 @@ impl<'t> Reader<'t, '_> {
         }
         for reference in of_key(&workflow.outputs) {
             let site = Site { node: fields.get("outputs"), key: "outputs", each: None };
-            self.reference(workflow, drafts, names, &reference, site, &place);
+            self.reference(all, &reference, site, &place);
         }
     }
 }

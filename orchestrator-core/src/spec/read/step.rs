@@ -1,6 +1,6 @@
 //! One step.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -12,12 +12,10 @@ use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::schema::{self, Issue};
 use crate::spec::tree::{Content, Entry, Node, Place, entries_to_value, quoted};
-use crate::spec::{EffectClass, Sandbox, StepOptions, StepSpec, suggest};
+use crate::spec::{EffectClass, Sandbox, Stage, StepOptions, StepSpec, suggest};
 
 /// The plugin of `run:` steps.
 pub(super) const SCRIPT: &str = "script";
-
-static NOTHING: LazyLock<Arc<Template>> = LazyLock::new(|| Arc::new(Template::constant(Value::Null)));
 
 /// What a step may take from `defaults`.
 const DEFAULTED: [&str; 5] = ["retry", "timeout", "effect", "sandbox", "continue-on-error"];
@@ -26,11 +24,30 @@ const DEFAULTED: [&str; 5] = ["retry", "timeout", "effect", "sandbox", "continue
 pub(super) struct Draft<'n, 't> {
     pub(super) spec: StepSpec,
     pub(super) entry: &'n Entry<'t>,
+    pub(super) stage: Stage,
+    /// The step that it undoes, by position and name.
+    pub(super) undoes: Option<(u32, Arc<str>)>,
 }
 
 impl<'n, 't> Draft<'n, 't> {
     pub(super) fn field(&self, key: &str) -> Option<&'n Node<'t>> {
         self.entry.value.as_map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Does something with the place where it is written.
+    pub(super) fn placed<T>(&self, then: impl FnOnce(&Place<'_>) -> T) -> T {
+        let top = Place::Top;
+        match &self.undoes {
+            Some((_, step)) => {
+                let steps = top.key("steps");
+                let step = steps.key(step);
+                then(&step.key("compensate"))
+            }
+            None => {
+                let steps = top.key(self.stage.key());
+                then(&steps.key(&self.entry.key))
+            }
+        }
     }
 }
 
@@ -38,23 +55,23 @@ impl<'t> Reader<'t, '_> {
     pub(super) fn step<'n>(&mut self, entry: &'n Entry<'t>, place: &Place<'_>) -> Draft<'n, 't> {
         let name: Arc<str> = (&*entry.key).into();
         self.check_name(&entry.key, entry.key_at, place);
-        let mut spec = StepSpec {
-            name,
-            uses: self.kind(""),
-            with: Arc::clone(&NOTHING),
-            needs: Vec::new(),
-            options: None,
-        };
+        let mut spec = StepSpec::bare(name, self.kind(""));
         if let Some(fields) = self.fields(&entry.value, place, &keys::STEP) {
             self.work(&mut spec, fields, entry, place);
             let options = self.options(fields, place);
             spec.options = options.map(Box::new);
         }
-        Draft { spec, entry }
+        Draft { spec, entry, stage: Stage::Main, undoes: None }
     }
 
     /// `run`, or `uses` and `with`.
-    fn work(&mut self, spec: &mut StepSpec, fields: Fields<'_, 't>, entry: &Entry<'t>, place: &Place<'_>) {
+    pub(super) fn work(
+        &mut self,
+        spec: &mut StepSpec,
+        fields: Fields<'_, 't>,
+        entry: &Entry<'t>,
+        place: &Place<'_>,
+    ) {
         let with = fields.get("with");
         match (fields.entry("run"), fields.entry("uses")) {
             (Some(_), Some(uses)) => {
@@ -208,7 +225,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// What a step may say itself or take from `defaults`: its own word, else that of the workflow.
-    fn defaulted(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
+    pub(super) fn defaulted(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
         if self.defaults.is_none() && !DEFAULTED.iter().any(|key| fields.get(key).is_some()) {
             return None;
         }

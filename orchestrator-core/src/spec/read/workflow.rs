@@ -34,7 +34,8 @@ impl<'t> Reader<'t, '_> {
         if let Some(node) = fields.get("defaults") {
             self.read_defaults(node, &place.key("defaults"));
         }
-        let drafts = self.steps(fields, root);
+        let mut drafts = self.steps(fields, root);
+        let stages = self.stages(fields, &mut drafts);
         let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
         let mut workflow = Workflow {
             name,
@@ -42,6 +43,7 @@ impl<'t> Reader<'t, '_> {
             inputs: inputs.unwrap_or_default(),
             env: env.unwrap_or_default(),
             steps: Vec::new(),
+            stages,
             outputs: outputs.unwrap_or_default(),
             text: text.into(),
             revision: Digest::of(text.as_bytes()),
@@ -79,8 +81,6 @@ impl<'t> Reader<'t, '_> {
     }
 
     fn steps<'n>(&mut self, fields: Fields<'n, 't>, root: &Node<'t>) -> Vec<Draft<'n, 't>> {
-        let place = Place::Top;
-        let place = place.key("steps");
         let Some(node) = fields.get("steps") else {
             if !fields.is_meant("steps") {
                 let error = self.error(root.at, &Place::Top, "missing_field", "missing `steps`");
@@ -88,33 +88,11 @@ impl<'t> Reader<'t, '_> {
             }
             return Vec::new();
         };
-        let entries = match &node.content {
-            Content::Map(entries) => entries,
-            Content::List(_) => {
-                self.wrong_type(node, &place, "a mapping of names to steps")
-                    .hint("the name of a step is its key: write `build:` instead of `- name: build`");
-                return Vec::new();
-            }
-            _ => {
-                self.wrong_type(node, &place, "a mapping of names to steps");
-                return Vec::new();
-            }
-        };
-        if entries.is_empty() {
-            self.error(node.at, &place, "missing_field", "a workflow has at least one step");
-        }
-        let limit = self.limits.steps;
-        if entries.len() > limit {
-            let message = format!("{} steps; the limit is {limit}", entries.len());
-            self.error(entries[limit].key_at, &place, "limit_steps", message);
-            return Vec::new();
-        }
-        self.check_case(entries, &place);
-        entries.iter().map(|entry| self.step(entry, &place.key(&entry.key))).collect()
+        self.steps_in(node, "steps")
     }
 
     /// Names that differ only by case are told: on some file systems they would share a folder.
-    fn check_case(&mut self, entries: &[crate::spec::tree::Entry<'t>], place: &Place<'_>) {
+    pub(super) fn check_case(&mut self, entries: &[crate::spec::tree::Entry<'t>], place: &Place<'_>) {
         let mut first: HashMap<Box<str>, usize> = HashMap::with_capacity(entries.len());
         for (ix, entry) in entries.iter().enumerate() {
             let folded = entry.key.to_ascii_lowercase().into_boxed_str();

@@ -94,6 +94,13 @@ pub static STEP: Section = Section {
         )
         .without("as long as it takes"),
         Key::new(
+            "compensate",
+            Form::Section(&COMPENSATE),
+            "What undoes the step, when the run fails after it.",
+            "compensate: { run: echo undone, effect: idempotent }",
+        )
+        .without("nothing undoes it"),
+        Key::new(
             "continue-on-error",
             Form::Boolean,
             "Whether the run goes on, and can complete, when the step has failed.",
@@ -115,13 +122,6 @@ pub static STEP: Section = Section {
         )
         .without("`none`"),
         Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
-        Key::new(
-            "compensate",
-            Form::Section(&COMPENSATE),
-            "What undoes the step, when the run fails after it.",
-            "compensate: { run: echo undone, effect: idempotent }",
-        )
-        .later(),
         Key::new(
             "concurrency",
             Form::Value,
@@ -269,20 +269,60 @@ pub static COMPENSATE: Section = Section {
         Key::new(
             "with",
             Form::With,
-            "What the plugin is given; expressions see the step's own output as `self`.",
+            "What the plugin is given; expressions see what the step gave as `self`, and all that the step could see.",
             "{ run: echo undone, with: { shell: sh } }",
         ),
         Key::new(
             "env",
             Form::Environment,
             "Environment of the compensation.",
-            "{ run: echo undone, env: { A: b } }",
+            "{ run: echo undone, env: { CODE: \"${{ self.exit_code }}\" } }",
+        ),
+        Key::new(
+            "if",
+            Form::Condition,
+            "Whether there is something to undo.",
+            "{ run: echo undone, if: self.exit_code == 0 }",
+        ),
+        Key::new(
+            "retry",
+            Form::Section(&RETRY),
+            "What happens after a failure.",
+            "{ run: echo undone, retry: { max_attempts: 5 } }",
+        )
+        .without("it is not repeated"),
+        Key::new(
+            "timeout",
+            Form::Either(&[Form::Duration, Form::Section(&TIMEOUT)]),
+            "How long each attempt may take.",
+            "{ run: echo undone, timeout: 1m }",
+        )
+        .without("as long as it takes"),
+        Key::new(
+            "continue-on-error",
+            Form::Boolean,
+            "Whether what came before the step is still undone when this has failed.",
+            "{ run: echo undone, continue-on-error: true }",
+        )
+        .without("`false`"),
+        Key::new(
+            "effect",
+            EFFECTS,
+            "What a repetition would do.",
+            "{ run: echo undone, effect: idempotent }",
+        )
+        .without("the plugin's word; a script is `at_most_once`"),
+        Key::new(
+            "sandbox",
+            Form::Word(&["none"]),
+            "How scripts are confined.",
+            "{ run: echo undone, sandbox: none }",
         ),
     ],
-    foreign: &[],
-    elsewhere: &[],
+    foreign: &[("retries", "retry"), ("condition", "if"), ("when", "if")],
+    elsewhere: &[("needs", "a step"), ("for_each", "a step"), ("compensate", "a step")],
     frame: "name: example\nsteps:\n  example:\n    run: echo done\n    compensate:\n      …\n",
-    filler: ("", &[]),
+    filler: ("run: echo undone", &["run", "uses"]),
 };
 
 /// How often a step is run again.

@@ -47,6 +47,18 @@ pub static WORKFLOW: Section = Section {
         )
         .required(),
         Key::new(
+            "on-failure",
+            Form::Named(&Form::Section(&STEP)),
+            "Steps that run when the run has failed.",
+            "on-failure: { tell: { run: echo it failed, effect: pure } }",
+        ),
+        Key::new(
+            "finally",
+            Form::Named(&Form::Section(&STEP)),
+            "Steps that run at the end, whatever came before.",
+            "finally: { tidy: { run: rm -rf scratch, effect: idempotent } }",
+        ),
+        Key::new(
             "outputs",
             Form::Named(&Form::Value),
             "What the run gives, rendered when every step has ended and none has failed.",
@@ -69,23 +81,9 @@ pub static WORKFLOW: Section = Section {
         Key::new("deadline", Form::Duration, "How long the whole run may take.", "deadline: 2h").later(),
         Key::new("evidence", Form::Value, "What must hold for the run to have succeeded.", "evidence: {}")
             .later(),
-        Key::new(
-            "finally",
-            Form::Named(&Form::Section(&STEP)),
-            "Steps that run at the end, whatever came before.",
-            "finally: { tidy: { run: rm -rf scratch, effect: idempotent } }",
-        )
-        .later(),
         Key::new("labels", Form::Value, "Labels of every run.", "labels: { team: web }").later(),
         Key::new("on", Form::Value, "What starts a run.", "on: { schedule: { cron: \"0 6 * * *\" } }")
             .later(),
-        Key::new(
-            "on-failure",
-            Form::Named(&Form::Section(&STEP)),
-            "Steps that run when the run has failed.",
-            "on-failure: { tell: { run: echo it failed, effect: pure } }",
-        )
-        .later(),
         Key::new("paths", Form::Value, "What of the workspace the run reads and writes.", "paths: [src]")
             .later(),
         Key::new(

@@ -59,7 +59,7 @@ pub(crate) fn of(
             None => situation(
                 "cancelling",
                 "is being cancelled, and nobody drives it".to_owned(),
-                shell.runs("cancel", run),
+                shell.runs("resume", run),
                 true,
             ),
         };

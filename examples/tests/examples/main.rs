@@ -8,4 +8,5 @@ mod host;
 mod notes;
 mod poll;
 mod retry;
+mod saga;
 mod shape;

@@ -25,7 +25,8 @@ fn every_example_is_valid_without_a_warning_and_can_be_planned() {
             "poll.yaml",
             "publish-with-approval.yaml",
             "release-notes.yaml",
-            "retry.yaml"
+            "retry.yaml",
+            "saga.yaml"
         ]
     );
     let bench = Bench::new();

@@ -42,6 +42,8 @@ pub(crate) enum RunsCommand {
     Resume(Resume),
     /// Begin steps of an ended run again, and go on from there
     Retry(Retry),
+    /// Undo what an ended run has done: run the compensations of its steps
+    Compensate(Compensate),
     /// Say whether a step whose outcome nobody knows has had its effect
     Resolve(Resolve),
 }
@@ -232,7 +234,9 @@ pub(crate) struct Ask {
 Example:
   orchestrator runs cancel @last --reason \"wrong branch\"
 
-Running attempts are stopped. Works whoever drives the run; a run that nobody drives is brought to its end here.
+Running attempts are stopped, and the steps of `finally` run; cancelled once more, the run stops those too. Works
+whoever drives the run; a run that nobody drives is brought to its end here. What has been done stays done: `runs
+compensate` undoes it.
 
 Exit codes: 0 cancelled or being cancelled, 4 no such run, 6 the run has ended, 7 store unavailable.")]
 pub(crate) struct Cancel {
@@ -273,6 +277,8 @@ Without a step, all that has failed or was cancelled begins again; of a step wit
 succeeded. What depends on it is repeated with it; what has succeeded otherwise is kept. --from repeats a step
 whatever has become of it, and all that depends on it. The run is driven here, as `run` does.
 
+Where a compensation has failed, those that are left are executed first; what was undone is done again with the rest.
+
 Exit codes: as `run`; 4 no such run or step, 6 there is nothing to retry, or the run has not ended.")]
 pub(crate) struct Retry {
     #[command(flatten)]
@@ -285,6 +291,28 @@ pub(crate) struct Retry {
     /// Begin again from this step, whatever has become of it
     #[arg(long, value_name = "STEP", conflicts_with = "steps")]
     pub(crate) from: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+
+    #[command(flatten)]
+    pub(crate) drive: Drive,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs compensate @last
+  orchestrator runs compensate run_0193 --reason \"ordered by mistake\"
+
+Executes the `compensate` of every step that has succeeded and is not undone yet, the last to end first. A run that
+had completed is cancelled then; one that had failed stays so. `runs retry` begins the steps again.
+
+Exit codes: as `run`, whose 8 here says that it was undone; 4 no such run, 6 there is nothing to undo, or the run has
+not ended.")]
+pub(crate) struct Compensate {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
 
     #[command(flatten)]
     pub(crate) reason: Reason,

@@ -9,7 +9,7 @@ use orchestrator_core::engine::Registry;
 use orchestrator_core::id::{RunId, StepIx};
 use orchestrator_core::plan::Plan as Graph;
 use orchestrator_core::port::store::{RunQuery, Store, StoreError};
-use orchestrator_core::spec::{StepSpec, Workflow};
+use orchestrator_core::spec::{Stage, StepSpec, Workflow};
 use serde::Serialize;
 use serde_json::json;
 
@@ -60,7 +60,9 @@ struct Planned<'a> {
     id: &'a str,
     uses: &'a str,
     needs: Vec<&'a str>,
-    /// 1 is the first.
+    /// The key under which it is written.
+    stage: &'static str,
+    /// 1 is the first; of what comes after the steps proper each has its own.
     wave: usize,
     #[serde(rename = "if")]
     condition: Option<String>,
@@ -85,7 +87,12 @@ pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
     let Ok(graph) = Graph::new(workflow.steps.iter().map(|step| step.needs.as_slice())) else {
         return Err(Problem::new(Exit::Invalid, "cycle", "the needs of the steps form a cycle"));
     };
-    let waves = graph.waves();
+    let mut waves = graph.waves();
+    // What comes after the steps proper is told after them.
+    for wave in &mut waves {
+        wave.retain(|step| workflow.stages.of(*step) == Stage::Main);
+    }
+    waves.retain(|wave| !wave.is_empty());
     let past = Past::of(app, workflow).await;
     let (path, path_ms) = critical_path(workflow, &waves, past.as_ref());
     let told = Told {
@@ -150,6 +157,12 @@ fn planned<'a>(
             Planned { last_ms, ..plan_step(workflow, spec, number, plugins) }
         }));
     }
+    for stage in Stage::CLEANUP {
+        steps.extend(workflow.steps_of(stage).map(|step| {
+            let spec = workflow.step(step);
+            Planned { stage: stage.key(), ..plan_step(workflow, spec, 1, plugins) }
+        }));
+    }
     steps
 }
 
@@ -162,6 +175,7 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         id: &step.name,
         uses: &step.uses,
         needs: step.needs.iter().map(|need| &*workflow.step(*need).name).collect(),
+        stage: Stage::Main.key(),
         wave,
         condition: options.condition.as_ref().map(|condition| condition.source()),
         effect: effect.map_or_else(|| "unknown".to_owned(), |effect| effect.to_string()),
@@ -237,7 +251,11 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     let Told { workflow, waves, steps, path, .. } = told;
     let style = app.output.out();
     let name = escape::line(&workflow.name).into_owned();
-    let counts = format!("{} in {}", counted(steps.len(), "step"), counted(waves.len(), "wave"));
+    let main = steps.iter().filter(|step| step.stage == Stage::Main.key()).count();
+    let mut counts = format!("{} in {}", counted(main, "step"), counted(waves.len(), "wave"));
+    if main < steps.len() {
+        let _ = write!(counts, ", {} after them", steps.len() - main);
+    }
     app.output.print(&format!("{}: {counts}\n", style.tint(Tint::Strong, &name)))?;
     let timed = told.past.is_some();
     let mut headers = vec!["WAVE", "STEP", "USES", "NEEDS", "EFFECT", "BOUNDS", "IF"];
@@ -307,7 +325,7 @@ fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
     }
     let took = step.last_ms.map(|took| moment::duration(Duration::from_millis(took)));
     let mut cells = vec![
-        step.wave.to_string(),
+        if step.stage == Stage::Main.key() { step.wave.to_string() } else { step.stage.to_owned() },
         escape::line(step.id).into_owned(),
         escape::line(step.uses).into_owned(),
         shortened(&step.needs, ", "),

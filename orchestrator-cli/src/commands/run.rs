@@ -118,8 +118,13 @@ async fn begin(
     let live = engine.subscribe();
     let handle = engine.start(start).await.map_err(|error| refused(app, error, &loaded.name))?;
     let workflow = &loaded.workflow;
-    let view =
-        View::new(&app.output, handle.id(), Names::from(&**workflow), workflow.steps.len(), args.drive.logs);
+    let view = View::new(
+        &app.output,
+        handle.id(),
+        Names::from(&**workflow),
+        workflow.counted_steps() as usize,
+        args.drive.logs,
+    );
     let place = Place { file: Some(loaded.name.clone()), text: workflow.text.clone() };
     let reports = Some((&args.reports, place));
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports }.drive().await

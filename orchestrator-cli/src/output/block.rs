@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use orchestrator_core::engine::{RunReport, StepReport, Waiting};
+use orchestrator_core::spec::Stage;
 use orchestrator_core::time::Timestamp;
 use serde_json::Value;
 
@@ -110,20 +111,22 @@ pub(crate) fn waiting(
 
 /// How far a run is that was stopped on the way.
 pub(crate) fn stopped(report: &RunReport, style: &Style) -> String {
-    let ended = report.steps.iter().filter(|step| step.finished_at.is_some()).count();
+    let own = |step: &&StepReport| step.item.is_none() && step.stage != Stage::Compensation.key();
+    let ended = report.steps.iter().filter(own).filter(|step| step.finished_at.is_some()).count();
     let workflow = escape::line(&report.workflow).into_owned();
     format!(
         "{} {} stopped after {ended} of {}  {}",
         style.mark("cancelled"),
         style.tint(Tint::Strong, &workflow),
-        counted(report.steps.len(), "step"),
+        counted(report.counted_steps(), "step"),
         style.tint(Tint::Dim, &report.run_id.to_string())
     )
 }
 
 /// The rows of a table of steps.
 pub(crate) fn step_rows(steps: &[StepReport], now: Timestamp) -> Vec<Vec<String>> {
-    let rows = steps.chunk_by(|_, next| next.item.is_some()).flat_map(|step| {
+    let needed = steps.chunk_by(|_, next| next.item.is_some()).filter(|step| !step[0].is_idle());
+    let rows = needed.flat_map(|step| {
         let items = &step[1..];
         let shown = |item: &&StepReport| items.len() <= MAX_ITEMS || item.status != "completed";
         let hidden = items.len() - items.iter().filter(shown).take(MAX_ITEMS).count();

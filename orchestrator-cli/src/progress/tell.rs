@@ -1,7 +1,9 @@
 //! An event in the words for people.
 
-use orchestrator_core::machine::{AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StepError, WaitOn};
-use orchestrator_core::spec::OnExpiry;
+use orchestrator_core::machine::{
+    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, WaitOn,
+};
+use orchestrator_core::spec::{OnExpiry, Stage};
 use orchestrator_core::time::Timestamp;
 
 use crate::names::Names;
@@ -138,9 +140,18 @@ fn of_run(event: &Event) -> Option<(&'static str, String)> {
                 .map_or_else(String::new, |reason| format!(": {}", escape::line(reason)));
             ("warn", format!("the run was {word} by {}{reason}", escape::line(&event.by)))
         }
+        Event::StageBegun(event) => ("begun", stage_begins(event)),
         Event::RunReopened(event) => ("warn", format!("the run was reopened by {}", escape::line(&event.by))),
         _ => return None,
     })
+}
+
+/// What comes after the steps proper begins.
+fn stage_begins(event: &StageBegun) -> String {
+    match event.stage {
+        Stage::Compensation => format!("undoing {}, the last first", counted(event.steps.len(), "step")),
+        stage => stage.key().to_owned(),
+    }
 }
 
 /// Attempts are worth mentioning from the second on.
@@ -164,6 +175,7 @@ const fn why_skipped(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Condition => "its `if` is false",
         SkipReason::Need => "a step it needs has not completed",
+        SkipReason::NotNeeded => "nothing needs it",
         _ => "it will not begin",
     }
 }

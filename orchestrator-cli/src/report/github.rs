@@ -77,7 +77,7 @@ pub(super) fn summary(report: &RunReport, tails: &[Tail<'_>], drawn: Option<&str
     }
     let _ = writeln!(text, "\n\n`{}`\n", report.run_id);
     text.push_str("| step | status | took | attempts | |\n| --- | --- | ---: | ---: | --- |\n");
-    for step in report.steps.iter().take(MOST_ROWS) {
+    for step in report.needed_steps().take(MOST_ROWS) {
         let error = step.error.as_deref().map(|error| cell(error.lines().next().unwrap_or_default()));
         let took = took(step).map(moment::duration).unwrap_or_default();
         let attempts = if step.attempts > 0 { step.attempts.to_string() } else { String::new() };
@@ -90,7 +90,7 @@ pub(super) fn summary(report: &RunReport, tails: &[Tail<'_>], drawn: Option<&str
             error.unwrap_or_default()
         );
     }
-    if let Some(more) = report.steps.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
+    if let Some(more) = report.needed_steps().count().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
         let _ = writeln!(text, "\n… and {} more", counted(more, "step"));
     }
     for tail in tails.iter().take(MOST_ANNOTATIONS).filter(|tail| !tail.lines.is_empty()) {

@@ -24,7 +24,7 @@ enum Verdict<'a> {
 pub(super) fn xml(report: &RunReport, tails: &[Tail<'_>]) -> String {
     let mut cases = String::new();
     let (mut failures, mut errors, mut skipped) = (0, 0, 0);
-    for step in &report.steps {
+    for step in report.needed_steps() {
         let verdict = verdict(step);
         match verdict {
             Verdict::Passed => {}
@@ -35,7 +35,7 @@ pub(super) fn xml(report: &RunReport, tails: &[Tail<'_>]) -> String {
         let tail = tails.iter().find(|tail| (&tail.step.id, tail.step.item) == (&step.id, step.item));
         case(&mut cases, &report.workflow, step, &verdict, tail);
     }
-    let mut tests = report.steps.len();
+    let mut tests = report.needed_steps().count();
     // What went wrong may be no step's doing: the outputs of the run, for one.
     if let Some(error) =
         report.error.as_deref().filter(|_| failures + errors == 0 && report.status == "failed")

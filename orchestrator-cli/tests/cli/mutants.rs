@@ -105,7 +105,7 @@ fn no_mutant_of_a_command_line_is_too_much() {
         codes[said.code as usize] += 1;
     }
     println!("exit codes 0 to 9: {codes:?}");
-    assert!(codes[0] > 3 && codes[2] > 20 && codes[3] + codes[4] > 5, "{codes:?}");
+    assert!(codes[0] > 0 && codes[2] > 20 && codes[3] + codes[4] > 5, "{codes:?}");
 }
 
 #[test]

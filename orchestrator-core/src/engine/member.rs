@@ -167,6 +167,10 @@ fn step_row(state: &RunState, unit: Unit) -> Option<StepRow> {
     if untouched && slot.attempts == 0 && state.head().generation == 1 {
         return None;
     }
+    let not_needed = slot.state == StepState::Skipped { reason: SkipReason::NotNeeded };
+    if not_needed && slot.attempts == 0 && state.head().generation == 1 {
+        return None;
+    }
     let (output, error) = match &slot.state {
         StepState::Succeeded { output } => (Some(output.clone()), None),
         StepState::Failed { error } => (None, Some(error.message.clone())),

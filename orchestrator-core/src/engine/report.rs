@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
-use crate::id::{RunId, Unit};
+use crate::id::{RunId, StepIx, Unit};
 use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError, unit_name};
+use crate::spec::{Stage, StepSpec};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -56,6 +57,8 @@ pub struct StepReport {
     pub id: Arc<str>,
     /// Which item of the step, if it is one: 0, 1, 2 … The items of a step follow it.
     pub item: Option<u32>,
+    /// The key under which it is written: `steps`, `compensate`, `on-failure` or `finally`.
+    pub stage: &'static str,
     /// The status shown to users.
     pub status: &'static str,
     /// Attempts begun.
@@ -164,18 +167,23 @@ impl Reader<'_> {
         let workflow = self.library.read(revision, &row.new.workflow, &text)?.workflow.clone();
         let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
         let mut waiting_for: Vec<Waiting> = Vec::new();
+        let stage = |step: usize| workflow.stages.of(StepIx(step as u32)).key();
+        // What has no row in a run that has ended was not needed.
+        let status = if row.finished_at.is_some() { "skipped" } else { "pending" };
+        let untouched = |(at, step): (usize, &StepSpec)| StepReport::untouched(&step.name, stage(at), status);
         // How many steps have their own line already.
         let mut own = 0;
         // Rows come in the order of the text, the items of a step after it; steps that have not begun have none.
         for step in rows {
             waiting_for.extend(waiting(&step, &approvals));
             let output = self.shown(row.run, step.output.as_ref().filter(|_| self.outputs)).await?;
-            let before = workflow.steps.iter().take(step.step.index()).skip(own);
-            steps.extend(before.map(|step| StepReport::untouched(&step.name)));
+            let before = &workflow.steps[own..step.step.index().max(own).min(workflow.steps.len())];
+            steps.extend((own..).zip(before).map(untouched));
             own = own.max(step.step.index() + 1);
             steps.push(StepReport {
                 id: step.name,
                 item: step.item,
+                stage: stage(step.step.index()),
                 status: step.status,
                 attempts: step.attempts,
                 effect: step.effect,
@@ -186,7 +194,7 @@ impl Reader<'_> {
                 error: step.error.map(|error| error.to_string()),
             });
         }
-        steps.extend(workflow.steps.iter().skip(own).map(|step| StepReport::untouched(&step.name)));
+        steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
         for waiting in &mut waiting_for {
             if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
                 waiting.show = match &approval.show {
@@ -268,11 +276,18 @@ impl StepReport {
         unit_name(&self.id, self.item)
     }
 
-    fn untouched(name: &Arc<str>) -> Self {
+    /// Whether it comes after the steps proper and has not been needed, so far.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.stage != Stage::Main.key() && self.attempts == 0 && ["pending", "skipped"].contains(&self.status)
+    }
+
+    fn untouched(name: &Arc<str>, stage: &'static str, status: &'static str) -> Self {
         Self {
             id: name.clone(),
             item: None,
-            status: "pending",
+            stage,
+            status,
             attempts: 0,
             effect: None,
             started_at: None,
@@ -303,6 +318,18 @@ impl RunReport {
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         self.finished_at.is_some()
+    }
+
+    /// The steps, without those that come after the steps proper and have not been needed.
+    pub fn needed_steps(&self) -> impl Iterator<Item = &StepReport> {
+        self.steps.iter().filter(|step| !step.is_idle())
+    }
+
+    /// How many steps progress counts: all but the compensations. Items are not counted.
+    #[must_use]
+    pub fn counted_steps(&self) -> usize {
+        let undo = Stage::Compensation.key();
+        self.steps.iter().filter(|step| step.item.is_none() && step.stage != undo).count()
     }
 
     /// The output of a step, as a type of yours.

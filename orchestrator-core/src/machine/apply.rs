@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
 use crate::machine::event::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Recorded, RunCreated, RunEnded,
-    RunReopened, StepArrived, StepBegun, StepCollected, StepContinued, StepError, StepFailed, StepIterated,
-    StepLost, StepRepeated, StepResolved, StepWaiting, WaitOn,
+    DriverReleased, DriverTaken, Ending, Event, Recorded, RunCreated, RunEnded, RunReopened, StepArrived,
+    StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepLost, StepRepeated, StepResolved,
+    StepWaiting,
 };
+use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
 use crate::machine::state::{Intent, RunState, StepState};
 use crate::machine::transitions::is_legal;
+use crate::machine::wait::{Arrival, WaitOn};
 use crate::machine::{Fence, StepKind};
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::id::{DecisionId, OwnerId, Unit};
-use crate::machine::event::{Arrival, StepError, WaitOn};
+use crate::machine::failure::StepError;
+use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::EffectClass;
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use crate::id::{StepIx, Unit};
-use crate::machine::event::{Ending, Event, StepCollected, StepError};
+use crate::machine::event::{Ending, Event, StepCollected};
+use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
 use crate::machine::state::{RunState, SkipReason, StepState};
@@ -232,7 +233,7 @@ impl RunState {
 
 /// The state in which an event leaves its step or item for good, if it does.
 fn ends_as(event: &Event) -> Option<StepKind> {
-    use crate::machine::event::AfterLoss;
+    use crate::machine::failure::AfterLoss;
     Some(match event {
         Event::StepSucceeded(_) => StepKind::Succeeded,
         Event::StepFailed(e) if e.retry_at.is_none() => StepKind::Failed,

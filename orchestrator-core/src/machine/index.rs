@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::machine::event::WaitOn;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::slot::Slot;
 use crate::machine::state::StepState;
+use crate::machine::wait::WaitOn;
 use crate::spec::Stage;
 use crate::time::Timestamp;
 

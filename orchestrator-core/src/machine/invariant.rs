@@ -2,7 +2,7 @@
 
 use crate::id::Unit;
 use crate::machine::index::Index;
-use crate::machine::{Items, RunState, StepKind, StepState, WaitOn};
+use crate::machine::{Items, RunState, Slot, StepKind, StepState, WaitOn};
 use crate::spec::{EffectClass, Stage};
 
 /// A state that must not be.
@@ -105,6 +105,10 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
     {
         return Err(format!("{} failures and {} losses, too many", slot.failures, slot.losses));
     }
+    check_counts(slot)
+}
+
+fn check_counts(slot: &Slot) -> Result<(), String> {
     let begun = matches!(
         slot.state.kind(),
         StepKind::Running | StepKind::Arrived | StepKind::OutcomeUnknown | StepKind::Quarantined

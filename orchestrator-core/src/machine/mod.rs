@@ -6,6 +6,7 @@ mod change;
 mod command;
 mod decide;
 mod event;
+mod failure;
 mod fan;
 mod index;
 mod invariant;
@@ -16,6 +17,7 @@ mod slot;
 mod stage;
 mod state;
 pub mod transitions;
+mod wait;
 
 pub(crate) use apply::apply_at;
 pub use apply::{IllegalTransition, apply, fold};
@@ -23,6 +25,7 @@ pub use command::{Asked, Begin, Command, Decide, Fence, Finished, Prepared, Reje
 pub use decide::decide;
 pub(crate) use decide::decide_into;
 pub use event::*;
+pub use failure::{AfterLoss, StepError};
 pub use fan::{Fan, Items, MAX_ITEMS};
 pub use invariant::{Violation, check};
 pub use kind::StepKind;
@@ -31,3 +34,4 @@ pub(crate) use outstanding::{is_to_conclude, next_timer};
 pub use slot::Slot;
 pub use stage::Verdict;
 pub use state::{Head, Intent, RunState, SkipReason, StepState};
+pub use wait::{Arrival, WaitOn};

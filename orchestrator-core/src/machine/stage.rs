@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
-use crate::machine::event::{Ending, StageBegun, StepError};
+use crate::machine::event::{Ending, StageBegun};
+use crate::machine::failure::StepError;
 use crate::machine::fan::{Fan, Items};
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;

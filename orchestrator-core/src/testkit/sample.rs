@@ -261,7 +261,7 @@ pub fn every_event() -> Vec<Event> {
     };
     let decided =
         Arrival::Decision { approved: true, by: by.clone(), via: "cli".into(), comment: Some("fine".into()) };
-    vec![
+    let mut events = vec![
         RunCreated { workflow: "w".into(), revision: Digest::of(b"r"), inputs: inline("{}"), by: by.clone() }
             .into(),
         DriverTaken { owner, epoch }.into(),
@@ -306,6 +306,14 @@ pub fn every_event() -> Vec<Event> {
             reason: Some("checked".into()),
         }
         .into(),
+    ];
+    events.extend(every_event_of_a_run(&long, error, by));
+    events
+}
+
+fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<Event> {
+    let step = StepIx(0);
+    vec![
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         StageBegun {
             stage: Stage::Compensation,
@@ -317,7 +325,7 @@ pub fn every_event() -> Vec<Event> {
         StageBegun { stage: Stage::Finally, status: Ending::Completed, error: None, steps: Vec::new() }
             .into(),
         RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
-        RunEnded { status: Ending::Completed, outputs: Some(long), error: None }.into(),
+        RunEnded { status: Ending::Completed, outputs: Some(long.clone()), error: None }.into(),
         RunReopened { generation: 2, steps: vec![step.into()], by, reason: None }.into(),
     ]
 }

@@ -63,7 +63,7 @@ pub(super) async fn go_on(
             block::headline(&report, report.created_at, app.output.err())
         ));
     }
-    let view = View::new(&app.output, run, Names::from(&report), report.steps.len(), drive.logs);
+    let view = View::new(&app.output, run, Names::from(&report), report.counted_steps(), drive.logs);
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports: None }.drive().await
 }
 

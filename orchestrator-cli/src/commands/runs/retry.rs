@@ -1,9 +1,9 @@
-//! `runs retry`: begins steps of an ended run again, and goes on from there.
+//! `runs retry` and `runs compensate`: an ended run is reopened, and goes on from there.
 
-use orchestrator_core::machine::Command;
+use orchestrator_core::machine::{Asked, Command};
 
 use crate::app::{App, no_run};
-use crate::args::Retry;
+use crate::args::{Compensate, Drive, Reason, Retry, RunRef};
 use crate::commands::runs::{resume, steer};
 use crate::exit::Exit;
 use crate::find;
@@ -13,26 +13,41 @@ use crate::signals::Signals;
 use crate::store::Access;
 
 pub(super) async fn carry_out(app: &App, args: &Retry) -> Result<Exit, Problem> {
+    reopen(app, &args.run, &args.reason, &args.drive, |names, asked| {
+        Ok(match &args.from {
+            Some(step) => Command::Rerun { step: find::step(names, step)?, asked },
+            None => {
+                let steps = args.steps.iter().map(|step| find::step(names, step));
+                Command::Retry { steps: steps.collect::<Result<_, _>>()?, asked }
+            }
+        })
+    })
+    .await
+}
+
+pub(super) async fn compensate(app: &App, args: &Compensate) -> Result<Exit, Problem> {
+    reopen(app, &args.run, &args.reason, &args.drive, |_, asked| Ok(Command::Compensate(asked))).await
+}
+
+async fn reopen(
+    app: &App,
+    named: &RunRef,
+    reason: &Reason,
+    drive: &Drive,
+    command: impl FnOnce(&Names, Asked) -> Result<Command, Problem>,
+) -> Result<Exit, Problem> {
     let store = app.store_to_drive(Access::Existing).await?;
-    let run = find::run(&store, &args.run.run, &app.shell).await?;
-    let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+    let run = find::run(&store, &named.run, &app.shell).await?;
+    let row = store.run(run).await?.ok_or_else(|| no_run(&named.run))?;
     let folder = resume::folder(app, &row, true)?;
     let signals = Signals::catch()?;
     let engine = app.engine(store, &folder).await?;
     let ended = async {
-        let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-        let names = Names::from(&report);
-        let asked = app.asked(args.reason.reason.as_deref());
-        let command = match &args.from {
-            Some(step) => Command::Rerun { step: find::step(&names, step)?, asked },
-            None => {
-                let steps = args.steps.iter().map(|step| find::step(&names, step));
-                Command::Retry { steps: steps.collect::<Result<_, _>>()?, asked }
-            }
-        };
+        let report = engine.outline(run).await?.ok_or_else(|| no_run(&named.run))?;
+        let command = command(&Names::from(&report), app.asked(reason.reason.as_deref()))?;
         engine.command(run, command).await.map_err(|error| steer::refused(app, run, error))?;
-        let row = engine.store().run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-        resume::go_on(app, &engine, &row, signals, &args.reason, &args.drive).await
+        let row = engine.store().run(run).await?.ok_or_else(|| no_run(&named.run))?;
+        resume::go_on(app, &engine, &row, signals, reason, drive).await
     };
     let ended = ended.await;
     if ended.is_err() {

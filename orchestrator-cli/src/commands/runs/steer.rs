@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, no_run};
 use crate::args::{Ask, Cancel, Resolve};
+use crate::commands::runs::resume;
 use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::{Problem, block};
@@ -32,7 +33,7 @@ pub(super) async fn pause(app: &App, args: &Ask) -> Result<Exit, Problem> {
 }
 
 pub(super) async fn cancel(app: &App, args: &Cancel) -> Result<Exit, Problem> {
-    let (engine, run) = prepare(app, &args.run.run).await?;
+    let (engine, run) = prepare_in_its_folder(app, &args.run.run).await?;
     let command = Command::Cancel(app.asked(args.reason.reason.as_deref()));
     let result = async {
         let receipt = say(app, &engine, run, command).await?;
@@ -89,6 +90,16 @@ pub(crate) async fn prepare(app: &App, named: &str) -> Result<(Engine, RunId), P
     // A driver that was killed is known to be dead from here on, so that nobody is told to wait for it.
     store.sweep().await?;
     Ok((app.engine(store, &app.cwd).await?, run))
+}
+
+/// As [`prepare`], for a command after which the run may have to be driven: `finally` runs where the run was started.
+async fn prepare_in_its_folder(app: &App, named: &str) -> Result<(Engine, RunId), Problem> {
+    let store = app.store().await?;
+    let run = find::run(&store, named, &app.shell).await?;
+    store.sweep().await?;
+    let row = store.run(run).await?.ok_or_else(|| no_run(named))?;
+    let folder = resume::folder(app, &row, false)?;
+    Ok((app.engine(store, &folder).await?, run))
 }
 
 /// Ends what [`prepare`] has begun.

@@ -4,14 +4,16 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
 use crate::machine::event::{
-    AfterLoss, Arrival, Ending, Event, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued,
-    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
-    StepOutcomeUnknown, StepRepeated, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
+    Ending, Event, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
+    StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepRepeated,
+    StepSkipped, StepSucceeded, StepWaiting,
 };
+use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::fan::MAX_ITEMS;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
 use crate::machine::state::{RunState, SkipReason, StepState};
+use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry};
 use crate::time::Timestamp;

@@ -4,8 +4,9 @@ use crate::id::Unit;
 use crate::machine::command::{Asked, Rejection};
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{
-    Ending, Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepError, StepResolved,
+    Ending, Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepResolved,
 };
+use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::state::{Intent, RunState, StepState};
 use crate::spec::Stage;

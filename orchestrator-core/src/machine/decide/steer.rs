@@ -4,12 +4,12 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Asked, Decide, Fence, Rejection};
 use crate::machine::decide::attempt::not_begun;
 use crate::machine::decide::guard::slot;
-use crate::machine::event::{
-    DriverReleased, DriverTaken, Event, IntentChanged, StepArrived, StepCancelled, StepError, WaitOn,
-};
+use crate::machine::event::{DriverReleased, DriverTaken, Event, IntentChanged, StepArrived, StepCancelled};
+use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
 use crate::machine::state::{Intent, RunState, StepState};
+use crate::machine::wait::WaitOn;
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;

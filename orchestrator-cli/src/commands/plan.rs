@@ -71,6 +71,8 @@ struct Planned<'a> {
     effect_from: &'static str,
     attempts: u32,
     timeout_ms: Option<u64>,
+    /// How long it may take in all.
+    deadline_ms: Option<u64>,
     /// How long it took in the last finished run of the workflow.
     last_ms: Option<u64>,
     reaches: Vec<String>,
@@ -129,6 +131,7 @@ impl Told<'_> {
         json!({
             "workflow": self.workflow.name,
             "revision": self.workflow.revision,
+            "deadline_ms": self.workflow.deadline.map(millis),
             "inputs": inputs(self.workflow),
             "waves": self.waves.iter().map(names).collect::<Vec<_>>(),
             "critical_path": self.path,
@@ -181,12 +184,15 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         effect: effect.map_or_else(|| "unknown".to_owned(), |effect| effect.to_string()),
         effect_from: if options.effect.is_some() { "step" } else { "plugin" },
         attempts: options.retry.as_ref().map_or(1, |retry| retry.max_attempts),
-        timeout_ms: options
-            .timeout
-            .map(|timeout| u64::try_from(timeout.after.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: options.timeout.map(|timeout| millis(timeout.after)),
+        deadline_ms: options.deadline.map(millis),
         last_ms: None,
         reaches: plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The chain of steps that wait for each other which the run cannot be faster than: the one that took longest the last
@@ -253,6 +259,9 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     let name = escape::line(&workflow.name).into_owned();
     let main = steps.iter().filter(|step| step.stage == Stage::Main.key()).count();
     let mut counts = format!("{} in {}", counted(main, "step"), counted(waves.len(), "wave"));
+    if let Some(deadline) = workflow.deadline {
+        let _ = write!(counts, ", within {}", moment::duration(deadline));
+    }
     if main < steps.len() {
         let _ = write!(counts, ", {} after them", steps.len() - main);
     }
@@ -322,6 +331,9 @@ fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
     }
     if let Some(timeout) = step.timeout_ms {
         bounds.push(format!("{} each", moment::duration(Duration::from_millis(timeout))));
+    }
+    if let Some(deadline) = step.deadline_ms {
+        bounds.push(format!("{} in all", moment::duration(Duration::from_millis(deadline))));
     }
     let took = step.last_ms.map(|took| moment::duration(Duration::from_millis(took)));
     let mut cells = vec![

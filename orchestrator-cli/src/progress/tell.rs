@@ -100,6 +100,7 @@ impl Teller<'_> {
                 (Ending::Failed, Some(error)) => ("failed", format!("{name} {}", self.error(error))),
                 _ => ("cancelled", format!("{name} cancelled")),
             },
+            Event::StepOverdue(_) => ("warn", format!("{name} has missed its deadline; it is told to stop")),
             Event::StepSkipped(event) => {
                 ("skipped", format!("{name} skipped: {}", why_skipped(event.reason)))
             }
@@ -140,6 +141,7 @@ fn of_run(event: &Event) -> Option<(&'static str, String)> {
                 .map_or_else(String::new, |reason| format!(": {}", escape::line(reason)));
             ("warn", format!("the run was {word} by {}{reason}", escape::line(&event.by)))
         }
+        Event::RunOverdue(event) => ("failed", block::first_line(&event.error.message)),
         Event::StageBegun(event) => ("begun", stage_begins(event)),
         Event::RunReopened(event) => ("warn", format!("the run was reopened by {}", escape::line(&event.by))),
         _ => return None,

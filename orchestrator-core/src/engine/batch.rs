@@ -14,8 +14,7 @@ use crate::engine::shared::Shared;
 use crate::engine::start::created;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
-    Command, Effect, Event, Fence, Intent, Prepared, Recorded, Rejection, StepError, effect_of,
-    is_to_conclude,
+    Command, Effect, Event, Fence, Prepared, Recorded, Rejection, StepError, effect_of, is_to_conclude,
 };
 use crate::port::plugin::Request;
 use crate::port::store::{Commit, Member, StoreError};
@@ -361,8 +360,7 @@ impl Batch {
                 _ => driver.permits.push(permit),
             }
         }
-        // Which of them are to stop, the state knows.
-        if driver.state.head().intent == Intent::Cancel {
+        if driver.state.stops_something() {
             self.touched.iter().for_each(|step| driver.stop_if_asked(*step));
         }
     }

@@ -363,7 +363,7 @@ impl Driver {
             iteration: slot.iterations(),
         };
         let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
-        if self.state.is_stopped(self.state.slot(step).stage) {
+        if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {
             stopper.stop(StopReason::Cancelled);
         }
         self.local.insert(step, Local { fence, stopper });

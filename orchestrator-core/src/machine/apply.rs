@@ -79,6 +79,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
     match event {
         Event::RunCreated(RunCreated { inputs, by, .. }) => {
             state.head.created_at = at;
+            state.head.since = at;
             state.head.inputs = inputs.clone();
             state.head.by = by.clone();
         }
@@ -109,6 +110,14 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             let open = state.index.actionable.iter().chain(state.index.running.iter());
             open.for_each(|at| state.touched.insert(at));
         }
+        Event::RunOverdue(overdue) => {
+            if state.head.stage != Stage::Main || state.head.overdue.is_some() {
+                return Err("the run is late a second time".into());
+            }
+            state.head.overdue = Some(Arc::new(overdue.error.clone()));
+            let open = state.index.actionable.iter().chain(state.index.running.iter());
+            open.for_each(|at| state.touched.insert(at));
+        }
         Event::StageBegun(begun) => state.begin_stage(begun, at)?,
         Event::RunEnded(RunEnded { status, outputs, error }) => {
             if !state.is_settled() {
@@ -121,7 +130,10 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.outputs = outputs.clone();
             state.head.error = error.clone().map(Arc::new);
         }
-        Event::RunReopened(reopened) => reopen(state, reopened)?,
+        Event::RunReopened(reopened) => {
+            reopen(state, reopened)?;
+            state.head.since = at;
+        }
         other => return Err(format!("`{}` names no step", other.kind())),
     }
     Ok(())
@@ -183,6 +195,7 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
     state.head.intent = Intent::Proceed;
     state.head.stage = stage;
     state.head.aborted = false;
+    state.head.overdue = None;
     state.head.undone = 0;
     state.head.ended = None;
     state.head.outputs = None;
@@ -200,13 +213,19 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
         if unit.item().is_some() || from != StepKind::Ready {
             return Err(format!("step {unit:?} is expanded from {from:?}"));
         }
+        let due = state.newly_due(unit, &state.slots[place as usize], event, at);
         state.expand(unit.step, &expanded.items, expanded.count, at);
+        state.change(place, |slot| slot.due = due.map(Box::new).or(slot.due.take()));
         state.head.started_at.get_or_insert(at);
         return Ok(());
     }
     let seq = state.head.seq + 1;
+    let due = state.newly_due(unit, &state.slots[place as usize], event, at);
     let to = state.change(place, |slot| {
         change_slot(slot, event, at)?;
+        if due.is_some() {
+            slot.due = due.map(Box::new);
+        }
         let to = slot.state.kind();
         slot.ended_at = to.is_terminal().then_some(at);
         slot.ended_seq = if to.is_terminal() { seq } else { 0 };
@@ -271,6 +290,11 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
         Event::StepWaiting(waiting) => wait(slot, waiting, at)?,
         Event::StepArrived(arrived) => arrive(slot, arrived)?,
         Event::StepDue(_) => StepState::Ready,
+        Event::StepOverdue(_) if slot.overdue => return Err("is late a second time".into()),
+        Event::StepOverdue(_) => {
+            slot.overdue = true;
+            slot.state.clone()
+        }
         Event::StepCollected(collected) => collect(slot, collected)?,
         Event::StepSkipped(skipped) => StepState::Skipped { reason: skipped.reason },
         Event::StepCancelled(_) => StepState::Cancelled,

@@ -302,6 +302,16 @@ events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Arc<str>>,
     }
+    /// The step has missed its deadline: what is executed of it is to stop.
+    StepOverdue = "step.overdue" {
+        /// The step.
+        step: Unit,
+    }
+    /// The steps proper have missed the deadline of the run.
+    RunOverdue = "run.overdue" {
+        /// What is wrong.
+        error: StepError,
+    }
     /// The steps proper have ended, or those of a later stage, and what comes after begins.
     StageBegun = "run.stage" {
         /// What begins.
@@ -358,6 +368,7 @@ impl Event {
             Self::StepIterated(e) => Some(e.step),
             Self::StepRepeated(e) => Some(e.step),
             Self::StepExpanded(e) => Some(e.step),
+            Self::StepOverdue(e) => Some(e.step),
             Self::StepCollected(e) => Some(e.step),
             Self::StepSkipped(e) => Some(e.step),
             Self::StepCancelled(e) => Some(e.step),
@@ -366,6 +377,7 @@ impl Event {
             | Self::DriverTaken(_)
             | Self::DriverReleased(_)
             | Self::IntentChanged(_)
+            | Self::RunOverdue(_)
             | Self::StageBegun(_)
             | Self::RunEnded(_)
             | Self::RunReopened(_) => None,

@@ -19,6 +19,10 @@ pub(crate) struct Index {
     pub(crate) running: Positions,
     /// Slots that something falls due for.
     pub(crate) timers: BTreeSet<(Timestamp, u32)>,
+    /// Slots that are to have ended by then, and are on their way.
+    pub(crate) deadlines: BTreeSet<(Timestamp, u32)>,
+    /// How many have missed that, and are still executed.
+    pub(crate) overdue: u32,
     /// How many wait for a moment, not for a person.
     pub(crate) moments: u32,
     /// How many are in each state, by [`StepKind`]: steps and items.
@@ -37,6 +41,9 @@ impl Index {
     pub(crate) fn enter(&mut self, at: u32, slot: &Slot) {
         self.counts[slot.state.kind() as usize] += 1;
         self.count(slot, 1);
+        if let Some(due) = deadline(slot) {
+            self.deadlines.insert((due, at));
+        }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
             StepState::Running { .. } => self.running.insert(at),
@@ -52,6 +59,9 @@ impl Index {
     pub(crate) fn leave(&mut self, at: u32, slot: &Slot) {
         self.counts[slot.state.kind() as usize] -= 1;
         self.count(slot, u32::MAX);
+        if let Some(due) = deadline(slot) {
+            self.deadlines.remove(&(due, at));
+        }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
             StepState::Running { .. } => self.running.remove(at),
@@ -76,6 +86,7 @@ impl Index {
         let kind = slot.state.kind();
         let stage = slot.stage as usize;
         let is_held = matches!(slot.state, StepState::Expanded(items) if items.is_held());
+        add(&mut self.overdue, slot.overdue && kind == StepKind::Running);
         add(&mut self.ended_steps, !slot.is_item && kind.is_terminal() && slot.stage != Stage::Compensation);
         add(&mut self.open[stage], !kind.is_terminal());
         add(&mut self.unknown[stage], kind == StepKind::OutcomeUnknown || is_held);
@@ -86,4 +97,11 @@ impl Index {
     pub(crate) fn failed_steps(&self) -> u32 {
         self.failed.iter().sum()
     }
+}
+
+/// When a slot falls due that can do something about it: not one that waits for somebody to say what has happened.
+fn deadline(slot: &Slot) -> Option<Timestamp> {
+    let due = slot.due.as_deref().filter(|_| !slot.overdue)?;
+    let kind = slot.state.kind();
+    (!kind.is_terminal() && !kind.needs_outsider()).then_some(*due)
 }

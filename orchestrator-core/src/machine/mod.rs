@@ -4,6 +4,7 @@
 mod apply;
 mod change;
 mod command;
+mod deadline;
 mod decide;
 mod event;
 mod failure;

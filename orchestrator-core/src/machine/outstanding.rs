@@ -35,7 +35,7 @@ pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
         _ if state.head.ended.is_some() => None,
         StepState::Ready if state.goes_on(slot.stage) => Some(Effect::Prepare(step)),
         StepState::Arrived { .. } if state.goes_on(slot.stage) => Some(Effect::Continue(step)),
-        StepState::Running { .. } if state.is_stopped(slot.stage) => Some(Effect::Stop(step)),
+        StepState::Running { .. } if state.is_stopped(slot.stage) || slot.overdue => Some(Effect::Stop(step)),
         StepState::Running { attempt, fence, .. } => Some(Effect::Execute { step, attempt, fence }),
         _ => None,
     }
@@ -76,5 +76,7 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
 /// When the first of a run's timers falls due.
 #[must_use]
 pub(crate) fn next_timer(state: &RunState) -> Option<Timestamp> {
-    state.index.timers.first().map(|(until, _)| *until)
+    let timer = state.index.timers.first().map(|(until, _)| *until);
+    let deadline = state.index.deadlines.first().map(|(due, _)| *due);
+    [timer, deadline, state.run_due()].into_iter().flatten().min()
 }

@@ -43,6 +43,10 @@ pub struct Slot {
     pub request: Option<ValueRef>,
     /// What is remembered of a step that is repeated, once it has run.
     pub(crate) round: Option<Box<Round>>,
+    /// When it is to have ended, once it has begun, if the author bounds that.
+    pub(crate) due: Option<Box<Timestamp>>,
+    /// Whether it has missed that: what is executed is to stop.
+    pub(crate) overdue: bool,
     /// The digest a person has granted.
     pub granted: Option<Box<Digest>>,
 }
@@ -76,6 +80,8 @@ impl Slot {
             fan: None,
             request: None,
             round: None,
+            due: None,
+            overdue: false,
             granted: None,
         }
     }
@@ -102,6 +108,8 @@ impl Slot {
         self.tainted = false;
         self.request = None;
         self.round = None;
+        self.due = None;
+        self.overdue = false;
         self.granted = None;
     }
 

@@ -26,14 +26,24 @@ pub struct Verdict {
 }
 
 impl RunState {
-    /// Whether the steps of a stage are to stop: the run is being cancelled. What comes after the steps proper goes on
+    /// Whether the steps of a stage are to stop: the run is being cancelled, or has missed its deadline. What comes after the steps proper goes on
     /// then, unless it is itself what was cancelled.
     #[must_use]
     pub fn is_stopped(&self, stage: Stage) -> bool {
+        self.is_cancelled(stage) || stage == Stage::Main && self.head.overdue.is_some()
+    }
+
+    /// Whether somebody has cancelled the steps of a stage.
+    pub(crate) fn is_cancelled(&self, stage: Stage) -> bool {
         match stage {
             Stage::Main => self.head.intent == Intent::Cancel,
             _ => self.head.aborted,
         }
+    }
+
+    /// Whether something that is executed is to stop.
+    pub(crate) fn stops_something(&self) -> bool {
+        self.is_stopped(self.head.stage) || self.index.overdue > 0
     }
 
     /// Whether new attempts of the stage may begin.

@@ -170,6 +170,10 @@ pub struct Head {
     pub stage: Stage,
     /// How the steps proper have ended, once the run is past them.
     pub verdict: Option<Arc<Verdict>>,
+    /// When this generation began.
+    pub since: Timestamp,
+    /// What is wrong, once the steps proper have missed their deadline.
+    pub overdue: Option<Arc<StepError>>,
     /// Whether what comes after the steps proper is to stop too.
     pub aborted: bool,
     /// How many of the compensations, in their order, have ended.
@@ -224,6 +228,8 @@ impl RunState {
             intent: Intent::Proceed,
             stage: Stage::Main,
             verdict: None,
+            since: Timestamp::default(),
+            overdue: None,
             aborted: false,
             undone: 0,
             generation: 1,
@@ -362,11 +368,12 @@ impl RunState {
     }
 
     /// Whether nothing more happens to any step of this stage in this generation, so that the next can begin or the run
-    /// can end. A cancelled run ends even where an outcome is unknown; the step keeps saying so.
+    /// can end. A cancelled run ends even where an outcome is unknown; the step keeps saying so. One that has missed its
+    /// deadline does not: what it has done may have to be undone.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let stage = self.head.stage;
-        let left_open = if self.is_stopped(stage) { self.index.unknown[stage as usize] } else { 0 };
+        let left_open = if self.is_cancelled(stage) { self.index.unknown[stage as usize] } else { 0 };
         self.index.open[stage as usize] == left_open
     }
 

@@ -9,7 +9,7 @@ pub(super) const MAX_DURATION: Duration = Duration::from_secs(3_650 * 86_400);
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// What is wrong with a text that is not a duration.
-pub(super) fn read(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn read(text: &str) -> Result<Duration, &'static str> {
     let text = text.trim();
     if text.is_empty() {
         return Err("it is empty");
@@ -45,7 +45,7 @@ pub(super) fn read(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// Writes a duration in the longest unit that holds it exactly; less than a millisecond counts as one.
-pub(super) fn print(duration: Duration) -> String {
+pub(crate) fn print(duration: Duration) -> String {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     let unit = UNITS.iter().find(|(_, unit)| millis > 0 && millis.is_multiple_of(u128::from(*unit)));
     match unit {

@@ -5,7 +5,7 @@
 
 mod builder;
 mod diagnostic;
-mod duration;
+pub(crate) mod duration;
 pub mod expr;
 pub mod inputs;
 mod model;

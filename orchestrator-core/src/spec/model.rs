@@ -33,6 +33,8 @@ pub struct Workflow {
     pub steps: Vec<StepSpec>,
     /// Which of them are of which stage.
     pub stages: Stages,
+    /// How long the steps proper may take in all, from the beginning of the run or of its reopening.
+    pub deadline: Option<Duration>,
     /// Outputs of the run, rendered when every step has ended.
     pub outputs: IndexMap<Arc<str>, Template>,
     /// The text this model was made from (or, from the builder, its canonical JSON).
@@ -127,6 +129,8 @@ pub struct StepOptions {
     pub retry: Option<RetryPolicy>,
     /// Bounds of one attempt, or of a wait.
     pub timeout: Option<Timeout>,
+    /// How long the step may take in all, from its first beginning: attempts, waits, repetitions and items together.
+    pub deadline: Option<Duration>,
     /// The author's word on what a repetition would do; wins over the plugin's.
     pub effect: Option<EffectClass>,
     /// `sandbox: none`, where the author wrote it.

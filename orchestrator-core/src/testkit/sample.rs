@@ -8,9 +8,10 @@ use uuid::Uuid;
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
-    RunEnded, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepCollected,
-    StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost,
-    StepOutcomeUnknown, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
+    RunEnded, RunOverdue, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled,
+    StepCollected, StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted,
+    StepIterated, StepLost, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped,
+    StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -315,6 +316,8 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
     let step = StepIx(0);
     vec![
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
+        StepOverdue { step: step.into() }.into(),
+        RunOverdue { error: error.clone() }.into(),
         StageBegun {
             stage: Stage::Compensation,
             status: Ending::Failed,

@@ -187,3 +187,49 @@ steps:
     assert_eq!(handle.wait().await.unwrap().status, "completed");
     assert_eq!((puppet.begun("one"), puppet.begun("two"), puppet.begun("three")), (2, 2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_misses_its_deadline_is_stopped_and_has_failed() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "name: a
+steps:
+  slow: { uses: puppet, with: { do: gate }, deadline: 10s }
+  again: { uses: puppet, with: { do: fail }, deadline: 5s, retry: { max_attempts: 9, initial: 3s, backoff: fixed } }
+  many: { uses: puppet, for_each: [1, 2, 3], strategy: { max-parallel: 1 }, with: { do: nap }, deadline: 90s }
+  asks: { uses: puppet, with: { do: approval }, deadline: 20s }
+";
+    let handle = engine.start(engine.parse(text).unwrap().workflow).await.unwrap();
+    let report = handle.wait().await.unwrap();
+    let error = |step: usize| report.steps[step].error.clone().unwrap_or_default();
+    assert_eq!(error(0), "took longer than its deadline of 10s");
+    assert_eq!(error(1), "took longer than its deadline of 5s");
+    assert!(puppet.begun("again") < 5, "nobody tries on after that");
+    let many: Vec<&str> = report.steps[3..6].iter().map(|step| step.status).collect();
+    assert_eq!(many, ["completed", "failed", "failed"], "{report:#?}");
+    assert_eq!(error(2), "2 of 3 items failed, the first of them 1: took longer than its deadline of 90s");
+    assert_eq!((report.steps[6].status, &*error(6)), ("failed", "took longer than its deadline of 20s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_misses_its_deadline_fails_undoes_and_tidies() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "name: a
+deadline: 1m
+steps:
+  one: { uses: puppet, compensate: { uses: puppet } }
+  two: { uses: puppet, needs: one, with: { do: gate } }
+  three: { uses: puppet, needs: two }
+finally:
+  tidy: { uses: puppet, with: '${{ run.error }}' }
+";
+    let handle = engine.start(engine.parse(text).unwrap().workflow).await.unwrap();
+    let report = handle.wait().await.unwrap();
+    let why = "the run took longer than its deadline of 1m";
+    assert_eq!((report.status.as_str(), report.error.as_deref()), ("failed", Some(why)));
+    let expected =
+        ["one completed", "two cancelled", "three cancelled", "one.compensate completed", "tidy completed"];
+    assert_eq!(statuses(&report), expected);
+    assert_eq!(output(&report, "tidy", None), json!(why));
+}

@@ -71,6 +71,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         env: IndexMap::new(),
         steps: steps.collect(),
         stages: Stages::default(),
+        deadline: None,
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),

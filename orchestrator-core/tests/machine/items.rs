@@ -128,6 +128,7 @@ impl Map {
             env: IndexMap::new(),
             steps,
             stages: Stages::default(),
+            deadline: None,
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),
@@ -468,10 +469,8 @@ fn every_law_of_items_holds_and_their_rows_of_the_table_are_reached() {
 /// Whether a row is about a step that has items or is repeated: the laws of plain steps do not reach it.
 pub(crate) fn is_of_items(row: &Row) -> bool {
     let repeats = ["step.iterated", "step.repeated"].contains(&row.1);
-    row.0 == StepKind::Expanded
-        || row.2 == StepKind::Expanded
-        || repeats
-        || (row.0, row.1) == (StepKind::Ready, "step.succeeded")
+    let expanded = (row.0 == StepKind::Expanded || row.2 == StepKind::Expanded) && row.1 != "step.overdue";
+    expanded || repeats || (row.0, row.1) == (StepKind::Ready, "step.succeeded")
 }
 
 proptest! {

@@ -1,15 +1,17 @@
 //! What comes after the steps proper: laws under random commands, against an account of its own.
 //!
 //! Four steps: `a`, then `b` with items, then `c`, all three with a compensation; `d` beside them. Two steps on failure,
-//! two at the end.
+//! two at the end. `b` and `c` have deadlines, and so may the run.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
+use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
     Asked, Begin, Command, Effect, Ending, Event, Finished, Intent, Prepared, Recorded, Rejection,
     RunCreated, RunState, SkipReason, StepError, StepKind, StepState, apply, check, decide, fold,
@@ -17,7 +19,7 @@ use orchestrator_core::machine::{
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::Template;
-use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::spec::retry::{ErrorClass, RetryPolicy};
 use orchestrator_core::spec::{Each, EffectClass, Over, Stage, Stages, StepOptions, StepSpec, Workflow};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
@@ -38,6 +40,11 @@ struct Form {
     items: u32,
     /// Whether a compensation may fail without holding up the others.
     tolerated: bool,
+    /// Whether `c` is tried again, and how many items of `b` may be open at once.
+    retried: bool,
+    bound: Option<u32>,
+    /// Whether the steps proper have a deadline.
+    hurried: bool,
     effect: EffectClass,
 }
 
@@ -52,6 +59,8 @@ enum Act {
     Retry(Option<u8>),
     Rerun(u8),
     Compensate,
+    /// So many seconds go by.
+    Wake(u8),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +69,13 @@ enum Fate {
     Fails,
     Unknown,
     Interrupted,
+    Waits,
 }
+
+/// How long `b` and `c` may take.
+const STEP_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the run may take, if that is bounded.
+const RUN_DEADLINE: Duration = Duration::from_secs(120);
 
 struct Saga {
     form: Form,
@@ -74,6 +89,7 @@ struct Saga {
     done: Vec<Unit>,
     /// What has happened, for seeing that all of it does.
     seen: BTreeMap<String, u64>,
+    rows: BTreeSet<Row>,
 }
 
 fn asked() -> Asked {
@@ -94,11 +110,16 @@ fn workflow(form: &Form) -> Workflow {
     };
     let plain = StepOptions::default;
     let undo = || StepOptions { continue_on_error: form.tolerated, ..plain() };
-    let each = Each { over: Over::List(Template::constant(serde_json::json!([]))), max_parallel: None };
+    let each = Each {
+        over: Over::List(Template::constant(serde_json::json!([]))),
+        max_parallel: form.bound.and_then(NonZeroU32::new),
+    };
+    let deadline = Some(STEP_DEADLINE);
+    let retry = form.retried.then(|| RetryPolicy { max_attempts: 2, ..RetryPolicy::default() });
     let steps = vec![
         spec("a", &[], plain()),
-        spec("b", &[A], StepOptions { each: Some(each), ..plain() }),
-        spec("c", &[B], plain()),
+        spec("b", &[A], StepOptions { each: Some(each), deadline, ..plain() }),
+        spec("c", &[B], StepOptions { retry, deadline, ..plain() }),
         spec("d", &[A], plain()),
         spec("a.compensate", &[], undo()),
         spec("b.compensate", &[], undo()),
@@ -115,6 +136,7 @@ fn workflow(form: &Form) -> Workflow {
         env: IndexMap::new(),
         steps,
         stages: Stages::new(4, vec![A, B, C], 2),
+        deadline: form.hurried.then_some(RUN_DEADLINE),
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),
@@ -137,6 +159,7 @@ impl Saga {
             owner: 1,
             done: Vec::new(),
             seen: BTreeMap::new(),
+            rows: BTreeSet::new(),
         };
         let (workflow, revision, inputs) = ("saga".into(), Digest::of(b""), text(0));
         saga.record(vec![RunCreated { workflow, revision, inputs, by: "someone".into() }.into()]);
@@ -174,7 +197,11 @@ impl Saga {
         self.state.begin_scratch();
         for recorded in &batch {
             self.note(&recorded.event);
+            let from = recorded.event.unit().map(|unit| (unit, self.state.slot(unit).state.kind()));
             apply(&mut self.state, recorded).expect("what was decided");
+            if let Some((unit, from)) = from {
+                self.rows.insert((from, recorded.event.kind(), self.state.slot(unit).state.kind()));
+            }
             if let Event::RunEnded(ended) = &recorded.event {
                 self.note_end(ended.status);
             }
@@ -295,12 +322,46 @@ impl Saga {
                 let step = StepIx(u32::from(step) % 11).into();
                 let _ = self.say(Command::Rerun { step, asked: asked() });
             }
+            Act::Wake(seconds) => self.wake(Duration::from_secs(seconds.into())),
             Act::Compensate => {
                 let expected = !self.done.is_empty() && self.state.head().ended.is_some();
                 let unknown = self.state.count(StepKind::OutcomeUnknown) > 0;
                 let said = self.say(Command::Compensate(asked()));
                 assert_eq!(said.is_ok(), expected && !unknown, "{said:?}");
             }
+        }
+    }
+
+    /// Time goes by; nothing that is late is left to begin.
+    fn wake(&mut self, time: Duration) {
+        self.now = self.now + time;
+        if self.say(Command::Wake).is_err() {
+            return;
+        }
+        let head = self.state.head();
+        let main = head.stage == Stage::Main && head.ended.is_none();
+        let late_run = self.form.hurried && main && self.now >= head.since + RUN_DEADLINE;
+        let is_late = |step: StepIx| {
+            let begun =
+                self.log.iter().rev().take_while(|recorded| !matches!(recorded.event, Event::RunReopened(_)));
+            let begun = begun.filter(|recorded| {
+                let begins = matches!(recorded.event, Event::StepBegun(_) | Event::StepExpanded(_));
+                begins && recorded.event.unit() == Some(step.into())
+            });
+            begun.last().is_some_and(|first| self.now >= first.at + STEP_DEADLINE)
+        };
+        let (b, c) = (is_late(B), is_late(C));
+        for (unit, slot) in self.state.slots().filter(|(_, slot)| main && slot.stage == Stage::Main) {
+            let late = late_run || b && unit.step == B || c && unit.step == C;
+            let kind = slot.state.kind();
+            let stays = kind.is_terminal()
+                || matches!(
+                    kind,
+                    StepKind::Running | StepKind::Expanded | StepKind::OutcomeUnknown | StepKind::Quarantined
+                );
+            assert!(!late || stays, "{unit:?} is late and {kind:?}");
+            let stops = outstanding(&self.state).contains(&Effect::Stop(unit));
+            assert!(!late || kind != StepKind::Running || stops, "{unit:?} is late and goes on");
         }
     }
 
@@ -340,6 +401,10 @@ impl Saga {
                     Fate::Fails => Finished::Failed { error: error(), not_before: None },
                     Fate::Unknown => Finished::Unknown(error()),
                     Fate::Interrupted => Finished::Interrupted,
+                    Fate::Waits => Finished::Waiting {
+                        on: orchestrator_core::machine::WaitOn::Until,
+                        until: Some(self.now + Duration::from_secs(20)),
+                    },
                 };
                 Command::Finish { step, attempt, fence, outcome }
             }
@@ -371,7 +436,13 @@ impl Saga {
                     assert!(wake_at(&self.state).is_some(), "nobody would look");
                     self.serve(*effect, Fate::Succeeds);
                 }
-                None => self.resolve(true),
+                None => match wake_at(&self.state) {
+                    Some(at) => {
+                        self.now = self.now.max(at);
+                        self.wake(Duration::ZERO);
+                    }
+                    None => self.resolve(true),
+                },
             }
         }
         panic!("the run does not end: {:?}", View::of(&self.state));
@@ -429,6 +500,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => Just(Fate::Fails),
         1 => Just(Fate::Unknown),
         1 => Just(Fate::Interrupted),
+        3 => Just(Fate::Waits),
     ];
     let act = prop_oneof![
         40 => (any::<u8>(), fates).prop_map(|(which, fate)| Act::Serve(which, fate)),
@@ -440,6 +512,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => prop::option::of(any::<u8>()).prop_map(Act::Retry),
         1 => any::<u8>().prop_map(Act::Rerun),
         1 => Just(Act::Compensate),
+        5 => (0..60u8).prop_map(Act::Wake),
     ];
     prop::collection::vec(act, 0..120)
 }
@@ -447,27 +520,61 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 fn forms() -> impl Strategy<Value = Form> {
     let effects =
         prop_oneof![Just(EffectClass::Pure), Just(EffectClass::Idempotent), Just(EffectClass::AtMostOnce)];
-    (0..4u32, any::<bool>(), effects).prop_map(|(items, tolerated, effect)| Form { items, tolerated, effect })
+    let bounds = prop::option::of(1..3u32);
+    (0..4u32, any::<bool>(), any::<bool>(), bounds, any::<bool>(), effects).prop_map(
+        |(items, tolerated, retried, bound, hurried, effect)| Form {
+            items,
+            tolerated,
+            retried,
+            bound,
+            hurried,
+            effect,
+        },
+    )
 }
 
 #[test]
 fn every_law_of_stages_holds() {
     let seen = RefCell::new(BTreeMap::<String, u64>::new());
+    let rows = RefCell::new(BTreeSet::<Row>::new());
     let config = Config { cases: 1024, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng)
         .run(&(forms(), acts()), |(form, acts)| {
-            for (what, count) in live(form, &acts).seen {
+            let saga = live(form, &acts);
+            for (what, count) in saga.seen {
                 *seen.borrow_mut().entry(what).or_default() += count;
             }
+            rows.borrow_mut().extend(saga.rows);
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
-    let seen = seen.into_inner();
+    let (seen, rows) = (seen.into_inner(), rows.into_inner());
+    let of_deadlines = TRANSITIONS.iter().filter(|row| is_of_deadlines(row));
+    let missed: Vec<_> = of_deadlines.filter(|row| !rows.contains(row)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+    let illegal: Vec<_> = rows.iter().filter(|row| !TRANSITIONS.contains(row)).collect();
+    assert!(illegal.is_empty(), "not in the table: {illegal:?}");
     println!("{seen:#?}");
-    for what in ["run.stage", "compensating", "completed", "failed", "cancelled", "paused", "blocked"] {
+    for what in [
+        "run.stage",
+        "run.overdue",
+        "step.overdue",
+        "compensating",
+        "completed",
+        "failed",
+        "cancelled",
+        "paused",
+        "blocked",
+    ] {
         assert!(seen.contains_key(what), "never: {what}");
     }
+}
+
+/// Whether only a deadline leads there.
+pub(crate) fn is_of_deadlines(row: &Row) -> bool {
+    use StepKind::{Arrived, Backoff, Pending};
+    row.1 == "step.overdue" || row.1 == "step.failed" && [Pending, Backoff, Arrived].contains(&row.0)
 }
 
 proptest! {

@@ -86,13 +86,18 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a workflow",
-        "name: a\nbudget: 1\nconcurrency: 1\ndeadline: 1h\nevidence: x\nlabels: {}\non: push\npaths: []\npermissions: {}\npriority: 1\nqueue: q\nsandbox: none\nsecrets: []\nsteps: { a: { run: x } }\n",
-        &["not_supported_yet"; 12],
+        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\non: push\npaths: []\npermissions: {}\npriority: 1\nqueue: q\nsandbox: none\nsecrets: []\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 11],
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    deadline: 1h\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
-        &["not_supported_yet"; 12],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
+        &["not_supported_yet"; 11],
+    ),
+    (
+        "deadlines",
+        "name: a\ndeadline: soon\ndefaults: { deadline: 0s }\nsteps:\n  a: { uses: noop, deadline: 10 }\n  b: { uses: noop, deadline: { after: 1h } }\n  c: { uses: noop, deadlnie: 1h }\n",
+        &["invalid_duration", "invalid_duration", "invalid_duration", "invalid_type", "unknown_field"],
     ),
     (
         "what undoes a step",
@@ -167,8 +172,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "defaults that are none",
-        "name: a\ndefaults: { run: x, retry: 3, continue-on-error: 1, deadline: 1h, timout: 1s }\nsteps: { a: { uses: noop } }\n",
-        &["unknown_field", "invalid_type", "invalid_type", "not_supported_yet", "unknown_field"],
+        "name: a\ndefaults: { run: x, retry: 3, continue-on-error: 1, deadline: x, timout: 1s }\nsteps: { a: { uses: noop } }\n",
+        &["unknown_field", "invalid_type", "invalid_type", "invalid_duration", "unknown_field"],
     ),
     ("Y13 nothing but a name", "name: a\n", &["missing_field"]),
     ("Y13 no name", "steps: { a: { run: x } }\n", &["missing_field"]),

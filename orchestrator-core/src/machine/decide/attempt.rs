@@ -3,10 +3,11 @@
 use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
+use crate::machine::decide::steer::cancelled;
 use crate::machine::event::{
-    Ending, Event, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
-    StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepRepeated,
-    StepSkipped, StepSucceeded, StepWaiting,
+    Ending, Event, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
+    StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepOverdue,
+    StepRepeated, StepSkipped, StepSucceeded, StepWaiting,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::fan::MAX_ITEMS;
@@ -15,7 +16,7 @@ use crate::machine::slot::Slot;
 use crate::machine::state::{RunState, SkipReason, StepState};
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, OnExpiry};
+use crate::spec::{EffectClass, OnExpiry, Stage};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
@@ -173,6 +174,9 @@ pub(super) fn finish(
         Finished::Unknown(_) | Finished::Waiting { .. } | Finished::Interrupted if cancelling => {
             StepCancelled { step, attempt }.into()
         }
+        Finished::Unknown(_) | Finished::Waiting { .. } | Finished::Interrupted if slot.overdue => {
+            failed(&state.step_is_late(step), None)
+        }
         // Where a repetition does no harm, nobody has to find out what has happened: it counts as a failure.
         Finished::Unknown(error) => failed(error, None),
         Finished::Waiting { on, until } => {
@@ -196,7 +200,7 @@ fn retry_at(
     let policy = state.spec(step).options().retry.as_ref()?;
     let failures = u32::from(slot.failures) + 1;
     let used = failures + u32::from(slot.losses);
-    if state.is_stopped(slot.stage) || !policy.covers(class) || used >= policy.max_attempts {
+    if state.is_stopped(slot.stage) || slot.overdue || !policy.covers(class) || used >= policy.max_attempts {
         return None;
     }
     let at = now + policy.delay(state.run, step, failures);
@@ -227,7 +231,7 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
     let losses = slot.losses + 1;
     let used = u32::from(slot.failures) + u32::from(losses);
     let retry = state.spec(step).options().retry.as_ref();
-    if retry.is_some_and(|policy| used >= policy.max_attempts) {
+    if slot.overdue || retry.is_some_and(|policy| used >= policy.max_attempts) {
         AfterLoss::Fail
     } else if losses >= MAX_CRASHES {
         AfterLoss::Quarantine
@@ -237,8 +241,34 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
 }
 
 pub(super) fn wake(state: &RunState, now: Timestamp) -> Vec<Event> {
+    if state.run_due().is_some_and(|due| due <= now) {
+        return run_overdue(state);
+    }
+    let late = state.late(now);
+    let mut events: Vec<Event> = late.iter().map(|step| fall_overdue(state, *step)).collect();
     let due = state.index.timers.iter().take_while(|(until, _)| *until <= now);
-    due.map(|(_, at)| fall_due(state, state.unit_at(*at))).collect()
+    let due = due.map(|(_, at)| state.unit_at(*at)).filter(|step| !late.contains(step));
+    events.extend(due.map(|step| fall_due(state, step)));
+    events
+}
+
+/// The steps proper end here, as if they were cancelled.
+fn run_overdue(state: &RunState) -> Vec<Event> {
+    let mut events = vec![RunOverdue { error: state.run_is_late() }.into()];
+    let open = state.slots().filter(|(_, slot)| slot.stage == Stage::Main);
+    events.extend(open.filter_map(|(step, slot)| cancelled(step, slot)));
+    events
+}
+
+/// A step has missed its deadline: it fails at once, or is told to stop.
+fn fall_overdue(state: &RunState, step: Unit) -> Event {
+    let slot = state.slot(step);
+    let attempt = match &slot.state {
+        StepState::Running { .. } | StepState::Expanded(_) => return StepOverdue { step }.into(),
+        StepState::Waiting { attempt, .. } => *attempt,
+        _ => 0,
+    };
+    StepFailed { step, attempt, error: state.step_is_late(step), retry_at: None }.into()
 }
 
 fn fall_due(state: &RunState, step: Unit) -> Event {

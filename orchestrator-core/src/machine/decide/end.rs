@@ -2,6 +2,7 @@
 
 use crate::id::Unit;
 use crate::machine::command::{Asked, Rejection};
+use crate::machine::decide::attempt::not_begun;
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{
     Ending, Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepResolved,
@@ -46,6 +47,9 @@ fn resolved(
     let mut events = vec![resolved.into()];
     if applied.is_none() && cancelling {
         events.push(StepCancelled { step, attempt }.into());
+    } else if applied.is_none() && state.slot(step.step).overdue {
+        // The others have had to stop already.
+        events.push(not_begun(step, state.step_is_late(step)));
     }
     events
 }
@@ -112,8 +116,12 @@ pub(super) fn conclude(
 /// How the steps proper have ended. Steps that an earlier generation has left cancelled keep the run from being complete.
 fn verdict(state: &RunState, outputs: &Result<ValueRef, StepError>) -> (Ending, Option<StepError>) {
     let stopped = state.has_stopped();
+    let cancelled = state.head.intent == Intent::Cancel;
+    if let Some(late) = state.head.overdue.as_deref().filter(|_| stopped && !cancelled) {
+        return (Ending::Failed, Some(late.clone()));
+    }
     let failed = state.index.failed_steps() > 0;
-    if stopped && (state.head.intent == Intent::Cancel || !failed) {
+    if stopped && (cancelled || !failed) {
         return (Ending::Cancelled, None);
     }
     if failed {

@@ -14,7 +14,11 @@ pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
 pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection> {
     match state.head.intent {
         Intent::Pause => Err(Rejection::Held("paused")),
+        _ if state.head.overdue.is_some() && state.is_stopped(slot.stage) => {
+            Err(Rejection::Held("past its deadline"))
+        }
         _ if state.is_stopped(slot.stage) => Err(Rejection::Held("being cancelled")),
+        _ if slot.overdue => Err(Rejection::Held("past the deadline of the step")),
         _ => Ok(()),
     }
 }

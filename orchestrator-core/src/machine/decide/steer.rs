@@ -83,7 +83,7 @@ pub(super) fn want(state: &RunState, intent: Intent, asked: &Asked) -> Result<Ve
 
 /// What cancelling does to a step at once. A running one is told to stop and ends by its own outcome; an unknown
 /// outcome stays unknown.
-fn cancelled(step: Unit, slot: &Slot) -> Option<Event> {
+pub(super) fn cancelled(step: Unit, slot: &Slot) -> Option<Event> {
     let kind = slot.state.kind();
     let stays = kind.is_terminal()
         || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown | StepKind::Expanded);

@@ -18,7 +18,7 @@ use crate::spec::{EffectClass, Sandbox, Stage, StepOptions, StepSpec, suggest};
 pub(super) const SCRIPT: &str = "script";
 
 /// What a step may take from `defaults`.
-const DEFAULTED: [&str; 5] = ["retry", "timeout", "effect", "sandbox", "continue-on-error"];
+const DEFAULTED: [&str; 6] = ["retry", "timeout", "deadline", "effect", "sandbox", "continue-on-error"];
 
 /// A step whose needs are not resolved yet.
 pub(super) struct Draft<'n, 't> {
@@ -234,6 +234,7 @@ impl<'t> Reader<'t, '_> {
         Some(StepOptions {
             retry: own.retry.or_else(|| defaults.retry.clone()),
             timeout: own.timeout.or(defaults.timeout),
+            deadline: own.deadline.or(defaults.deadline),
             effect: own.effect.or(defaults.effect),
             sandbox: own.sandbox.or(defaults.sandbox),
             continue_on_error: match fields.get("continue-on-error") {
@@ -254,6 +255,9 @@ impl<'t> Reader<'t, '_> {
         StepOptions {
             retry: fields.get("retry").and_then(|node| self.retry(node, &place.key("retry"))),
             timeout: fields.get("timeout").and_then(|node| self.timeout(node, &place.key("timeout"))),
+            deadline: fields
+                .get("deadline")
+                .and_then(|node| self.duration(node, &place.key("deadline"), false)),
             effect: fields.get("effect").and_then(|node| self.choice(node, &place.key("effect"), &EFFECTS)),
             sandbox: fields.get("sandbox").and_then(|node| self.sandbox(node, &place.key("sandbox"))),
             continue_on_error: fields

@@ -34,6 +34,8 @@ impl<'t> Reader<'t, '_> {
         if let Some(node) = fields.get("defaults") {
             self.read_defaults(node, &place.key("defaults"));
         }
+        let deadline =
+            fields.get("deadline").and_then(|node| self.duration(node, &place.key("deadline"), false));
         let mut drafts = self.steps(fields, root);
         let stages = self.stages(fields, &mut drafts);
         let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
@@ -44,6 +46,7 @@ impl<'t> Reader<'t, '_> {
             env: env.unwrap_or_default(),
             steps: Vec::new(),
             stages,
+            deadline,
             outputs: outputs.unwrap_or_default(),
             text: text.into(),
             revision: Digest::of(text.as_bytes()),

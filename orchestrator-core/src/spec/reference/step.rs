@@ -94,6 +94,13 @@ pub static STEP: Section = Section {
         )
         .without("as long as it takes"),
         Key::new(
+            "deadline",
+            Form::Duration,
+            "How long the step may take in all, from its first beginning: attempts, waits, repetitions and items together.",
+            "deadline: 1h",
+        )
+        .without("as long as it takes"),
+        Key::new(
             "compensate",
             Form::Section(&COMPENSATE),
             "What undoes the step, when the run fails after it.",
@@ -127,13 +134,6 @@ pub static STEP: Section = Section {
             Form::Value,
             "How many steps of the same key may run at once, over all runs.",
             "concurrency: { key: deploy, limit: 1 }",
-        )
-        .later(),
-        Key::new(
-            "deadline",
-            Form::Duration,
-            "How long the step may take, all attempts together.",
-            "deadline: 1h",
         )
         .later(),
         Key::new(
@@ -296,6 +296,13 @@ pub static COMPENSATE: Section = Section {
             Form::Either(&[Form::Duration, Form::Section(&TIMEOUT)]),
             "How long each attempt may take.",
             "{ run: echo undone, timeout: 1m }",
+        )
+        .without("as long as it takes"),
+        Key::new(
+            "deadline",
+            Form::Duration,
+            "How long it may take in all, from its first attempt.",
+            "{ run: echo undone, deadline: 1h }",
         )
         .without("as long as it takes"),
         Key::new(

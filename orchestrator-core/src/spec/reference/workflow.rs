@@ -40,6 +40,13 @@ pub static WORKFLOW: Section = Section {
             "defaults: { timeout: 10m }",
         ),
         Key::new(
+            "deadline",
+            Form::Duration,
+            "How long `steps` may take in all; a run that takes longer fails.",
+            "deadline: 2h",
+        )
+        .without("as long as it takes"),
+        Key::new(
             "steps",
             Form::Named(&Form::Section(&STEP)),
             "The steps, at least one and at most 100,000; what a step is called is its key.",
@@ -78,7 +85,6 @@ pub static WORKFLOW: Section = Section {
             "concurrency: { key: deploy, limit: 1 }",
         )
         .later(),
-        Key::new("deadline", Form::Duration, "How long the whole run may take.", "deadline: 2h").later(),
         Key::new("evidence", Form::Value, "What must hold for the run to have succeeded.", "evidence: {}")
             .later(),
         Key::new("labels", Form::Value, "Labels of every run.", "labels: { team: web }").later(),
@@ -164,6 +170,12 @@ pub static DEFAULTS: Section = Section {
             "timeout: 10m",
         ),
         Key::new(
+            "deadline",
+            Form::Duration,
+            "How long a step may take, all attempts together.",
+            "deadline: 1h",
+        ),
+        Key::new(
             "continue-on-error",
             Form::Boolean,
             "Whether the run goes on, and can complete, when a step has failed.",
@@ -171,13 +183,6 @@ pub static DEFAULTS: Section = Section {
         ),
         Key::new("effect", EFFECTS, "What a repetition of a step would do.", "effect: pure"),
         Key::new("sandbox", Form::Word(&["none"]), "How scripts are confined.", "sandbox: none"),
-        Key::new(
-            "deadline",
-            Form::Duration,
-            "How long a step may take, all attempts together.",
-            "deadline: 1h",
-        )
-        .later(),
     ],
     foreign: &[("retries", "retry")],
     elsewhere: &[("env", "the workflow"), ("run", "a step"), ("uses", "a step"), ("with", "a step")],

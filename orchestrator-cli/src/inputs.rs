@@ -41,15 +41,20 @@ pub(crate) fn read(
     workflow: &Workflow,
     spec_name: &str,
 ) -> Result<BTreeMap<String, Given>, Problem> {
-    let mut given = BTreeMap::new();
-    for (name, text) in pairs("-i", arguments)? {
-        let text = content(&name, &text)?;
-        given.insert(name, Given::Text(text));
-    }
+    let given = given(arguments)?;
     match inputs::resolve(workflow, &given) {
         Ok(_) => Ok(given),
         Err(diagnostics) => Err(refused(&diagnostics, spec_name)),
     }
+}
+
+/// What inputs are given, whether they fit or not.
+///
+/// # Errors
+/// An argument that is none, a file that cannot be read.
+pub(crate) fn given(arguments: &[String]) -> Result<BTreeMap<String, Given>, Problem> {
+    let pairs = pairs("-i", arguments)?.into_iter();
+    pairs.map(|(name, text)| content(&name, &text).map(|text| (name, Given::Text(text)))).collect()
 }
 
 /// Inputs that do not fit.

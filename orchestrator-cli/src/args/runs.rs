@@ -42,6 +42,8 @@ pub(crate) enum RunsCommand {
     Resume(Resume),
     /// Begin steps of an ended run again, and go on from there
     Retry(Retry),
+    /// Start another run that begins where this one has been
+    Fork(Fork),
     /// Undo what an ended run has done: run the compensations of its steps
     Compensate(Compensate),
     /// Say whether a step whose outcome nobody knows has had its effect
@@ -297,6 +299,38 @@ pub(crate) struct Retry {
 
     #[command(flatten)]
     pub(crate) drive: Drive,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs fork @last --from notes -i model=large
+  orchestrator runs fork run_0193 --from 'test[3]' --from 'test[7]'
+  orchestrator runs fork @last
+
+A new run of the same revision: the steps named and all that depends on them are done again, with the inputs that are
+given here; everything else is kept as it has ended, also where it has failed. Without --from, what has failed or was
+cancelled is done again. The first run stays as it is. The new one is driven here, as `run` does; it undoes only what it
+has done itself.
+
+Exit codes: as `run`; 3 an input does not fit, 4 no such run or step, 6 no run can begin there.")]
+pub(crate) struct Fork {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// Do this step or item again, and what depends on it; may be repeated
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from: Vec<String>,
+
+    /// Value of an input that is to be another; may be repeated
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE")]
+    pub(crate) inputs: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) drive: Drive,
+
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 #[derive(Debug, Args)]

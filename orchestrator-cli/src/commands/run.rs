@@ -156,7 +156,7 @@ pub(crate) fn labels(args: &Start) -> Result<BTreeMap<String, String>, Problem> 
     Ok(labels)
 }
 
-fn refused(app: &App, error: StartError, spec_name: &str) -> Problem {
+pub(crate) fn refused(app: &App, error: StartError, spec_name: &str) -> Problem {
     match error {
         StartError::Inputs(diagnostics) => inputs::refused(&diagnostics, spec_name),
         StartError::KeyReused { run } => {

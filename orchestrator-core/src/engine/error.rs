@@ -39,6 +39,24 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+/// Why a run cannot be forked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForkError {
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// No run can begin there.
+    #[error("{0}")]
+    Rejected(#[from] Rejection),
+    /// The new run cannot be created.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a run cannot be driven here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

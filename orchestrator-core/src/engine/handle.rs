@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::builder::EngineBuilder;
-use crate::engine::error::{CommandError, DriveError, StartError};
+use crate::engine::error::{CommandError, DriveError, ForkError, StartError};
+use crate::engine::fork::ForkRun;
 use crate::engine::note::Note;
 use crate::engine::owner::Keeper;
 use crate::engine::registry::Registry;
@@ -106,6 +107,21 @@ impl Engine {
     /// [`StartError`]; nothing has been written.
     pub fn member_for(&self, start: impl Into<StartRun>) -> Result<Member, StartError> {
         self.shared.creating_member(start.into())
+    }
+
+    /// Starts a run that begins where another has been, and drives it: it does again what is asked for and all that
+    /// depends on it, and keeps the rest as it has ended there. The other run stays as it is.
+    ///
+    /// # Errors
+    /// [`ForkError`]; then there is no new run.
+    pub async fn fork(&self, fork: ForkRun) -> Result<RunHandle, ForkError> {
+        let run = self.shared.fork(fork).await?;
+        match self.shared.drive(run).await {
+            Ok(actor) => Ok(self.handle(run, actor)),
+            Err(DriveError::Store(error)) => Err(error.into()),
+            // It is there, and whoever looks for runs that are due drives it.
+            Err(_) => Ok(self.handle(run, None)),
+        }
     }
 
     /// Drives a run that nobody alive drives: takes up what a crash or an orderly stop has left. A run that this

@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod expand;
 mod follow;
+mod fork;
 mod handle;
 mod judge;
 mod lines;
@@ -26,7 +27,8 @@ mod values;
 mod watch;
 
 pub use builder::EngineBuilder;
-pub use error::{CommandError, DriveError, StartError};
+pub use error::{CommandError, DriveError, ForkError, StartError};
+pub use fork::{FORKED_FROM, ForkRun};
 pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
 pub use registry::Registry;
 pub use report::{RunReport, StepReport, Waiting, read_outline, read_report};

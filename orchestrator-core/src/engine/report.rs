@@ -276,6 +276,12 @@ impl StepReport {
         unit_name(&self.id, self.item)
     }
 
+    /// Whether it has ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.finished_at.is_some()
+    }
+
     /// Whether it comes after the steps proper and has not been needed, so far.
     #[must_use]
     pub fn is_idle(&self) -> bool {

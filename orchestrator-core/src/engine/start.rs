@@ -120,11 +120,11 @@ impl From<Arc<Workflow>> for StartRun {
 }
 
 /// A run about to be created.
-struct Creation {
-    new: NewRun,
-    values: Vec<StoredValue>,
-    state: RunState,
-    loaded: Arc<Loaded>,
+pub(crate) struct Creation {
+    pub(crate) new: NewRun,
+    pub(crate) values: Vec<StoredValue>,
+    pub(crate) state: RunState,
+    pub(crate) loaded: Arc<Loaded>,
 }
 
 impl Shared {
@@ -176,7 +176,7 @@ impl Shared {
         Ok(draft.into_member(state.run(), &state, &[], None))
     }
 
-    fn create(&self, start: StartRun) -> Result<Creation, StartError> {
+    pub(crate) fn create(&self, start: StartRun) -> Result<Creation, StartError> {
         let loaded = self.library.enter(&start.workflow)?;
         self.check_plugins(&loaded).map_err(|error| match error {
             DriveError::UnknownPlugin { step, plugin } => StartError::UnknownPlugin { step, plugin },

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
 use crate::machine::event::{
-    DriverReleased, DriverTaken, Ending, Event, Recorded, RunCreated, RunEnded, RunReopened, StepArrived,
-    StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepLost, StepRepeated, StepResolved,
-    StepWaiting,
+    DriverReleased, DriverTaken, Ending, Event, Kept, Recorded, RunCreated, RunEnded, RunReopened,
+    StepArrived, StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepKept, StepLost,
+    StepRepeated, StepResolved, StepWaiting,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
@@ -83,6 +83,10 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.inputs = inputs.clone();
             state.head.by = by.clone();
         }
+        Event::RunForked(_) if state.head.seq != 1 => {
+            return Err("a run is forked when it is created".into());
+        }
+        Event::RunForked(_) => {}
         Event::DriverTaken(DriverTaken { owner, epoch }) => {
             if *epoch != state.head.driver_epoch + 1 {
                 return Err(format!("driver epoch {epoch} after {}", state.head.driver_epoch));
@@ -289,6 +293,7 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
         }
         Event::StepWaiting(waiting) => wait(slot, waiting, at)?,
         Event::StepArrived(arrived) => arrive(slot, arrived)?,
+        Event::StepKept(kept) => keep(slot, kept),
         Event::StepDue(_) => StepState::Ready,
         Event::StepOverdue(_) if slot.overdue => return Err("is late a second time".into()),
         Event::StepOverdue(_) => {
@@ -317,6 +322,15 @@ fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> 
         (Ending::Failed, Some(error)) => StepState::Failed { error: Arc::new(error.clone()) },
         (Ending::Failed, None) => return Err("has failed without a reason".into()),
     })
+}
+
+fn keep(slot: &mut Slot, kept: &StepKept) -> StepState {
+    slot.kept = true;
+    match &kept.state {
+        Kept::Succeeded { output } => StepState::Succeeded { output: output.clone() },
+        Kept::Failed { error } => StepState::Failed { error: Arc::new(error.clone()) },
+        Kept::Skipped { reason } => StepState::Skipped { reason: *reason },
+    }
 }
 
 fn iterate(slot: &mut Slot, iterated: &StepIterated) -> Result<StepState, String> {

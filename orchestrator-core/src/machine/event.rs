@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DecisionId, OwnerId, TransitionId, Unit};
+use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::state::{Intent, SkipReason};
 use crate::machine::wait::{Arrival, WaitOn};
@@ -110,6 +110,20 @@ events! {
         inputs: ValueRef,
         /// Who started it.
         by: Arc<str>,
+    }
+    /// The run begins where another has been.
+    RunForked = "run.forked" {
+        /// The other run.
+        run: RunId,
+        /// The last of its events that counts here.
+        seq: u64,
+    }
+    /// The step has ended in the run that this one begins from, and is not done again.
+    StepKept = "step.kept" {
+        /// The step.
+        step: Unit,
+        /// How it had ended.
+        state: Kept,
     }
     /// An engine drives the run from here on.
     DriverTaken = "driver.taken" {
@@ -368,12 +382,14 @@ impl Event {
             Self::StepIterated(e) => Some(e.step),
             Self::StepRepeated(e) => Some(e.step),
             Self::StepExpanded(e) => Some(e.step),
+            Self::StepKept(e) => Some(e.step),
             Self::StepOverdue(e) => Some(e.step),
             Self::StepCollected(e) => Some(e.step),
             Self::StepSkipped(e) => Some(e.step),
             Self::StepCancelled(e) => Some(e.step),
             Self::StepResolved(e) => Some(e.step),
             Self::RunCreated(_)
+            | Self::RunForked(_)
             | Self::DriverTaken(_)
             | Self::DriverReleased(_)
             | Self::IntentChanged(_)
@@ -416,6 +432,28 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// How a step had ended in the run that another begins from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kept {
+    /// It had done its work.
+    Succeeded {
+        /// What it gave.
+        output: ValueRef,
+    },
+    /// It had failed.
+    Failed {
+        /// Why.
+        error: StepError,
+    },
+    /// It had not begun.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+    },
 }
 
 /// How a run ended.

@@ -74,7 +74,7 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
         {
             return Err("runs under a right that is not the latest".into());
         }
-        StepState::Succeeded { .. } if !has_begun => {
+        StepState::Succeeded { .. } if !has_begun && !slot.kept => {
             return Err("succeeded without an attempt".into());
         }
         _ => {}

@@ -35,6 +35,8 @@ pub struct Slot {
     pub tolerated: bool,
     /// The stage of the workflow that it is of.
     pub stage: Stage,
+    /// Whether it has ended in another run, from which this one has begun.
+    pub kept: bool,
     /// Whether it is one item of a step.
     pub is_item: bool,
     /// Where the step's items are, once it has some: the position of its [`Fan`], and one more.
@@ -76,6 +78,7 @@ impl Slot {
             tainted: false,
             tolerated: false,
             stage: Stage::Main,
+            kept: false,
             is_item: false,
             fan: None,
             request: None,
@@ -110,6 +113,7 @@ impl Slot {
         self.round = None;
         self.due = None;
         self.overdue = false;
+        self.kept = false;
         self.granted = None;
     }
 

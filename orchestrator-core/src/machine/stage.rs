@@ -121,7 +121,8 @@ impl RunState {
     pub(crate) fn pass_over(&mut self, stages: impl Fn(Stage) -> bool, at: Timestamp) {
         for stage in Stage::CLEANUP.into_iter().filter(|stage| stages(*stage)) {
             for step in self.workflow.steps_of(stage) {
-                if !self.slots[step.index()].state.is_terminal() {
+                // An unknown outcome that a cancelled run has left open stays one.
+                if self.slots[step.index()].state.kind() == StepKind::Pending {
                     self.is_not_needed(step.0, at);
                 }
             }

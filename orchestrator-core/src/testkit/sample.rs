@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, RunCreated,
-    RunEnded, RunOverdue, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled,
-    StepCollected, StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted,
-    StepIterated, StepLost, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped,
-    StepSucceeded, StepWaiting, WaitOn,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, Kept,
+    RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun,
+    StepCancelled, StepCollected, StepContinued, StepDue, StepError, StepExpanded, StepFailed,
+    StepInterrupted, StepIterated, StepKept, StepLost, StepOutcomeUnknown, StepOverdue, StepRepeated,
+    StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -316,6 +316,10 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
     let step = StepIx(0);
     vec![
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
+        RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7 }.into(),
+        StepKept { step: step.into(), state: Kept::Succeeded { output: long.clone() } }.into(),
+        StepKept { step: Unit::item_of(step, 7), state: Kept::Failed { error: error.clone() } }.into(),
+        StepKept { step: step.into(), state: Kept::Skipped { reason: SkipReason::Condition } }.into(),
         StepOverdue { step: step.into() }.into(),
         RunOverdue { error: error.clone() }.into(),
         StageBegun {

@@ -3,6 +3,7 @@
 mod approvals;
 mod bench;
 mod ends;
+mod forks;
 mod recovery;
 mod stages;
 mod stops;

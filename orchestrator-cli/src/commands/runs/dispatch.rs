@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::args::RunsCommand;
-use crate::commands::runs::{events, list, logs, resume, retry, show, steer, wait, watch};
+use crate::commands::runs::{events, fork, list, logs, resume, retry, show, steer, wait, watch};
 use crate::exit::Exit;
 use crate::output::Problem;
 
@@ -18,6 +18,7 @@ pub(crate) async fn carry_out(app: &App, command: RunsCommand) -> Result<Exit, P
         RunsCommand::Pause(args) => steer::pause(app, &args).await,
         RunsCommand::Resume(args) => resume::carry_out(app, &args).await,
         RunsCommand::Retry(args) => retry::carry_out(app, &args).await,
+        RunsCommand::Fork(args) => fork::carry_out(app, &args).await,
         RunsCommand::Compensate(args) => retry::compensate(app, &args).await,
         RunsCommand::Resolve(args) => steer::resolve(app, &args).await,
     }

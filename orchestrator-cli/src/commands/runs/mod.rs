@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod events;
+mod fork;
 mod list;
 mod logs;
 mod pages;

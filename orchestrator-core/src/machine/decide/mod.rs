@@ -3,9 +3,11 @@
 mod attempt;
 mod command;
 mod end;
+mod fork;
 mod guard;
 mod retry;
 mod steer;
 
 pub use command::decide;
 pub(crate) use command::decide_into;
+pub use fork::fork;

@@ -95,7 +95,7 @@ fn owed(state: &RunState) -> BTreeSet<Unit> {
 }
 
 /// The steps and items whose compensation has been executed.
-fn all_undone(state: &RunState) -> Vec<Unit> {
+pub(super) fn all_undone(state: &RunState) -> Vec<Unit> {
     let mut undone = Vec::new();
     for undo in state.workflow.steps_of(Stage::Compensation) {
         let Some(step) = state.workflow.stages.undone_by(undo) else { continue };
@@ -131,7 +131,10 @@ fn reopened(state: &RunState, again: BTreeSet<Unit>, asked: &Asked) -> Vec<Event
 }
 
 /// These steps and all that depend on them: what depends on a repeated step is repeated with it, whole.
-fn reached(state: &RunState, from: impl Iterator<Item = StepIx>) -> Result<BTreeSet<StepIx>, Rejection> {
+pub(super) fn reached(
+    state: &RunState,
+    from: impl Iterator<Item = StepIx>,
+) -> Result<BTreeSet<StepIx>, Rejection> {
     let mut reached: BTreeSet<StepIx> = from.collect();
     let mut open: Vec<StepIx> = reached.iter().copied().collect();
     while let Some(step) = open.pop() {
@@ -150,7 +153,7 @@ const fn is_open_to_retry(kind: StepKind) -> bool {
 }
 
 /// The steps proper that have failed, were cancelled or were undone; where there are none, those that came after.
-fn all_to_repeat(state: &RunState) -> Result<Vec<Unit>, Rejection> {
+pub(super) fn all_to_repeat(state: &RunState) -> Result<Vec<Unit>, Rejection> {
     let failed = all_that_failed(state);
     let main = |unit: &Unit| state.slot(*unit).stage == Stage::Main;
     let (mut main, rest): (Vec<Unit>, Vec<Unit>) = failed.into_iter().partition(main);

@@ -151,7 +151,8 @@ pub(crate) async fn connect(path: &Path) -> Result<Arc<dyn Store>, Problem> {
         let title = format!("the path of the store is not valid UTF-8: {}", path.display());
         return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
     };
-    let options = Options::default().log_limit(LOG_LIMIT);
+    // One command reads one thing after the other; a second connection would only have to be opened.
+    let options = Options::default().log_limit(LOG_LIMIT).readers(1);
     let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await;
     Ok(Arc::new(store.map_err(|error| of_error(&error))?))
 }

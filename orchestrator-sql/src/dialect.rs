@@ -65,6 +65,14 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// What an error of sea-orm means, while reading.
     fn explain(&self, error: &sea_orm::DbErr) -> StoreError;
 
+    /// The texts that a query of one column gives, asked of a connection that is open and that nobody uses yet. `None`
+    /// where there is none: then it is asked of [`Dialect::reads`]. What is asked while a store is opened needs no
+    /// connection of its own so.
+    async fn ask_ahead(&self, query: &str) -> Option<Result<Vec<String>, sea_orm::DbErr>> {
+        let _ = query;
+        None
+    }
+
     /// Whether an error of sea-orm says that a table does not exist.
     fn is_missing_table(&self, error: &sea_orm::DbErr) -> bool;
 
@@ -98,6 +106,8 @@ pub struct Options {
     /// How long a write-ahead log may grow, in bytes, before it is moved into the database, for databases that work so.
     /// Moving costs time, so longer is faster; but whoever opens the store first reads all of it. Default: 16 MB.
     pub log_limit: u64,
+    /// How many connections read at the same time, at least 1; each is opened when it is first needed. Default: 4.
+    pub readers: u32,
 }
 
 impl Default for Options {
@@ -107,6 +117,7 @@ impl Default for Options {
             require_current: true,
             busy_timeout: Duration::from_secs(5),
             log_limit: 16_384_000,
+            readers: 4,
         }
     }
 }
@@ -131,6 +142,13 @@ impl Options {
     #[must_use]
     pub const fn log_limit(mut self, bytes: u64) -> Self {
         self.log_limit = bytes;
+        self
+    }
+
+    /// The same, with another number of [`Options::readers`].
+    #[must_use]
+    pub const fn readers(mut self, connections: u32) -> Self {
+        self.readers = connections;
         self
     }
 

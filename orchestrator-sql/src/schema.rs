@@ -69,13 +69,22 @@ impl<D: Dialect> SqlStore<D> {
 
     /// The migrations that have been applied. One query where there are any.
     async fn applied(&self) -> Result<BTreeSet<String>, StoreError> {
-        let db = self.shared.db();
-        let query = Statement::from_string(db.get_database_backend(), format!("SELECT version FROM {TABLE}"));
-        match db.query_all_raw(query).await {
-            Ok(rows) => self.shared.read(rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect()),
+        let query = format!("SELECT version FROM {TABLE}");
+        let names = match self.shared.dialect.ask_ahead(&query).await {
+            Some(names) => names,
+            None => self.names(query).await,
+        };
+        match names {
+            Ok(names) => Ok(names.into_iter().collect()),
             Err(error) if self.shared.dialect.is_missing_table(&error) => Ok(BTreeSet::new()),
             Err(error) => self.shared.read(Err(error)),
         }
+    }
+
+    async fn names(&self, query: String) -> Result<Vec<String>, DbErr> {
+        let db = self.shared.db();
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await?;
+        rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect()
     }
 
     /// Changes tables in one transaction that nobody else can come between.

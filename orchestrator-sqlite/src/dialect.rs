@@ -9,10 +9,10 @@ use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_sql::{Dialect, Forms, Options, Words};
-use sea_orm::DatabaseConnection;
 use sea_orm::sea_query::{ColumnDef, ColumnType};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use crate::holds::Holds;
@@ -49,7 +49,7 @@ impl Sqlite {
             version,
             first: Mutex::new(Some(first)),
             watch: Watch::new(options.clone()),
-            readers: open::readers(options.clone()).into(),
+            readers: open::readers(options.clone(), asked).into(),
             options,
             holds: Arc::new(Holds::beside(path)),
         })
@@ -144,18 +144,28 @@ impl Dialect for Sqlite {
         error::at(&self.path, error::of_orm(error))
     }
 
+    async fn ask_ahead(&self, query: &str) -> Option<Result<Vec<String>, DbErr>> {
+        let mut first = self.first.lock().await;
+        let connection = first.as_mut()?;
+        // Safe: the store's own queries are made of constants alone.
+        let asked = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(connection).await;
+        Some(asked.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into()))))
+    }
+
     fn is_missing_table(&self, error: &sea_orm::DbErr) -> bool {
         error::is_missing_table(error)
     }
 
     async fn hold(&self, owner: OwnerId) -> Result<(), StoreError> {
+        // Making a small file takes less than handing it to a thread that has to be started for it.
+        if let Some(held) = self.holds.try_hold(owner) {
+            return held;
+        }
         self.with_holds(move |holds| holds.hold(owner)).await?
     }
 
     async fn let_go(&self, owner: OwnerId) {
-        if let Err(error) = self.with_holds(move |holds| holds.let_go(owner)).await {
-            tracing::debug!(%error, "removing an owner's lock file");
-        }
+        self.holds.let_go(owner);
     }
 
     async fn proven_dead(&self, alive: HashSet<OwnerId>) -> HashSet<OwnerId> {

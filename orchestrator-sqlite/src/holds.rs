@@ -52,24 +52,41 @@ impl Holds {
             return Err(taken(owner));
         }
         let path = self.file(owner);
-        match self.lock_new(&path) {
+        let locked = self.lock_new(&path, PATIENCE);
+        self.keep(owner, &path, locked)
+    }
+
+    /// As [`Holds::hold`], without waiting for anybody: `None` where somebody has the lock, perhaps for moments.
+    pub(crate) fn try_hold(&self, owner: OwnerId) -> Option<Result<(), StoreError>> {
+        if self.held().contains_key(&owner) {
+            return Some(Err(taken(owner)));
+        }
+        let path = self.file(owner);
+        match self.lock_new(&path, 1) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            locked => Some(self.keep(owner, &path, locked)),
+        }
+    }
+
+    fn keep(&self, owner: OwnerId, path: &Path, locked: io::Result<File>) -> Result<(), StoreError> {
+        match locked {
             Ok(file) => {
                 self.held().insert(owner, file);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 tracing::warn!(path = %path.display(), "no file locks here: an owner's death shows by its time alone");
-                remove(&path);
+                remove(path);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(taken(owner)),
-            Err(error) => Err(cannot(&path, "lock", &error)),
+            Err(error) => Err(cannot(path, "lock", &error)),
         }
     }
 
-    fn lock_new(&self, path: &Path) -> io::Result<File> {
+    fn lock_new(&self, path: &Path, tries: u32) -> io::Result<File> {
         private_folder(&self.folder)?;
-        for patience in (0..PATIENCE).rev() {
+        for patience in (0..tries).rev() {
             let file = lock_options().create(true).open(path)?;
             match file.try_lock() {
                 // Someone who clears the folder may have taken the lock first, and removed the file.
@@ -82,7 +99,7 @@ impl Holds {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Removes the owner's file, if its lock is ours or nobody's. Blocks for moments.
+    /// Removes the owner's file, if its lock is ours or nobody's. Waits for nobody.
     pub(crate) fn let_go(&self, owner: OwnerId) {
         let path = self.file(owner);
         let held = self.held().remove(&owner);

@@ -16,9 +16,6 @@ use sqlx::sqlite::{
 /// How long a reader waits for one of the connections that read.
 const READER: Duration = Duration::from_secs(30);
 
-/// How many connections read.
-const READERS: u32 = 4;
-
 /// How many texts a connection keeps prepared.
 const PREPARED: usize = 64;
 
@@ -116,8 +113,8 @@ pub(crate) fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePoo
 }
 
 /// The pool for reading.
-pub(crate) fn readers(options: SqliteConnectOptions) -> SqlitePool {
-    pool(options, READERS)
+pub(crate) fn readers(options: SqliteConnectOptions, asked: &Options) -> SqlitePool {
+    pool(options, asked.readers.max(1))
 }
 
 /// The version of the SQLite library in use, whatever store there may be.
@@ -154,7 +151,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         prepare(&path).unwrap();
-        let pool = readers(options(SqliteConnectOptions::new().filename(&path), &Options::default()));
+        let asked = Options::default();
+        let pool = readers(options(SqliteConnectOptions::new().filename(&path), &asked), &asked);
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("trusted_schema", "0")] {
             let query = sqlx::AssertSqlSafe(format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"));
             let found: String = sqlx::query_scalar(query).fetch_one(&pool).await.unwrap();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orchestrator_core::engine::{Engine, StartError, StartRun};
+use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::Store;
 
 use crate::app::App;
@@ -117,6 +118,7 @@ async fn begin(
     // Listening begins before the run does, so that nothing of it is missed.
     let live = engine.subscribe();
     let handle = engine.start(start).await.map_err(|error| refused(app, error, &loaded.name))?;
+    open_ahead(engine, handle.id());
     let workflow = &loaded.workflow;
     let view = View::new(
         &app.output,
@@ -128,6 +130,13 @@ async fn begin(
     let place = Place { file: Some(loaded.name.clone()), text: workflow.text.clone() };
     let reports = Some((&args.reports, place));
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports }.drive().await
+}
+
+/// Opens the connection that the result is read from at the end, while the first steps run.
+fn open_ahead(engine: &Engine, run: RunId) {
+    let store = engine.store().clone();
+    // Who needs it later tries again, and tells why it fails.
+    tokio::spawn(async move { drop(store.heads(&[run]).await) });
 }
 
 /// The labels that a run is given.

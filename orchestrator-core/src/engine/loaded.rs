@@ -58,6 +58,11 @@ impl Library {
         self.enter(&Arc::new(workflow))
     }
 
+    /// The workflow of a revision under a name, if some run here still holds it.
+    pub(crate) fn known(&self, revision: Digest, name: &Arc<str>) -> Option<Arc<Loaded>> {
+        self.find(&(revision, name.clone()))
+    }
+
     fn find(&self, edition: &Edition) -> Option<Arc<Loaded>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(edition)?.upgrade()
     }

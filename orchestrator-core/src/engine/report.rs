@@ -9,7 +9,7 @@ use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, StepIx, Unit};
 use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError, unit_name};
-use crate::spec::{Stage, StepSpec};
+use crate::spec::{Stage, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -145,14 +145,20 @@ impl Reader<'_> {
         loop {
             let Some(row) = self.store.run(run).await? else { return Ok(None) };
             let rows = self.store.steps(run).await?;
-            let open =
-                ApprovalQuery { run: Some(run), open: true, limit: usize::MAX, ..ApprovalQuery::default() };
-            let approvals = self.store.approvals(open).await?.items;
+            // Nobody is asked about a run that has ended.
+            let approvals =
+                if row.finished_at.is_none() { self.open_approvals(run).await? } else { Vec::new() };
             // What was read belongs together only if nothing has happened in between.
             if self.store.heads(&[run]).await?.first().is_none_or(|(_, seq)| *seq == row.seq) {
                 return self.compose(row, rows, approvals).await.map(Some);
             }
         }
+    }
+
+    async fn open_approvals(&self, run: RunId) -> Result<Vec<ApprovalRow>, StoreError> {
+        let open =
+            ApprovalQuery { run: Some(run), open: true, limit: usize::MAX, ..ApprovalQuery::default() };
+        Ok(self.store.approvals(open).await?.items)
     }
 
     async fn compose(
@@ -161,10 +167,8 @@ impl Reader<'_> {
         rows: Vec<StepRow>,
         approvals: Vec<ApprovalRow>,
     ) -> Result<RunReport, StoreError> {
+        let workflow = self.workflow(&row).await?;
         let revision = row.new.revision;
-        let gone = || StoreError::Corrupt(format!("revision {revision} is gone"));
-        let text = self.store.revision(revision).await?.ok_or_else(gone)?;
-        let workflow = self.library.read(revision, &row.new.workflow, &text)?.workflow.clone();
         let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
         let mut waiting_for: Vec<Waiting> = Vec::new();
         let stage = |step: usize| workflow.stages.of(StepIx(step as u32)).key();
@@ -220,6 +224,17 @@ impl Reader<'_> {
             steps,
             waiting_for,
         })
+    }
+
+    /// The workflow of a run; read from the store only where nobody here holds it.
+    async fn workflow(&self, row: &RunRow) -> Result<Arc<Workflow>, StoreError> {
+        let revision = row.new.revision;
+        if let Some(loaded) = self.library.known(revision, &row.new.workflow) {
+            return Ok(loaded.workflow.clone());
+        }
+        let gone = || StoreError::Corrupt(format!("revision {revision} is gone"));
+        let text = self.store.revision(revision).await?.ok_or_else(gone)?;
+        Ok(self.library.read(revision, &row.new.workflow, &text)?.workflow.clone())
     }
 
     async fn shown(&self, run: RunId, value: Option<&ValueRef>) -> Result<Value, StoreError> {

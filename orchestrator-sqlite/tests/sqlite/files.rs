@@ -147,6 +147,18 @@ async fn without_migration_an_empty_file_is_refused() {
     assert_eq!(tables(&folder).await, [] as [&str; 0]);
 }
 
+#[tokio::test]
+async fn one_connection_serves_whoever_reads() {
+    let folder = Folder::new();
+    let options = Options::default().readers(1);
+    let store = SqliteStore::open(folder.file().to_str().unwrap(), options).await.unwrap();
+    let story = Story::begun(&store).await;
+    let (row, steps, heads) =
+        tokio::join!(store.run(story.run), store.steps(story.run), async { store.heads(&[story.run]).await });
+    assert_eq!(heads.unwrap(), [(story.run, row.unwrap().unwrap().seq)]);
+    assert!(steps.is_ok(), "{steps:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_may_open_a_new_file_at_once() {
     let folder = std::sync::Arc::new(Folder::new());

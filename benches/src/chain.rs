@@ -80,7 +80,7 @@ fn chain(engine: &Engine) -> Workflow {
 }
 
 /// The limit: one insert a step through a writer thread, a commit for whatever `lanes` callers have handed in.
-fn raw_commits(lanes: usize, steps: usize) -> f64 {
+pub(crate) fn raw_commits(lanes: usize, steps: usize) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let (inbox, work) = mpsc::channel::<(i64, tokio::sync::oneshot::Sender<()>)>();
     let path = folder.path().join("raw.db");

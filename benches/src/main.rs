@@ -5,6 +5,7 @@
 
 mod chain;
 mod command_line;
+mod fan;
 mod graph;
 mod lists;
 mod random_graph;
@@ -22,8 +23,8 @@ Usage: benches [--check] [--only NAME] [--repeat N]
        benches --seed FILE [--runs N]
 
   --check      exit 1 if a figure is missed
-  --only NAME  only workloads whose name contains NAME: graph, chain, command,
-               validation, lists
+  --only NAME  only workloads whose name contains NAME: graph, chain, fan,
+               validation, command, lists
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -64,9 +65,10 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 5] = [
+const WORKLOADS: [Workload; 6] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
+    ("fan", fan::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
     ("lists", lists::measure),

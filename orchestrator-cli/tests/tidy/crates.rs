@@ -31,13 +31,19 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// Libraries that only some crates may name, by dependency or in their sources.
-const RESERVED: [(&[&str], &[&str]); 2] = [
+/// Libraries that only some crates may name, by dependency or in their sources. The examples are host programs: they
+/// bring a web server and a database of their own, as somebody does who takes these crates into a service.
+const RESERVED: [(&[&str], &[&str]); 4] = [
     (
-        &["sea_orm", "sea_orm_migration", "sea_query", "sqlx", "libsqlite3_sys", "rusqlite"],
+        &["sea_orm"],
+        &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-benches", "orchestrator-examples"],
+    ),
+    (
+        &["sea_orm_migration", "sea_query", "sqlx", "libsqlite3_sys", "rusqlite"],
         &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-benches"],
     ),
-    (&["axum", "hyper", "tower_http"], &["orchestrator-http", "orchestrator-cli"]),
+    (&["axum"], &["orchestrator-http", "orchestrator-cli", "orchestrator-examples"]),
+    (&["hyper", "tower_http"], &["orchestrator-http", "orchestrator-cli"]),
 ];
 
 /// Crates that are abandoned, that bring a second TLS library, or for which the standard library has its own.
@@ -242,7 +248,12 @@ mod planted {
             ["use sqlx::Row;", "fn f() -> sea_orm::DbErr { }", "extern crate rusqlite;", "use axum as web;"]
         {
             assert_eq!(foreign_names(&Source::new("orchestrator-core/src/a.rs", text)).len(), 1, "{text}");
+        }
+        for text in ["use sqlx::Row;", "extern crate rusqlite;", "use hyper::Body;"] {
             assert_eq!(foreign_names(&Source::new("examples/tests/a.rs", text)).len(), 1, "{text}");
+        }
+        for text in ["use axum::Router;", "fn f() -> sea_orm::DbErr { }"] {
+            assert_eq!(foreign_names(&Source::new("examples/shop/a.rs", text)), [""; 0], "{text}");
         }
         let good = "use sqlx::Row; // axum::x";
         assert_eq!(foreign_names(&Source::new("orchestrator-sqlite/src/a.rs", good)), [""; 0]);

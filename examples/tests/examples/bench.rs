@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,6 +38,17 @@ impl Bench {
 
     /// Runs a program here.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Done {
+        Done::of(self.prepared(program, args).output().expect("the program starts"))
+    }
+
+    /// Begins to run the command line here, for somebody who listens to it.
+    pub(crate) fn begin(&self, args: &[String]) -> Child {
+        let mut command = self.prepared(binary(), args);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().expect("the program starts")
+    }
+
+    fn prepared(&self, program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(program);
         // What a developer has set for themselves must not change what the example does.
         for (name, _) in std::env::vars_os() {
@@ -46,7 +57,8 @@ impl Bench {
             }
         }
         command.env("ORCHESTRATOR_STORE", format!("sqlite:{}", self.path().join("state.db").display()));
-        Done::of(command.args(args).current_dir(self.path()).output().expect("the program starts"))
+        command.args(args).current_dir(self.path());
+        command
     }
 
     /// Runs the command line here.

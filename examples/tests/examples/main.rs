@@ -5,6 +5,7 @@ mod bench;
 mod fan_out;
 mod github;
 mod host;
+mod killed;
 mod notes;
 mod own_store;
 mod poll;

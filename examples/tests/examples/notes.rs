@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::bench::{Bench, step};
 
 /// Commits with these subjects, oldest first.
-fn repository(bench: &Bench, name: &str, subjects: &[&str]) -> String {
+pub(crate) fn repository(bench: &Bench, name: &str, subjects: &[&str]) -> String {
     let folder = bench.path().join(name);
     let folder = folder.to_str().expect("the path is UTF-8").to_owned();
     git(bench, &["init", "--quiet", &folder]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, example_file};
 
-fn examples() -> Vec<String> {
+pub(crate) fn examples() -> Vec<String> {
     let entries = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the folder reads");
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(".yaml")).collect();

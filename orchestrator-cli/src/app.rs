@@ -47,6 +47,7 @@ impl App {
         let engine = Engine::builder()
             .store(store)
             .plugins(orchestrator_plugins::builtin())
+            .inspector(Arc::new(orchestrator_plugins::Files))
             .slots(self.settings.slots())
             .poll(None)
             .workdir(workdir)

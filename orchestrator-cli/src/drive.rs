@@ -33,7 +33,7 @@ pub(crate) struct Driving<'a> {
     pub(crate) view: View<'a>,
     pub(crate) signals: Signals,
     /// The waiting steps that have been told of, with what they wait for.
-    pub(crate) told: BTreeSet<(Unit, Option<Digest>)>,
+    pub(crate) told: BTreeSet<(Unit, u32, Option<Digest>)>,
     /// The reports that are asked for, if any are, and where the workflow stands.
     pub(crate) reports: Option<(&'a Reports, Place)>,
 }
@@ -159,7 +159,7 @@ impl Driving<'_> {
     /// Tells every step that waits for someone, once: what is asked, and the commands that answer.
     fn tell_questions(&mut self, report: &RunReport) {
         for waiting in report.waiting_for.iter().filter(|waiting| waiting.needs_someone()) {
-            if self.told.insert((waiting.ix, waiting.digest)) {
+            if self.told.insert((waiting.ix, waiting.attempt, waiting.digest)) {
                 let shell = (!self.is_gone_with_us()).then_some(&self.app.shell);
                 for line in block::waiting(waiting, report, shell, self.app.output.err()) {
                     self.view.say(&line);
@@ -272,7 +272,9 @@ impl Driving<'_> {
         }
         let needs: Vec<_> = report.waiting_for.iter().filter(|waiting| waiting.needs_someone()).collect();
         if report.status == "blocked" && !needs.is_empty() {
-            let untold = needs.into_iter().filter(|waiting| self.told.insert((waiting.ix, waiting.digest)));
+            let untold = needs
+                .into_iter()
+                .filter(|waiting| self.told.insert((waiting.ix, waiting.attempt, waiting.digest)));
             return Ok(untold
                 .flat_map(|waiting| block::waiting(waiting, report, Some(&self.app.shell), style))
                 .collect());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use orchestrator_core::engine::{RunReport, Waiting};
+use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Intent;
 use orchestrator_core::port::store::{OwnerRow, RunRow, Store, StoreError};
 use orchestrator_core::time::Timestamp;
@@ -14,7 +15,7 @@ use crate::shell::{Shell, quoted};
 /// What an open run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Situation {
-    /// `driven`, `approval`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
+    /// `driven`, `approval`, `qa`, `signal`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
     pub(crate) kind: &'static str,
     /// For people.
     pub(crate) text: String,
@@ -101,6 +102,8 @@ fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situatio
             format!("{step} waits for approval: {message}"),
             shell.approval("approve", run, step),
         ),
+        "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, row.run, "--pass", shell)),
+        "signal" => ("signal", format!("{step} {message}"), signal(waiting, row.run, shell)),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
             let command = shell.command(&format!("runs resolve {run} {named} --not-applied"));
@@ -108,6 +111,17 @@ fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situatio
         }
     };
     Situation { kind, text, command, needs_someone: true }
+}
+
+/// `orchestrator runs qa RUN STEP VERDICT`.
+fn qa(waiting: &Waiting, run: RunId, verdict: &str, shell: &Shell) -> String {
+    shell.command(&format!("runs qa {run} {} {verdict}", quoted(&waiting.name())))
+}
+
+/// `orchestrator runs signal RUN NAME`.
+fn signal(waiting: &Waiting, run: RunId, shell: &Shell) -> String {
+    let name = waiting.signal.as_deref().unwrap_or_default();
+    shell.command(&format!("runs signal {run} {}", quoted(name)))
 }
 
 /// The commands that answer a waiting step, each with what it says.
@@ -119,6 +133,10 @@ pub(crate) fn answers(waiting: &Waiting, report: &RunReport, shell: &Shell) -> V
             ("approve", shell.approval("approve", run, step)),
             ("reject", shell.approval("reject", run, step)),
         ],
+        "qa" => {
+            vec![("pass", qa(waiting, run, "--pass", shell)), ("fail", qa(waiting, run, "--fail", shell))]
+        }
+        "signal" => vec![("signal", signal(waiting, run, shell))],
         "outcome_unknown" | "quarantine" => vec![
             ("it has happened", shell.command(&format!("runs resolve {run} {named} --applied"))),
             ("it has not", shell.command(&format!("runs resolve {run} {named} --not-applied"))),

@@ -1,4 +1,4 @@
-//! The step kinds that come with orchestrator: `script`, `http`, `llm`, `approval` and `sleep`.
+//! The step kinds that come with orchestrator: `script`, `http`, `llm`, `approval`, `notify`, `signal` and `sleep`.
 //!
 //! [`builtin`] gives all that are enabled; `script`, `http` and `llm` are each behind a cargo feature of that name,
 //! and all three are on by default. A host program that wants fewer registers the ones it wants.
@@ -6,7 +6,7 @@
 //! ```
 //! let kinds: Vec<String> =
 //!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
-//! assert_eq!(kinds, ["approval", "http", "llm", "script", "sleep"]);
+//! assert_eq!(kinds, ["approval", "http", "llm", "notify", "script", "signal", "sleep"]);
 //! ```
 
 mod approval;
@@ -14,21 +14,27 @@ mod approval;
 mod client;
 mod config;
 mod duration;
+mod files;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "llm")]
 mod llm;
+mod notify;
 mod registry;
 #[cfg(feature = "script")]
 mod script;
+mod signal;
 mod sleep;
 
 pub use approval::Approval;
+pub use files::Files;
 #[cfg(feature = "http")]
 pub use http::Http;
 #[cfg(feature = "llm")]
 pub use llm::Llm;
+pub use notify::Notify;
 pub use registry::builtin;
 #[cfg(feature = "script")]
 pub use script::Script;
+pub use signal::Signal;
 pub use sleep::Sleep;

@@ -14,8 +14,10 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(crate::Http::default()),
         #[cfg(feature = "llm")]
         Arc::new(crate::Llm::default()),
+        Arc::new(crate::Notify),
         #[cfg(feature = "script")]
         Arc::new(crate::Script),
+        Arc::new(crate::Signal),
         Arc::new(crate::Sleep),
     ]
 }

@@ -4,12 +4,13 @@ mod stage;
 
 use std::time::Duration;
 
-use orchestrator_core::machine::Arrival;
-use orchestrator_core::port::plugin::{Awaited, Outcome, Plugin};
+use orchestrator_core::machine::{Arrival, Signal as Given};
+use orchestrator_core::port::plugin::{Awaited, ExpectedSignal, Outcome, Plugin, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, OnExpiry};
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_plugins::{Approval, Sleep, builtin};
+use orchestrator_core::value::ValueRef;
+use orchestrator_plugins::{Approval, Notify, Signal, Sleep, builtin};
 use serde_json::{Value, json};
 use stage::{context, execute, failure, output, request};
 
@@ -119,11 +120,58 @@ async fn a_sleep_that_makes_no_sense_is_refused_before_and_after() {
     assert_eq!(Sleep.validate(&json!({ "for": "${{ inputs.pause }}" })), []);
 }
 
+fn given(data: &Value) -> Arrival {
+    let data = ValueRef::Inline(data.to_string().into());
+    Arrival::Signal(Given { name: "paid".into(), data, by: "ada".into(), at: Timestamp::from_millis(5) })
+}
+
+#[tokio::test]
+async fn a_signal_gives_what_came_with_it() {
+    let with = json!({ "name": "paid", "schema": { "type": "object", "required": ["amount"] } });
+    let on = Awaited::Signal { name: "paid".to_owned() };
+    assert_eq!(execute(&Signal, with.clone()).await.0, Outcome::Wait { on });
+    let data = json!({ "amount": 12 });
+    let outcome = goes_on(&Signal, with.clone(), given(&data)).await;
+    let expected = json!({ "name": "paid", "data": data, "by": "ada", "at": "1970-01-01T00:00:00.005Z" });
+    assert_eq!(output(outcome), expected);
+    let (class, message) = failure(goes_on(&Signal, with.clone(), given(&json!({}))).await);
+    assert_eq!(class, ErrorClass::Invalid);
+    assert!(message.contains("the signal of ada does not fit `schema`"), "{message}");
+    assert_eq!(failure(goes_on(&Signal, with, Arrival::Due).await).0, ErrorClass::Invalid);
+}
+
+#[tokio::test]
+async fn a_signal_has_a_name() {
+    let long = "x".repeat(201);
+    for name in [" ", "a\nb", &long] {
+        assert_eq!(Signal.validate(&json!({ "name": name }))[0].path, ["name"], "{name:?}");
+        assert_eq!(failure(execute(&Signal, json!({ "name": name })).await.0).0, ErrorClass::Invalid);
+    }
+    assert_eq!(Signal.validate(&json!({ "name": "paid-${{ item }}" })), []);
+    let open = Signal.signal(&json!({ "name": "paid-${{ item }}", "schema": { "enum": ["${{ item }}"] } }));
+    assert_eq!(open, Some(ExpectedSignal::default()));
+    let known = Signal.signal(&json!({ "name": "paid", "schema": {} })).unwrap();
+    assert_eq!((known.name.as_deref(), known.schema), (Some("paid"), Some(json!({}))));
+}
+
 #[test]
 fn waiting_changes_nothing() {
-    for plugin in [&Approval as &dyn Plugin, &Sleep] {
+    for plugin in [&Approval as &dyn Plugin, &Signal, &Sleep] {
         assert_eq!(plugin.effect_class(&json!({})), EffectClass::Pure);
         assert_eq!(plugin.reaches(&json!({})), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_notice_is_kept_and_given_on() {
+    let with = json!({ "message": "first\nsecond", "level": "error", "title": "Disk" });
+    let (outcome, log) = execute(&Notify, with).await;
+    assert_eq!(output(outcome), json!({ "message": "first\nsecond" }));
+    assert_eq!(log.lines(Stream::System), ["error: Disk: first", "second"]);
+    assert_eq!(Notify.effect_class(&json!({})), EffectClass::Idempotent);
+    assert_eq!(Notify.validate(&json!({ "message": " " }))[0].path, ["message"]);
+    for with in [json!({ "message": "\n" }), json!({ "message": "x", "level": "loud" }), json!({})] {
+        assert_eq!(failure(execute(&Notify, with).await.0).0, ErrorClass::Invalid);
     }
 }
 

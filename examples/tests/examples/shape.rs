@@ -24,9 +24,11 @@ fn every_example_is_valid_without_a_warning_and_can_be_planned() {
             "github-summary.yaml",
             "poll.yaml",
             "publish-with-approval.yaml",
+            "qa-gate.yaml",
             "release-notes.yaml",
             "retry.yaml",
-            "saga.yaml"
+            "saga.yaml",
+            "signal.yaml"
         ]
     );
     let bench = Bench::new();

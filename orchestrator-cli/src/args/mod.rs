@@ -23,8 +23,8 @@ pub(crate) use graph::{DrawGraph, GraphFormat};
 pub(crate) use report::{ReportTo, Reports};
 pub(crate) use run::{Drive, Run, Start};
 pub(crate) use runs::{
-    Ask, Cancel, Compensate, Events, Fork, ListRuns, Logs, Reason, Resolve, Resume, Retry, RunRef,
-    RunsCommand, Show, Wait, Watch,
+    Ask, Cancel, Compensate, Events, Fork, ListRuns, Logs, Qa, Reason, Resolve, Resume, Retry, RunRef,
+    RunsCommand, Show, Signal, Wait, Watch,
 };
 pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
 pub(crate) use tools::{Completions, Man, Schema};

@@ -34,6 +34,10 @@ pub(crate) enum RunsCommand {
     Wait(Wait),
     /// Watch a run as it moves, until it has ended
     Watch(Watch),
+    /// Give a run a signal that a step of it waits for, or will
+    Signal(Signal),
+    /// Say whether what a step gave is good enough
+    Qa(Qa),
     /// Stop a run for good
     Cancel(Cancel),
     /// Begin nothing new until `runs resume`
@@ -229,6 +233,74 @@ pub(crate) struct Ask {
 
     #[command(flatten)]
     pub(crate) reason: Reason,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator runs signal @last paid
+  orchestrator runs signal @last paid --data '{\"amount\": 12}'
+  orchestrator runs signal @last paid --data @payment.json
+
+The step that has waited longest for a signal of this name goes on with it; its output has the data. If none waits,
+the signal is kept for the next that does. Works whoever drives the run. Given twice, it is two signals.
+
+Exit codes: 0 given, 3 the data is not JSON, or not what the step says, 4 no such run, or no step ever waits for
+such a signal, 6 the run has ended or keeps too many signals, 7 store unavailable.")]
+pub(crate) struct Signal {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// What the signal is called
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// What comes with it: JSON, @FILE, or - for stdin [default: null]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) data: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("verdict").required(true).args(["pass", "fail"]),
+    after_help = "\
+Examples:
+  orchestrator runs qa @last draft --pass
+  orchestrator runs qa @last 'draft[2]' --fail --comment \"the second paragraph is wrong\"
+
+A step with `qa` does not count until someone has passed what it gave, which is shown. With --fail the attempt has
+failed; where the step has `retry`, it runs again, and sees the comment as ORCHESTRATOR_FEEDBACK. The verdict is bound
+to what was shown: if the step has run again meanwhile, nothing is judged.
+
+Exit codes: 0 judged, 2 neither or both verdicts, 4 no such run or step, 6 there is nothing to judge, 7 store
+unavailable."
+)]
+pub(crate) struct Qa {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    /// The step, or an item of it
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
+
+    /// It is good: the step has completed
+    #[arg(long)]
+    pub(crate) pass: bool,
+
+    /// It is not: the attempt has failed
+    #[arg(long)]
+    pub(crate) fail: bool,
+
+    /// Words, kept with the verdict and shown to the next attempt
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+
+    /// Judge only exactly this content, as `runs show --json` gave it
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,7 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Variables that are ours but no settings: those that scripts see, and those of this program.
-const OTHER_VARIABLES: [&str; 8] = [
+const OTHER_VARIABLES: [&str; 9] = [
     "ORCHESTRATOR_CONFIG",
     "ORCHESTRATOR_LOG",
     "ORCHESTRATOR_RUN_ID",
@@ -35,6 +35,7 @@ const OTHER_VARIABLES: [&str; 8] = [
     "ORCHESTRATOR_ATTEMPT",
     "ORCHESTRATOR_IDEMPOTENCY_KEY",
     "ORCHESTRATOR_FENCING_TOKEN",
+    "ORCHESTRATOR_FEEDBACK",
     "ORCHESTRATOR_OUTPUT",
 ];
 

@@ -9,7 +9,7 @@ use orchestrator_core::engine::Registry;
 use orchestrator_core::id::{RunId, StepIx};
 use orchestrator_core::plan::Plan as Graph;
 use orchestrator_core::port::store::{RunQuery, Store, StoreError};
-use orchestrator_core::spec::{Stage, StepSpec, Workflow};
+use orchestrator_core::spec::{Diff, Evidence, Stage, StepSpec, Workflow};
 use serde::Serialize;
 use serde_json::json;
 
@@ -76,6 +76,10 @@ struct Planned<'a> {
     /// How long it took in the last finished run of the workflow.
     last_ms: Option<u64>,
     reaches: Vec<String>,
+    /// What must hold of a success, in words.
+    evidence: Vec<String>,
+    /// Whether someone must pass what it gives.
+    qa: bool,
 }
 
 pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
@@ -101,6 +105,7 @@ pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
         workflow,
         waves: &waves,
         steps: planned(workflow, &waves, &plugins, past.as_ref()),
+        signals: signals(workflow, &plugins),
         path,
         path_ms,
         past,
@@ -117,6 +122,8 @@ struct Told<'a> {
     workflow: &'a Workflow,
     waves: &'a [Vec<StepIx>],
     steps: Vec<Planned<'a>>,
+    /// The signals that it would wait for.
+    signals: Vec<Expected<'a>>,
     path: Vec<&'a str>,
     /// How long the steps of the path took the last time, together.
     path_ms: Option<u64>,
@@ -138,6 +145,7 @@ impl Told<'_> {
             "critical_path_ms": self.path_ms,
             "measured_in": self.past.as_ref().map(|past| past.run),
             "approvals": approvals(self.workflow),
+            "signals": self.signals,
             "steps": self.steps,
             "reaches": reaches(&self.steps),
             "unconfined": unconfined(&self.steps),
@@ -188,11 +196,24 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         deadline_ms: options.deadline.map(millis),
         last_ms: None,
         reaches: plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
+        evidence: options.evidence.as_deref().map(evidence).unwrap_or_default(),
+        qa: options.qa.is_some(),
     }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a step declares as evidence, in words.
+fn evidence(declared: &Evidence) -> Vec<String> {
+    let files = declared.files.iter().map(|file| format!("the file {file}"));
+    let output = declared.output.iter().map(|_| "an output that fits its schema".to_owned());
+    let diff = declared.diff.map(|diff| match diff {
+        Diff::NonEmpty => "a change of the repository".to_owned(),
+        Diff::Empty => "no change of the repository".to_owned(),
+    });
+    files.chain(output).chain(diff).collect()
 }
 
 /// The chain of steps that wait for each other which the run cannot be faster than: the one that took longest the last
@@ -233,6 +254,25 @@ fn approvals(workflow: &Workflow) -> Vec<serde_json::Value> {
         json!({ "step": step.name, "message": message })
     })
     .collect()
+}
+
+/// A signal that a step waits for.
+#[derive(Debug, Serialize)]
+struct Expected<'a> {
+    step: &'a str,
+    /// As written: it may hold expressions.
+    name: String,
+}
+
+/// The signals that a run of the workflow will wait for.
+fn signals<'a>(workflow: &'a Workflow, plugins: &Registry) -> Vec<Expected<'a>> {
+    let expected = workflow.steps.iter().filter_map(|step| {
+        let written = step.with.as_written();
+        let signal = plugins.get(&step.uses)?.signal(&written)?;
+        let name = signal.name.or_else(|| written["name"].as_str().map(str::to_owned)).unwrap_or_default();
+        Some(Expected { step: &step.name, name })
+    });
+    expected.collect()
 }
 
 fn inputs(workflow: &Workflow) -> Vec<serde_json::Value> {
@@ -300,6 +340,13 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
             step.options().timeout.map(|timeout| format!(" (for {})", moment::duration(timeout.after)));
         let _ = write!(text, "\n  {}: {message}{}", escape::line(&step.name), until.unwrap_or_default());
     }
+    if !told.signals.is_empty() {
+        text.push_str("\n\nit will wait for a signal:");
+    }
+    for Expected { step, name } in &told.signals {
+        let _ = write!(text, "\n  {}: {}", escape::line(step), escape::line(name));
+    }
+    tell_gates(&mut text, steps);
     tell_reach(&mut text, steps);
     let scripts = unconfined(steps);
     if !scripts.is_empty() {
@@ -308,6 +355,23 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     }
     app.output.print(&text)?;
     Ok(Exit::Ok)
+}
+
+/// What stands between an attempt that has succeeded and its step.
+fn tell_gates(text: &mut String, steps: &[Planned<'_>]) {
+    if steps.iter().any(|step| step.qa) {
+        text.push_str("\n\nsomeone must pass what it gives:");
+    }
+    for step in steps.iter().filter(|step| step.qa) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {}", escape::line(step.id));
+    }
+    if steps.iter().any(|step| !step.evidence.is_empty()) {
+        text.push_str("\n\nit has succeeded only with:");
+    }
+    for step in steps.iter().filter(|step| !step.evidence.is_empty()) {
+        let _ = write!(text, "\n  {}: {}", escape::line(step.id), escape::line(&step.evidence.join(", ")));
+    }
 }
 
 fn tell_reach(text: &mut String, steps: &[Planned<'_>]) {

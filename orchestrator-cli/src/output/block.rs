@@ -80,7 +80,12 @@ pub(crate) fn headline(report: &RunReport, now: Timestamp, style: &Style) -> Str
 /// What waits for someone: what is asked and shown.
 pub(crate) fn question(waiting: &Waiting, style: &Style) -> Vec<String> {
     let step = style.tint(Tint::Strong, &escape::line(&waiting.name())).to_string();
-    let asks = if waiting.kind == "approval" { " waits for approval:" } else { ":" };
+    let asks = match waiting.kind {
+        "approval" => " waits for approval:",
+        "qa" => " needs QA:",
+        "signal" => "",
+        _ => ":",
+    };
     let mut lines = vec![format!("{} {step}{asks} {}", style.mark("waiting"), first_line(&waiting.message))];
     if let Some(show) = &waiting.show {
         let bar = style.tint(Tint::Dim, style.either("│", "|")).to_string();

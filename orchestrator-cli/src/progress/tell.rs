@@ -1,7 +1,7 @@
 //! An event in the words for people.
 
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, WaitOn,
+    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, StepJudged, WaitOn,
 };
 use orchestrator_core::spec::{OnExpiry, Stage};
 use orchestrator_core::time::Timestamp;
@@ -80,6 +80,12 @@ impl Teller<'_> {
                 WaitOn::Approval { message, .. } => {
                     ("waiting", format!("{name} waits for approval: {}", block::first_line(message)))
                 }
+                WaitOn::Qa { message, .. } => {
+                    ("needs_qa", format!("{name} needs QA: {}", block::first_line(message)))
+                }
+                WaitOn::Signal { name: signal } => {
+                    ("waiting", format!("{name} waits for the signal `{}`", escape::line(signal)))
+                }
                 _ => {
                     let until = event
                         .until
@@ -87,6 +93,7 @@ impl Teller<'_> {
                     ("waiting", format!("{name} waits{until}"))
                 }
             },
+            Event::StepJudged(event) => judged(&name, event),
             Event::StepArrived(event) => arrived(&name, &event.arrival)?,
             Event::StepExpanded(event) => {
                 ("begun", format!("{name} {}", counted(event.count as usize, "item")))
@@ -143,6 +150,10 @@ fn of_run(event: &Event) -> Option<(&'static str, String)> {
         }
         Event::RunOverdue(event) => ("failed", block::first_line(&event.error.message)),
         Event::StageBegun(event) => ("begun", stage_begins(event)),
+        Event::RunSignalled(event) => {
+            let (name, by) = (escape::line(&event.name), escape::line(&event.by));
+            ("begun", format!("the signal `{name}` was given by {by}"))
+        }
         Event::RunReopened(event) => ("warn", format!("the run was reopened by {}", escape::line(&event.by))),
         _ => return None,
     })
@@ -182,6 +193,13 @@ const fn why_skipped(reason: SkipReason) -> &'static str {
     }
 }
 
+fn judged(name: &str, event: &StepJudged) -> (&'static str, String) {
+    let (mark, word) = if event.passed { ("approved", "passed") } else { ("rejected", "not passed") };
+    let by = event.by.as_deref().map(|by| format!(" by {}", escape::line(by)));
+    let why = event.comment.as_deref().map(|comment| format!(": {}", block::first_line(comment)));
+    (mark, format!("{name} {word}{}{}", by.unwrap_or_default(), why.unwrap_or_default()))
+}
+
 fn arrived(name: &str, arrival: &Arrival) -> Option<(&'static str, String)> {
     match arrival {
         Arrival::Decision { approved, by, comment, .. } => {
@@ -198,6 +216,9 @@ fn arrived(name: &str, arrival: &Arrival) -> Option<(&'static str, String)> {
                 _ => "not decided in time",
             };
             Some(("warn", format!("{name} {what}")))
+        }
+        Arrival::Signal(signal) => {
+            Some(("begun", format!("{name} goes on with the signal `{}`", escape::line(&signal.name))))
         }
         _ => None,
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use orchestrator_core::engine::Live;
 use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::machine::{AfterLoss, Event, Recorded, WaitOn};
+use orchestrator_core::port::notice::{Level, Notice};
 use orchestrator_core::port::store::LogLine;
 use orchestrator_core::time::Timestamp;
 
@@ -110,7 +111,28 @@ impl<'a> View<'a> {
         match live {
             Live::Event { run, recorded } if run == self.run => self.event(&recorded),
             Live::Line { run, line } if run == self.run => self.line(&line),
+            Live::Notice { run, step, notice } if run == self.run => self.notice(step, &notice),
             _ => {}
+        }
+    }
+
+    /// A step tells people something. Where its lines are told as they come, it has been told.
+    fn notice(&self, step: Unit, notice: &Notice) {
+        if self.all_lines {
+            return;
+        }
+        let mark = match notice.level {
+            Level::Warning => "warn",
+            Level::Error => "failed",
+            _ => "begun",
+        };
+        let style = self.output.err();
+        let name = style.tint(Tint::Strong, &escape::line(&self.names.of(step))).to_string();
+        let title = notice.title.as_ref().map(|title| format!("{}: ", escape::line(title)));
+        let mut head = Some(format!("{} {name}: {}", style.mark(mark), title.unwrap_or_default()));
+        for line in notice.message.lines() {
+            let cut: String = line.chars().take(LINE).collect();
+            self.say(&format!("{}{}", head.take().unwrap_or_else(|| "  ".to_owned()), escape::line(&cut)));
         }
     }
 
@@ -178,7 +200,7 @@ impl<'a> View<'a> {
         self.asked |= asks_someone(&recorded.event);
         let mut lines: Vec<String> = match &recorded.event {
             // The question is told whole, with the commands that answer it, by whoever drives.
-            Event::StepWaiting(event) if matches!(event.on, WaitOn::Approval { .. }) => Vec::new(),
+            event if asks_someone(event) && matches!(event, Event::StepWaiting(_)) => Vec::new(),
             event => teller.line(event, recorded.at, began).into_iter().collect(),
         };
         if matches!(self.manner, Manner::Plain) {
@@ -267,7 +289,7 @@ impl<'a> View<'a> {
 /// Whether a step waits for a person from here on.
 const fn asks_someone(event: &Event) -> bool {
     match event {
-        Event::StepWaiting(event) => matches!(event.on, WaitOn::Approval { .. }),
+        Event::StepWaiting(event) => !matches!(event.on, WaitOn::Until),
         Event::StepOutcomeUnknown(_) => true,
         Event::StepLost(event) => matches!(event.then, AfterLoss::Unknown | AfterLoss::Quarantine),
         _ => false,

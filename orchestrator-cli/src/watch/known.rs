@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orchestrator_core::id::{StepIx, Unit};
-use orchestrator_core::machine::{AfterLoss, Ending, Event, Recorded};
+use orchestrator_core::machine::{AfterLoss, Ending, Event, Recorded, WaitOn};
 use orchestrator_core::time::Timestamp;
 
 use crate::graph::Tally;
@@ -157,6 +157,7 @@ fn status_after(event: &Event) -> Option<&'static str> {
             _ => "queued",
         },
         Event::StepOutcomeUnknown(_) => "outcome_unknown",
+        Event::StepWaiting(event) if matches!(event.on, WaitOn::Qa { .. }) => "needs_qa",
         Event::StepWaiting(_) => "waiting",
         Event::StepSkipped(_) => "skipped",
         Event::StepCancelled(_) => "cancelled",

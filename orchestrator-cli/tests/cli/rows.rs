@@ -65,7 +65,12 @@ const ROWS: &[(&str, &str, Held)] = &[
     (
         "Y13",
         "missing keys",
-        By(&[(REFUSED, "Y13 nothing but a name"), (REFUSED, "Y13 neither run nor uses")]),
+        By(&[
+            (REFUSED, "what must hold"),
+            (REFUSED, "what must be passed"),
+            (REFUSED, "Y13 nothing but a name"),
+            (REFUSED, "Y13 neither run nor uses"),
+        ]),
     ),
     ("Y14", "equal names", By(&[(REFUSED, "Y14 duplicate steps")])),
     ("Y15", "names", By(&[(REFUSED, "Y15 names of steps"), (REFUSED, "fn a_nul_is_told_where_it_stands")])),
@@ -87,7 +92,7 @@ const ROWS: &[(&str, &str, Held)] = &[
     ("Y24", "retry", By(&[(REFUSED, "Y24 retry")])),
     ("Y25", "cron", With("schedules")),
     ("Y26", "plugins", By(&[(REFUSED, "Y26 plugins")])),
-    ("Y27", "configs", By(&[(REFUSED, "Y27 configs")])),
+    ("Y27", "configs", By(&[(REFUSED, "Y27 configs"), (REFUSED, "Y27 the silence of a signal")])),
     (
         "Y28",
         "credentials",
@@ -199,7 +204,18 @@ const ROWS: &[(&str, &str, Held)] = &[
             (HERE, "fn numbers_beyond_all_bounds_are_refused"),
         ]),
     ),
-    ("C12", "deciding twice", By(&[("orchestrator-cli/tests/cli/approvals.rs", "fn there_is_one_decision")])),
+    (
+        "C12",
+        "deciding twice",
+        By(&[
+            ("orchestrator-cli/tests/cli/approvals.rs", "fn there_is_one_decision"),
+            ("orchestrator-cli/tests/cli/judging.rs", "fn a_verdict_is_given_once_and_on_what_was_shown"),
+            (
+                "orchestrator-cli/tests/cli/signalling.rs",
+                "fn a_name_that_nobody_waits_for_is_met_with_the_right_one",
+            ),
+        ]),
+    ),
     (
         "C13",
         "a newer schema",

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::driver::Driver;
+use crate::engine::evidence::witnessed;
 use crate::engine::lines::Lines;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::Shared;
@@ -20,7 +21,7 @@ use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
 use crate::port::store::{LogLine, unit_name};
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, OnExpiry, Timeout};
+use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Timeout};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -42,6 +43,12 @@ pub(crate) struct Attempt {
     pub(crate) arrival: Option<Arrival>,
     /// How many times the step has run before, if it is repeated.
     pub(crate) iteration: u32,
+    /// Why an earlier attempt was not good enough.
+    pub(crate) feedback: Option<Arc<str>>,
+    /// Who must pass what it gives.
+    pub(crate) qa: Option<Arc<Qa>>,
+    /// What must hold of a success.
+    pub(crate) evidence: Option<Arc<Evidence>>,
 }
 
 /// How it ended, for the driver.
@@ -92,13 +99,20 @@ impl Attempt {
             workdir: shared.workdir.clone(),
             deadline,
             arrival: self.arrival.clone(),
+            feedback: self.feedback.clone(),
             log: lines.clone(),
             stop: Stop::of(lines.clone()),
             stored: self.reference.clone(),
         };
-        let immediate = plugin.is_immediate();
-        let mut work: Work =
-            Box::pin(async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await });
+        let immediate = plugin.is_immediate() && self.evidence.is_none();
+        let executed = async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await };
+        let mut work: Work = match &self.evidence {
+            None => Box::pin(executed),
+            Some(evidence) => {
+                let (inspector, folder) = (shared.inspector.clone(), shared.workdir.clone());
+                Box::pin(witnessed(evidence.clone(), inspector, folder, executed))
+            }
+        };
         if immediate
             && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop()))
         {
@@ -178,8 +192,13 @@ impl Attempt {
             Outcome::Succeeded { output: value } => match ValueRef::encode(&value) {
                 Ok((reference, stored)) => {
                     values.extend(stored);
-                    output = Some(value);
-                    Finished::Succeeded(reference)
+                    match self.ask_for_qa(shared, &value, &reference, &mut values) {
+                        Some(asked) => asked,
+                        None => {
+                            output = Some(value);
+                            Finished::Succeeded(reference)
+                        }
+                    }
                 }
                 Err(error) => failed(ErrorClass::Invalid, format!("the output cannot be stored: {error}")),
             },
@@ -207,6 +226,10 @@ impl Attempt {
     fn wait(&self, shared: &Shared, on: Awaited, values: &mut Vec<StoredValue>) -> Finished {
         let now = shared.clock.now();
         match on {
+            Awaited::Signal { name } => Finished::Waiting {
+                on: WaitOn::Signal { name: name.into() },
+                until: self.timeout.map(|timeout| now + timeout.after),
+            },
             Awaited::Pause(duration) => Finished::Waiting { on: WaitOn::Until, until: Some(now + duration) },
             Awaited::Approval { message, show } => {
                 let shown = match show.as_ref().map(ValueRef::encode).transpose() {
@@ -238,7 +261,7 @@ impl Attempt {
     }
 }
 
-fn failed(class: ErrorClass, message: String) -> Finished {
+pub(crate) fn failed(class: ErrorClass, message: String) -> Finished {
     Finished::Failed { error: StepError::new(class, message), not_before: None }
 }
 

@@ -289,8 +289,8 @@ impl Batch {
             driver.wants_slot = true;
             return false;
         };
-        let request = driver.state.slot(step).request.clone();
-        let missing = driver.values.missing(request.iter());
+        let slot = driver.state.slot(step);
+        let missing = driver.values.missing(slot.request.iter().chain(slot.state.signalled()));
         if !missing.is_empty() {
             driver.preparing.insert(step);
             driver.load(Some(step), missing, Some(permit));

@@ -16,6 +16,7 @@ use crate::engine::step_fn::{StepFailure, step_fn};
 use crate::engine::watch::{claim_due_runs, watch_changes};
 use crate::id::{Ids, SystemIds};
 use crate::memory::MemoryStore;
+use crate::port::evidence::Inspector;
 use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
 use crate::port::store::{Store, StoreError};
@@ -27,6 +28,7 @@ pub struct EngineBuilder {
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) registry: Registry,
     pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) inspector: Option<Arc<dyn Inspector>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
@@ -42,6 +44,7 @@ impl EngineBuilder {
             store: None,
             registry: Registry::default(),
             policy: Arc::new(AllowAll),
+            inspector: None,
             clock: None,
             ids: Arc::new(SystemIds::default()),
             slots: 64,
@@ -89,6 +92,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn policy(mut self, policy: Arc<dyn PolicyEngine>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Who looks at files and repositories for the `evidence` of steps. Without one, a step that declares such evidence
+    /// fails.
+    #[must_use]
+    pub fn inspector(mut self, inspector: Arc<dyn Inspector>) -> Self {
+        self.inspector = Some(inspector);
         self
     }
 
@@ -157,6 +168,7 @@ impl EngineBuilder {
             store,
             registry: self.registry,
             policy: self.policy,
+            inspector: self.inspector,
             clock,
             ids: self.ids,
             slots: self.slots,

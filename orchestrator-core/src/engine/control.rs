@@ -11,9 +11,9 @@ use crate::engine::loaded::Loaded;
 use crate::engine::member::outsiders_member;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::{Actor, Shared};
-use crate::id::{OwnerId, RunId};
+use crate::id::{OwnerId, RunId, TransitionId};
 use crate::machine::{Command, RunState, StepState, fold, wake_at};
-use crate::port::store::{Commit, RunLog, StoreError};
+use crate::port::store::{Commit, EventsAfter, RunLog, StoreError};
 use crate::value::{StoredValue, Unstorable, ValueRef};
 
 /// How often a user's command is decided again because others have changed the run in between.
@@ -44,7 +44,9 @@ impl Shared {
             return Err(CommandError::NotForOutsiders);
         }
         let (command, values) = with_values_beside(command)?;
-        if let Some(actor) = self.actor(run).filter(|_| values.is_empty()) {
+        // A signal that is said twice is two signals: it goes the way on which it is always known whether it was written.
+        let once = !matches!(command, Command::Signal { .. });
+        if let Some(actor) = self.actor(run).filter(|_| once && values.is_empty()) {
             let (reply, answer) = oneshot::channel();
             if actor.mailbox.send(Note::Command(command.clone(), reply)).is_ok()
                 && let Ok(answer) = answer.await
@@ -74,9 +76,16 @@ impl Shared {
                 return Ok(Receipt { changed: false, seq: before, driven });
             };
             member.values.extend_from_slice(values);
-            let answer = self.committer.submit(member).await.unwrap_or(Commit::Ambiguous);
+            let mut answer = self.committer.submit(member).await.unwrap_or(Commit::Ambiguous);
+            if answer == Commit::Ambiguous && self.is_written(run, before, transition).await? {
+                answer = Commit::Applied;
+            }
             match answer {
                 Commit::Applied => {
+                    if let Some(actor) = self.actor(run) {
+                        // One that is gone needs no telling.
+                        let _ = actor.mailbox.send(Note::Changed);
+                    }
                     let driven = self.is_alive(driver).await?;
                     if wake_at(&opened.state).is_some() && !driven {
                         self.bell.notify_one();
@@ -85,12 +94,17 @@ impl Shared {
                 }
                 Commit::Unavailable(why) => return Err(StoreError::Unavailable(why).into()),
                 Commit::Invalid(why) => return Err(StoreError::Invalid(why).into()),
-                // Someone else was first; or nobody knows: then the next look tells, because the command is
-                // already carried out or is decided once more.
+                // Someone else was first, or it was not written: it is decided once more.
                 _ => {}
             }
         }
         Err(CommandError::Contended)
+    }
+
+    /// Whether a transition is what follows this event.
+    async fn is_written(&self, run: RunId, after: u64, transition: TransitionId) -> Result<bool, StoreError> {
+        let events = self.store.events_after(EventsAfter { run, after, limit: 1 }).await?;
+        Ok(events.first().is_some_and(|event| event.transition == transition))
     }
 
     async fn is_alive(&self, owner: Option<OwnerId>) -> Result<bool, StoreError> {
@@ -181,10 +195,10 @@ struct Takeover {
     lost: Vec<OwnerId>,
 }
 
-/// Takes the output of a `Resolve` out of the command where it is too long to be inline: what stays refers to it.
+/// Takes the output of a `Resolve`, or the data of a signal, out of the command where it is too long to be inline: what stays refers to it.
 fn with_values_beside(mut command: Command) -> Result<(Command, Vec<StoredValue>), StoreError> {
     let mut beside = Vec::new();
-    if let Command::Resolve { applied: Some(value), .. } = &mut command
+    if let Command::Resolve { applied: Some(value), .. } | Command::Signal { data: value, .. } = &mut command
         && let ValueRef::Inline(body) = value
     {
         let invalid = |error: Unstorable| StoreError::Invalid(error.to_string());
@@ -199,6 +213,8 @@ fn may_come_from_outside(command: &Command) -> bool {
     matches!(
         command,
         Command::Decide(_)
+            | Command::Judge(_)
+            | Command::Signal { .. }
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)

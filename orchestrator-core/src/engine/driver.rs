@@ -338,7 +338,9 @@ impl Driver {
         let slot = self.state.slot(step);
         let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };
         let arrival = match &slot.state {
-            StepState::Running { arrival, .. } => arrival.as_deref().cloned(),
+            StepState::Running { arrival, .. } => {
+                arrival.as_deref().map(|arrival| self.values.arrived(arrival))
+            }
             _ => None,
         };
         let request = request.map_or_else(|| self.values.request(&reference), Ok);
@@ -361,6 +363,9 @@ impl Driver {
             timeout: spec.options().timeout,
             arrival,
             iteration: slot.iterations(),
+            feedback: slot.feedback().cloned(),
+            qa: spec.options().qa.clone(),
+            evidence: spec.options().evidence.clone(),
         };
         let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {

@@ -101,6 +101,17 @@ pub enum CommandError {
     /// Others were changing the run all the time; try again.
     #[error("the run was being changed by others all the time; try again")]
     Contended,
+    /// No step of the workflow ever waits for a signal of this name.
+    #[error("no step of the workflow waits for a signal `{name}`")]
+    UnknownSignal {
+        /// The name.
+        name: Arc<str>,
+        /// The names that there are, in the order of the text.
+        known: Vec<String>,
+    },
+    /// The data of a signal is not what the step that waits for it says, or cannot be stored.
+    #[error("the data of the signal does not fit: {0}")]
+    InvalidSignal(String),
     /// Only an engine that drives the run may say this.
     #[error("only the driver of a run may say this")]
     NotForOutsiders,

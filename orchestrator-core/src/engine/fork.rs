@@ -11,7 +11,7 @@ use crate::engine::member::Draft;
 use crate::engine::shared::Shared;
 use crate::engine::start::{Creation, StartRun, created};
 use crate::id::{RunId, Unit};
-use crate::machine::{Event, Kept, fork};
+use crate::machine::{Event, KeptAs, fork};
 use crate::port::store::{Commit, StoreError};
 use crate::spec::inputs::Given;
 use crate::value::{StoredValue, ValueRef};
@@ -104,7 +104,7 @@ impl Shared {
     async fn values_of(&self, run: RunId, events: &[Event]) -> Result<Vec<StoredValue>, StoreError> {
         let references = events.iter().filter_map(|event| match event {
             Event::StepKept(kept) => match &kept.state {
-                Kept::Succeeded { output } => Some(output),
+                KeptAs::Succeeded { output } => Some(output),
                 _ => None,
             },
             Event::StepExpanded(expanded) => Some(&expanded.items),

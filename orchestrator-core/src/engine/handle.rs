@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::builder::EngineBuilder;
@@ -14,8 +15,9 @@ use crate::engine::registry::Registry;
 use crate::engine::report::RunReport;
 use crate::engine::shared::{Actor, Shared};
 use crate::engine::start::StartRun;
-use crate::id::{OwnerId, RunId};
-use crate::machine::{Command, Recorded};
+use crate::id::{OwnerId, RunId, Unit};
+use crate::machine::{Asked, Command, Recorded};
+use crate::port::notice::Notice;
 use crate::port::store::{LogLine, Member, Store, StoreError};
 use crate::spec::{Diagnostics, Parsed};
 
@@ -45,6 +47,15 @@ pub enum Live {
         run: RunId,
         /// The line.
         line: LogLine,
+    },
+    /// A step tells people something. Its lines came before.
+    Notice {
+        /// The run.
+        run: RunId,
+        /// The step or item.
+        step: Unit,
+        /// What it tells.
+        notice: Notice,
     },
 }
 
@@ -134,14 +145,31 @@ impl Engine {
         Ok(self.handle(run, actor))
     }
 
-    /// Says a user's command to a run: [`Command::Decide`], `Pause`, `Resume`, `Cancel`, `Resolve`, `Retry`, `Rerun` or
-    /// `Compensate`. Works whoever drives the run. Returns when its effect on the log is durable. The output of a `Resolve` is given inline
-    /// (`ValueRef::Inline`), however long it is.
+    /// Says a user's command to a run: [`Command::Decide`], `Judge`, `Signal`, `Pause`, `Resume`, `Cancel`, `Resolve`,
+    /// `Retry`, `Rerun` or `Compensate`. Works whoever drives the run. Returns when its effect on the log is durable. The
+    /// output of a `Resolve` and the data of a `Signal` are given inline (`ValueRef::Inline`), however long they are.
     ///
     /// # Errors
     /// [`CommandError`]; then nothing has changed.
     pub async fn command(&self, run: RunId, command: Command) -> Result<Receipt, CommandError> {
         self.shared.command(run, command).await
+    }
+
+    /// Gives a run a signal: to the step that has waited longest for one of this name, or, if none does, to the next that
+    /// will. Works whoever drives the run, and returns when it is durable. Given twice, it is two signals.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSignal`] where no step ever waits for the name, as far as that can be told before the steps
+    /// are rendered; [`CommandError::InvalidSignal`] where the data fits none of those that do; any other
+    /// [`CommandError`]. Then nothing has changed, unless the store failed: then the log tells.
+    pub async fn signal(
+        &self,
+        run: RunId,
+        name: &str,
+        data: &Value,
+        asked: Asked,
+    ) -> Result<Receipt, CommandError> {
+        self.shared.signal(run, name, data, asked).await
     }
 
     /// A run as it is in the store now; `None` if there is no such run.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::handle::Live;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
+use crate::port::notice::Notice;
 use crate::port::plugin::{LogSink, Signal, Stoppable, Stream};
 use crate::port::store::LogLine;
 
@@ -132,6 +133,14 @@ impl LogSink for Lines {
         drop(held);
         if self.shared.live.receiver_count() > 0 {
             let _ = self.shared.live.send(Live::Line { run: self.run, line });
+        }
+    }
+
+    fn notice(&self, notice: &Notice) {
+        notice.lines().for_each(|line| self.line(Stream::System, &line));
+        if self.shared.live.receiver_count() > 0 {
+            let (run, step) = (self.run, self.step);
+            let _ = self.shared.live.send(Live::Notice { run, step, notice: notice.clone() });
         }
     }
 }

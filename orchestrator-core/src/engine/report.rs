@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
+use crate::engine::waits::{Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
+use crate::machine::WaitOn;
 use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError, unit_name};
 use crate::spec::{Stage, StepSpec, Workflow};
 use crate::time::Timestamp;
@@ -88,11 +90,17 @@ pub struct Waiting {
     /// Its position.
     #[serde(skip)]
     pub ix: Unit,
-    /// `approval`, `timer`, `backoff`, `outcome_unknown` or `quarantine`.
+    /// How many attempts of it have begun.
+    #[serde(skip)]
+    pub attempt: u32,
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
+    /// The name of the signal that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Arc<str>>,
     /// What is asked or known, for people.
     pub message: String,
-    /// What the decider of an approval is shown.
+    /// What the decider of an approval, or the judge, is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub show: Option<Value>,
     /// Digest of what is decided on.
@@ -148,9 +156,10 @@ impl Reader<'_> {
             // Nobody is asked about a run that has ended.
             let approvals =
                 if row.finished_at.is_none() { self.open_approvals(run).await? } else { Vec::new() };
+            let waits = waits(self.store, run, &rows, &approvals).await?;
             // What was read belongs together only if nothing has happened in between.
             if self.store.heads(&[run]).await?.first().is_none_or(|(_, seq)| *seq == row.seq) {
-                return self.compose(row, rows, approvals).await.map(Some);
+                return self.compose(row, rows, approvals, waits).await.map(Some);
             }
         }
     }
@@ -166,6 +175,7 @@ impl Reader<'_> {
         row: RunRow,
         rows: Vec<StepRow>,
         approvals: Vec<ApprovalRow>,
+        waits: Waits,
     ) -> Result<RunReport, StoreError> {
         let workflow = self.workflow(&row).await?;
         let revision = row.new.revision;
@@ -179,7 +189,7 @@ impl Reader<'_> {
         let mut own = 0;
         // Rows come in the order of the text, the items of a step after it; steps that have not begun have none.
         for step in rows {
-            waiting_for.extend(waiting(&step, &approvals));
+            waiting_for.extend(waiting(&step, &approvals, &waits));
             let output = self.shown(row.run, step.output.as_ref().filter(|_| self.outputs)).await?;
             let before = &workflow.steps[own..step.step.index().max(own).min(workflow.steps.len())];
             steps.extend((own..).zip(before).map(untouched));
@@ -205,6 +215,9 @@ impl Reader<'_> {
                     Some(show) => Some(self.shown(row.run, Some(show)).await?),
                     None => None,
                 };
+            }
+            if let ("qa", Some(WaitOn::Qa { show, .. })) = (waiting.kind, waits.get(&waiting.ix)) {
+                waiting.show = Some(self.shown(row.run, Some(show)).await?);
             }
         }
         Ok(RunReport {
@@ -257,14 +270,24 @@ fn unit_of(approval: &ApprovalRow) -> Unit {
 }
 
 /// What a step's row says it waits for.
-fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
+fn waiting(row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) -> Option<Waiting> {
     let unit = Unit::new(row.step, row.item);
     let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
+    let mut signal = None;
+    let judged = match waits.get(&unit) {
+        Some(WaitOn::Qa { message, digest, .. }) if row.status == "needs_qa" => Some((message, *digest)),
+        _ => None,
+    };
     let (kind, message) = match row.status {
-        "waiting" => match approval {
-            Some(approval) => ("approval", approval.message.to_string()),
-            None => ("timer", "sleeps".to_owned()),
+        "waiting" => match (approval, waits.get(&unit)) {
+            (Some(approval), _) => ("approval", approval.message.to_string()),
+            (None, Some(WaitOn::Signal { name })) => {
+                signal = Some(name.clone());
+                ("signal", format!("waits for the signal `{name}`"))
+            }
+            (None, _) => ("timer", "sleeps".to_owned()),
         },
+        "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
         "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
         "outcome_unknown" => {
             ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
@@ -276,10 +299,12 @@ fn waiting(row: &StepRow, approvals: &[ApprovalRow]) -> Option<Waiting> {
         step: row.name.clone(),
         item: row.item,
         ix: unit,
+        attempt: row.attempts,
         kind,
+        signal,
         message,
         show: None,
-        digest: approval.map(|approval| approval.digest),
+        digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
         until: row.due_at,
     })
 }
@@ -330,7 +355,7 @@ impl Waiting {
     /// Whether only a person can end it.
     #[must_use]
     pub fn needs_someone(&self) -> bool {
-        matches!(self.kind, "approval" | "outcome_unknown" | "quarantine")
+        matches!(self.kind, "approval" | "qa" | "signal" | "outcome_unknown" | "quarantine")
     }
 }
 

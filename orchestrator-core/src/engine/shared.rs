@@ -14,6 +14,7 @@ use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::registry::Registry;
 use crate::id::{DecisionId, Ids, OwnerId, RunId, TransitionId};
+use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
 use crate::port::store::Store;
 use crate::time::Clock;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) inspector: Option<Arc<dyn Inspector>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) committer: Committer,
@@ -76,6 +78,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) registry: Registry,
     pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) inspector: Option<Arc<dyn Inspector>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
@@ -95,6 +98,7 @@ impl Shared {
             store: parts.store,
             registry: Arc::new(parts.registry),
             policy: parts.policy,
+            inspector: parts.inspector,
             clock: parts.clock,
             ids: parts.ids,
             library: Library::default(),

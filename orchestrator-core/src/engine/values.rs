@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::machine::Arrival;
 use crate::port::plugin::Request;
 use crate::value::{Digest, ValueRef};
 
@@ -58,6 +59,17 @@ impl Values {
             ValueRef::Stored(stored) => self.held.contains_key(&stored.digest),
         };
         references.filter(|reference| !at_hand(reference)).cloned().collect()
+    }
+
+    /// What has arrived, as a plugin is told it: the data of a signal is inline.
+    pub(crate) fn arrived(&self, arrival: &Arrival) -> Arrival {
+        let mut arrival = arrival.clone();
+        if let Arrival::Signal(signal) = &mut arrival
+            && let Some(data) = self.get(&signal.data)
+        {
+            signal.data = ValueRef::Inline(data.to_string().into());
+        }
+        arrival
     }
 
     /// A stored request.

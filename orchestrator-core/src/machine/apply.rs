@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
+use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{
-    DriverReleased, DriverTaken, Ending, Event, Kept, Recorded, RunCreated, RunEnded, RunReopened,
+    DriverReleased, DriverTaken, Event, Recorded, RunCreated, RunEnded, RunReopened, RunSignalled,
     StepArrived, StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepKept, StepLost,
-    StepRepeated, StepResolved, StepWaiting,
+    StepRepeated, StepResolved,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
 use crate::machine::state::{Intent, RunState, StepState};
 use crate::machine::transitions::is_legal;
-use crate::machine::wait::{Arrival, WaitOn};
+use crate::machine::wait::{Arrival, Signal};
+use crate::machine::waiting::{arrive, expect_judged, judge, wait};
 use crate::machine::{Fence, StepKind};
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
@@ -123,6 +125,10 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             open.for_each(|at| state.touched.insert(at));
         }
         Event::StageBegun(begun) => state.begin_stage(begun, at)?,
+        Event::RunSignalled(RunSignalled { name, data, by, .. }) => {
+            let signal = Signal { name: name.clone(), data: data.clone(), by: by.clone(), at };
+            state.head.signals.keep(signal);
+        }
         Event::RunEnded(RunEnded { status, outputs, error }) => {
             if !state.is_settled() {
                 return Err("the run ended with open steps".into());
@@ -238,6 +244,9 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
     if !is_legal(from, event.kind(), to) {
         return Err(format!("`{}` leads step {unit:?} from {from:?} to {to:?}", event.kind()));
     }
+    if let Event::StepArrived(StepArrived { arrival: Arrival::Signal(signal), .. }) = event {
+        state.head.signals.take(signal)?;
+    }
     if to == StepKind::Running {
         state.head.started_at.get_or_insert(at);
     }
@@ -275,6 +284,7 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
         Event::StepContinued(continued) => go_on(slot, continued)?,
         Event::StepSucceeded(succeeded) => {
             expect_attempt(slot, succeeded.attempt)?;
+            expect_judged(slot, &succeeded.output)?;
             StepState::Succeeded { output: succeeded.output.clone() }
         }
         Event::StepIterated(iterated) => iterate(slot, iterated)?,
@@ -292,6 +302,7 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
             begin_again(slot)
         }
         Event::StepWaiting(waiting) => wait(slot, waiting, at)?,
+        Event::StepJudged(judged) => judge(slot, judged)?,
         Event::StepArrived(arrived) => arrive(slot, arrived)?,
         Event::StepKept(kept) => keep(slot, kept),
         Event::StepDue(_) => StepState::Ready,
@@ -327,14 +338,16 @@ fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> 
 fn keep(slot: &mut Slot, kept: &StepKept) -> StepState {
     slot.kept = true;
     match &kept.state {
-        Kept::Succeeded { output } => StepState::Succeeded { output: output.clone() },
-        Kept::Failed { error } => StepState::Failed { error: Arc::new(error.clone()) },
-        Kept::Skipped { reason } => StepState::Skipped { reason: *reason },
+        KeptAs::Succeeded { output } => StepState::Succeeded { output: output.clone() },
+        KeptAs::Failed { error } => StepState::Failed { error: Arc::new(error.clone()) },
+        KeptAs::Skipped { reason } => StepState::Skipped { reason: *reason },
     }
 }
 
 fn iterate(slot: &mut Slot, iterated: &StepIterated) -> Result<StepState, String> {
     expect_attempt(slot, iterated.attempt)?;
+    expect_judged(slot, &iterated.output)?;
+    slot.feedback = None;
     let count = slot.iterations() + 1;
     slot.round = Some(Box::new(Round { count, output: Some(iterated.output.clone()) }));
     // The next time is a request of its own, with attempts of its own.
@@ -352,7 +365,7 @@ fn repeat(slot: &mut Slot, repeated: &StepRepeated) -> Result<StepState, String>
     Ok(repeated.until.map_or(StepState::Ready, |until| StepState::Backoff { until }))
 }
 
-fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {
+pub(super) fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {
     if attempt == slot.attempts {
         return Ok(());
     }
@@ -398,6 +411,9 @@ fn fail(slot: &mut Slot, failed: &StepFailed) -> Result<StepState, String> {
     if failed.attempt != begun {
         return Err(format!("speaks of attempt {}, the current is {begun}", failed.attempt));
     }
+    if failed.error.class == ErrorClass::Evidence {
+        slot.feedback = Some(Box::new(failed.error.message.clone()));
+    }
     if begun > 0 {
         slot.failures = slot.failures.saturating_add(1);
     }
@@ -439,43 +455,6 @@ fn arrived(state: &StepState) -> Option<Arc<Arrival>> {
     match state {
         StepState::Running { arrival, .. } | StepState::Quarantined { arrival, .. } => arrival.clone(),
         _ => None,
-    }
-}
-
-fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> Result<StepState, String> {
-    match slot.state {
-        StepState::Running { attempt, .. } if attempt == waiting.attempt => {}
-        // The policy asks before anything begins; what it has asked earlier is void.
-        StepState::Ready if waiting.attempt == 0 => slot.granted = None,
-        _ => return Err(format!("attempt {} waits out of turn", waiting.attempt)),
-    }
-    if waiting.on == WaitOn::Until && waiting.until.is_none() {
-        return Err("waits for a moment that nobody names".into());
-    }
-    Ok(StepState::Waiting {
-        attempt: waiting.attempt,
-        on: Arc::new(waiting.on.clone()),
-        since,
-        until: waiting.until,
-    })
-}
-
-fn arrive(slot: &mut Slot, arrived: &StepArrived) -> Result<StepState, String> {
-    let on = match &slot.state {
-        StepState::Waiting { attempt, on, .. } if *attempt == arrived.attempt => on.clone(),
-        _ => return Err(format!("attempt {} does not wait", arrived.attempt)),
-    };
-    if arrived.attempt > 0 {
-        let arrival = Arc::new(arrived.arrival.clone());
-        return Ok(StepState::Arrived { attempt: arrived.attempt, arrival });
-    }
-    // The policy had asked before anything began: a grant holds for exactly what was shown.
-    match (&*on, &arrived.arrival) {
-        (WaitOn::Approval { digest, .. }, Arrival::Decision { approved, .. }) => {
-            slot.granted = approved.then(|| Box::new(*digest));
-            Ok(StepState::Ready)
-        }
-        _ => Err("only a person answers the policy's question".into()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::id::{DecisionId, OwnerId, Unit};
 use crate::machine::failure::StepError;
+use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::EffectClass;
 use crate::time::Timestamp;
@@ -57,6 +58,18 @@ pub enum Command {
     Wake,
     /// Someone decides an approval.
     Decide(Decide),
+    /// Someone judges what an attempt gave.
+    Judge(Judge),
+    /// Someone gives a signal: to the step that has waited longest for one of its name, or, if none does, to the next that
+    /// will. Said twice, it is two signals.
+    Signal {
+        /// Its name, 1 to [`SIGNAL_NAME_LIMIT`] bytes.
+        name: Arc<str>,
+        /// What comes with it, at most [`SIGNAL_LIMIT`] bytes; `null` if nothing.
+        data: ValueRef,
+        /// Who gives it.
+        asked: Asked,
+    },
     /// Begin nothing new.
     Pause(Asked),
     /// Take up again what was paused.
@@ -126,6 +139,21 @@ pub struct Decide {
     /// Who decides, and why.
     pub asked: Asked,
     /// How the decision came in: `cli`, `api`, `host`.
+    pub via: Arc<str>,
+}
+
+/// A judgement of what an attempt gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judge {
+    /// The step that needs it.
+    pub step: Unit,
+    /// The digest of what was shown to the judge; if given and no longer current, the judgement is refused.
+    pub digest: Option<Digest>,
+    /// Whether it is good. If not, the attempt has failed with class `qa`, and the retry policy of the step applies.
+    pub passed: bool,
+    /// Who judges, and in which words; the next attempt sees them.
+    pub asked: Asked,
+    /// How the judgement came in: `cli`, `api`, `host`.
     pub via: Arc<str>,
 }
 
@@ -237,9 +265,21 @@ pub enum Rejection {
     /// The approval was decided, expired or was asked anew.
     #[error("the approval {0}")]
     NotOpen(&'static str),
+    /// The judgement comes too late, or is of something else.
+    #[error("it can no longer be judged: {0}")]
+    QaNotOpen(&'static str),
     /// The run is paused or being cancelled: nothing new begins.
     #[error("the run is {0}")]
     Held(&'static str),
+    /// The data of a signal is too long.
+    #[error("the data of the signal is {0} bytes long; the limit is {SIGNAL_LIMIT}")]
+    SignalTooLong(u64),
+    /// The name of a signal is empty or too long.
+    #[error("the name of a signal has 1 to {SIGNAL_NAME_LIMIT} bytes")]
+    SignalName,
+    /// As many signals as a run keeps wait to be taken.
+    #[error("{MAX_SIGNALS} signals wait for a step to take them; the run keeps no more")]
+    SignalsFull,
     /// There is no such step.
     #[error("there is no such step")]
     UnknownStep,

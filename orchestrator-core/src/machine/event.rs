@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
+use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::state::{Intent, SkipReason};
 use crate::machine::wait::{Arrival, WaitOn};
@@ -123,7 +124,7 @@ events! {
         /// The step.
         step: Unit,
         /// How it had ended.
-        state: Kept,
+        state: KeptAs,
     }
     /// An engine drives the run from here on.
     DriverTaken = "driver.taken" {
@@ -253,6 +254,23 @@ events! {
         /// What has come.
         arrival: Arrival,
     }
+    /// Someone has judged what the attempt gave, or nobody has in time. How the step goes on follows at once.
+    StepJudged = "step.judged" {
+        /// The step.
+        step: Unit,
+        /// The attempt.
+        attempt: u32,
+        /// Whether it is good.
+        passed: bool,
+        /// Who says so; `None`: nobody has in time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+        /// Through which channel: `cli`, `api`, `host` or `timeout`.
+        via: Arc<str>,
+        /// With what words; the next attempt sees them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<Arc<str>>,
+    }
     /// The step's time to wait between attempts is over.
     StepDue = "step.due" {
         /// The step.
@@ -339,6 +357,18 @@ events! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         steps: Vec<Unit>,
     }
+    /// Someone has given a signal. Where a step waits for it, `step.arrived` follows at once.
+    RunSignalled = "run.signalled" {
+        /// Its name.
+        name: Arc<str>,
+        /// What came with it; `null` if nothing.
+        data: ValueRef,
+        /// Who gave it.
+        by: Arc<str>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    }
     /// The run has ended.
     RunEnded = "run.ended" {
         /// How.
@@ -378,6 +408,7 @@ impl Event {
             Self::StepInterrupted(e) => Some(e.step),
             Self::StepWaiting(e) => Some(e.step),
             Self::StepArrived(e) => Some(e.step),
+            Self::StepJudged(e) => Some(e.step),
             Self::StepDue(e) => Some(e.step),
             Self::StepIterated(e) => Some(e.step),
             Self::StepRepeated(e) => Some(e.step),
@@ -395,6 +426,7 @@ impl Event {
             | Self::IntentChanged(_)
             | Self::RunOverdue(_)
             | Self::StageBegun(_)
+            | Self::RunSignalled(_)
             | Self::RunEnded(_)
             | Self::RunReopened(_) => None,
         }
@@ -414,6 +446,7 @@ impl Event {
             Self::StepInterrupted(e) => e.attempt,
             Self::StepWaiting(e) => e.attempt,
             Self::StepArrived(e) => e.attempt,
+            Self::StepJudged(e) => e.attempt,
             Self::StepCancelled(e) => e.attempt,
             Self::StepResolved(e) => e.attempt,
             _ => 0,
@@ -430,52 +463,6 @@ impl Event {
             Self::StepBegun(e) => Some((e.epoch, e.owner)),
             Self::StepContinued(e) => Some((e.epoch, e.owner)),
             _ => None,
-        }
-    }
-}
-
-/// How a step had ended in the run that another begins from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Kept {
-    /// It had done its work.
-    Succeeded {
-        /// What it gave.
-        output: ValueRef,
-    },
-    /// It had failed.
-    Failed {
-        /// Why.
-        error: StepError,
-    },
-    /// It had not begun.
-    Skipped {
-        /// Why.
-        reason: SkipReason,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// Every step completed or was skipped.
-    Completed,
-    /// A step failed.
-    Failed,
-    /// Someone cancelled it.
-    Cancelled,
-}
-
-impl Ending {
-    /// The status shown to users.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
         }
     }
 }

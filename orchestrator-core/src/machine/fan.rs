@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use crate::id::{StepIx, Unit};
-use crate::machine::event::{Ending, Event, StepCollected};
+use crate::machine::ending::Ending;
+use crate::machine::event::{Event, StepCollected};
 use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;

@@ -1,6 +1,7 @@
 //! What can be asked of all steps at once, kept with every change of one: advancing a run costs what changed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
@@ -23,6 +24,8 @@ pub(crate) struct Index {
     pub(crate) deadlines: BTreeSet<(Timestamp, u32)>,
     /// How many have missed that, and are still executed.
     pub(crate) overdue: u32,
+    /// Slots that wait for a signal, by its name and by how long they have waited.
+    pub(crate) listening: BTreeSet<(Arc<str>, Timestamp, u32)>,
     /// How many wait for a moment, not for a person.
     pub(crate) moments: u32,
     /// How many are in each state, by [`StepKind`]: steps and items.
@@ -48,8 +51,11 @@ impl Index {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
             StepState::Running { .. } => self.running.insert(at),
             StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
-            StepState::Waiting { on, until, .. } => {
+            StepState::Waiting { on, since, until, .. } => {
                 self.moments += u32::from(**on == WaitOn::Until);
+                if let WaitOn::Signal { name } = &**on {
+                    self.listening.insert((name.clone(), *since, at));
+                }
                 self.timers.extend(until.map(|until| (until, at)));
             }
             _ => {}
@@ -66,8 +72,11 @@ impl Index {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
             StepState::Running { .. } => self.running.remove(at),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),
-            StepState::Waiting { on, until, .. } => {
+            StepState::Waiting { on, since, until, .. } => {
                 self.moments -= u32::from(**on == WaitOn::Until);
+                if let WaitOn::Signal { name } = &**on {
+                    self.listening.remove(&(name.clone(), *since, at));
+                }
                 if let Some(until) = until {
                     self.timers.remove(&(*until, at));
                 }

@@ -1,6 +1,7 @@
 //! What a run remembers of one step, or of one item.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::machine::state::StepState;
 use crate::spec::{EffectClass, Stage};
@@ -51,6 +52,8 @@ pub struct Slot {
     pub(crate) overdue: bool,
     /// The digest a person has granted.
     pub granted: Option<Box<Digest>>,
+    /// Why an earlier attempt was not good enough, for the next one.
+    pub(crate) feedback: Option<Box<Arc<str>>>,
 }
 
 /// How far a step is that is repeated.
@@ -86,7 +89,14 @@ impl Slot {
             due: None,
             overdue: false,
             granted: None,
+            feedback: None,
         }
+    }
+
+    /// Why an earlier attempt of this generation was not good enough, if one was not.
+    #[must_use]
+    pub fn feedback(&self) -> Option<&Arc<str>> {
+        self.feedback.as_deref()
     }
 
     /// How many times the step has run in this generation, if it is repeated.
@@ -115,6 +125,7 @@ impl Slot {
         self.overdue = false;
         self.kept = false;
         self.granted = None;
+        self.feedback = None;
     }
 
     /// Counts on from an earlier slot of the same item: rights and attempts are counted for ever.

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
-use crate::machine::event::{Ending, StageBegun};
+use crate::machine::ending::Ending;
+use crate::machine::event::StageBegun;
 use crate::machine::failure::StepError;
 use crate::machine::fan::{Fan, Items};
 use crate::machine::kind::StepKind;

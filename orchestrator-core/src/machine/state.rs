@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::change::Undo;
 use crate::machine::command::Fence;
-use crate::machine::event::Ending;
+use crate::machine::ending::Ending;
 use crate::machine::failure::StepError;
 use crate::machine::fan::{Fan, Items};
 use crate::machine::index::Index;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
+use crate::machine::signals::Kept;
 use crate::machine::slot::Slot;
 use crate::machine::stage::Verdict;
 use crate::machine::wait::{Arrival, WaitOn};
@@ -154,8 +155,11 @@ impl StepState {
 
     /// The word shown to users.
     #[must_use]
-    pub const fn shown(&self) -> &'static str {
-        self.kind().shown()
+    pub fn shown(&self) -> &'static str {
+        match self {
+            Self::Waiting { on, .. } if matches!(**on, WaitOn::Qa { .. }) => "needs_qa",
+            _ => self.kind().shown(),
+        }
     }
 }
 
@@ -200,6 +204,8 @@ pub struct Head {
     pub inputs: ValueRef,
     /// Who started it.
     pub by: Arc<str>,
+    /// The signals that no step has taken yet.
+    pub(crate) signals: Kept,
 }
 
 /// The state of a run.
@@ -243,6 +249,7 @@ impl RunState {
             error: None,
             inputs: ValueRef::null(),
             by: Arc::from(""),
+            signals: Kept::default(),
         };
         let mut state = Self {
             run,

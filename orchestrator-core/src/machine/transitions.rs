@@ -44,6 +44,10 @@ pub const TRANSITIONS: &[Row] = &[
     (Ready, "step.waiting", Waiting),
     (Waiting, "step.arrived", Arrived),
     (Waiting, "step.arrived", Ready),
+    (Waiting, "step.judged", Waiting),
+    (Waiting, "step.succeeded", Succeeded),
+    (Waiting, "step.iterated", Ready),
+    (Waiting, "step.failed", Backoff),
     (Backoff, "step.due", Ready),
     (Running, "step.iterated", Ready),
     (Ready, "step.repeated", Ready),
@@ -92,8 +96,9 @@ pub fn page() -> String {
     for kind in StepKind::ALL {
         let _ = writeln!(
             page,
-            "| {kind:?} | `{}` | {} |",
+            "| {kind:?} | `{}`{} | {} |",
             kind.shown(),
+            if kind == StepKind::Waiting { " or, for QA, `needs_qa`" } else { "" },
             if kind.is_terminal() { "yes" } else { "no" }
         );
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::OnExpiry;
+use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
 /// What a step waits for.
@@ -26,6 +27,24 @@ pub enum WaitOn {
     },
     /// A moment.
     Until,
+    /// A person's judgement of what the attempt gave.
+    Qa {
+        /// Digest of what is judged.
+        digest: Digest,
+        /// The question.
+        message: Arc<str>,
+        /// What the judge is shown.
+        show: ValueRef,
+        /// What the attempt gave; the step's output, if it passes.
+        output: ValueRef,
+        /// What happens when nobody judges in time.
+        then: OnExpiry,
+    },
+    /// A signal of this name.
+    Signal {
+        /// The name.
+        name: Arc<str>,
+    },
 }
 
 /// What has come for a waiting step.
@@ -52,4 +71,19 @@ pub enum Arrival {
         /// What that means.
         then: OnExpiry,
     },
+    /// A signal.
+    Signal(Signal),
+}
+
+/// A signal that was given to a run: taken by one step that waits for its name, or kept until there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What came with it; `null` if nothing. A plugin finds it inline, however long it is.
+    pub data: ValueRef,
+    /// Who gave it.
+    pub by: Arc<str>,
+    /// When it was given.
+    pub at: Timestamp,
 }

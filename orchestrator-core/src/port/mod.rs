@@ -1,5 +1,7 @@
 //! What the outside provides: a store, plugins, a policy. Traits and plain data; no driver's type, no clock.
 
+pub mod evidence;
+pub mod notice;
 pub mod plugin;
 pub mod policy;
 pub mod store;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::id::RunId;
 use crate::machine::{Arrival, StepError};
+use crate::port::notice::Notice;
 use crate::spec::EffectClass;
 use crate::spec::retry::ErrorClass;
 pub use crate::spec::schema::ConfigIssue;
@@ -52,6 +53,14 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     fn reaches(&self, with: &Value) -> Vec<String> {
         let _ = with;
         Vec::new()
+    }
+
+    /// The signal that a step with this config waits for, if it waits for one. `with` is as written. A signal that no
+    /// step of a workflow waits for is refused when it is given, so a plugin that waits for signals
+    /// ([`Awaited::Signal`]) must say so.
+    fn signal(&self, with: &Value) -> Option<ExpectedSignal> {
+        let _ = with;
+        None
     }
 
     /// Whether an attempt usually ends without waiting for anything and without working for long. Such an attempt begins
@@ -103,8 +112,10 @@ pub struct Context {
     pub workdir: Arc<Path>,
     /// When this attempt will be stopped, if it has a timeout.
     pub deadline: Option<Timestamp>,
-    /// What came while the attempt waited; `None` the first time.
+    /// What came while the attempt waited; `None` the first time. The data of a signal is inline.
     pub arrival: Option<Arrival>,
+    /// Why an earlier attempt was not good enough: what its evidence lacked, or the words of whoever judged it (`qa`).
+    pub feedback: Option<Arc<str>>,
     /// Takes the attempt's output lines.
     pub log: Arc<dyn LogSink>,
     /// Turns true when the attempt is to stop.
@@ -127,6 +138,7 @@ impl Context {
             workdir: workdir.into(),
             deadline: None,
             arrival: None,
+            feedback: None,
             log: Arc::new(Discard),
             stop: Stop::never(),
             stored: ValueRef::null(),
@@ -142,6 +154,11 @@ impl Context {
     /// Writes one line of the attempt's output, without its line end.
     pub fn log(&self, stream: Stream, line: &str) {
         self.log.line(stream, line);
+    }
+
+    /// Tells whoever watches the run something; it is kept among the attempt's lines.
+    pub fn notify(&self, notice: &Notice) {
+        self.log.notice(notice);
     }
 
     /// Returns when the attempt is to stop.
@@ -227,6 +244,21 @@ pub enum Awaited {
     },
     /// The end of this time from now.
     Pause(Duration),
+    /// A signal. One that has come before is taken at once.
+    Signal {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The signal that a step waits for, as far as its config tells before it is rendered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ExpectedSignal {
+    /// Its name; `None` if that comes out of an expression.
+    pub name: Option<String>,
+    /// The schema of its data, in the vocabulary of [`crate::spec::schema`]; `None` if anything will do, or if that comes
+    /// out of an expression.
+    pub schema: Option<Value>,
 }
 
 /// What [`Plugin::reconcile`] found.
@@ -269,6 +301,11 @@ impl Stream {
 pub trait LogSink: fmt::Debug + Send + Sync + 'static {
     /// One line, without its line end. Never blocks for long.
     fn line(&self, stream: Stream, text: &str);
+
+    /// Tells people something. Its lines are kept with the others.
+    fn notice(&self, notice: &Notice) {
+        notice.lines().for_each(|line| self.line(Stream::System, &line));
+    }
 }
 
 /// Forgets every line.

@@ -7,6 +7,7 @@ mod builder;
 mod diagnostic;
 pub(crate) mod duration;
 pub mod expr;
+mod gate;
 pub mod inputs;
 mod model;
 mod names;
@@ -24,6 +25,7 @@ mod yaml;
 
 pub use builder::{Input, StepBuilder, WorkflowBuilder};
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_DIAGNOSTICS, Severity, Span};
+pub use gate::{Diff, Evidence, Qa};
 pub use model::{
     Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Repeat, Sandbox, StepOptions, StepSpec,
     Timeout, Workflow,

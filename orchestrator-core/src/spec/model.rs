@@ -13,6 +13,7 @@ use crate::id::StepIx;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::stage::{Stage, Stages};
+use crate::spec::{Evidence, Qa};
 use crate::value::Digest;
 
 /// A validated workflow, pinned to one revision of its text.
@@ -141,6 +142,10 @@ pub struct StepOptions {
     pub each: Option<Each>,
     /// Runs the step again until a condition holds.
     pub repeat: Option<Repeat>,
+    /// Who must pass what it gives before that counts.
+    pub qa: Option<Arc<Qa>>,
+    /// What must hold of a success.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
 impl StepOptions {

@@ -70,13 +70,26 @@ pub enum ErrorClass {
     PluginPanicked,
     /// The executing process died too often.
     Lost,
+    /// What the step declares as evidence does not hold.
+    Evidence,
+    /// Whoever judged it has not passed it.
+    Qa,
 }
 
 impl ErrorClass {
     /// Whether trying again may help when the author has not said which classes to retry.
     #[must_use]
     pub const fn may_pass_by_itself(self) -> bool {
-        matches!(self, Self::Failed | Self::Transient | Self::Timeout | Self::RateLimited | Self::Lost)
+        matches!(
+            self,
+            Self::Failed
+                | Self::Transient
+                | Self::Timeout
+                | Self::RateLimited
+                | Self::Lost
+                | Self::Evidence
+                | Self::Qa
+        )
     }
 }
 

@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, Kept,
-    RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, SkipReason, StageBegun, StepArrived, StepBegun,
-    StepCancelled, StepCollected, StepContinued, StepDue, StepError, StepExpanded, StepFailed,
-    StepInterrupted, StepIterated, StepKept, StepLost, StepOutcomeUnknown, StepOverdue, StepRepeated,
-    StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, KeptAs,
+    RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason, StageBegun,
+    StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue, StepError, StepExpanded,
+    StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost, StepOutcomeUnknown,
+    StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -317,9 +317,9 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
     vec![
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7 }.into(),
-        StepKept { step: step.into(), state: Kept::Succeeded { output: long.clone() } }.into(),
-        StepKept { step: Unit::item_of(step, 7), state: Kept::Failed { error: error.clone() } }.into(),
-        StepKept { step: step.into(), state: Kept::Skipped { reason: SkipReason::Condition } }.into(),
+        StepKept { step: step.into(), state: KeptAs::Succeeded { output: long.clone() } }.into(),
+        StepKept { step: Unit::item_of(step, 7), state: KeptAs::Failed { error: error.clone() } }.into(),
+        StepKept { step: step.into(), state: KeptAs::Skipped { reason: SkipReason::Condition } }.into(),
         StepOverdue { step: step.into() }.into(),
         RunOverdue { error: error.clone() }.into(),
         StageBegun {
@@ -331,10 +331,17 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         .into(),
         StageBegun { stage: Stage::Finally, status: Ending::Completed, error: None, steps: Vec::new() }
             .into(),
+        judged(step.into(), &by),
+        RunSignalled { name: "paid".into(), data: long.clone(), by: by.clone(), reason: None }.into(),
         RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
         RunEnded { status: Ending::Completed, outputs: Some(long.clone()), error: None }.into(),
         RunReopened { generation: 2, steps: vec![step.into()], by, reason: None }.into(),
     ]
+}
+
+fn judged(step: Unit, by: &Arc<str>) -> Event {
+    let (via, comment) = ("cli".into(), Some("too short".into()));
+    StepJudged { step, attempt: 1, passed: false, by: Some(by.clone()), via, comment }.into()
 }
 
 /// The right of a driver.

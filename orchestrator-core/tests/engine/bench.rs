@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::engine::{Engine, EngineBuilder};
-use orchestrator_core::port::plugin::{Awaited, Context, Outcome, Plugin, Request};
+use orchestrator_core::port::plugin::{Awaited, Context, ExpectedSignal, Outcome, Plugin, Request};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, Workflow};
 use serde_json::{Value, json};
@@ -66,6 +66,11 @@ impl Plugin for Puppet {
         }
     }
 
+    fn signal(&self, with: &Value) -> Option<ExpectedSignal> {
+        let name = with["name"].as_str().map(str::to_owned);
+        (with["do"] == "signal").then(|| ExpectedSignal { name, schema: with.get("schema").cloned() })
+    }
+
     async fn execute(&self, context: Context, request: Request) -> Outcome {
         let times = {
             let mut begun = self.begun.lock().unwrap();
@@ -107,6 +112,13 @@ impl Plugin for Puppet {
                 None => Outcome::Wait { on: Awaited::Pause(Duration::from_secs(60)) },
                 Some(_) => Outcome::Succeeded { output: json!("rested") },
             },
+            "signal" => match context.arrival {
+                None => {
+                    Outcome::Wait { on: Awaited::Signal { name: with["name"].as_str().unwrap().to_owned() } }
+                }
+                Some(arrival) => Outcome::Succeeded { output: serde_json::to_value(arrival).unwrap() },
+            },
+            "heard" => Outcome::Succeeded { output: json!({ "heard": context.feedback.as_deref() }) },
             "key" => Outcome::Succeeded { output: json!(context.idempotency_key()) },
             _ => Outcome::Succeeded { output: with.clone() },
         }

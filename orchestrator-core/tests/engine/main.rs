@@ -3,7 +3,10 @@
 mod approvals;
 mod bench;
 mod ends;
+mod evidence;
 mod forks;
+mod qa;
 mod recovery;
+mod signals;
 mod stages;
 mod stops;

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::ledger::{Place, Right};
-use crate::world::{World, approve, asked, value};
+use crate::world::{World, approve, asked, judge, qa, signal, signal_name, value};
 
 /// Something that happens. The numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -42,6 +42,10 @@ pub(crate) enum Act {
     Crash { pick: u8 },
     /// Someone decides.
     Decide { pick: u8, approved: bool, seen: u8 },
+    /// Someone judges.
+    Judge { pick: u8, passed: bool, seen: u8 },
+    /// Someone gives a signal.
+    Signal { name: u8 },
     /// Begin nothing new.
     Pause,
     /// Go on.
@@ -93,6 +97,8 @@ pub(crate) enum Outcome {
     Unknown,
     Approval { digest: u8, then: OnExpiry, until: Option<u8> },
     Moment(Option<u8>),
+    Signal { name: u8, until: Option<u8> },
+    Qa { digest: u8, then: OnExpiry, until: Option<u8> },
     Interrupted,
 }
 
@@ -126,7 +132,7 @@ impl Dice {
 
     /// What moves a run forward is likelier than what disturbs it, or no run would get far.
     fn act(&mut self) -> Act {
-        match self.roll(128) {
+        match self.roll(138) {
             0..6 => Act::Pass(self.pick()),
             6..14 => Act::NextTimer { early: self.roll(4) == 0 },
             14..18 => Act::Wake,
@@ -145,6 +151,8 @@ impl Dice {
             110..115 => Act::Resolve { pick: self.pick(), applied: self.flip() },
             115..120 => Act::Retry { mask: self.pick() },
             120..123 => Act::Conclude(self.flip()),
+            132.. => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
+            128..132 => Act::Signal { name: self.roll(2) as u8 },
             _ => Act::Repeat(self.pick()),
         }
     }
@@ -177,11 +185,11 @@ impl Dice {
     }
 
     fn outcome(&mut self) -> Outcome {
-        match self.roll(20) {
+        match self.roll(27) {
             0..4 => Outcome::Succeeded,
             4..8 => Outcome::Failed {
-                class: [ErrorClass::Transient, ErrorClass::Failed, ErrorClass::Invalid]
-                    [self.roll(3) as usize],
+                class: [ErrorClass::Transient, ErrorClass::Failed, ErrorClass::Invalid, ErrorClass::Evidence]
+                    [self.roll(4) as usize],
                 not_before: self.maybe(),
             },
             8..10 => Outcome::Unknown,
@@ -191,6 +199,12 @@ impl Dice {
                 until: self.maybe(),
             },
             14..17 => Outcome::Moment(self.maybe()),
+            17..20 => Outcome::Signal { name: self.roll(2) as u8, until: self.maybe() },
+            20..24 => Outcome::Qa {
+                digest: self.roll(3) as u8,
+                then: [OnExpiry::Fail, OnExpiry::Reject, OnExpiry::Approve][self.roll(3) as usize],
+                until: self.maybe(),
+            },
             _ => Outcome::Interrupted,
         }
     }
@@ -277,6 +291,12 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             let digest = (*seen < 128).then(|| self::digest(seen % 3));
             approve(step, digest, *approved)
         }
+        Act::Judge { pick, passed, seen } => {
+            let needs_qa = |place: &Place| matches!(place, Place::Waiting { on: WaitOn::Qa { .. }, .. });
+            let step = choose(world, *pick, needs_qa)?;
+            judge(step, (*seen < 128).then(|| self::digest(seen % 3)), *passed)
+        }
+        Act::Signal { name } => signal(*name, world.said.len() as u64),
         Act::Pause => Command::Pause(asked()),
         Act::Resume => Command::Resume(asked()),
         Act::Cancel => Command::Cancel(asked()),
@@ -390,6 +410,12 @@ fn finish(world: &World, pick: u8, claim: &Claim, outcome: &Outcome) -> Option<C
             until: soon(world, *until),
         },
         Outcome::Moment(until) => Finished::Waiting { on: WaitOn::Until, until: soon(world, *until) },
+        Outcome::Qa { digest, then, until } => {
+            Finished::Waiting { on: qa(*digest, *then), until: soon(world, *until) }
+        }
+        Outcome::Signal { name, until } => {
+            Finished::Waiting { on: WaitOn::Signal { name: signal_name(*name) }, until: soon(world, *until) }
+        }
         Outcome::Interrupted => Finished::Interrupted,
     };
     Some(Command::Finish { step: right.step.into(), attempt: right.attempt, fence: right.fence, outcome })

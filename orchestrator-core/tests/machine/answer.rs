@@ -22,7 +22,7 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
         }
         Command::Finish { step, outcome, .. } => {
             let entry = &world.ledger.steps[step.step.index()];
-            matches!(events, [event] if finished(world, entry, outcome, event))
+            finished_or_taken(world, entry, outcome, events)
         }
         Command::Lost { owner } => {
             let executed = world.ledger.steps.iter().filter(|entry| match &entry.place {
@@ -38,8 +38,27 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
                 Place::Waiting { until, .. } => until.is_some_and(|until| until <= world.now),
                 _ => false,
             });
-            due.count() == events.len() && events.iter().all(is_of_time)
+            // A judgement that nobody gave is an event beside what it leads to.
+            let count = events.iter().filter(|event| !matches!(event, Event::StepJudged(_))).count();
+            due.count() == count && events.iter().all(is_of_time)
         }
+        Command::Judge(judge) => match events {
+            [Event::StepJudged(judged), Event::StepSucceeded(_)] => judged.passed && judge.passed,
+            [Event::StepJudged(judged), event] => {
+                let entry = &world.ledger.steps[judge.step.step.index()];
+                !judged.passed && !judge.passed && not_passed(world, entry, event)
+            }
+            _ => false,
+        },
+        Command::Signal { name, data, .. } => match events {
+            [Event::RunSignalled(given)] => {
+                given.data == *data && world.ledger.next_to_take(name, world.now).is_none()
+            }
+            [Event::RunSignalled(given), Event::StepArrived(taken)] => {
+                given.data == *data && world.ledger.next_to_take(name, world.now) == Some(taken.step.step)
+            }
+            _ => false,
+        },
         Command::Decide(decision) => {
             let arrived = Arrival::from(decision);
             matches!(events.first(), Some(Event::StepArrived(event)) if event.arrival == arrived)
@@ -61,7 +80,9 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
 
 fn is_of_time(event: &Event) -> bool {
     match event {
-        Event::StepDue(_) => true,
+        Event::StepDue(_) | Event::StepSucceeded(_) => true,
+        Event::StepJudged(event) => event.by.is_none(),
+        Event::StepFailed(event) if event.error.class == ErrorClass::Qa => true,
         Event::StepArrived(event) => matches!(event.arrival, Arrival::Due | Arrival::Expired { .. }),
         Event::StepFailed(event) => event.error.class == ErrorClass::Timeout && event.retry_at.is_none(),
         _ => false,
@@ -86,6 +107,23 @@ fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> 
     }
 }
 
+/// A step that begins to wait for a signal which has come before takes it at once.
+fn finished_or_taken(world: &World, entry: &Entry, outcome: &Finished, events: &[Event]) -> bool {
+    let kept = match outcome {
+        Finished::Waiting { on: WaitOn::Signal { name }, .. } if world.ledger.intent != Intent::Cancel => {
+            world.ledger.signals.iter().find(|signal| signal.name == *name)
+        }
+        _ => None,
+    };
+    match (kept, events) {
+        (None, [event]) => finished(world, entry, outcome, event),
+        (Some(kept), [event, Event::StepArrived(taken)]) => {
+            finished(world, entry, outcome, event) && taken.arrival == Arrival::Signal(kept.clone())
+        }
+        _ => false,
+    }
+}
+
 fn finished(world: &World, entry: &Entry, outcome: &Finished, event: &Event) -> bool {
     let cancelling = world.ledger.intent == Intent::Cancel;
     match (outcome, event) {
@@ -104,6 +142,12 @@ fn finished(world: &World, entry: &Entry, outcome: &Finished, event: &Event) -> 
         (Finished::Interrupted, Event::StepInterrupted(_)) => true,
         _ => false,
     }
+}
+
+/// What was not passed has failed: with class `qa`, and as often as the policy lets it.
+fn not_passed(world: &World, entry: &Entry, event: &Event) -> bool {
+    let Event::StepFailed(told) = event else { return false };
+    told.error.class == ErrorClass::Qa && failed(world, entry, &told.error, None, event)
 }
 
 fn failed(

@@ -13,13 +13,15 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Ending, Event, Finished, Intent, Prepared, Recorded, RunState, StepError,
+    Asked, Begin, Command, Ending, Event, Finished, Intent, Judge, Prepared, Recorded, RunState, StepError,
     StepKind, apply, check, decide, fold, outstanding,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
 use orchestrator_core::spec::retry::{ErrorClass, RetryPolicy};
-use orchestrator_core::spec::{Each, EffectClass, Over, Repeat, Stages, StepOptions, StepSpec, Workflow};
+use orchestrator_core::spec::{
+    Each, EffectClass, OnExpiry, Over, Repeat, Stages, StepOptions, StepSpec, Workflow,
+};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use proptest::prelude::*;
@@ -27,6 +29,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
 use crate::view::View;
+use crate::world::qa;
 
 const FIRST: StepIx = StepIx(0);
 const MAPPED: StepIx = StepIx(1);
@@ -53,6 +56,7 @@ enum Act {
     Resume,
     Cancel,
     Resolve(u8, bool),
+    Judge(u8, bool),
     Retry(Option<u8>),
     Rerun(u8),
     Wake,
@@ -65,6 +69,7 @@ enum Fate {
     Unknown,
     Interrupted,
     Waits,
+    NeedsQa,
 }
 
 struct Map {
@@ -285,6 +290,11 @@ impl Map {
                 let step = Unit::item_of(MAPPED, u32::from(item) % self.form.count.max(1));
                 self.say(Command::Resolve { step, applied: applied.then(|| text(9)), asked: asked() });
             }
+            Act::Judge(item, passed) => {
+                let step = Unit::item_of(MAPPED, u32::from(item) % self.form.count.max(1));
+                let (digest, via) = (None, "cli".into());
+                self.say(Command::Judge(Judge { step, digest, passed, asked: asked(), via }));
+            }
             Act::Retry(item) => {
                 let item = item.map(|item| Unit::item_of(MAPPED, u32::from(item) % self.form.count.max(1)));
                 self.say(Command::Retry { steps: item.into_iter().collect(), asked: asked() });
@@ -333,6 +343,10 @@ impl Map {
                     Fate::Fails => Finished::Failed { error: error(), not_before: None },
                     Fate::Unknown => Finished::Unknown(error()),
                     Fate::Interrupted => Finished::Interrupted,
+                    Fate::NeedsQa => Finished::Waiting {
+                        on: qa(1, OnExpiry::Approve),
+                        until: Some(self.now + Duration::from_secs(1_000)),
+                    },
                     Fate::Waits => Finished::Waiting {
                         on: orchestrator_core::machine::WaitOn::Until,
                         until: Some(self.now),
@@ -358,7 +372,7 @@ impl Map {
         assert!(!self.say(Command::Prepared { step, verdict: self.begin() }), "it has not been judged");
         let verdict = match fate {
             Fate::Fails | Fate::Unknown => Prepared::Again { at: None },
-            Fate::Waits | Fate::Interrupted => Prepared::Again { at: Some(self.now) },
+            Fate::Waits | Fate::NeedsQa | Fate::Interrupted => Prepared::Again { at: Some(self.now) },
             Fate::Succeeds => Prepared::Enough,
         };
         assert!(self.say(Command::Prepared { step, verdict }));
@@ -421,6 +435,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Fate::Unknown),
         1 => Just(Fate::Interrupted),
         1 => Just(Fate::Waits),
+        2 => Just(Fate::NeedsQa),
     ];
     let act = prop_oneof![
         20 => (any::<u8>(), fates).prop_map(|(which, fate)| Act::Serve(which, fate)),
@@ -429,6 +444,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => Just(Act::Resume),
         1 => Just(Act::Cancel),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(item, applied)| Act::Resolve(item, applied)),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(item, passed)| Act::Judge(item, passed)),
         2 => prop::option::of(any::<u8>()).prop_map(Act::Retry),
         1 => any::<u8>().prop_map(Act::Rerun),
         2 => Just(Act::Wake),

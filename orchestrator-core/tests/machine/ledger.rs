@@ -1,13 +1,16 @@
 //! An account of a run kept from its events alone, by simple rules that share no code with the machine. It panics at
 //! the first event that breaks a promise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Fence, Intent, Recorded, SkipReason, StepBegun, WaitOn,
+    AfterLoss, Arrival, Ending, Event, Fence, Intent, Recorded, Signal, SkipReason, StepArrived, StepBegun,
+    WaitOn,
 };
-use orchestrator_core::spec::EffectClass;
+use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::spec::{EffectClass, OnExpiry};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 
@@ -56,6 +59,11 @@ pub(crate) struct Entry {
     pub(crate) epoch: u64,
     pub(crate) effect: Option<EffectClass>,
     arrival: Option<Arrival>,
+    since: Timestamp,
+    /// What a judge has said of an earlier attempt.
+    pub(crate) feedback: Option<Arc<str>>,
+    /// What was just judged, and whether it passed: the step's end follows.
+    verdict: Option<bool>,
     pub(crate) request: Option<ValueRef>,
     begun: u32,
     pub(crate) failures: u32,
@@ -72,6 +80,13 @@ pub(crate) struct Ledger {
     pub(crate) driver: Option<Fence>,
     pub(crate) rights: Vec<Right>,
     pub(crate) generation: u32,
+    /// The signals that nobody has taken, in the order in which they came.
+    pub(crate) signals: VecDeque<Signal>,
+    /// How many signals were given, and how many were taken.
+    pub(crate) given: usize,
+    pub(crate) taken: usize,
+    /// The steps that wait for a signal, the one that has waited longest first.
+    pub(crate) listening: Vec<StepIx>,
     seq: u64,
     driver_epoch: u64,
 }
@@ -86,6 +101,9 @@ impl Ledger {
             epoch: 0,
             effect: None,
             arrival: None,
+            since: Timestamp::default(),
+            feedback: None,
+            verdict: None,
             request: None,
             begun: 0,
             failures: 0,
@@ -99,6 +117,10 @@ impl Ledger {
             driver: None,
             rights: Vec::new(),
             generation: 1,
+            signals: VecDeque::new(),
+            given: 0,
+            taken: 0,
+            listening: Vec::new(),
             seq: 0,
             driver_epoch: 0,
         }
@@ -171,12 +193,45 @@ impl Ledger {
             event.kind()
         );
         match event.unit().map(|unit| unit.step) {
-            Some(step) => self.note_step(step, event, recorded.at),
-            None => self.note_run(event),
+            Some(step) => {
+                self.note_signal(step, event, recorded.at);
+                self.note_step(step, event, recorded.at);
+                self.listening.retain(|of| *of != step);
+                if let Some(Place::Waiting { on: WaitOn::Signal { .. }, .. }) = self.place(step) {
+                    self.listening.push(step);
+                }
+            }
+            None => self.note_run(event, recorded.at),
         }
     }
 
-    fn note_run(&mut self, event: &Event) {
+    /// A signal is taken in its turn, by the step whose turn it is.
+    fn note_signal(&mut self, step: StepIx, event: &Event, at: Timestamp) {
+        let Event::StepArrived(StepArrived { arrival: Arrival::Signal(signal), .. }) = event else { return };
+        let oldest = self.signals.iter().position(|kept| kept.name == signal.name);
+        let oldest = oldest.and_then(|oldest| self.signals.remove(oldest));
+        assert_eq!(
+            oldest.as_ref(),
+            Some(signal),
+            "a signal is taken once, and in the order in which it came"
+        );
+        self.taken += 1;
+        assert_eq!(self.next_to_take(&signal.name, at), Some(step), "another step has waited longer");
+    }
+
+    /// The step that has waited longest for a signal, and whose time is not over. Steps that began to wait in the same
+    /// moment go in the order of the text.
+    pub(crate) fn next_to_take(&self, wanted: &str, now: Timestamp) -> Option<StepIx> {
+        let open = self.listening.iter().copied().filter(|step| match self.place(*step) {
+            Some(Place::Waiting { on: WaitOn::Signal { name }, until, .. }) => {
+                **name == *wanted && until.is_none_or(|until| until > now)
+            }
+            _ => false,
+        });
+        open.min_by_key(|step| (self.steps[step.index()].since, *step))
+    }
+
+    fn note_run(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::RunCreated(_) => assert_eq!(self.seq, 1),
             Event::DriverTaken(taken) => {
@@ -193,6 +248,12 @@ impl Ledger {
                 assert_ne!(self.intent, Intent::Cancel, "nothing is wanted of a cancelled run");
                 assert_ne!(self.intent, changed.intent, "a repeated wish is no event");
                 self.intent = changed.intent;
+            }
+            Event::RunSignalled(event) => {
+                assert_ne!(self.intent, Intent::Cancel, "nobody waits in a cancelled run");
+                let (name, data, by) = (event.name.clone(), event.data.clone(), event.by.clone());
+                self.signals.push_back(Signal { name, data, by, at });
+                self.given += 1;
             }
             Event::RunEnded(ended) => {
                 assert!(self.is_settled(), "the run ended with open steps");
@@ -235,6 +296,7 @@ impl Ledger {
                 entry.place = Place::Open;
                 entry.request = None;
                 entry.arrival = None;
+                entry.feedback = None;
                 entry.granted = None;
                 (entry.begun, entry.failures, entry.losses, entry.forgiven) = (0, 0, 0, 0);
             }
@@ -317,14 +379,26 @@ impl Entry {
     /// An attempt is executed no longer.
     fn stop(&mut self, before: &Before, event: &Event) -> Place {
         let Before { place, cancelling, .. } = before;
+        if let Event::StepFailed(failed) = event
+            && failed.error.class == ErrorClass::Evidence
+        {
+            self.feedback = Some(failed.error.message.clone());
+        }
         match event {
-            Event::StepSucceeded(_) => {
-                assert!(before.runs(), "succeeded in {place:?}");
+            Event::StepSucceeded(succeeded) => {
+                match place {
+                    Place::Waiting { on: WaitOn::Qa { output, .. }, .. } => {
+                        assert_eq!(self.verdict.take(), Some(true), "counted without a judgement");
+                        assert_eq!(*output, succeeded.output, "what was judged is what it gave");
+                    }
+                    _ => assert!(before.runs(), "succeeded in {place:?}"),
+                }
                 Place::Ended(End::Succeeded)
             }
             Event::StepFailed(failed) => match failed.retry_at {
                 Some(until) => {
-                    assert!(before.runs() && !cancelling, "to be retried in {place:?}");
+                    let judged = self.verdict.take() == Some(false);
+                    assert!((before.runs() || judged) && !cancelling, "to be retried in {place:?}");
                     assert!(self.shape.retry.is_some(), "nobody wrote `retry`");
                     assert!(until >= before.at, "to be retried in the past");
                     self.failures += 1;
@@ -332,6 +406,7 @@ impl Entry {
                     Place::Backoff(until)
                 }
                 None => {
+                    self.verdict = None;
                     let begun = match place {
                         Place::Running(right) => right.attempt,
                         Place::Waiting { attempt, .. } => *attempt,
@@ -365,6 +440,7 @@ impl Entry {
                     _ => assert!(before.runs() && !cancelling, "waits in {place:?}"),
                 }
                 self.arrival = None;
+                self.since = before.at;
                 let (attempt, on, until) = (waiting.attempt, waiting.on.clone(), waiting.until);
                 Place::Waiting { attempt, on, until }
             }
@@ -377,6 +453,22 @@ impl Entry {
         let Before { place, at, .. } = before;
         match event {
             Event::StepArrived(arrived) => self.arrive(place, arrived.attempt, &arrived.arrival, *at),
+            Event::StepJudged(judged) => {
+                let Place::Waiting { on: WaitOn::Qa { then, .. }, until, .. } = place else {
+                    panic!("judged in {place:?}")
+                };
+                let expired = until.is_some_and(|until| until <= *at);
+                assert_eq!(expired, judged.by.is_none(), "a person judges in time, or nobody does");
+                if expired {
+                    assert_eq!(judged.passed, *then == OnExpiry::Approve, "what silence means");
+                    assert_ne!(*then, OnExpiry::Fail);
+                }
+                if !judged.passed {
+                    self.feedback = judged.comment.clone();
+                }
+                self.verdict = Some(judged.passed);
+                place.clone()
+            }
             Event::StepDue(_) => {
                 assert!(matches!(place, Place::Backoff(until) if until <= at), "due in {place:?} at {at}");
                 Place::Open
@@ -482,6 +574,8 @@ impl Entry {
                     self.granted = Some(*digest);
                 }
             }
+            // Whether it is in turn is looked at before.
+            (WaitOn::Signal { name }, Arrival::Signal(signal)) => assert_eq!(*name, signal.name),
             _ => panic!("{arrival:?} arrived, waited for was {on:?}"),
         }
         if attempt == 0 {

@@ -94,6 +94,8 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::Lost { .. } => "lost",
         Command::Wake => "wake",
         Command::Decide(_) => "decide",
+        Command::Judge(_) => "judge",
+        Command::Signal { .. } => "signal",
         Command::Pause(_) => "pause",
         Command::Resume(_) => "resume",
         Command::Cancel(_) => "cancel",

@@ -7,13 +7,13 @@ use std::time::Duration;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Prepared, Recorded,
-    Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide, effect_of, fold,
-    outstanding, wake_at,
+    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Judge, MAX_SIGNALS,
+    Prepared, Recorded, Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide,
+    effect_of, fold, outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::Standing;
-use orchestrator_core::spec::{EffectClass, Workflow};
+use orchestrator_core::spec::{EffectClass, OnExpiry, Workflow};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
@@ -115,7 +115,12 @@ impl World {
         {
             self.record(events.clone());
             let again = decide(&self.state, &command, self.now);
-            assert!(again.as_ref().map_or(true, Vec::is_empty), "{command:?} a second time: {again:?}");
+            // A signal that is said twice is two signals.
+            let counts = matches!(command, Command::Signal { .. });
+            assert!(
+                counts || again.as_ref().map_or(true, Vec::is_empty),
+                "{command:?} a second time: {again:?}"
+            );
         }
         self.said.push(command);
         answer
@@ -161,6 +166,17 @@ impl World {
                 }
                 _ => false,
             },
+            Command::Judge(judge) => match place(&judge.step) {
+                Some(Place::Waiting { on: WaitOn::Qa { digest, .. }, until, .. }) => {
+                    let seen = judge.digest.is_none_or(|seen| seen == *digest);
+                    seen && until.is_none_or(|until| until > self.now)
+                }
+                _ => false,
+            },
+            Command::Signal { name, .. } => {
+                let room = ledger.signals.len() < MAX_SIGNALS;
+                ledger.intent != Intent::Cancel && (room || ledger.next_to_take(name, self.now).is_some())
+            }
             Command::Pause(_) | Command::Resume(_) => ledger.intent != Intent::Cancel,
             Command::Resolve { step, .. } => {
                 matches!(place(step), Some(Place::Unknown { .. } | Place::Quarantined))
@@ -260,11 +276,14 @@ impl World {
         let ledger = &self.ledger;
         assert_eq!(self.state.head().ended.map(|(ending, _)| ending), ledger.ended);
         assert_eq!(self.state.head().intent, ledger.intent);
+        assert!(self.state.signals().iter().eq(&ledger.signals), "the signals that nobody has taken");
+        assert_eq!(ledger.given, ledger.taken + ledger.signals.len(), "a signal was lost, or taken twice");
         assert_eq!(self.state.is_settled(), ledger.is_settled());
         assert_eq!(self.state.head().driver, ledger.driver.map(|driver| driver.owner));
         for (step, slot) in self.state.slots().map(|(unit, slot)| (unit.step, slot)) {
             let entry = &ledger.steps[step.index()];
             assert_eq!(slot.granted.as_deref().copied(), entry.granted, "what was granted for s{}", step.0);
+            assert_eq!(slot.feedback(), entry.feedback.as_ref(), "what s{} is told", step.0);
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
             assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);
             let agrees = match (&entry.place, &slot.state) {
@@ -290,6 +309,11 @@ impl World {
 
     /// What the world should do, and when to look again, fits where the run is.
     fn look(&mut self) {
+        assert!(self.ledger.signals.len() <= MAX_SIGNALS);
+        for signal in &self.ledger.signals {
+            let taker = self.ledger.next_to_take(&signal.name, self.now);
+            assert_eq!(taker, None, "`{}` is kept from a step that waits for it", signal.name);
+        }
         *self.coverage.statuses.entry(self.state.status()).or_default() += 1;
         let ledger = &self.ledger;
         let effects = outstanding(&self.state);
@@ -439,6 +463,10 @@ impl World {
             Place::Unknown { .. } | Place::Quarantined => {
                 Some(Command::Resolve { step: step.into(), applied: Some(value(9)), asked: asked() })
             }
+            Place::Waiting { on: WaitOn::Signal { name }, .. } => {
+                Some(Command::Signal { name: name.clone(), data: value(6), asked: asked() })
+            }
+            Place::Waiting { on: WaitOn::Qa { .. }, .. } => Some(judge(step, None, true)),
             Place::Waiting { .. } => Some(approve(step, None, true)),
             _ => None,
         });
@@ -449,6 +477,27 @@ impl World {
     pub(crate) fn pass(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
     }
+}
+
+/// What needs a judgement.
+pub(crate) fn qa(number: u8, then: OnExpiry) -> WaitOn {
+    let (digest, message) = (Digest::of(&[number]), "is it good?".into());
+    WaitOn::Qa { digest, message, show: value(1), output: value(20 + u64::from(number)), then }
+}
+
+/// A judgement.
+pub(crate) fn judge(step: StepIx, digest: Option<Digest>, passed: bool) -> Command {
+    Command::Judge(Judge { step: step.into(), digest, passed, asked: asked(), via: "cli".into() })
+}
+
+/// The name of a signal.
+pub(crate) fn signal_name(number: u8) -> Arc<str> {
+    format!("signal {number}").into()
+}
+
+/// A signal.
+pub(crate) fn signal(name: u8, data: u64) -> Command {
+    Command::Signal { name: signal_name(name), data: value(data), asked: asked() }
 }
 
 /// A decision.

@@ -71,6 +71,7 @@ pub(crate) fn plugins() -> Plugins {
                 json!({"type": "object", "properties": {}}),
             ),
         ),
+        ("signal", (json!({"type": "object", "properties": {"name": text()}}), json!({}))),
         ("greet", (text(), text())),
         ("noop", (json!({}), json!({}))),
     ]))

@@ -91,8 +91,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    evidence: x\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    qa: x\n    queue: q\n    sandbox: strict\n    secrets: []\n",
-        &["not_supported_yet"; 11],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    labels: {}\n    paths: []\n    permissions: {}\n    priority: 1\n    queue: q\n    sandbox: strict\n    secrets: []\n",
+        &["not_supported_yet"; 9],
     ),
     (
         "deadlines",
@@ -155,6 +155,36 @@ const STRUCTURE: &[Row] = &[
             "undefined_variable",
             "undefined_variable",
             "undefined_variable",
+        ],
+    ),
+    (
+        "what must hold",
+        "name: a\nsteps:\n  a: { uses: noop, evidence: {} }\n  b: { uses: noop, evidence: { files: [/etc/passwd, ../x, '', '${{ inputs.x }}', 3] } }\n  c: { uses: noop, evidence: { output: text } }\n  d: { uses: noop, evidence: { output: { enum: ['${{ self.x }}'] } } }\n  e: { uses: noop, evidence: { diff: full } }\n  f: { uses: noop, evidence: { artifacts: [x] } }\n  g: { uses: noop, evidence: [x] }\n",
+        &[
+            "missing_field",
+            "invalid_value",
+            "invalid_value",
+            "invalid_value",
+            "invalid_value",
+            "invalid_type",
+            "invalid_type",
+            "invalid_value",
+            "invalid_value",
+            "unknown_field",
+            "invalid_type",
+        ],
+    ),
+    (
+        "what must be passed",
+        "name: a\nsteps:\n  a: { uses: noop, qa: x }\n  b: { uses: noop, qa: { mesage: x } }\n  c: { uses: noop, qa: { message: ' ' } }\n  d: { uses: noop, qa: { show: '${{ steps.a.x }}' } }\n  e: { uses: noop, qa: { timeout: 5 } }\n  f: { uses: llm, with: { prompt: x }, qa: { message: '${{ self.txt }}' } }\n  g: { uses: noop, retry: { on: [quality] } }\n",
+        &[
+            "invalid_type",
+            "unknown_field",
+            "invalid_value",
+            "undefined_variable",
+            "invalid_duration",
+            "undefined_variable",
+            "invalid_value",
         ],
     ),
     (
@@ -268,6 +298,11 @@ const VALUES: &[Row] = &[
         "Y26 plugins",
         "name: a\nsteps:\n  a: { uses: htpt }\n  b: { uses: zebra }\n  c: { uses: 5 }\n",
         &["unknown_plugin", "unknown_plugin", "invalid_type"],
+    ),
+    (
+        "Y27 the silence of a signal",
+        "name: a\nsteps:\n  a: { uses: signal, with: { name: paid }, timeout: { after: 1h, then: approve } }\n  b: { uses: signal, with: { name: paid }, timeout: { after: 1h, then: fail } }\n",
+        &["invalid_value"],
     ),
     (
         "Y27 configs",

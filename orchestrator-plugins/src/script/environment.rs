@@ -16,6 +16,9 @@ const INHERITED: [&str; 9] = ["HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SH
 /// Where programs are looked for if neither the step nor this process says.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// How many characters of the feedback a script sees: Linux bounds one variable to 128 KiB.
+const FEEDBACK: usize = 30_000;
+
 /// The variable that names the result file. Its value is unique to the attempt, so it also tells which processes
 /// belong to one.
 pub(super) const RESULT: &str = "ORCHESTRATOR_OUTPUT";
@@ -44,6 +47,10 @@ pub(super) fn of(
     variables.insert("ORCHESTRATOR_RUN_ID".into(), context.run.to_string().into());
     variables.insert("ORCHESTRATOR_STEP_ID".into(), (&*context.step).into());
     variables.insert("ORCHESTRATOR_ATTEMPT".into(), context.attempt.to_string().into());
+    if let Some(feedback) = &context.feedback {
+        let shown: String = feedback.chars().filter(|c| *c != '\0').take(FEEDBACK).collect();
+        variables.insert("ORCHESTRATOR_FEEDBACK".into(), shown.into());
+    }
     variables.insert("ORCHESTRATOR_IDEMPOTENCY_KEY".into(), context.idempotency_key().into());
     variables.insert("ORCHESTRATOR_FENCING_TOKEN".into(), context.epoch.to_string().into());
     variables.insert(RESULT.into(), folder.result().into());

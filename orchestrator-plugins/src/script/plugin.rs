@@ -32,6 +32,7 @@ const OUTPUT_LIMIT_MAX: u64 = 4 << 20;
 /// | `ORCHESTRATOR_ATTEMPT` | 1, 2, 3 … |
 /// | `ORCHESTRATOR_IDEMPOTENCY_KEY` | the same on every attempt of this request |
 /// | `ORCHESTRATOR_FENCING_TOKEN` | larger than that of every earlier attempt of the step |
+/// | `ORCHESTRATOR_FEEDBACK` | why an earlier attempt was not good enough; only if one was not |
 /// | `ORCHESTRATOR_OUTPUT` | the path of the result file |
 ///
 /// What the script writes into the result file becomes fields of the step's output: one JSON object, or lines

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::args::RunsCommand;
-use crate::commands::runs::{events, fork, list, logs, resume, retry, show, steer, wait, watch};
+use crate::commands::runs::{events, fork, list, logs, qa, resume, retry, show, signal, steer, wait, watch};
 use crate::exit::Exit;
 use crate::output::Problem;
 
@@ -14,6 +14,8 @@ pub(crate) async fn carry_out(app: &App, command: RunsCommand) -> Result<Exit, P
         RunsCommand::Events(args) => events::carry_out(app, &args).await,
         RunsCommand::Wait(args) => wait::carry_out(app, &args).await,
         RunsCommand::Watch(args) => watch::carry_out(app, &args).await,
+        RunsCommand::Signal(args) => signal::carry_out(app, &args).await,
+        RunsCommand::Qa(args) => qa::carry_out(app, &args).await,
         RunsCommand::Cancel(args) => steer::cancel(app, &args).await,
         RunsCommand::Pause(args) => steer::pause(app, &args).await,
         RunsCommand::Resume(args) => resume::carry_out(app, &args).await,

@@ -138,7 +138,7 @@ pub(crate) async fn told(app: &App, engine: &Engine, run: RunId, text: &str) -> 
 }
 
 /// The command that moves the run from here, if it does not move by itself.
-async fn next_command(app: &App, engine: &Engine, run: RunId) -> Result<Option<String>, Problem> {
+pub(super) async fn next_command(app: &App, engine: &Engine, run: RunId) -> Result<Option<String>, Problem> {
     let store = engine.store();
     let (Some(row), Some(report)) = (store.run(run).await?, engine.report(run).await?) else {
         return Ok(None);
@@ -157,6 +157,7 @@ pub(crate) fn refused(app: &App, run: RunId, error: CommandError) -> Problem {
             let code = match rejection {
                 Rejection::Ended(_) => "run_ended",
                 Rejection::NotOpen(_) => "approval_not_open",
+                Rejection::QaNotOpen(_) => "qa_not_open",
                 Rejection::WrongState { .. } => "wrong_state",
                 Rejection::Held(_) => "run_held",
                 _ => "rejected",

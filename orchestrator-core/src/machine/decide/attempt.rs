@@ -3,9 +3,11 @@
 use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
+use crate::machine::decide::qa::unjudged;
 use crate::machine::decide::steer::cancelled;
+use crate::machine::ending::Ending;
 use crate::machine::event::{
-    Ending, Event, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
+    Event, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
     StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepOverdue,
     StepRepeated, StepSkipped, StepSucceeded, StepWaiting,
 };
@@ -189,7 +191,7 @@ pub(super) fn finish(
 }
 
 /// When a failed attempt is followed by another, if it is.
-fn retry_at(
+pub(super) fn retry_at(
     state: &RunState,
     step: Unit,
     slot: &Slot,
@@ -240,16 +242,23 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
     }
 }
 
-pub(super) fn wake(state: &RunState, now: Timestamp) -> Vec<Event> {
+pub(super) fn wake(state: &RunState, now: Timestamp, events: &mut Vec<Event>) {
     if state.run_due().is_some_and(|due| due <= now) {
-        return run_overdue(state);
+        events.extend(run_overdue(state));
+        return;
     }
     let late = state.late(now);
-    let mut events: Vec<Event> = late.iter().map(|step| fall_overdue(state, *step)).collect();
+    events.extend(late.iter().map(|step| fall_overdue(state, *step)));
     let due = state.index.timers.iter().take_while(|(until, _)| *until <= now);
-    let due = due.map(|(_, at)| state.unit_at(*at)).filter(|step| !late.contains(step));
-    events.extend(due.map(|step| fall_due(state, step)));
-    events
+    for step in due.map(|(_, at)| state.unit_at(*at)).filter(|step| !late.contains(step)) {
+        if let StepState::Waiting { on, .. } = &state.slot(step).state
+            && let WaitOn::Qa { then, .. } = **on
+        {
+            unjudged(state, step, on, then, now, events);
+        } else {
+            events.push(fall_due(state, step));
+        }
+    }
 }
 
 /// The steps proper end here, as if they were cancelled.
@@ -276,13 +285,20 @@ fn fall_due(state: &RunState, step: Unit) -> Event {
         return StepDue { step }.into();
     };
     let attempt = *attempt;
-    let WaitOn::Approval { then, .. } = **on else {
-        return StepArrived { step, attempt, arrival: Arrival::Due }.into();
+    let too_late = |message: String| {
+        let error = StepError::new(ErrorClass::Timeout, message);
+        StepFailed { step, attempt, error, retry_at: None }.into()
     };
-    // A policy's question (attempt 0) that nobody answers is a no, whatever the step says of its own waits.
-    if then == OnExpiry::Fail || attempt == 0 {
-        let error = StepError::new(ErrorClass::Timeout, "nobody decided in time");
-        return StepFailed { step, attempt, error, retry_at: None }.into();
+    match &**on {
+        // A policy's question (attempt 0) that nobody answers is a no, whatever the step says of its own waits.
+        WaitOn::Approval { then, .. } if *then == OnExpiry::Fail || attempt == 0 => {
+            too_late("nobody decided in time".to_owned())
+        }
+        WaitOn::Approval { then, .. } => {
+            StepArrived { step, attempt, arrival: Arrival::Expired { then: *then } }.into()
+        }
+        WaitOn::Signal { name } => too_late(format!("the signal `{name}` has not come in time")),
+        // Of what needs a judgement, `wake` decides itself.
+        WaitOn::Until | WaitOn::Qa { .. } => StepArrived { step, attempt, arrival: Arrival::Due }.into(),
     }
-    StepArrived { step, attempt, arrival: Arrival::Expired { then } }.into()
 }

@@ -3,9 +3,12 @@
 use crate::machine::command::{Command, Rejection};
 use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
 use crate::machine::decide::end::{compensate, conclude, is_unknown, resolve, resolve_after_the_end};
+use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
+use crate::machine::decide::signal::{kept_for, signal};
 use crate::machine::decide::steer::{decide_approval, release, take, want};
-use crate::machine::event::{Ending, Event};
+use crate::machine::ending::Ending;
+use crate::machine::event::Event;
 use crate::machine::state::{Intent, RunState};
 use crate::time::Timestamp;
 
@@ -33,13 +36,16 @@ pub(crate) fn decide_into(
         Command::Prepared { step, verdict } => prepared(state, *step, verdict, events)?,
         Command::Finish { step, attempt, fence, outcome } => {
             events.push(finish(state, *step, *attempt, *fence, outcome, now)?);
+            events.extend(kept_for(state, events.last()));
         }
         Command::TakeDriver { owner, dead } => events.extend(take(state, *owner, *dead)?),
         Command::ReleaseDriver(fence) => events.extend(release(state, *fence)?),
         Command::Continue { step, owner } => events.extend(go_on(state, *step, *owner)?),
         Command::Lost { owner } => events.extend(lost(state, *owner)),
-        Command::Wake => events.extend(wake(state, now)),
+        Command::Wake => wake(state, now, events),
         Command::Decide(decision) => events.extend(decide_approval(state, decision, now)?),
+        Command::Judge(verdict) => events.extend(judge(state, verdict, now)?),
+        Command::Signal { name, data, asked } => events.extend(signal(state, name, data, asked, now)?),
         Command::Pause(asked) => events.extend(want(state, Intent::Pause, asked)?),
         Command::Resume(asked) => events.extend(want(state, Intent::Proceed, asked)?),
         Command::Cancel(asked) => events.extend(want(state, Intent::Cancel, asked)?),

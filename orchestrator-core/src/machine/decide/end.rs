@@ -4,8 +4,9 @@ use crate::id::Unit;
 use crate::machine::command::{Asked, Rejection};
 use crate::machine::decide::attempt::not_begun;
 use crate::machine::decide::guard::slot;
+use crate::machine::ending::Ending;
 use crate::machine::event::{
-    Ending, Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepResolved,
+    Event, IntentChanged, RunEnded, RunReopened, StageBegun, StepCancelled, StepResolved,
 };
 use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;

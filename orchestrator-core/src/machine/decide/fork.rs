@@ -6,7 +6,8 @@ use crate::id::{StepIx, Unit};
 use crate::machine::command::Rejection;
 use crate::machine::decide::guard::slot;
 use crate::machine::decide::retry::{all_to_repeat, all_undone, reached};
-use crate::machine::event::{Ending, Event, Kept, RunForked, StepCollected, StepExpanded, StepKept};
+use crate::machine::ending::{Ending, KeptAs};
+use crate::machine::event::{Event, RunForked, StepCollected, StepExpanded, StepKept};
 use crate::machine::fan::Fan;
 use crate::machine::kind::StepKind;
 use crate::machine::state::{RunState, SkipReason, StepState};
@@ -100,9 +101,9 @@ fn present_fan(state: &RunState, step: StepIx) -> Option<&Fan> {
 
 fn kept(state: &RunState, step: Unit) -> Option<StepKept> {
     let state = match &state.slot(step).state {
-        StepState::Succeeded { output } => Kept::Succeeded { output: output.clone() },
-        StepState::Failed { error } => Kept::Failed { error: (**error).clone() },
-        StepState::Skipped { reason } => Kept::Skipped { reason: *reason },
+        StepState::Succeeded { output } => KeptAs::Succeeded { output: output.clone() },
+        StepState::Failed { error } => KeptAs::Failed { error: (**error).clone() },
+        StepState::Skipped { reason } => KeptAs::Skipped { reason: *reason },
         _ => return None,
     };
     Some(StepKept { step, state })

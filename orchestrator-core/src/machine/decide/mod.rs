@@ -5,7 +5,9 @@ mod command;
 mod end;
 mod fork;
 mod guard;
+mod qa;
 mod retry;
+mod signal;
 mod steer;
 
 pub use command::decide;

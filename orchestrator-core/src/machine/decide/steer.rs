@@ -46,7 +46,7 @@ pub(super) fn decide_approval(
         }));
     };
     let WaitOn::Approval { digest, .. } = **on else {
-        return Err(Rejection::NotOpen("was never asked for: the step waits for a moment"));
+        return Err(Rejection::NotOpen("was never asked for: the step waits for something else"));
     };
     if until.is_some_and(|until| until <= now) {
         return Err(Rejection::NotOpen("has expired"));

@@ -126,6 +126,9 @@ impl<'t> Reader<'t, '_> {
         if let Some(repeat) = &draft.spec.options().repeat {
             templates.push((repeat.until.references(), "repeat"));
         }
+        if let Some(qa) = &draft.spec.options().qa {
+            templates.extend(qa.templates().map(|value| (value.references(), "qa")));
+        }
         for (references, key) in templates {
             // A compensation has the items of its step.
             let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
@@ -134,12 +137,22 @@ impl<'t> Reader<'t, '_> {
             let site =
                 Site { node: draft.field(key), key, each: (has_items && per_item).then_some(items_of) };
             for reference in references {
-                let own = undone.or((key == "repeat").then_some(&draft.spec));
+                // What needs QA is what the step has given, whatever it undoes.
+                let own = match key {
+                    "repeat" | "qa" => Some(&draft.spec),
+                    _ => undone,
+                };
                 if let (Reference::Own(field), Some(own)) = (reference, own) {
                     let wrong = field.as_ref().and_then(|field| self.no_field(own, field));
                     if let Some((message, hint)) = wrong {
                         self.tell(reference, site, place, "undefined_variable", message, hint);
                     }
+                    continue;
+                }
+                if key == "qa" {
+                    let message = "`qa` sees only what the step itself has given".to_owned();
+                    let hint = "write `self`, or `self.FIELD`".to_owned();
+                    self.tell(reference, site, place, "undefined_variable", message, hint);
                     continue;
                 }
                 if draft.stage != Stage::Main && matches!(reference, Reference::Verdict(_)) {
@@ -184,7 +197,7 @@ impl<'t> Reader<'t, '_> {
             }
             Reference::Own(_) => (
                 "there is no `self` here: it is what the step itself has given".to_owned(),
-                "`self` belongs to `repeat.until` and `compensate`; outputs of other steps are written `steps.NAME.FIELD`"
+                "`self` belongs to `repeat.until`, `qa` and `compensate`; outputs of other steps are written `steps.NAME.FIELD`"
                     .to_owned(),
             ),
             Reference::Verdict(field) => (

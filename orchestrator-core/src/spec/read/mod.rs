@@ -4,6 +4,7 @@ mod ancestors;
 mod check;
 mod each;
 mod fields;
+mod gate;
 mod inputs;
 mod needs;
 mod policy;

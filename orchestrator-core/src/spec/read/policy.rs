@@ -6,7 +6,7 @@ use crate::spec::retry::{Backoff, ErrorClass, MAX_ATTEMPTS, RetryPolicy};
 use crate::spec::tree::{Content, Node, Place};
 use crate::spec::{OnExpiry, Timeout};
 
-const CLASSES: [(&str, ErrorClass); 9] = [
+const CLASSES: [(&str, ErrorClass); 11] = [
     ("failed", ErrorClass::Failed),
     ("transient", ErrorClass::Transient),
     ("timeout", ErrorClass::Timeout),
@@ -16,6 +16,8 @@ const CLASSES: [(&str, ErrorClass); 9] = [
     ("template", ErrorClass::Template),
     ("plugin_panicked", ErrorClass::PluginPanicked),
     ("lost", ErrorClass::Lost),
+    ("evidence", ErrorClass::Evidence),
+    ("qa", ErrorClass::Qa),
 ];
 
 impl<'t> Reader<'t, '_> {

@@ -12,10 +12,13 @@ use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::schema::{self, Issue};
 use crate::spec::tree::{Content, Entry, Node, Place, entries_to_value, quoted};
-use crate::spec::{EffectClass, Sandbox, Stage, StepOptions, StepSpec, suggest};
+use crate::spec::{EffectClass, OnExpiry, Sandbox, Stage, StepOptions, StepSpec, suggest};
 
 /// The plugin of `run:` steps.
 pub(super) const SCRIPT: &str = "script";
+
+/// The plugin that waits for a signal: there is nothing that could be approved or rejected.
+const SIGNAL: &str = "signal";
 
 /// What a step may take from `defaults`.
 const DEFAULTED: [&str; 6] = ["retry", "timeout", "deadline", "effect", "sandbox", "continue-on-error"];
@@ -59,6 +62,9 @@ impl<'t> Reader<'t, '_> {
         if let Some(fields) = self.fields(&entry.value, place, &keys::STEP) {
             self.work(&mut spec, fields, entry, place);
             let options = self.options(fields, place);
+            if &*spec.uses == SIGNAL {
+                self.check_silence(options.as_ref(), fields, place);
+            }
             spec.options = options.map(Box::new);
         }
         Draft { spec, entry, stage: Stage::Main, undoes: None }
@@ -207,8 +213,9 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
-        let given =
-            ["if", "env", "for_each", "strategy", "repeat"].iter().any(|key| fields.get(key).is_some());
+        let given = ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa"]
+            .iter()
+            .any(|key| fields.get(key).is_some());
         let defaulted = self.defaulted(fields, place);
         let base = match (given, defaulted) {
             (_, Some(base)) => base,
@@ -219,9 +226,24 @@ impl<'t> Reader<'t, '_> {
             condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
             env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
             each: self.each(fields, place),
+            evidence: fields.get("evidence").and_then(|node| self.evidence(node, &place.key("evidence"))),
+            qa: fields.get("qa").and_then(|node| self.qa(node, &place.key("qa"))),
             repeat: fields.get("repeat").and_then(|node| self.repeat(node, &place.key("repeat"))),
             ..base
         })
+    }
+
+    /// Silence means nothing but a failure to a step that waits for a signal.
+    fn check_silence(&mut self, options: Option<&StepOptions>, fields: Fields<'_, 't>, place: &Place<'_>) {
+        let then = options.and_then(|options| options.timeout).map(|timeout| timeout.then);
+        let written = fields.get("timeout").and_then(|node| node.as_map());
+        let written = written.and_then(|keys| keys.iter().find(|entry| entry.key == "then"));
+        if let Some(written) = written.filter(|_| then.is_some_and(|then| then != OnExpiry::Fail)) {
+            let place = place.key("timeout");
+            let message = "a signal can be neither approved nor rejected: without it the step fails";
+            self.error(written.value.at, &place.key("then"), "invalid_value", message)
+                .hint("leave `then` out, and go on with `continue-on-error` or `if: failure()`");
+        }
     }
 
     /// What a step may say itself or take from `defaults`: its own word, else that of the workflow.

@@ -17,6 +17,8 @@ const CLASSES: Form = Form::Word(&[
     "template",
     "plugin_panicked",
     "lost",
+    "evidence",
+    "qa",
 ]);
 
 /// A list, or an expression that gives one.
@@ -73,6 +75,19 @@ pub static STEP: Section = Section {
             "Runs the step again until a condition holds; each time is an attempt of its own.",
             "repeat: { until: self.exit_code == 0, max: 10, delay: 5s }",
         ),
+        Key::new(
+            "evidence",
+            Form::Section(&EVIDENCE),
+            "What must hold when an attempt has succeeded; else it has failed with class `evidence`.",
+            "evidence: { files: [report.html] }",
+        ),
+        Key::new(
+            "qa",
+            Form::Either(&[Form::Boolean, Form::Section(&QA)]),
+            "Whether someone must pass what the step gives before that counts: until then it is `needs_qa`.",
+            "qa: { message: \"Is the draft good?\", show: \"${{ self.stdout }}\" }",
+        )
+        .without("`false`"),
         Key::new(
             "env",
             Form::Environment,
@@ -136,13 +151,6 @@ pub static STEP: Section = Section {
             "concurrency: { key: deploy, limit: 1 }",
         )
         .later(),
-        Key::new(
-            "evidence",
-            Form::Value,
-            "What must hold for the step to have succeeded.",
-            "evidence: { artifacts: [report.html] }",
-        )
-        .later(),
         Key::new("labels", Form::Value, "Labels of the step.", "labels: { team: web }").later(),
         Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
         Key::new(
@@ -154,7 +162,6 @@ pub static STEP: Section = Section {
         .later(),
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),
-        Key::new("qa", Form::Value, "Who must pass the result before it counts.", "qa: true").later(),
         Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
         Key::new("secrets", Form::Value, "The secrets that it may use.", "secrets: [API_KEY]").later(),
     ],
@@ -174,6 +181,7 @@ pub static STEP: Section = Section {
         ("environment", "env"),
         ("retries", "retry"),
         ("timeout-minutes", "timeout"),
+        ("review", "qa"),
         ("with_items", "for_each"),
         ("foreach", "for_each"),
         ("map", "for_each"),
@@ -226,7 +234,7 @@ pub static RETRY: Section = Section {
             "The classes of errors that are retried.",
             "on: [transient, rate_limited, timeout]",
         )
-        .without("what may pass by itself: `failed`, `transient`, `timeout`, `rate_limited`, `lost`"),
+        .without("what may pass by itself: `failed`, `transient`, `timeout`, `rate_limited`, `lost`, `evidence`, `qa`"),
     ],
     foreign: &[
         ("attempts", "max_attempts"),
@@ -248,7 +256,7 @@ pub static TIMEOUT: Section = Section {
         Key::new(
             "then",
             Form::Word(&["fail", "reject", "approve"]),
-            "What silence means to an approval.",
+            "What silence means to an approval, or to `qa`.",
             "{ after: 24h, then: reject }",
         )
         .without("`fail`"),
@@ -362,6 +370,69 @@ pub static REPEAT: Section = Section {
     foreign: &[],
     elsewhere: &[],
     frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    repeat:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// What must hold of a success.
+pub static EVIDENCE: Section = Section {
+    name: "evidence",
+    of: "`evidence`",
+    keys: &[
+        Key::new(
+            "files",
+            Form::Either(&[Form::Script, Form::List(&Form::Script, 0)]),
+            "Files that must be there and hold something, below the folder of the run; `*`, `?` and `**` are patterns.",
+            "{ files: [report.md, \"out/*.json\"] }",
+        ),
+        Key::new(
+            "output",
+            Form::Constant,
+            "What the output must be, as a JSON Schema.",
+            "{ output: { required: [stdout], properties: { stdout: { minLength: 1 } }, additionalProperties: true } }",
+        ),
+        Key::new(
+            "diff",
+            Form::Word(&["nonempty", "empty"]),
+            "Whether the attempt must have changed the git repository in which it works, or must not have.",
+            "{ diff: nonempty }",
+        ),
+    ],
+    foreign: &[("artifacts", "files"), ("file", "files"), ("schema", "output")],
+    elsewhere: &[],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    evidence:\n      …\n",
+    filler: ("", &[]),
+};
+
+/// Who must pass what a step gives.
+pub static QA: Section = Section {
+    name: "qa",
+    of: "`qa`",
+    keys: &[
+        Key::new(
+            "message",
+            Form::Text,
+            "What is to be judged; expressions see the output as `self`, and nothing else.",
+            "{ message: \"Are these ${{ self.stdout | length }} letters good?\" }",
+        )
+        .without("`Is this good?`"),
+        Key::new(
+            "show",
+            Form::Text,
+            "What the judge is shown; expressions see the output as `self`, and nothing else.",
+            "{ show: \"${{ self.stdout }}\" }",
+        )
+        .without("the whole output"),
+        Key::new(
+            "timeout",
+            Form::Either(&[Form::Duration, Form::Section(&TIMEOUT)]),
+            "How long the judge may take.",
+            "{ timeout: { after: 24h, then: reject } }",
+        )
+        .without("as long as it takes"),
+    ],
+    foreign: &[("prompt", "message"), ("question", "message")],
+    elsewhere: &[("comment", "`orchestrator runs qa`"), ("retry", "a step")],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    qa:\n      …\n",
     filler: ("", &[]),
 };
 

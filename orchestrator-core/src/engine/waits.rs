@@ -1,0 +1,43 @@
+//! What the steps of a run wait for, beside what is asked in approvals: read from the log, because the rows of steps do
+//! not tell.
+
+use std::collections::HashMap;
+
+use crate::id::{RunId, Unit};
+use crate::machine::{Event, WaitOn};
+use crate::port::store::{ApprovalRow, EventsAfter, StepRow, Store, StoreError};
+
+/// How many events are read at once.
+const PAGE: usize = 10_000;
+
+/// What each waiting step or item waits for.
+pub(crate) type Waits = HashMap<Unit, WaitOn>;
+
+/// Reads what the waiting steps wait for. Costs nothing where every one of them waits for an approval, else as much as
+/// the log is long.
+pub(crate) async fn waits(
+    store: &dyn Store,
+    run: RunId,
+    rows: &[StepRow],
+    approvals: &[ApprovalRow],
+) -> Result<Waits, StoreError> {
+    let mut waits = Waits::new();
+    let is_asked = |row: &StepRow| {
+        approvals.iter().any(|approval| (approval.step, approval.item) == (row.step, row.item))
+    };
+    let is_dark = |row: &StepRow| row.status == "needs_qa" || (row.status == "waiting" && !is_asked(row));
+    if !rows.iter().any(is_dark) {
+        return Ok(waits);
+    }
+    let mut after = 0;
+    loop {
+        let events = store.events_after(EventsAfter { run, after, limit: PAGE }).await?;
+        let Some(last) = events.last() else { return Ok(waits) };
+        after = last.seq;
+        for recorded in events {
+            if let Event::StepWaiting(waiting) = recorded.event {
+                waits.insert(waiting.step, waiting.on);
+            }
+        }
+    }
+}

@@ -180,6 +180,7 @@ impl Template {
             decisions: self.decisions.iter().map(decision).collect(),
             approvals: Vec::new(),
             logs: (0..3).map(line).collect(),
+            children: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, Live, Progress, RunHandle, RunReport, StepReport};
-use orchestrator_core::id::Unit;
+use orchestrator_core::id::{RunId, Unit};
 use orchestrator_core::value::Digest;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -33,7 +33,7 @@ pub(crate) struct Driving<'a> {
     pub(crate) view: View<'a>,
     pub(crate) signals: Signals,
     /// The waiting steps that have been told of, with what they wait for.
-    pub(crate) told: BTreeSet<(Unit, u32, Option<Digest>)>,
+    pub(crate) told: BTreeSet<(RunId, Unit, u32, Option<Digest>)>,
     /// The reports that are asked for, if any are, and where the workflow stands.
     pub(crate) reports: Option<(&'a Reports, Place)>,
 }
@@ -159,9 +159,9 @@ impl Driving<'_> {
     /// Tells every step that waits for someone, once: what is asked, and the commands that answer.
     fn tell_questions(&mut self, report: &RunReport) {
         for waiting in report.waiting_for.iter().filter(|waiting| waiting.needs_someone()) {
-            if self.told.insert((waiting.ix, waiting.attempt, waiting.digest)) {
+            if self.told.insert((waiting.run, waiting.ix, waiting.attempt, waiting.digest)) {
                 let shell = (!self.is_gone_with_us()).then_some(&self.app.shell);
-                for line in block::waiting(waiting, report, shell, self.app.output.err()) {
+                for line in block::waiting(waiting, shell, self.app.output.err()) {
                     self.view.say(&line);
                 }
             }
@@ -272,11 +272,11 @@ impl Driving<'_> {
         }
         let needs: Vec<_> = report.waiting_for.iter().filter(|waiting| waiting.needs_someone()).collect();
         if report.status == "blocked" && !needs.is_empty() {
-            let untold = needs
-                .into_iter()
-                .filter(|waiting| self.told.insert((waiting.ix, waiting.attempt, waiting.digest)));
+            let untold = needs.into_iter().filter(|waiting| {
+                self.told.insert((waiting.run, waiting.ix, waiting.attempt, waiting.digest))
+            });
             return Ok(untold
-                .flat_map(|waiting| block::waiting(waiting, report, Some(&self.app.shell), style))
+                .flat_map(|waiting| block::waiting(waiting, Some(&self.app.shell), style))
                 .collect());
         }
         let Some(situation) = self.situation(report).await? else { return Ok(Vec::new()) };
@@ -335,12 +335,14 @@ impl Driving<'_> {
         }
         let more = match failed {
             _ if !report.has_ended() || self.is_gone_with_us() => None,
-            Some(step) => Some(format!("--step {}", step.id)),
-            None if self.view.has_lines() && !has_outputs => Some(String::new()),
+            // What carries out a step writes for itself.
+            Some(StepReport { child: Some(child), .. }) => Some(child.to_string()),
+            Some(step) => Some(format!("{} --step {}", report.run_id, step.id)),
+            None if self.view.has_lines() && !has_outputs => Some(report.run_id.to_string()),
             None => None,
         };
         if let Some(words) = more {
-            let words = format!("runs logs {} {words}", report.run_id);
+            let words = format!("runs logs {words}");
             let command = self.app.shell.command(words.trim_end());
             output.note(&format!("  {} {command}", style.tint(Tint::Dim, "what it wrote:")));
         }

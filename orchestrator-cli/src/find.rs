@@ -21,7 +21,7 @@ const CANDIDATES: usize = 5;
 pub(crate) async fn run(store: &Arc<dyn Store>, named: &str, shell: &Shell) -> Result<RunId, Problem> {
     let unknown = || no_run(named).tries(shell.command("runs list"));
     if named == "@last" {
-        let page = store.list_runs(RunQuery { limit: 1, ..RunQuery::default() }).await?;
+        let page = store.list_runs(RunQuery { limit: 1, top: true, ..RunQuery::default() }).await?;
         return page.items.first().map(|row| row.run).ok_or_else(unknown);
     }
     if named.starts_with('@') {

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod below;
 mod commands;
 mod drive;
 mod exit;

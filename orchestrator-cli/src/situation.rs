@@ -71,7 +71,7 @@ pub(crate) fn of(
     if report.status == "blocked"
         && let Some(waiting) = report.waiting_for.iter().find(|waiting| waiting.needs_someone())
     {
-        return Some(waits_for_someone(waiting, row, shell));
+        return Some(waits_for_someone(waiting, shell));
     }
     if let Some(owner) = driver {
         let text =
@@ -92,8 +92,8 @@ pub(crate) fn of(
     }
 }
 
-fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situation {
-    let (run, step) = (row.run, &*waiting.name());
+fn waits_for_someone(waiting: &Waiting, shell: &Shell) -> Situation {
+    let (run, step) = (waiting.run, &*waiting.name());
     let named = quoted(step);
     let message = block::first_line(&waiting.message);
     let (kind, text, command) = match waiting.kind {
@@ -102,8 +102,8 @@ fn waits_for_someone(waiting: &Waiting, row: &RunRow, shell: &Shell) -> Situatio
             format!("{step} waits for approval: {message}"),
             shell.approval("approve", run, step),
         ),
-        "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, row.run, "--pass", shell)),
-        "signal" => ("signal", format!("{step} {message}"), signal(waiting, row.run, shell)),
+        "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, run, "--pass", shell)),
+        "signal" => ("signal", format!("{step} {message}"), signal(waiting, run, shell)),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
             let command = shell.command(&format!("runs resolve {run} {named} --not-applied"));
@@ -125,8 +125,8 @@ fn signal(waiting: &Waiting, run: RunId, shell: &Shell) -> String {
 }
 
 /// The commands that answer a waiting step, each with what it says.
-pub(crate) fn answers(waiting: &Waiting, report: &RunReport, shell: &Shell) -> Vec<(&'static str, String)> {
-    let (run, step) = (report.run_id, &*waiting.name());
+pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, String)> {
+    let (run, step) = (waiting.run, &*waiting.name());
     let named = quoted(step);
     match waiting.kind {
         "approval" => vec![

@@ -4,11 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use orchestrator_core::engine::Registry;
+use orchestrator_core::port::store::Store;
 use orchestrator_core::spec::{self, Diagnostic, Diagnostics, ParseOptions, Severity, Workflow};
 
+use crate::app::App;
+use crate::below::{self, Below};
 use crate::exit::Exit;
 use crate::output::{Item, Problem};
 use crate::source::{self, STDIN};
+use crate::store;
 
 /// A workflow that can be run.
 #[derive(Debug)]
@@ -18,6 +22,10 @@ pub(crate) struct Loaded {
     pub(crate) workflow: Arc<Workflow>,
     /// What is probably not meant so.
     pub(crate) warnings: Vec<Item>,
+    /// The workflows below it.
+    below: Below,
+    /// What the text is called by those that it names.
+    from: String,
 }
 
 /// The kinds of steps there are.
@@ -30,6 +38,14 @@ pub(crate) fn plugins() -> Registry {
 /// # Errors
 /// Exit 4 if there is no such file, 3 with every problem found if it is not a workflow.
 pub(crate) fn load(path: &Path, plugins: &Registry) -> Result<Loaded, Problem> {
+    load_above(path, plugins, Below::default())
+}
+
+/// As [`load`], above these workflows.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_above(path: &Path, plugins: &Registry, below: Below) -> Result<Loaded, Problem> {
     let source = source::read(path, spec::parse::MAX_BYTES as u64, "workflow")?;
     let name = source.name;
     let text = match spec::decode(&source.bytes) {
@@ -37,14 +53,15 @@ pub(crate) fn load(path: &Path, plugins: &Registry) -> Result<Loaded, Problem> {
         Err(diagnostics) => return Err(invalid(&name, &diagnostics, "")),
     };
     let stem = path.file_stem().filter(|_| name != STDIN).map(|stem| stem.to_string_lossy());
-    let mut options = ParseOptions::default();
+    let from = below::key_of(path);
+    let mut options = ParseOptions::default().sources(&from, &below);
     if let Some(stem) = &stem {
         options = options.default_name(stem);
     }
     match spec::parse_with(text, plugins, &options) {
         Ok(parsed) => {
             let warnings = items(&parsed.warnings, &name, text);
-            Ok(Loaded { name, workflow: Arc::new(parsed.workflow), warnings })
+            Ok(Loaded { name, workflow: Arc::new(parsed.workflow), warnings, below, from })
         }
         Err(diagnostics) => Err(invalid(&name, &diagnostics, text)),
     }
@@ -55,14 +72,58 @@ pub(crate) fn load(path: &Path, plugins: &Registry) -> Result<Loaded, Problem> {
 /// # Errors
 /// Exit 3 if this version does not read it, for example because a kind of step is gone.
 pub(crate) fn of_text(name: &str, place: &str, text: &str, plugins: &Registry) -> Result<Loaded, Problem> {
-    let options = ParseOptions::default().default_name(name);
+    let below = Below::default();
+    let options = ParseOptions::default().default_name(name).sources("", &below);
     match spec::parse_with(text, plugins, &options) {
         Ok(mut parsed) => {
             parsed.workflow.name = Arc::from(name);
             let warnings = items(&parsed.warnings, place, text);
-            Ok(Loaded { name: place.to_owned(), workflow: Arc::new(parsed.workflow), warnings })
+            let (workflow, name) = (Arc::new(parsed.workflow), place.to_owned());
+            Ok(Loaded { name, workflow, warnings, below, from: String::new() })
         }
         Err(diagnostics) => Err(invalid(place, &diagnostics, text)),
+    }
+}
+
+/// As [`load`], with the registered workflows that its steps name, where there is a store: for those who only look.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn look_at(path: &Path, plugins: &Registry, app: &App) -> Result<Loaded, Problem> {
+    let loaded = load(path, plugins)?;
+    if loaded.workflow.unknown_child().is_none() {
+        return Ok(loaded);
+    }
+    match store::glance(&app.settings).await {
+        Some(store) => loaded.complete(&store, plugins).await,
+        None => Ok(loaded),
+    }
+}
+
+impl Loaded {
+    /// Takes this text for that of a registered workflow, for those that name it.
+    pub(crate) fn know(&mut self, name: &str, text: Arc<str>) {
+        self.below.know(name, text);
+    }
+
+    /// Looks up the registered workflows that its steps name.
+    ///
+    /// # Errors
+    /// Exit 3 if there is none of such a name, or something does not fit it; 7 if the store does not answer.
+    pub(crate) async fn complete(
+        mut self,
+        store: &Arc<dyn Store>,
+        plugins: &Registry,
+    ) -> Result<Self, Problem> {
+        while self.below.fetch(store).await? {
+            let (name, text) = (self.workflow.name.clone(), self.workflow.text.clone());
+            let options = ParseOptions::default().default_name(&name).sources(&self.from, &self.below);
+            let mut parsed = spec::parse_with(&text, plugins, &options)
+                .map_err(|diagnostics| invalid(&self.name, &diagnostics, &text))?;
+            parsed.workflow.name = name;
+            self.workflow = Arc::new(parsed.workflow);
+        }
+        Ok(self)
     }
 }
 

@@ -111,7 +111,9 @@ impl Inner {
         {
             return Some(Commit::Fenced);
         }
-        if run.map_or(0, |run| run.row.seq) != member.expected {
+        if run.map_or(0, |run| run.row.seq) != member.expected
+            || member.children.iter().any(|child| self.runs.contains_key(&child.run))
+        {
             return Some(Commit::Conflict);
         }
         if member.dead.iter().any(|owner| !self.is_dead(*owner)) {
@@ -140,6 +142,7 @@ impl Inner {
             decisions,
             approvals,
             logs,
+            children,
             ..
         } = member;
         if let Some(new) = create {
@@ -170,6 +173,7 @@ impl Inner {
         run.approvals
             .extend(approvals.into_iter().map(|row| ((Unit::new(row.step, row.item), row.attempt), row)));
         run.lines.extend(logs);
+        children.into_iter().for_each(|child| self.write(child));
     }
 }
 
@@ -228,6 +232,8 @@ impl Run {
             && query.workflow.as_deref().is_none_or(|workflow| *row.new.workflow == *workflow)
             && (query.statuses.is_empty() || query.statuses.iter().any(|status| **status == *row.status))
             && (!query.open || row.finished_at.is_none())
+            && (!query.top || row.new.parent.is_none())
+            && query.parent.is_none_or(|run| row.new.parent.is_some_and(|parent| parent.run == run))
     }
 }
 

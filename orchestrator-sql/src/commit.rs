@@ -105,6 +105,10 @@ impl<D: Dialect> Shared<D> {
         if row.map_or(0, |row| row.seq) != member.expected {
             return Ok(Some(Commit::Conflict));
         }
+        let children: Vec<RunId> = member.children.iter().map(|child| child.run).collect();
+        if !self.heads(&children).await?.is_empty() {
+            return Ok(Some(Commit::Conflict));
+        }
         for owner in &member.dead {
             if self.owner(*owner).await?.is_none_or(|row| !row.dead) {
                 return Ok(Some(Commit::Fenced));

@@ -49,6 +49,10 @@ entity!(runs = "orchestrator_runs" {
     error: Option<String>,
     start_key: Option<String>,
     start_content: Option<Vec<u8>>,
+    parent_run: Option<Uuid>,
+    parent_step: Option<i64>,
+    parent_item: Option<i64>,
+    root_run: Option<Uuid>,
 });
 
 entity!(events = "orchestrator_events" {

@@ -41,7 +41,7 @@ impl IntoArg for Intent {
 /// The batch that writes these members. An error names the member that cannot be encoded.
 pub(crate) fn batch<'m>(members: impl IntoIterator<Item = &'m Member>) -> Result<Batch, serde_json::Error> {
     let mut rows: [Rows; COUNT] = Default::default();
-    for member in members {
+    for member in members.into_iter().flat_map(Member::with_children) {
         let run = Arg::Id(member.run.as_uuid());
         match member.create.as_deref() {
             Some(new) => create(&mut rows, &run, member, new),
@@ -137,6 +137,10 @@ fn create(rows: &mut [Rows; COUNT], run: &Arg, member: &Member, new: &NewRun) {
         outputs.as_ref().arg(),
         error.clone().arg(),
         done.arg(),
+        new.parent.map(|parent| Arg::Id(parent.run.as_uuid())).arg(),
+        new.parent.map(|parent| parent.unit.step.0).arg(),
+        new.parent.map(|parent| parent.unit.rank()).arg(),
+        new.parent.map(|parent| Arg::Id(parent.root.as_uuid())).arg(),
     ]);
     rows[REVISIONS].push([new.revision.arg(), new.text.clone().arg(), member.at.arg()]);
     if let Some(key) = key {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use orchestrator_core::port::store::{Prune, Pruned, StoreError};
-use sea_orm::sea_query::SelectStatement;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -51,10 +52,10 @@ impl<D: Dialect> Shared<D> {
         loop {
             let left = prune.limit.saturating_sub(usize::try_from(pruned.runs).unwrap_or(usize::MAX));
             let found: Result<Vec<Uuid>, DbErr> =
-                ended(&prune, left.min(BATCH).saturating_add(1)).into_tuple().all(self.db()).await;
+                ended(&prune, Ord::min(left, BATCH).saturating_add(1)).into_tuple().all(self.db()).await;
             let mut ids = self.read(found)?;
             pruned.more = !ids.is_empty();
-            ids.truncate(left.min(BATCH));
+            ids.truncate(Ord::min(left, BATCH));
             if ids.is_empty() {
                 break;
             }
@@ -81,7 +82,7 @@ impl<D: Dialect> Shared<D> {
     async fn would_prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         let found = ended(prune, usize::MAX).count(self.db()).await;
         let all = self.read(found)?;
-        let runs = all.min(limit(prune.limit));
+        let runs = Ord::min(all, limit(prune.limit));
         let counted = self.counted(ended(prune, prune.limit).into_query()).await?;
         Ok(Pruned { runs, more: all > runs, ..counted })
     }
@@ -106,12 +107,29 @@ fn ended(prune: &Prune, most: usize) -> Select<runs::Entity> {
         .select_only()
         .column(runs::Column::Id)
         .filter(runs::Column::FinishedAt.lt(prune.before.as_millis()))
+        .filter(is_free(prune))
         .order_by_asc(runs::Column::Id)
         .limit(limit(most));
     if let Some(project) = &prune.project {
         select = select.filter(runs::Column::Project.eq(project.as_str()));
     }
     select
+}
+
+/// Whether a run belongs to none that stays.
+fn is_free(prune: &Prune) -> Condition {
+    let root = || Alias::new("root");
+    let of_root = |column: runs::Column| Expr::col((root(), column));
+    let stays = Condition::any()
+        .add(of_root(runs::Column::FinishedAt).is_null())
+        .add(of_root(runs::Column::FinishedAt).gte(prune.before.as_millis()));
+    let needed = Query::select()
+        .expr(Expr::val(1))
+        .from_as(runs::Entity, root())
+        .and_where(of_root(runs::Column::Id).equals((runs::Entity, runs::Column::RootRun)))
+        .cond_where(stays)
+        .take();
+    Condition::any().add(runs::Column::RootRun.is_null()).add(Expr::exists(needed).not())
 }
 
 /// These ids, as the counting takes them.

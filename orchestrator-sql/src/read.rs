@@ -256,6 +256,12 @@ fn listing(query: &RunQuery, status: Option<&str>, most: usize) -> Select<runs::
     if query.open {
         select = select.filter(runs::Column::FinishedAt.is_null());
     }
+    if query.top {
+        select = select.filter(runs::Column::ParentRun.is_null());
+    }
+    if let Some(parent) = query.parent {
+        select = select.filter(runs::Column::ParentRun.eq(parent.as_uuid()));
+    }
     if let Some(after) = query.after {
         select = select.filter(runs::Column::Id.lt(after.as_uuid()));
     }

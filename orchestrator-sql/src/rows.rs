@@ -4,7 +4,7 @@ use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Un
 use orchestrator_core::machine::{Event, Recorded};
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::store::{
-    ApprovalRow, IdempotencyKey, LogLine, NewRun, NumberedLine, OwnerRow, RunRow, StepRow, StoreError,
+    ApprovalRow, IdempotencyKey, LogLine, NewRun, NumberedLine, OwnerRow, Parent, RunRow, StepRow, StoreError,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::ValueRef;
@@ -44,6 +44,14 @@ pub(crate) fn run(row: runs::Model) -> Result<RunRow, StoreError> {
         (Some(key), Some(content)) => Some(IdempotencyKey { key: key.into(), content: digest_of(&content)? }),
         _ => None,
     };
+    let parent = match (row.parent_run, row.parent_step, row.parent_item, row.root_run) {
+        (Some(run), Some(step), Some(item), Some(root)) => Some(Parent {
+            run: RunId::from_uuid(run),
+            unit: Unit::new(step_of(step)?, item_of(item)?),
+            root: RunId::from_uuid(root),
+        }),
+        _ => None,
+    };
     let new = NewRun {
         project: row.project.into(),
         workflow: row.workflow.into(),
@@ -55,6 +63,7 @@ pub(crate) fn run(row: runs::Model) -> Result<RunRow, StoreError> {
         by: row.created_by.into(),
         steps: number(row.step_count)?,
         key,
+        parent,
     };
     Ok(RunRow {
         run: RunId::from_uuid(row.id),

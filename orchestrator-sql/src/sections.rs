@@ -36,8 +36,8 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
     },
     Section {
         verb: Verb::Insert,
-        head: "orchestrator_runs (id, project, workflow, revision, inputs, labels, priority, created_by, step_count, start_key, start_content, created_at, seq, status, intent, generation, driver, driver_epoch, due_at, updated_at, started_at, finished_at, outputs, error, done) SELECT * FROM ",
-        columns: 25,
+        head: "orchestrator_runs (id, project, workflow, revision, inputs, labels, priority, created_by, step_count, start_key, start_content, created_at, seq, status, intent, generation, driver, driver_epoch, due_at, updated_at, started_at, finished_at, outputs, error, done, parent_run, parent_step, parent_item, root_run) SELECT * FROM ",
+        columns: 29,
         tail: " AS v WHERE v.column1 IS NOT NULL",
         checks: Some(ASSERTED_DEAD),
     },

@@ -15,4 +15,5 @@ mod saga;
 mod service;
 mod shape;
 mod signal;
+mod sub_workflow;
 mod typed_steps;

@@ -28,7 +28,8 @@ fn every_example_is_valid_without_a_warning_and_can_be_planned() {
             "release-notes.yaml",
             "retry.yaml",
             "saga.yaml",
-            "signal.yaml"
+            "signal.yaml",
+            "sub-workflow.yaml"
         ]
     );
     let bench = Bench::new();

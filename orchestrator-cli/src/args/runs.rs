@@ -90,6 +90,10 @@ pub(crate) struct ListRuns {
     #[arg(long)]
     pub(crate) open: bool,
 
+    /// Also runs that carry out a step of another
+    #[arg(long)]
+    pub(crate) children: bool,
+
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,

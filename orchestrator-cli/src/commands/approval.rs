@@ -103,8 +103,12 @@ async fn decide_on(
         asked: app.asked(args.comment.as_deref()),
         via: Arc::from("cli"),
     });
+    let run = waiting.run;
     let receipt = engine.command(run, command).await.map_err(|error| refused(app, run, error))?;
-    let next = (!receipt.driven).then(|| app.shell.runs("resume", run));
+    // Whoever carries out a step goes on with the run that somebody has started.
+    let parent = engine.store().run(run).await?.and_then(|row| row.new.parent);
+    let root = parent.map_or(run, |parent| parent.root);
+    let next = (!receipt.driven).then(|| app.shell.runs("resume", root));
     if app.output.json().is_some() {
         app.output.print_json(&json!({
             "run_id": run,
@@ -143,9 +147,13 @@ async fn choose<'a>(
 ) -> Result<&'a Waiting, Problem> {
     let open: Vec<&Waiting> =
         report.waiting_for.iter().filter(|waiting| waiting.kind == "approval").collect();
+    let below = |waiting: &&&Waiting| waiting.run != report.run_id && named == Some(&*waiting.name());
+    if let Some(waiting) = open.iter().find(below) {
+        return Ok(waiting);
+    }
     if let Some(name) = named {
         let step = find::step(&Names::from(report), name)?;
-        return match open.into_iter().find(|waiting| waiting.ix == step) {
+        return match open.into_iter().find(|waiting| waiting.run == report.run_id && waiting.ix == step) {
             Some(waiting) => Ok(waiting),
             None => Err(not_open(app, engine, report, Some(name)).await?),
         };
@@ -158,7 +166,7 @@ async fn choose<'a>(
             let title = format!("several steps of the run wait for approval: {}", names.join(", "));
             Err(Problem::new(Exit::Usage, "several_open", title).tries(app.shell.approval(
                 "approve",
-                report.run_id,
+                several[0].run,
                 &names[0],
             )))
         }

@@ -21,7 +21,7 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
         Verb::Backup(args) => upkeep::backup(app, &args).await,
         Verb::Restore(args) => upkeep::restore(app, &args).await,
         Verb::Prune(args) => upkeep::prune(app, &args).await,
-        Verb::Validate(args) => validate::carry_out(app, &args),
+        Verb::Validate(args) => validate::carry_out(app, &args).await,
         Verb::Graph(args) => graph::carry_out(app, &args).await,
         Verb::Plan(args) => plan::carry_out(app, &args).await,
         Verb::Runs(command) => runs::carry_out(app, command).await,

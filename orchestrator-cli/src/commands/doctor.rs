@@ -158,7 +158,9 @@ async fn open_runs(app: &App, store: &Arc<dyn Store>) -> Result<Vec<OpenRun>, Pr
     let mut runs = Vec::new();
     let mut after = None;
     loop {
-        let page = store.list_runs(RunQuery { open: true, after, limit: 500, ..RunQuery::default() }).await?;
+        let page = store
+            .list_runs(RunQuery { open: true, top: true, after, limit: 500, ..RunQuery::default() })
+            .await?;
         for row in &page.items {
             let driver = situation::driver(store, row, now).await?;
             let Some(report) = read_report(&**store, row.run).await? else { continue };

@@ -1,6 +1,6 @@
 //! `plan`: what a run would do. Nothing is run and nothing is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,11 +80,24 @@ struct Planned<'a> {
     evidence: Vec<String>,
     /// Whether someone must pass what it gives.
     qa: bool,
+    /// The workflow that it runs, if it runs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow: Option<PlannedBelow<'a>>,
+}
+
+/// A workflow that a step runs.
+#[derive(Debug, Serialize)]
+struct PlannedBelow<'a> {
+    /// What the step calls it.
+    reference: &'a str,
+    /// Its name; not known of a registered one, where there is no store.
+    name: Option<&'a str>,
+    steps: Option<usize>,
 }
 
 pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
     let plugins = workflow::plugins();
-    let loaded = workflow::load(&args.source.file, &plugins)?;
+    let loaded = workflow::look_at(&args.source.file, &plugins, app).await?;
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());
     }
@@ -148,7 +161,7 @@ impl Told<'_> {
             "signals": self.signals,
             "steps": self.steps,
             "reaches": reaches(&self.steps),
-            "unconfined": unconfined(&self.steps),
+            "unconfined": unconfined(self.workflow, &self.steps),
             "warnings": warnings,
         })
     }
@@ -195,7 +208,15 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         timeout_ms: options.timeout.map(|timeout| millis(timeout.after)),
         deadline_ms: options.deadline.map(millis),
         last_ms: None,
-        reaches: plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
+        reaches: match below(workflow, step) {
+            Some(child) => reaches_below(child, plugins),
+            None => plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
+        },
+        workflow: options.child.as_deref().map(|reference| PlannedBelow {
+            reference,
+            name: below(workflow, step).map(|child| &*child.name),
+            steps: below(workflow, step).map(|child| child.steps.len()),
+        }),
         evidence: options.evidence.as_deref().map(evidence).unwrap_or_default(),
         qa: options.qa.is_some(),
     }
@@ -214,6 +235,36 @@ fn evidence(declared: &Evidence) -> Vec<String> {
         Diff::Empty => "no change of the repository".to_owned(),
     });
     files.chain(output).chain(diff).collect()
+}
+
+/// The workflow that a step runs, where it is known.
+fn below<'a>(workflow: &'a Workflow, step: &StepSpec) -> Option<&'a Arc<Workflow>> {
+    workflow.children.get(step.options().child.as_ref()?)
+}
+
+/// A workflow and all below it, each once.
+fn family(workflow: &Arc<Workflow>) -> Vec<&Arc<Workflow>> {
+    let mut found = vec![workflow];
+    let mut seen = HashSet::from([workflow.edition]);
+    let mut at = 0;
+    while let Some(next) = found.get(at).copied() {
+        found.extend(next.children.values().filter(|child| seen.insert(child.edition)));
+        at += 1;
+    }
+    found
+}
+
+/// What the steps of a workflow, and of all below it, would do beyond this process.
+fn reaches_below(workflow: &Arc<Workflow>, plugins: &Registry) -> Vec<String> {
+    let mut reaches = Vec::new();
+    for workflow in family(workflow) {
+        for step in &workflow.steps {
+            let does = plugins.get(&step.uses).map(|plugin| plugin.reaches(&step.with.as_written()));
+            let place = |does| format!("in {}, {}: {does}", workflow.name, step.name);
+            reaches.extend(does.into_iter().flatten().map(place));
+        }
+    }
+    reaches
 }
 
 /// The chain of steps that wait for each other which the run cannot be faster than: the one that took longest the last
@@ -289,8 +340,13 @@ fn reaches(steps: &[Planned<'_>]) -> Vec<serde_json::Value> {
 }
 
 /// The steps whose scripts nothing confines: all of them, until there is a sandbox.
-fn unconfined<'a>(steps: &[Planned<'a>]) -> Vec<&'a str> {
-    steps.iter().filter(|step| step.uses == "script").map(|step| step.id).collect()
+fn unconfined<'a>(workflow: &Workflow, steps: &[Planned<'a>]) -> Vec<&'a str> {
+    let of_script = |step: &Planned<'_>| {
+        let child = step.workflow.as_ref().and_then(|below| workflow.children.get(below.reference));
+        let below = child.into_iter().flat_map(family).flat_map(|workflow| &workflow.steps);
+        step.uses == "script" || below.into_iter().any(|step| &*step.uses == "script")
+    };
+    steps.iter().filter(|step| of_script(step)).map(|step| step.id).collect()
 }
 
 fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
@@ -348,7 +404,7 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     }
     tell_gates(&mut text, steps);
     tell_reach(&mut text, steps);
-    let scripts = unconfined(steps);
+    let scripts = unconfined(workflow, steps);
     if !scripts.is_empty() {
         let warning = "there is no sandbox yet: a script may do all that you may";
         let _ = write!(text, "\n\n{} {warning}", style.mark("warn"));
@@ -403,7 +459,7 @@ fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
     let mut cells = vec![
         if step.stage == Stage::Main.key() { step.wave.to_string() } else { step.stage.to_owned() },
         escape::line(step.id).into_owned(),
-        escape::line(step.uses).into_owned(),
+        uses(step),
         shortened(&step.needs, ", "),
         step.effect.clone(),
         bounds.join(", "),
@@ -413,6 +469,14 @@ fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
         cells.insert(5, took.unwrap_or_default());
     }
     cells
+}
+
+/// The kind of a step; of one that runs a workflow, which and how large that is.
+fn uses(step: &Planned<'_>) -> String {
+    let kind = escape::line(step.uses).into_owned();
+    let Some(below) = &step.workflow else { return kind };
+    let steps = below.steps.map(|steps| format!(" ({})", counted(steps, "step"))).unwrap_or_default();
+    format!("{kind} {}{steps}", escape::line(below.reference))
 }
 
 /// Names in a row; of many, the first and the last.

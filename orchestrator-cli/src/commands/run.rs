@@ -91,6 +91,8 @@ pub(crate) async fn launch(
     args: &Start,
 ) -> Result<Exit, Problem> {
     let Prepared { start, loaded } = prepared;
+    let loaded = loaded.complete(&store, &workflow::plugins()).await?;
+    let start = start.workflow(loaded.workflow.clone());
     if loaded.workflow.steps.iter().any(|step| &*step.uses == "script") {
         orchestrator_plugins::Script::prepare_ahead();
     }
@@ -173,6 +175,9 @@ pub(crate) fn refused(app: &App, error: StartError, spec_name: &str) -> Problem 
                 .tries(app.shell.runs("show", run))
         }
         StartError::UnknownPlugin { .. } => Problem::new(Exit::Invalid, "unknown_plugin", error.to_string()),
+        StartError::UnknownWorkflow { .. } => {
+            Problem::new(Exit::Invalid, "unknown_workflow", error.to_string())
+        }
         StartError::Invalid(_) => Problem::new(Exit::Invalid, "invalid_input", error.to_string()),
         StartError::Store(error) => store::of_error(&error),
         other => Problem::new(Exit::Unavailable, "start_failed", other.to_string()),

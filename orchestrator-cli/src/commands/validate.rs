@@ -8,12 +8,12 @@ use crate::exit::Exit;
 use crate::output::{Item, Problem, escape};
 use crate::workflow::{self, Loaded, counted};
 
-pub(crate) fn carry_out(app: &App, args: &Validate) -> Result<Exit, Problem> {
+pub(crate) async fn carry_out(app: &App, args: &Validate) -> Result<Exit, Problem> {
     let plugins = workflow::plugins();
     let mut problems = Vec::new();
     let mut valid = Vec::new();
     for file in &args.files {
-        match workflow::load(file, &plugins) {
+        match workflow::look_at(file, &plugins, app).await {
             Ok(loaded) if args.strict && !loaded.warnings.is_empty() => {
                 problems.push(too_many_warnings(loaded));
             }

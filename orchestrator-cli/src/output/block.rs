@@ -98,14 +98,9 @@ pub(crate) fn question(waiting: &Waiting, style: &Style) -> Vec<String> {
 }
 
 /// What waits for someone, and (where there is a shell that can give them) the commands that answer.
-pub(crate) fn waiting(
-    waiting: &Waiting,
-    report: &RunReport,
-    shell: Option<&Shell>,
-    style: &Style,
-) -> Vec<String> {
+pub(crate) fn waiting(waiting: &Waiting, shell: Option<&Shell>, style: &Style) -> Vec<String> {
     let mut lines = question(waiting, style);
-    let answers = shell.map(|shell| situation::answers(waiting, report, shell)).unwrap_or_default();
+    let answers = shell.map(|shell| situation::answers(waiting, shell)).unwrap_or_default();
     let wide = answers.iter().map(|(label, _)| label.len()).max().unwrap_or(0) + 1;
     for (label, command) in answers {
         let label = format!("{:<wide$}", format!("{label}:"));
@@ -150,6 +145,7 @@ fn step_row(step: &StepReport, now: Timestamp) -> Vec<String> {
     let took = step.started_at.map(|start| step.finished_at.unwrap_or(now).since(start));
     let about = match (&step.error, step.due_at) {
         (Some(error), _) => first_line(error),
+        (None, None) if step.child.is_some() => step.child.map(|run| run.to_string()).unwrap_or_default(),
         (None, Some(due)) if step.finished_at.is_none() => format!("due {}", moment::relative(due, now)),
         _ => String::new(),
     };

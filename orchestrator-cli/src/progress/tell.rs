@@ -1,7 +1,8 @@
 //! An event in the words for people.
 
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, StepJudged, WaitOn,
+    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, StepJudged, StepWaiting,
+    WaitOn,
 };
 use orchestrator_core::spec::{OnExpiry, Stage};
 use orchestrator_core::time::Timestamp;
@@ -76,23 +77,7 @@ impl Teller<'_> {
             Event::StepInterrupted(_) => {
                 ("cancelled", format!("{name}{took} interrupted; it begins again on resume"))
             }
-            Event::StepWaiting(event) => match &event.on {
-                WaitOn::Approval { message, .. } => {
-                    ("waiting", format!("{name} waits for approval: {}", block::first_line(message)))
-                }
-                WaitOn::Qa { message, .. } => {
-                    ("needs_qa", format!("{name} needs QA: {}", block::first_line(message)))
-                }
-                WaitOn::Signal { name: signal } => {
-                    ("waiting", format!("{name} waits for the signal `{}`", escape::line(signal)))
-                }
-                _ => {
-                    let until = event
-                        .until
-                        .map_or_else(String::new, |until| format!(" {}", moment::duration(until.since(at))));
-                    ("waiting", format!("{name} waits{until}"))
-                }
-            },
+            Event::StepWaiting(event) => waits(&name, event, at),
             Event::StepJudged(event) => judged(&name, event),
             Event::StepArrived(event) => arrived(&name, &event.arrival)?,
             Event::StepExpanded(event) => {
@@ -198,6 +183,30 @@ fn judged(name: &str, event: &StepJudged) -> (&'static str, String) {
     let by = event.by.as_deref().map(|by| format!(" by {}", escape::line(by)));
     let why = event.comment.as_deref().map(|comment| format!(": {}", block::first_line(comment)));
     (mark, format!("{name} {word}{}{}", by.unwrap_or_default(), why.unwrap_or_default()))
+}
+
+fn waits(name: &str, event: &StepWaiting, at: Timestamp) -> (&'static str, String) {
+    match &event.on {
+        WaitOn::Approval { message, .. } => {
+            ("waiting", format!("{name} waits for approval: {}", block::first_line(message)))
+        }
+        WaitOn::Qa { message, .. } => {
+            ("needs_qa", format!("{name} needs QA: {}", block::first_line(message)))
+        }
+        WaitOn::Signal { name: signal } => {
+            ("waiting", format!("{name} waits for the signal `{}`", escape::line(signal)))
+        }
+        WaitOn::Child { late: true, .. } => {
+            ("warn", format!("{name} took too long; what carries it out is being stopped"))
+        }
+        WaitOn::Child { run, .. } => ("begun", format!("{name} runs as {run}")),
+        _ => {
+            let until = event
+                .until
+                .map_or_else(String::new, |until| format!(" {}", moment::duration(until.since(at))));
+            ("waiting", format!("{name} waits{until}"))
+        }
+    }
 }
 
 fn arrived(name: &str, arrival: &Arrival) -> Option<(&'static str, String)> {

@@ -33,6 +33,8 @@ pub(crate) struct View<'a> {
     done: u32,
     manner: Manner,
     steps: BTreeMap<Unit, Step>,
+    /// The runs that carry out steps of this one, and those below them: of which step they are.
+    below: BTreeMap<RunId, Unit>,
     wrote: bool,
     asked: bool,
     all_lines: bool,
@@ -75,6 +77,7 @@ impl<'a> View<'a> {
             done: 0,
             manner,
             steps: BTreeMap::new(),
+            below: BTreeMap::new(),
             wrote: false,
             asked: false,
             all_lines,
@@ -110,8 +113,17 @@ impl<'a> View<'a> {
     pub(crate) fn live(&mut self, live: Live) {
         match live {
             Live::Event { run, recorded } if run == self.run => self.event(&recorded),
-            Live::Line { run, line } if run == self.run => self.line(&line),
             Live::Notice { run, step, notice } if run == self.run => self.notice(step, &notice),
+            Live::Line { run, line } if run == self.run => {
+                self.line(Unit::new(line.step, line.item), &line);
+            }
+            Live::Event { run, recorded } => self.event_below(run, &recorded.event),
+            // What is written below is shown as written by the step that is carried out there.
+            Live::Line { run, line } => {
+                if let Some(step) = self.below.get(&run).copied() {
+                    self.line(step, &line);
+                }
+            }
             _ => {}
         }
     }
@@ -215,9 +227,27 @@ impl<'a> View<'a> {
         self.follow(turn, recorded);
     }
 
+    /// Something has happened in a run that carries out a step, or in one below that.
+    fn event_below(&mut self, run: RunId, event: &Event) {
+        let Some(step) = self.below.get(&run).copied() else { return };
+        self.asked |= asks_someone(event) && !self.is_silent();
+        if let Event::StepWaiting(waiting) = event
+            && let Some(child) = waiting.on.child()
+        {
+            self.below.insert(child, step);
+        }
+    }
+
     /// Keeps up with what is being executed.
     fn follow(&mut self, turn: Turn, recorded: &Recorded) {
         let Some(ix) = recorded.event.unit() else { return };
+        if let Event::StepWaiting(waiting) = &recorded.event
+            && let Some(child) = waiting.on.child()
+        {
+            // It goes on elsewhere.
+            self.below.insert(child, ix);
+            return;
+        }
         match turn {
             Turn::Begins => {
                 let attempt = recorded.event.attempt().unwrap_or(1);
@@ -256,7 +286,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn line(&mut self, line: &LogLine) {
+    fn line(&mut self, step: Unit, line: &LogLine) {
         self.wrote = true;
         if matches!(self.manner, Manner::Silent | Manner::Stream) {
             return;
@@ -266,10 +296,10 @@ impl<'a> View<'a> {
         if self.all_lines {
             let style = self.output.err();
             let bar = style.either("│", "|");
-            let name = escape::line(&self.names.of(Unit::new(line.step, line.item))).into_owned();
+            let name = escape::line(&self.names.of(step)).into_owned();
             self.say(&format!("{} {text}", style.tint(Tint::Dim, &format!("{name} {bar}"))));
         }
-        if let Some(step) = self.steps.get_mut(&Unit::new(line.step, line.item)) {
+        if let Some(step) = self.steps.get_mut(&step) {
             if step.tail.len() == TAIL {
                 step.tail.pop_front();
             }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bad_input;
+mod children;
 mod doctor;
 mod evidence;
 mod graph;

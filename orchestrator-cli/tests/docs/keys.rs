@@ -1,5 +1,6 @@
 //! The tables of `docs/yaml.md` are printed from the table of keys and from the schemas of the plugins.
 
+use orchestrator_core::engine::Registry;
 use orchestrator_core::spec::reference::{Kind, keys_table, kind_tables, sections};
 
 use crate::page::hold;
@@ -10,7 +11,8 @@ fn the_page_of_the_language_is_the_table() {
         .into_iter()
         .map(|section| (format!("keys of {}", section.of), keys_table(section)))
         .collect();
-    for plugin in orchestrator_plugins::builtin() {
+    let plugins: Registry = orchestrator_plugins::builtin().into_iter().collect();
+    for plugin in plugins.iter() {
         let kind = Kind {
             name: plugin.kind(),
             summary: plugin.summary(),

@@ -1,26 +1,27 @@
 //! One commit of a driver in the making: its inputs decided in turn on the scratch state, then whatever can begin.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::engine::delegate::Birth;
 use crate::engine::driver::Driver;
 use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::{Input, Note};
 use crate::engine::prepare::{self, Adjourned, Done, Preparation};
-use crate::engine::shared::Shared;
 use crate::engine::start::created;
-use crate::id::{RunId, TransitionId, Unit};
+use crate::engine::values::load_value;
+use crate::id::{TransitionId, Unit};
 use crate::machine::{
-    Command, Effect, Event, Fence, Prepared, Recorded, Rejection, StepError, effect_of, is_to_conclude,
+    Command, Effect, Event, Fence, Prepared, Recorded, Rejection, effect_of, is_to_conclude,
 };
 use crate::port::plugin::Request;
-use crate::port::store::{Commit, Member, StoreError};
-use crate::spec::retry::ErrorClass;
+use crate::port::store::{Commit, Member};
 use crate::time::Timestamp;
-use crate::value::ValueRef;
+use crate::value::{StoredValue, ValueRef};
 
 /// A batch that has this many events is handed in, and the rest waits for the next: attempts begin sooner.
 const EVENT_LIMIT: usize = 1_024;
@@ -29,7 +30,7 @@ const BYTE_LIMIT: usize = 512 << 10;
 
 /// What a decided input came to.
 #[derive(Debug)]
-enum Decided {
+pub(crate) enum Decided {
     Changed(bool),
     Rejected(Rejection),
 }
@@ -51,10 +52,14 @@ pub(crate) struct Batch {
     at: Timestamp,
     fence: Option<Fence>,
     draft: Option<Draft>,
-    bytes: usize,
+    pub(crate) bytes: usize,
     inputs: Vec<(Input, Decided)>,
     /// The attempts it begins.
     begun: Vec<Begun>,
+    /// The runs that it creates for steps of this one.
+    pub(crate) births: Vec<Birth>,
+    /// Whether every child has to be seen to.
+    attends_all: bool,
     touched: Vec<Unit>,
     /// Its events, if somebody listens.
     heard: Vec<Event>,
@@ -77,11 +82,19 @@ impl Batch {
             bytes: 0,
             inputs: Vec::new(),
             begun: Vec::new(),
+            births: Vec::new(),
+            attends_all: false,
             touched: Vec::new(),
             heard: Vec::new(),
         };
         driver.state.begin_scratch();
+        let wanted = |driver: &Driver| {
+            let head = driver.state.head();
+            (head.intent, head.aborted, head.overdue.is_some())
+        };
+        let before = wanted(driver);
         let draft = batch.fill(driver, draft);
+        batch.attends_all |= wanted(driver) != before;
         if !driver.wants_slot {
             // Nobody here needs them: others may.
             driver.permits.clear();
@@ -129,15 +142,17 @@ impl Batch {
                 draft.create = Some(new.clone());
                 draft.values.extend(driver.created_values.iter().cloned());
                 // The first steps refer to the inputs before this very commit has brought them into the store.
-                for inputs in &driver.created_values {
-                    if let Ok(read) = serde_json::from_str(&inputs.body) {
-                        driver.values.keep(&new.inputs, Arc::new(read));
-                    }
+                let of_inputs = |value: &&StoredValue| value.digest == new.inputs.digest();
+                if let Some(inputs) = driver.created_values.iter().find(of_inputs)
+                    && let Ok(read) = serde_json::from_str(&inputs.body)
+                {
+                    driver.values.keep(&new.inputs, Arc::new(read));
                 }
-                draft.take(&mut driver.state, created(new).into());
+                draft.take(&mut driver.state, created(new, &driver.loaded).into());
                 Decided::Changed(true)
             }
             Input::Take { dead, .. } => {
+                self.attends_all = driver.state.children() > 0;
                 draft.dead.extend(*dead);
                 let command = Command::TakeDriver { owner: driver.owner(), dead: *dead };
                 self.say(driver, draft, &command)
@@ -178,6 +193,7 @@ impl Batch {
                 let permit = driver.permit();
                 self.take_done(driver, draft, *step, (**done).clone(), permit)
             }
+            Input::Returned(returned) => self.take_returned(driver, draft, returned),
             Input::Wake => self.say(driver, draft, &Command::Wake),
             Input::Release => match self.fence {
                 Some(fence) => self.say(driver, draft, &Command::ReleaseDriver(fence)),
@@ -187,7 +203,7 @@ impl Batch {
         self.inputs.push((input, decided));
     }
 
-    fn say(&mut self, driver: &mut Driver, draft: &mut Draft, command: &Command) -> Decided {
+    pub(crate) fn say(&mut self, driver: &mut Driver, draft: &mut Draft, command: &Command) -> Decided {
         match draft.say(&mut driver.state, command) {
             Ok(changed) => Decided::Changed(changed),
             Err(rejection) => Decided::Rejected(rejection),
@@ -219,8 +235,9 @@ impl Batch {
             let skip = Command::Prepared { step, verdict: Prepared::Skip };
             return matches!(self.say(driver, draft, &skip), Decided::Changed(_));
         }
-        let permit = driver.permit();
-        if permit.is_none() {
+        let is_delegated = driver.state.spec(step).options().child.is_some();
+        let permit = if is_delegated { None } else { driver.permit() };
+        if permit.is_none() && !is_delegated {
             driver.wants_slot = true;
             return false;
         }
@@ -249,6 +266,11 @@ impl Batch {
         mut done: Done,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
+        if driver.loaded.workflow.step(step.step).options().child.is_some() {
+            // Another run takes the slots that it needs.
+            driver.permits.extend(permit);
+            return self.delegate(driver, draft, step, done);
+        }
         let begins = matches!(done.verdict, Prepared::Begin(_));
         let Some(permit) = permit.filter(|_| begins) else {
             if begins {
@@ -267,7 +289,13 @@ impl Batch {
         decided
     }
 
-    fn say_done(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit, done: Done) -> Decided {
+    pub(crate) fn say_done(
+        &mut self,
+        driver: &mut Driver,
+        draft: &mut Draft,
+        step: Unit,
+        done: Done,
+    ) -> Decided {
         let Done { verdict, decision, value, request: _, list } = done;
         if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, list) {
             // The items are prepared before this very commit has brought their list into the store.
@@ -336,7 +364,8 @@ impl Batch {
 
     /// The member to hand in.
     pub(crate) fn member(&mut self, driver: &Driver) -> Option<Member> {
-        let draft = self.draft.take()?;
+        let mut draft = self.draft.take()?;
+        draft.children.extend(self.births.iter_mut().filter_map(Birth::take_member));
         Some(draft.into_member(driver.run, &driver.state, &self.touched, self.fence))
     }
 
@@ -359,6 +388,16 @@ impl Batch {
                 }
                 _ => driver.permits.push(permit),
             }
+        }
+        let born: HashSet<Unit> = self.births.iter().map(|birth| birth.step).collect();
+        self.births.into_iter().for_each(|birth| birth.drive(driver));
+        if self.attends_all {
+            driver.attend_all();
+        } else if driver.state.children() > 0 {
+            self.touched
+                .iter()
+                .filter(|step| !born.contains(step))
+                .for_each(|step| driver.attend_step(*step));
         }
         if driver.state.stops_something() {
             self.touched.iter().for_each(|step| driver.stop_if_asked(*step));
@@ -447,35 +486,4 @@ impl Driver {
             let _ = driver.send(Note::Ruled(step, generation, Box::new(done), permit));
         });
     }
-}
-
-/// A value from the store; tried until the store answers.
-pub(crate) async fn load_value(
-    shared: &Shared,
-    run: RunId,
-    reference: &ValueRef,
-) -> Result<Arc<serde_json::Value>, StoreError> {
-    let body = match reference {
-        ValueRef::Inline(body) => body.clone(),
-        ValueRef::Stored(stored) => loop {
-            match shared.store.value(run, stored.digest).await {
-                Ok(Some(body)) => break body,
-                Ok(None) => return Err(StoreError::Corrupt(format!("value {} is gone", stored.digest))),
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(%run, %error, "a value cannot be loaded yet");
-                    let again = shared.clock.now() + std::time::Duration::from_millis(200);
-                    shared.clock.sleep_until(again).await;
-                }
-                Err(error) => return Err(error),
-            }
-        },
-    };
-    serde_json::from_str(&body)
-        .map(Arc::new)
-        .map_err(|error| StoreError::Corrupt(format!("value {} does not read: {error}", reference.digest())))
-}
-
-/// A value that cannot be loaded, as what happens to whoever needs it.
-pub(crate) fn unloadable(error: &StoreError) -> StepError {
-    StepError::new(ErrorClass::Invalid, format!("a value it needs cannot be loaded: {error}"))
 }

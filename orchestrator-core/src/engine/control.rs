@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::engine::driver::Driver;
+use crate::engine::driver::{Driver, Origin};
 use crate::engine::error::{CommandError, DriveError};
 use crate::engine::handle::Receipt;
 use crate::engine::loaded::Loaded;
@@ -12,7 +12,7 @@ use crate::engine::member::outsiders_member;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::{Actor, Shared};
 use crate::id::{OwnerId, RunId, TransitionId};
-use crate::machine::{Command, RunState, StepState, fold, wake_at};
+use crate::machine::{Command, Event, RunState, StepState, fold, wake_at};
 use crate::port::store::{Commit, EventsAfter, RunLog, StoreError};
 use crate::value::{StoredValue, Unstorable, ValueRef};
 
@@ -24,18 +24,26 @@ const PATIENCE: usize = 64;
 pub(crate) struct Opened {
     pub(crate) loaded: Arc<Loaded>,
     pub(crate) state: RunState,
-    pub(crate) project: Arc<str>,
+    pub(crate) origin: Origin,
 }
 
 impl Shared {
     /// Loads a run: its log, folded.
     pub(crate) async fn open(&self, run: RunId) -> Result<Option<Opened>, StoreError> {
         let Some(RunLog { row, text, events }) = self.store.load(run).await? else { return Ok(None) };
-        let loaded = self.library.read(row.new.revision, &row.new.workflow, &text)?;
+        let pins = match events.first().map(|recorded| &recorded.event) {
+            Some(Event::RunCreated(created)) => created.pins.as_deref(),
+            _ => None,
+        };
+        let loaded = match pins {
+            Some(pins) => self.read_pinned(&row, &text, pins).await?,
+            None => self.library.read(row.new.revision, &row.new.workflow, &text)?,
+        };
         let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         fold(&mut state, &events).map_err(|illegal| StoreError::Corrupt(format!("{run}: {illegal}")))?;
         state.take_touched();
-        Ok(Some(Opened { loaded, state, project: row.new.project }))
+        let origin = Origin { project: row.new.project, parent: row.new.parent };
+        Ok(Some(Opened { loaded, state, origin }))
     }
 
     /// Carries a user's command to a run, whoever drives it.
@@ -43,6 +51,17 @@ impl Shared {
         if !may_come_from_outside(&command) {
             return Err(CommandError::NotForOutsiders);
         }
+        if matches!(command, Command::Retry { .. } | Command::Rerun { .. })
+            && let Some(row) = self.store.run(run).await?
+            && let Some(parent) = row.new.parent
+        {
+            return Err(CommandError::OfParent { run, parent: parent.run });
+        }
+        self.say(run, command).await
+    }
+
+    /// Carries a command to a run, whoever drives it and whoever says it.
+    pub(crate) async fn say(&self, run: RunId, command: Command) -> Result<Receipt, CommandError> {
         let (command, values) = with_values_beside(command)?;
         // A signal that is said twice is two signals: it goes the way on which it is always known whether it was written.
         let once = !matches!(command, Command::Signal { .. });
@@ -134,7 +153,7 @@ impl Shared {
             let mut taking = vec![Input::Take { dead: inputs.previous, reply: Some(reply) }];
             taking.extend(inputs.lost.into_iter().map(Input::Lost));
             let Some(actor) =
-                Driver::spawn(self, opened.loaded, opened.project, opened.state, taking, Vec::new())
+                Driver::spawn(self, opened.loaded, opened.origin, opened.state, taking, Vec::new())
             else {
                 continue;
             };

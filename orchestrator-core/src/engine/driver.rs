@@ -9,19 +9,19 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::engine::attempt::{Attempt, Ended};
-use crate::engine::batch::{Batch, unloadable};
+use crate::engine::batch::Batch;
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
 use crate::engine::note::{Input, Note};
 use crate::engine::prepare::Done;
 use crate::engine::shared::{Actor, Incarnation, Shared};
-use crate::engine::values::Values;
+use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{
     Effect, Fence, Finished, Prepared, RunState, StepError, StepState, effect_of, next_timer,
 };
 use crate::port::plugin::{Request, StopReason, Stopper};
-use crate::port::store::{Commit, StoreError};
+use crate::port::store::{Commit, Parent, StoreError};
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 use crate::value::{StoredValue, ValueRef};
@@ -39,6 +39,10 @@ pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) loaded: Arc<Loaded>,
     pub(crate) project: Arc<str>,
+    /// The step that this run carries out, if it does.
+    pub(crate) parent: Option<Parent>,
+    /// Steps whose child only a person can move.
+    blocked: HashSet<Unit>,
     pub(crate) run: RunId,
     pub(crate) state: RunState,
     pub(crate) values: Values,
@@ -72,6 +76,14 @@ pub(crate) struct Driver {
     over: bool,
 }
 
+/// Where a run belongs.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) project: Arc<str>,
+    /// The step that it carries out, if it does.
+    pub(crate) parent: Option<Parent>,
+}
+
 /// The first wait after a commit that the store could not take now; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// The longest.
@@ -83,7 +95,7 @@ impl Driver {
     pub(crate) fn spawn(
         shared: &Arc<Shared>,
         loaded: Arc<Loaded>,
-        project: Arc<str>,
+        origin: Origin,
         state: RunState,
         inputs: Vec<Input>,
         created_values: Vec<StoredValue>,
@@ -99,10 +111,16 @@ impl Driver {
             }
             actors.insert(run, actor.clone());
         }
+        if shared.is_stopping() {
+            // Those who stop the engine may have told all actors already.
+            let _ = own_mailbox.send(Note::Stop(shared.clock.now()));
+        }
         let driver = Self {
             shared: shared.clone(),
             loaded,
-            project,
+            project: origin.project,
+            parent: origin.parent,
+            blocked: HashSet::new(),
             run,
             state,
             values: Values::default(),
@@ -127,6 +145,13 @@ impl Driver {
         };
         tokio::spawn(driver.run());
         Some(actor)
+    }
+
+    /// Starts the driver of a run that a commit of its parent's driver has just created.
+    pub(crate) fn spawn_child(shared: &Arc<Shared>, loaded: Arc<Loaded>, origin: Origin, state: RunState) {
+        let taking = vec![Input::Take { dead: None, reply: None }];
+        // If somebody else is driving it already, that is as good.
+        let _ = Self::spawn(shared, loaded, origin, state, taking, Vec::new());
     }
 
     async fn run(mut self) {
@@ -224,6 +249,9 @@ impl Driver {
                 self.inputs.push(Input::Ruled(step, generation, done));
             }
             Note::Loaded(step, loaded, permit) => self.on_loaded(step, loaded, permit),
+            Note::Left(step, child, has_ended) => self.on_left(step, child, has_ended),
+            Note::Returned(returned) => self.inputs.push(Input::Returned(returned)),
+            Note::Blocked(step, child, is_blocked) => self.on_blocked(step, child, is_blocked),
             Note::Changed => self.catch_up().await,
             Note::Stop(until) => self.stopping = Some(until),
         }
@@ -310,7 +338,7 @@ impl Driver {
         let released = batch.releases();
         batch.close(self);
         self.released |= released;
-        self.progress.send_replace(progress_of(&self.state, !self.over && !self.released));
+        self.publish(!self.over && !self.released);
         if self.state.head().ended.is_some() {
             self.over = true;
         }
@@ -415,8 +443,43 @@ impl Driver {
             .then_some(Fence { epoch: self.state.head().driver_epoch, owner })
     }
 
+    /// Whether only a person can move the child of a step has changed.
+    fn on_blocked(&mut self, step: Unit, child: RunId, is_blocked: bool) {
+        let awaited = self.state.find(step).and_then(|slot| slot.state.child());
+        let changed = match is_blocked && awaited == Some(child) {
+            true => self.blocked.insert(step),
+            false => self.blocked.remove(&step),
+        };
+        if changed {
+            self.publish(true);
+        }
+    }
+
+    /// Says how far the run is, to whoever watches and to the run whose step it carries out.
+    pub(crate) fn publish(&mut self, driven: bool) {
+        let mut progress = progress_of(&self.state, driven);
+        let children = self.state.children();
+        if children > 0 && self.state.is_blocked_beside_children() {
+            let Self { state, blocked, .. } = self;
+            blocked.retain(|step| state.find(*step).is_some_and(|slot| slot.state.child().is_some()));
+            if blocked.len() == children && progress.status == "running" {
+                progress.status = "blocked";
+            }
+        }
+        let was_blocked = self.progress.borrow().status == "blocked";
+        let is_blocked = progress.status == "blocked";
+        self.progress.send_replace(progress);
+        if let Some(parent) = self.parent.filter(|_| was_blocked != is_blocked) {
+            self.shared.tell(parent.run, Note::Blocked(parent.unit, self.run, is_blocked));
+        }
+    }
+
     fn leave(self) {
         self.shared.actors().remove(&self.run);
+        if let Some(parent) = self.parent {
+            let has_ended = self.state.head().ended.is_some();
+            self.shared.tell(parent.run, Note::Left(parent.unit, self.run, has_ended));
+        }
         for input in self.inputs {
             input.refuse();
         }

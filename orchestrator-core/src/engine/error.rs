@@ -22,6 +22,16 @@ pub enum StartError {
         /// The plugin.
         plugin: Arc<str>,
     },
+    /// A step names a workflow that is not known.
+    #[error("step `{step}` runs workflow `{workflow}`, which is not known here: {why}")]
+    UnknownWorkflow {
+        /// The step.
+        step: Arc<str>,
+        /// What it calls the workflow.
+        workflow: Arc<str>,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The idempotency key has started another content before.
     #[error("the idempotency key has already started {run} with other content")]
     KeyReused {
@@ -112,6 +122,14 @@ pub enum CommandError {
     /// The data of a signal is not what the step that waits for it says, or cannot be stored.
     #[error("the data of the signal does not fit: {0}")]
     InvalidSignal(String),
+    /// The run carries out a step of another, whose outcome may be settled: that one is retried, and this with it.
+    #[error("{run} carries out a step of {parent}: retry that run")]
+    OfParent {
+        /// The run.
+        run: RunId,
+        /// The run of the step.
+        parent: RunId,
+    },
     /// Only an engine that drives the run may say this.
     #[error("only the driver of a run may say this")]
     NotForOutsiders,

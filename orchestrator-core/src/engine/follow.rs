@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::engine::attempt::Ended;
 use crate::engine::batch::Batch;
-use crate::engine::driver::{Driver, progress_of};
+use crate::engine::driver::Driver;
 use crate::engine::handle::Live;
 use crate::engine::note::Input;
 use crate::id::Unit;
@@ -64,6 +64,7 @@ impl Driver {
     pub(crate) async fn catch_up(&mut self) {
         const PAGE: usize = 1_000;
         let driver = (self.state.head().driver, self.state.head().driver_epoch);
+        let before = self.state.head().seq;
         loop {
             let query = EventsAfter { run: self.run, after: self.state.head().seq, limit: PAGE };
             match self.shared.store.events_after(query).await {
@@ -100,7 +101,10 @@ impl Driver {
             });
         }
         self.take_up_running();
-        self.progress.send_replace(progress_of(&self.state, true));
+        if self.state.head().seq > before {
+            self.attend_all();
+        }
+        self.publish(true);
     }
 
     pub(crate) fn follow(&mut self, events: &[Recorded]) -> bool {

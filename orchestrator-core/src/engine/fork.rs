@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::engine::batch::load_value;
 use crate::engine::error::ForkError;
 use crate::engine::member::Draft;
 use crate::engine::shared::Shared;
 use crate::engine::start::{Creation, StartRun, created};
+use crate::engine::values::load_value;
 use crate::id::{RunId, Unit};
 use crate::machine::{Event, KeptAs, fork};
 use crate::port::store::{Commit, StoreError};
@@ -80,10 +80,10 @@ impl Shared {
             key: None,
         };
         let start = start.label(FORKED_FROM, asked.run.to_string());
-        let Creation { new, mut values, mut state, .. } = self.create(start)?;
+        let Creation { new, mut values, mut state, loaded } = self.create(start)?;
         values.extend(self.values_of(asked.run, &events).await?);
         let mut draft = Draft::new(&state, self.transition(), self.clock.now());
-        draft.take(&mut state, created(&new).into());
+        draft.take(&mut state, created(&new, &loaded).into());
         events.into_iter().for_each(|event| draft.take(&mut state, event));
         draft.values = values;
         draft.create = Some(Box::new(new));

@@ -19,7 +19,7 @@ use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{Asked, Command, Recorded};
 use crate::port::notice::Notice;
 use crate::port::store::{LogLine, Member, Store, StoreError};
-use crate::spec::{Diagnostics, Parsed};
+use crate::spec::{Diagnostics, ParseOptions, Parsed};
 
 /// Drives runs. Cheap to clone; all clones are one engine.
 ///
@@ -195,6 +195,14 @@ impl Engine {
     /// [`Diagnostics`]: every problem found in one pass.
     pub fn parse(&self, text: &str) -> Result<Parsed, Diagnostics> {
         crate::spec::parse(text, self.plugins())
+    }
+
+    /// As [`Engine::parse`], with options: the workflows that its steps name, for one.
+    ///
+    /// # Errors
+    /// As [`Engine::parse`].
+    pub fn parse_with(&self, text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Diagnostics> {
+        crate::spec::parse_with(text, self.plugins(), options)
     }
 
     /// Looks for due runs at once instead of at the next poll.

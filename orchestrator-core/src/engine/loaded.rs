@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::engine::pins::{Pinned, Unpinnable, pin};
 use crate::id::StepIx;
 use crate::plan::Plan;
 use crate::port::store::StoreError;
@@ -15,6 +16,10 @@ use crate::value::Digest;
 pub(crate) struct Loaded {
     pub(crate) workflow: Arc<Workflow>,
     pub(crate) plan: Arc<Plan>,
+    /// The workflows that its steps name, by what they call them.
+    pub(crate) children: HashMap<Arc<str>, Arc<Loaded>>,
+    /// The same with all below, as a run of it keeps them.
+    pub(crate) pinned: Pinned,
     /// Where the steps are that some expression refers to.
     referenced: HashMap<Arc<str>, StepIx>,
     /// The same, for asking whether an output will be wanted.
@@ -25,17 +30,21 @@ pub(crate) struct Loaded {
 #[derive(Debug, Default)]
 pub(crate) struct Library(Mutex<HashMap<Edition, Weak<Loaded>>>);
 
-/// A text under a name: a text that does not name itself may be started under several.
-type Edition = (Digest, Arc<str>);
+/// A text, with those below it, under a name: a text that does not name itself may be started under several.
+pub(crate) type Edition = (Digest, Arc<str>);
 
 impl Library {
     /// The workflow as loaded, now or before.
     pub(crate) fn enter(&self, workflow: &Arc<Workflow>) -> Result<Arc<Loaded>, StoreError> {
-        let edition = (workflow.revision, workflow.name.clone());
+        let edition = (workflow.edition, workflow.name.clone());
         if let Some(loaded) = self.find(&edition) {
             return Ok(loaded);
         }
-        let loaded = Arc::new(Loaded::new(workflow.clone())?);
+        let unpinnable = |error: Unpinnable| StoreError::Invalid(error.to_string());
+        let pinned = pin(workflow).map_err(unpinnable)?;
+        let children = workflow.children.iter().map(|(name, child)| Ok((name.clone(), self.enter(child)?)));
+        let children = children.collect::<Result<_, StoreError>>()?;
+        let loaded = Arc::new(Loaded::new(workflow.clone(), children, pinned)?);
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.retain(|_, held| held.strong_count() > 0);
         shelf.insert(edition, Arc::downgrade(&loaded));
@@ -63,13 +72,17 @@ impl Library {
         self.find(&(revision, name.clone()))
     }
 
-    fn find(&self, edition: &Edition) -> Option<Arc<Loaded>> {
+    pub(crate) fn find(&self, edition: &Edition) -> Option<Arc<Loaded>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(edition)?.upgrade()
     }
 }
 
 impl Loaded {
-    fn new(workflow: Arc<Workflow>) -> Result<Self, StoreError> {
+    fn new(
+        workflow: Arc<Workflow>,
+        children: HashMap<Arc<str>, Arc<Self>>,
+        pinned: Pinned,
+    ) -> Result<Self, StoreError> {
         let plan = Plan::new(workflow.steps.iter().map(|step| step.needs.as_slice()))
             .map_err(|_| StoreError::Corrupt("the needs of a stored workflow form a cycle".into()))?;
         let of_the_workflow =
@@ -90,7 +103,7 @@ impl Loaded {
             }
         }
         let wanted = referenced.values().copied().collect();
-        Ok(Self { plan: Arc::new(plan), workflow, referenced, wanted })
+        Ok(Self { plan: Arc::new(plan), workflow, children, pinned, referenced, wanted })
     }
 
     /// Where a step is that some expression refers to.

@@ -26,6 +26,7 @@ pub(crate) struct Draft {
     pub(crate) approvals: Vec<ApprovalRow>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) dead: Vec<crate::id::OwnerId>,
+    pub(crate) children: Vec<Member>,
 }
 
 impl Draft {
@@ -42,6 +43,7 @@ impl Draft {
             approvals: Vec::new(),
             logs: Vec::new(),
             dead: Vec::new(),
+            children: Vec::new(),
         }
     }
 
@@ -111,6 +113,7 @@ impl Draft {
             decisions: self.decisions,
             approvals: self.approvals,
             logs: self.logs,
+            children: self.children,
         }
     }
 }

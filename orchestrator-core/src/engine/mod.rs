@@ -1,14 +1,17 @@
 //! The shell around the machine: drives runs, executes attempts, commits. Names no backend.
 
 mod attempt;
+mod attend;
 mod batch;
 mod builder;
 mod committer;
 mod control;
+mod delegate;
 mod driver;
 mod error;
 mod evidence;
 mod expand;
+mod family;
 mod follow;
 mod fork;
 mod handle;
@@ -18,6 +21,7 @@ mod loaded;
 mod member;
 mod note;
 mod owner;
+mod pins;
 mod prepare;
 mod qa;
 mod registry;
@@ -32,6 +36,7 @@ mod watch;
 
 pub use builder::EngineBuilder;
 pub use error::{CommandError, DriveError, ForkError, StartError};
+pub use family::{RegisteredTexts, names_a_file};
 pub use fork::{FORKED_FROM, ForkRun};
 pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
 pub use registry::Registry;

@@ -6,10 +6,11 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::engine::attempt::Ended;
+use crate::engine::attend::Returned;
 use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::prepare::Done;
-use crate::id::{OwnerId, Unit};
+use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::Command;
 use crate::port::store::{Commit, NewRun, StoreError};
 use crate::time::Timestamp;
@@ -26,6 +27,12 @@ pub(crate) enum Note {
     Ruled(Unit, u32, Box<Done>, Option<OwnedSemaphorePermit>),
     /// Values have been loaded; or could not be.
     Loaded(Option<Unit>, Result<Vec<(ValueRef, Arc<Value>)>, StoreError>, Option<OwnedSemaphorePermit>),
+    /// The driver of the child of a step has left it; and whether it has ended.
+    Left(Unit, RunId, bool),
+    /// The child of a step has ended.
+    Returned(Box<Returned>),
+    /// Whether only a person can move the child of a step.
+    Blocked(Unit, RunId, bool),
     /// The run's log has grown by another's hand.
     Changed,
     /// Begin nothing new; at this time stop what still runs; then release the run.
@@ -47,6 +54,8 @@ pub(crate) enum Input {
     Ended(Ended),
     /// A policy has ruled, in this generation.
     Ruled(Unit, u32, Box<Done>),
+    /// The child of a step has ended.
+    Returned(Box<Returned>),
     /// A timer is due.
     Wake,
     /// Let the run go.

@@ -5,13 +5,23 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::engine::delegate::SubWorkflow;
 use crate::port::plugin::Plugin;
 use crate::spec::{Catalog, ConfigIssue, Facts};
 
 /// Plugins by kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     plugins: BTreeMap<String, Arc<dyn Plugin>>,
+}
+
+impl Default for Registry {
+    /// What every engine has: `workflow`.
+    fn default() -> Self {
+        let mut registry = Self { plugins: BTreeMap::new() };
+        registry.add(Arc::new(SubWorkflow));
+        registry
+    }
 }
 
 impl Registry {

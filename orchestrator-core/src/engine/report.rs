@@ -1,5 +1,6 @@
 //! A run as it is shown: the stable JSON shape of `run`, `runs show`, `runs wait`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,7 +11,9 @@ use crate::engine::shared::Shared;
 use crate::engine::waits::{Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
 use crate::machine::WaitOn;
-use crate::port::store::{ApprovalQuery, ApprovalRow, RunRow, StepRow, Store, StoreError, unit_name};
+use crate::port::store::{
+    ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
+};
 use crate::spec::{Stage, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
@@ -21,6 +24,12 @@ use crate::value::{Digest, ValueRef};
 pub struct RunReport {
     /// The run.
     pub run_id: RunId,
+    /// The run whose step it carries out, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
+    /// That step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_step: Option<String>,
     /// Its workflow.
     pub workflow: Arc<str>,
     /// The revision it is pinned to.
@@ -77,12 +86,17 @@ pub struct StepReport {
     pub output: Value,
     /// What went wrong, if something did.
     pub error: Option<String>,
+    /// The run that carries it out, or did last, if it is one that another run carries out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunId>,
 }
 
 /// Something a run waits for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Waiting {
+    /// The run to which the step belongs: this one, or one below it that carries out a step of it.
+    pub run: RunId,
     /// The step that waits.
     pub step: Arc<str>,
     /// Which item of it, if it has items.
@@ -93,7 +107,7 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `outcome_unknown` or `quarantine`.
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +154,9 @@ impl Shared {
     }
 }
 
+/// A report says in detail what the children of a run wait for until it has named so many things.
+const MOST_BELOW: usize = 256;
+
 /// Reads runs as they are shown.
 struct Reader<'a> {
     store: &'a dyn Store,
@@ -179,6 +196,7 @@ impl Reader<'_> {
     ) -> Result<RunReport, StoreError> {
         let workflow = self.workflow(&row).await?;
         let revision = row.new.revision;
+        let children = self.children(&row, &workflow).await?;
         let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
         let mut waiting_for: Vec<Waiting> = Vec::new();
         let stage = |step: usize| workflow.stages.of(StepIx(step as u32)).key();
@@ -189,7 +207,11 @@ impl Reader<'_> {
         let mut own = 0;
         // Rows come in the order of the text, the items of a step after it; steps that have not begun have none.
         for step in rows {
-            waiting_for.extend(waiting(&step, &approvals, &waits));
+            let unit = Unit::new(step.step, step.item);
+            match children.get(&unit).filter(|_| step.status == "waiting") {
+                Some(child) => self.waits_below(&step, child, &mut waiting_for).await?,
+                None => waiting_for.extend(waiting(row.run, &step, &approvals, &waits)),
+            }
             let output = self.shown(row.run, step.output.as_ref().filter(|_| self.outputs)).await?;
             let before = &workflow.steps[own..step.step.index().max(own).min(workflow.steps.len())];
             steps.extend((own..).zip(before).map(untouched));
@@ -206,11 +228,15 @@ impl Reader<'_> {
                 due_at: step.due_at,
                 output,
                 error: step.error.map(|error| error.to_string()),
+                child: children.get(&unit).map(|row| row.run),
             });
         }
         steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
         for waiting in &mut waiting_for {
-            if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
+            let of_this = waiting.run == row.run;
+            if let Some(approval) =
+                approvals.iter().find(|approval| of_this && unit_of(approval) == waiting.ix)
+            {
                 waiting.show = match &approval.show {
                     Some(show) => Some(self.shown(row.run, Some(show)).await?),
                     None => None,
@@ -222,9 +248,11 @@ impl Reader<'_> {
         }
         Ok(RunReport {
             run_id: row.run,
+            parent: row.new.parent.map(|parent| parent.run),
+            parent_step: self.parent_step(&row).await?,
             workflow: row.new.workflow.clone(),
             revision,
-            status: row.status.to_string(),
+            status: shown_status(&row, &steps, &waiting_for),
             by: row.new.by.clone(),
             created_at: row.created_at,
             started_at: row.started_at,
@@ -250,6 +278,63 @@ impl Reader<'_> {
         Ok(self.library.read(revision, &row.new.workflow, &text)?.workflow.clone())
     }
 
+    /// The runs that carry out steps of a run, of each step or item the latest.
+    async fn children(&self, row: &RunRow, workflow: &Workflow) -> Result<HashMap<Unit, RunRow>, StoreError> {
+        if workflow.steps.iter().all(|step| step.options().child.is_none()) {
+            return Ok(HashMap::new());
+        }
+        let all = RunQuery { parent: Some(row.run), limit: usize::MAX, ..RunQuery::default() };
+        let mut latest = HashMap::new();
+        // The newest come first.
+        for child in self.store.list_runs(all).await?.items {
+            if let Some(parent) = child.new.parent {
+                latest.entry(parent.unit).or_insert(child);
+            }
+        }
+        Ok(latest)
+    }
+
+    /// What the child of a waiting step waits for; if that is nothing that could be named, how far it is.
+    async fn waits_below(
+        &self,
+        step: &StepRow,
+        child: &RunRow,
+        waiting_for: &mut Vec<Waiting>,
+    ) -> Result<(), StoreError> {
+        let told = waiting_for.len();
+        if waiting_for.len() < MOST_BELOW {
+            let outline = Reader { outputs: false, ..*self };
+            // Boxed, because a child may have children.
+            if let Some(report) = Box::pin(outline.report(child.run)).await? {
+                waiting_for.extend(report.waiting_for);
+            }
+        }
+        if waiting_for.len() == told {
+            waiting_for.push(Waiting {
+                run: child.run,
+                step: step.name.clone(),
+                item: step.item,
+                ix: Unit::new(step.step, step.item),
+                attempt: step.attempts,
+                signal: None,
+                kind: "child",
+                message: format!("{} of {} steps are done in {}", child.done, child.new.steps, child.run),
+                show: None,
+                digest: None,
+                until: step.due_at,
+            });
+        }
+        Ok(())
+    }
+
+    /// The step that a run carries out, as it is called.
+    async fn parent_step(&self, row: &RunRow) -> Result<Option<String>, StoreError> {
+        let Some(parent) = row.new.parent else { return Ok(None) };
+        let rows = self.store.steps(parent.run).await?;
+        let step = rows.iter().find(|step| Unit::new(step.step, step.item) == parent.unit);
+        Ok(step.map(|step| unit_name(&step.name, step.item)))
+    }
+
     async fn shown(&self, run: RunId, value: Option<&ValueRef>) -> Result<Value, StoreError> {
         let Some(reference) = value else { return Ok(Value::Null) };
         let body = match reference {
@@ -265,12 +350,28 @@ impl Reader<'_> {
     }
 }
 
+/// The status of a run whose row knows nothing of its children: where each step that has begun and not ended waits for
+/// one that only a person can move, so does the run.
+fn shown_status(row: &RunRow, steps: &[StepReport], waiting_for: &[Waiting]) -> String {
+    let mut open = steps
+        .iter()
+        .filter(|step| !matches!(step.status, "pending" | "completed" | "failed" | "skipped" | "cancelled"));
+    let has_children = steps.iter().any(|step| step.child.is_some() && step.status == "waiting");
+    let items = |step: &StepReport| {
+        step.item.is_none() && steps.iter().any(|of| of.id == step.id && of.item.is_some())
+    };
+    let all_wait =
+        open.all(|step| matches!(step.status, "waiting" | "outcome_unknown" | "blocked") || items(step));
+    let blocked = has_children && all_wait && waiting_for.iter().all(Waiting::needs_someone);
+    if blocked && &*row.status == "running" { "blocked".to_owned() } else { row.status.to_string() }
+}
+
 fn unit_of(approval: &ApprovalRow) -> Unit {
     Unit::new(approval.step, approval.item)
 }
 
 /// What a step's row says it waits for.
-fn waiting(row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) -> Option<Waiting> {
+fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) -> Option<Waiting> {
     let unit = Unit::new(row.step, row.item);
     let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
     let mut signal = None;
@@ -296,6 +397,7 @@ fn waiting(row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) -> Option<Wa
         _ => return None,
     };
     Some(Waiting {
+        run,
         step: row.name.clone(),
         item: row.item,
         ix: unit,
@@ -341,6 +443,7 @@ impl StepReport {
             due_at: None,
             output: Value::Null,
             error: None,
+            child: None,
         }
     }
 }

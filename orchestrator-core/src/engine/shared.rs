@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
+use crate::engine::attend::Elsewhere;
 use crate::engine::committer::Committer;
 use crate::engine::handle::{Live, Progress};
 use crate::engine::loaded::Library;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// The present incarnation.
     owner: watch::Sender<OwnerId>,
     actors: Mutex<HashMap<RunId, Actor>>,
+    pub(crate) elsewhere: Mutex<Elsewhere>,
 }
 
 /// How to reach the actor of a run.
@@ -111,6 +113,7 @@ impl Shared {
             bell: Notify::new(),
             stopping: watch::channel(false).0,
             actors: Mutex::default(),
+            elsewhere: Mutex::default(),
         }
     }
 

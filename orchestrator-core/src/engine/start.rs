@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::engine::driver::Driver;
+use crate::engine::driver::{Driver, Origin};
 use crate::engine::error::{DriveError, StartError};
 use crate::engine::loaded::Loaded;
 use crate::engine::member::Draft;
@@ -48,6 +48,13 @@ impl StartRun {
             by: Arc::from("host"),
             key: None,
         }
+    }
+
+    /// Another reading of the same text, with more of the workflows that its steps name.
+    #[must_use]
+    pub fn workflow(mut self, workflow: impl Into<Arc<Workflow>>) -> Self {
+        self.workflow = workflow.into();
+        self
     }
 
     /// The value of an input.
@@ -136,12 +143,13 @@ impl Shared {
         if self.is_stopping() {
             return Err(StartError::Stopping);
         }
+        let start = self.with_children(start).await?;
         let Creation { new, values, state, loaded } = self.create(start)?;
         let run = state.run();
         let (reply, answer) = oneshot::channel();
-        let project = new.project.clone();
+        let origin = Origin { project: new.project.clone(), parent: None };
         let inputs = vec![Input::Create(Box::new(new), Some(reply)), Input::Take { dead: None, reply: None }];
-        let actor = Driver::spawn(self, loaded, project, state, inputs, values);
+        let actor = Driver::spawn(self, loaded, origin, state, inputs, values);
         match answer.await {
             Ok(Commit::Applied) => Ok((run, actor)),
             Ok(Commit::Duplicate { run, same: true }) => Ok((run, self.join(run).await?)),
@@ -168,20 +176,20 @@ impl Shared {
 
     /// The member that creates a run and does nothing more.
     pub(crate) fn creating_member(&self, start: StartRun) -> Result<Member, StartError> {
-        let Creation { new, values, mut state, .. } = self.create(start)?;
+        let Creation { new, values, mut state, loaded } = self.create(start)?;
         let mut draft = Draft::new(&state, self.transition(), self.clock.now());
-        draft.take(&mut state, created(&new).into());
+        draft.take(&mut state, created(&new, &loaded).into());
         draft.values = values;
         draft.create = Some(Box::new(new));
         Ok(draft.into_member(state.run(), &state, &[], None))
     }
 
     pub(crate) fn create(&self, start: StartRun) -> Result<Creation, StartError> {
-        let loaded = self.library.enter(&start.workflow)?;
-        self.check_plugins(&loaded).map_err(|error| match error {
-            DriveError::UnknownPlugin { step, plugin } => StartError::UnknownPlugin { step, plugin },
-            other => StartError::Invalid(other.to_string()),
+        let loaded = self.library.enter(&start.workflow).map_err(|error| match error {
+            StoreError::Invalid(why) => StartError::Invalid(why),
+            error => error.into(),
         })?;
+        self.check_family(&loaded)?;
         let given =
             crate::spec::inputs::resolve(&start.workflow, &start.inputs).map_err(StartError::Inputs)?;
         let invalid = |why: &dyn std::fmt::Display| StartError::Invalid(why.to_string());
@@ -191,7 +199,7 @@ impl Shared {
                 return Err(invalid(&"an idempotency key has 1 to 255 bytes"));
             }
             Some(key) => {
-                let content = format!("{}/{}", start.workflow.revision, inputs.digest());
+                let content = format!("{}/{}", start.workflow.edition, inputs.digest());
                 Some(IdempotencyKey { key, content: Digest::of(content.as_bytes()) })
             }
             None => None,
@@ -207,19 +215,22 @@ impl Shared {
             by: start.by,
             steps: loaded.workflow.counted_steps(),
             key,
+            parent: None,
         };
         let run = RunId::from_uuid(self.ids.uuid());
         let state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
-        Ok(Creation { new, values: stored.into_iter().collect(), state, loaded })
+        let values = stored.into_iter().chain(loaded.pinned.texts.iter().cloned()).collect();
+        Ok(Creation { new, values, state, loaded })
     }
 }
 
 /// The first event of a run.
-pub(crate) fn created(new: &NewRun) -> RunCreated {
+pub(crate) fn created(new: &NewRun, loaded: &Loaded) -> RunCreated {
     RunCreated {
         workflow: new.workflow.clone(),
         revision: new.revision,
         inputs: new.inputs.clone(),
         by: new.by.clone(),
+        pins: loaded.pinned.pins.clone(),
     }
 }

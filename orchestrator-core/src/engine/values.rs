@@ -6,8 +6,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::machine::Arrival;
+use crate::engine::shared::Shared;
+use crate::id::RunId;
+use crate::machine::{Arrival, StepError};
 use crate::port::plugin::Request;
+use crate::port::store::StoreError;
+use crate::spec::retry::ErrorClass;
 use crate::value::{Digest, ValueRef};
 
 /// How many bytes of encoded values one driver keeps at hand; older ones are loaded again when they are wanted.
@@ -79,4 +83,35 @@ impl Values {
             .map(Arc::new)
             .map_err(|error| format!("the stored request does not read: {error}"))
     }
+}
+
+/// A value from the store; tried until the store answers.
+pub(crate) async fn load_value(
+    shared: &Shared,
+    run: RunId,
+    reference: &ValueRef,
+) -> Result<Arc<serde_json::Value>, StoreError> {
+    let body = match reference {
+        ValueRef::Inline(body) => body.clone(),
+        ValueRef::Stored(stored) => loop {
+            match shared.store.value(run, stored.digest).await {
+                Ok(Some(body)) => break body,
+                Ok(None) => return Err(StoreError::Corrupt(format!("value {} is gone", stored.digest))),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%run, %error, "a value cannot be loaded yet");
+                    let again = shared.clock.now() + std::time::Duration::from_millis(200);
+                    shared.clock.sleep_until(again).await;
+                }
+                Err(error) => return Err(error),
+            }
+        },
+    };
+    serde_json::from_str(&body)
+        .map(Arc::new)
+        .map_err(|error| StoreError::Corrupt(format!("value {} does not read: {error}", reference.digest())))
+}
+
+/// A value that cannot be loaded, as what happens to whoever needs it.
+pub(crate) fn unloadable(error: &StoreError) -> StepError {
+    StepError::new(ErrorClass::Invalid, format!("a value it needs cannot be loaded: {error}"))
 }

@@ -25,6 +25,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>) {
         if shared.actors().is_empty() {
             continue;
         }
+        shared.look_for_the_lost();
         match shared.store.change_mark().await {
             Ok(mark) if seen != Some(mark) => {
                 if tell_the_changed(&shared).await {
@@ -38,7 +39,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>) {
 }
 
 /// Whether everybody concerned was told.
-async fn tell_the_changed(shared: &Shared) -> bool {
+async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
     let runs: Vec<RunId> = shared.actors().keys().copied().collect();
     let Ok(heads) = shared.store.heads(&runs).await else { return false };
     for (run, seq) in heads {
@@ -48,7 +49,7 @@ async fn tell_the_changed(shared: &Shared) -> bool {
             let _ = actor.mailbox.send(Note::Changed);
         }
     }
-    true
+    shared.look_elsewhere().await.is_ok()
 }
 
 /// Takes up due runs that nobody alive drives.

@@ -112,6 +112,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             // What comes after the steps proper goes on when they are cancelled, and stops when it is itself.
             state.head.aborted = changed.intent == Intent::Cancel && state.head.stage != Stage::Main;
             state.head.intent = changed.intent;
+            state.head.held_by = (changed.intent == Intent::Pause).then(|| changed.by.clone());
             // What may be begun or must be stopped depends on the intent.
             let open = state.index.actionable.iter().chain(state.index.running.iter());
             open.for_each(|at| state.touched.insert(at));
@@ -207,6 +208,7 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
     state.head.aborted = false;
     state.head.overdue = None;
     state.head.undone = 0;
+    state.head.held_by = None;
     state.head.ended = None;
     state.head.outputs = None;
     state.head.error = None;

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::id::{DecisionId, OwnerId, Unit};
+use crate::id::{DecisionId, OwnerId, RunId, Unit};
 use crate::machine::failure::StepError;
 use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
+use crate::machine::state::Intent;
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::EffectClass;
 use crate::time::Timestamp;
@@ -104,6 +105,23 @@ pub enum Command {
     },
     /// Undo what an ended run has done: execute the compensations of what has succeeded and is not undone yet.
     Compensate(Asked),
+    /// The run that carries out a step has ended.
+    ChildEnded {
+        /// The step.
+        step: Unit,
+        /// The run.
+        child: RunId,
+        /// How.
+        end: ChildEnd,
+    },
+    /// What is wanted of the run whose step this one carries out. What others want of this one wins: it is not taken up
+    /// again unless the parent has paused it.
+    Follow {
+        /// What is wanted.
+        intent: Intent,
+        /// The run that says so.
+        parent: RunId,
+    },
     /// The shell has rendered the run's outputs; or could not.
     Conclude(Result<ValueRef, StepError>),
 }
@@ -163,6 +181,15 @@ pub struct Judge {
 pub enum Prepared {
     /// Go: a slot is held.
     Begin(Begin),
+    /// Go: another run carries it out, created in the same commit. No slot is needed.
+    Delegate {
+        /// Permission and data; the owner is the driver.
+        begin: Begin,
+        /// The run.
+        child: RunId,
+        /// When waiting for it ends.
+        until: Option<Timestamp>,
+    },
     /// Its condition is false.
     Skip,
     /// It runs once for each element of a list: none of them has begun yet.
@@ -239,6 +266,17 @@ pub enum Finished {
     },
     /// It was stopped in an orderly way and has ended: it may begin again, unless the run is being cancelled.
     Interrupted,
+}
+
+/// How a run that carries out a step has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChildEnd {
+    /// It completed, with these outputs.
+    Completed(ValueRef),
+    /// It failed.
+    Failed(StepError),
+    /// Someone has cancelled it.
+    Cancelled(StepError),
 }
 
 /// Why a command changes nothing.

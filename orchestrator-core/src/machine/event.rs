@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
+use crate::machine::pins::Pins;
 use crate::machine::state::{Intent, SkipReason};
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::{EffectClass, Stage};
@@ -111,6 +112,9 @@ events! {
         inputs: ValueRef,
         /// Who started it.
         by: Arc<str>,
+        /// The workflows that carry out steps of it, and of those.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pins: Option<Arc<Pins>>,
     }
     /// The run begins where another has been.
     RunForked = "run.forked" {

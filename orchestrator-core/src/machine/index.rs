@@ -26,6 +26,8 @@ pub(crate) struct Index {
     pub(crate) overdue: u32,
     /// Slots that wait for a signal, by its name and by how long they have waited.
     pub(crate) listening: BTreeSet<(Arc<str>, Timestamp, u32)>,
+    /// Slots that wait for the run that carries them out.
+    pub(crate) children: Positions,
     /// How many wait for a moment, not for a person.
     pub(crate) moments: u32,
     /// How many are in each state, by [`StepKind`]: steps and items.
@@ -56,6 +58,9 @@ impl Index {
                 if let WaitOn::Signal { name } = &**on {
                     self.listening.insert((name.clone(), *since, at));
                 }
+                if on.child().is_some() {
+                    self.children.insert(at);
+                }
                 self.timers.extend(until.map(|until| (until, at)));
             }
             _ => {}
@@ -76,6 +81,9 @@ impl Index {
                 self.moments -= u32::from(**on == WaitOn::Until);
                 if let WaitOn::Signal { name } = &**on {
                     self.listening.remove(&(name.clone(), *since, at));
+                }
+                if on.child().is_some() {
+                    self.children.remove(at);
                 }
                 if let Some(until) = until {
                     self.timers.remove(&(*until, at));

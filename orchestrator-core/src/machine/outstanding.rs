@@ -1,7 +1,7 @@
 //! What the outside world should be doing now, derived from the state. Recovery is: load, fold, ask this.
 
-use crate::id::Unit;
-use crate::machine::{Fence, RunState, StepState};
+use crate::id::{RunId, Unit};
+use crate::machine::{Fence, Intent, RunState, StepState, WaitOn};
 use crate::time::Timestamp;
 
 /// Something the outside world must do.
@@ -23,6 +23,16 @@ pub enum Effect {
     },
     /// End the attempt.
     Stop(Unit),
+    /// See to it that the run that carries out the step is driven and does what is wanted of it, and say
+    /// [`crate::machine::Command::ChildEnded`] when it has ended.
+    Attend {
+        /// The step.
+        step: Unit,
+        /// The run.
+        child: RunId,
+        /// What is wanted of it.
+        intent: Intent,
+    },
     /// Every step of this stage has ended: render the run's outputs, if it completes, and say [`crate::machine::Command::Conclude`].
     Conclude,
 }
@@ -31,12 +41,26 @@ pub enum Effect {
 #[must_use]
 pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
     let slot = state.slot(step);
-    match slot.state {
+    match &slot.state {
         _ if state.head.ended.is_some() => None,
         StepState::Ready if state.goes_on(slot.stage) => Some(Effect::Prepare(step)),
         StepState::Arrived { .. } if state.goes_on(slot.stage) => Some(Effect::Continue(step)),
         StepState::Running { .. } if state.is_stopped(slot.stage) || slot.overdue => Some(Effect::Stop(step)),
-        StepState::Running { attempt, fence, .. } => Some(Effect::Execute { step, attempt, fence }),
+        StepState::Running { attempt, fence, .. } => {
+            Some(Effect::Execute { step, attempt: *attempt, fence: *fence })
+        }
+        StepState::Waiting { on, .. } => match **on {
+            WaitOn::Child { run: child, late } => {
+                let intent = match state.head.intent {
+                    _ if late || slot.overdue || state.is_stopped(slot.stage) => Intent::Cancel,
+                    Intent::Pause => Intent::Pause,
+                    // What comes after the steps proper goes on when those are cancelled.
+                    Intent::Proceed | Intent::Cancel => Intent::Proceed,
+                };
+                Some(Effect::Attend { step, child, intent })
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -48,6 +72,7 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
         return vec![Effect::Conclude];
     }
     let open = state.index.actionable.iter().chain(state.index.running.iter());
+    let open = open.chain(state.index.children.iter());
     open.filter_map(|at| effect_of(state, state.unit_at(at))).collect()
 }
 
@@ -67,7 +92,8 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
         return None;
     }
     let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
-    if begins || !state.index.running.is_empty() || is_to_conclude(state) {
+    let watches = !state.index.running.is_empty() || !state.index.children.is_empty();
+    if begins || watches || is_to_conclude(state) {
         return Some(state.head.last_at);
     }
     next_timer(state)

@@ -147,6 +147,15 @@ impl StepState {
         }
     }
 
+    /// The run that it waits for, if one carries it out.
+    #[must_use]
+    pub fn child(&self) -> Option<RunId> {
+        match self {
+            Self::Waiting { on, .. } => on.child(),
+            _ => None,
+        }
+    }
+
     /// Whether nothing more happens to the step in this generation.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
@@ -184,6 +193,8 @@ pub struct Head {
     pub(crate) undone: u32,
     /// 1, and one more with every reopening.
     pub generation: u32,
+    /// Who has paused it, while it is paused.
+    pub held_by: Option<Arc<str>>,
     /// Who drives the run.
     pub driver: Option<OwnerId>,
     /// The right last given to a driver.
@@ -239,6 +250,7 @@ impl RunState {
             aborted: false,
             undone: 0,
             generation: 1,
+            held_by: None,
             driver: None,
             driver_epoch: 0,
             created_at: Timestamp::default(),
@@ -349,6 +361,12 @@ impl RunState {
         self.index.counts[kind as usize]
     }
 
+    /// How many steps and items wait for the run that carries them out.
+    #[must_use]
+    pub fn children(&self) -> usize {
+        self.index.children.len()
+    }
+
     /// How many steps have ended.
     #[must_use]
     pub fn done(&self) -> u32 {
@@ -427,6 +445,12 @@ impl RunState {
     /// Whether every open step waits for a person.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
+        self.index.children.is_empty() && self.is_blocked_beside_children()
+    }
+
+    /// Whether every open step waits for a person or for the run that carries it out.
+    #[must_use]
+    pub fn is_blocked_beside_children(&self) -> bool {
         self.head.ended.is_none()
             && self.index.actionable.is_empty()
             && self.index.running.is_empty()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::RunId;
 use crate::spec::OnExpiry;
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
@@ -45,6 +46,34 @@ pub enum WaitOn {
         /// The name.
         name: Arc<str>,
     },
+    /// The end of the run that carries out the step.
+    Child {
+        /// The run.
+        run: RunId,
+        /// Whether the time to wait for it is over: it is being stopped.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        late: bool,
+    },
+}
+
+impl WaitOn {
+    /// The run that is waited for, if it is one.
+    #[must_use]
+    pub const fn child(&self) -> Option<RunId> {
+        match self {
+            Self::Child { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the wait for the same run, now that the time for that is over: from here on it is its end that is
+    /// waited for.
+    pub(crate) fn is_overdue_of(&self, before: &Self) -> bool {
+        match (before, self) {
+            (Self::Child { run, late: false }, Self::Child { run: same, late: true }) => run == same,
+            _ => false,
+        }
+    }
 }
 
 /// What has come for a waiting step.

@@ -15,6 +15,8 @@ pub(super) fn expect_judged(slot: &Slot, output: &ValueRef) -> Result<(), String
     match &slot.state {
         StepState::Waiting { on, .. } => match &**on {
             WaitOn::Qa { output: judged, .. } if judged == output => Ok(()),
+            // What carries it out has been judged there.
+            WaitOn::Child { .. } => Ok(()),
             _ => Err("gives what was not judged".into()),
         },
         _ => Ok(()),
@@ -39,6 +41,8 @@ pub(super) fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> 
         StepState::Running { attempt, .. } if attempt == waiting.attempt => {}
         // The policy asks before anything begins; what it has asked earlier is void.
         StepState::Ready if waiting.attempt == 0 => slot.granted = None,
+        StepState::Waiting { attempt, ref on, .. }
+            if attempt == waiting.attempt && waiting.on.is_overdue_of(on) => {}
         _ => return Err(format!("attempt {} waits out of turn", waiting.attempt)),
     }
     if waiting.on == WaitOn::Until && waiting.until.is_none() {

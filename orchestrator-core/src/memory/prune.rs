@@ -2,10 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::Inner;
+use super::{Inner, Run};
 use crate::id::{OwnerId, RunId};
 use crate::port::store::{Prune, Pruned};
+use crate::time::Timestamp;
 use crate::value::Digest;
+
+impl Run {
+    fn has_ended_before(&self, before: Timestamp) -> bool {
+        self.row.finished_at.is_some_and(|ended| ended < before)
+    }
+}
 
 impl Inner {
     pub(super) fn prune(&mut self, prune: &Prune) -> Pruned {
@@ -14,7 +21,7 @@ impl Inner {
         for (id, run) in &self.runs {
             let is_of_project =
                 prune.project.as_deref().is_none_or(|project| *run.row.new.project == *project);
-            if !is_of_project || run.row.finished_at.is_none_or(|ended| ended >= prune.before) {
+            if !is_of_project || !run.has_ended_before(prune.before) || self.is_needed(run, prune) {
                 continue;
             }
             if removed.len() >= prune.limit {
@@ -41,6 +48,12 @@ impl Inner {
         }
         self.changed();
         pruned
+    }
+
+    /// Whether the run belongs to one that stays.
+    fn is_needed(&self, run: &Run, prune: &Prune) -> bool {
+        let root = run.row.new.parent.and_then(|parent| self.runs.get(&parent.root));
+        root.is_some_and(|root| !root.has_ended_before(prune.before))
     }
 
     fn forget_the_unnamed(&mut self, prune: &Prune) {

@@ -3,8 +3,10 @@
 //! A builder writes the JSON that an author could have written (JSON is YAML) and gives it to the parser, so that both
 //! ways mean the same and fail alike.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +16,8 @@ use crate::spec::parse::{Parsed, parse_built};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::schema::Catalog;
 use crate::spec::{
-    Diagnostic, Diagnostics, EffectClass, InputKind, OnExpiry, Sandbox, Severity, Workflow, duration,
+    Diagnostic, Diagnostics, EffectClass, Found, InputKind, OnExpiry, Sandbox, Severity, Sources, Workflow,
+    duration,
 };
 
 /// Builds a [`Workflow`].
@@ -51,7 +54,18 @@ pub struct WorkflowBuilder {
     env: Vec<(String, Value)>,
     steps: Vec<(String, StepBuilder)>,
     outputs: Vec<(String, Value)>,
+    children: Children,
     unserializable: Vec<(String, String)>,
+}
+
+/// The workflows that steps may name.
+#[derive(Debug, Clone, Default)]
+struct Children(BTreeMap<String, Arc<Workflow>>);
+
+impl Sources for Children {
+    fn find(&self, _: &str, reference: &str) -> Found {
+        self.0.get(reference).map_or(Found::Unknown, |child| Found::Workflow(child.clone()))
+    }
 }
 
 impl Workflow {
@@ -71,6 +85,7 @@ impl WorkflowBuilder {
             env: Vec::new(),
             steps: Vec::new(),
             outputs: Vec::new(),
+            children: Children::default(),
             unserializable: Vec::new(),
         }
     }
@@ -111,6 +126,13 @@ impl WorkflowBuilder {
         self
     }
 
+    /// Gives a name to a workflow that steps may run (`uses("workflow")`, `with` its name and its inputs). Names that are
+    /// not given one are looked for among the registered workflows when a run is started.
+    pub fn child(mut self, name: impl Into<String>, workflow: impl Into<Arc<Workflow>>) -> Self {
+        self.children.0.insert(name.into(), workflow.into());
+        self
+    }
+
     /// Adds an output of the run: a value whose texts may hold expressions.
     pub fn output(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
@@ -134,7 +156,7 @@ impl WorkflowBuilder {
     /// # Errors
     /// As [`Self::build`].
     pub fn build_with_warnings(&self, catalog: &dyn Catalog) -> Result<Parsed, Diagnostics> {
-        let parsed = parse_built(&self.to_text(), catalog);
+        let parsed = parse_built(&self.to_text(), catalog, &self.children);
         if self.unserializable.is_empty() {
             return parsed;
         }

@@ -7,6 +7,7 @@ mod builder;
 mod diagnostic;
 pub(crate) mod duration;
 pub mod expr;
+mod family;
 mod gate;
 pub mod inputs;
 mod model;
@@ -25,7 +26,9 @@ mod yaml;
 
 pub use builder::{Input, StepBuilder, WorkflowBuilder};
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_DIAGNOSTICS, Severity, Span};
+pub use family::{Found, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS_BELOW, Sources, WORKFLOW_KIND};
 pub use gate::{Diff, Evidence, Qa};
+pub(crate) use model::edition;
 pub use model::{
     Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Repeat, Sandbox, StepOptions, StepSpec,
     Timeout, Workflow,

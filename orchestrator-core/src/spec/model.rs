@@ -42,6 +42,11 @@ pub struct Workflow {
     pub text: Arc<str>,
     /// SHA-256 of `text`: the revision.
     pub revision: Digest,
+    /// The workflows that its steps name, by what they call them. Those that are not known are missing here; a run cannot
+    /// be started without them.
+    pub children: IndexMap<Arc<str>, Arc<Workflow>>,
+    /// Digest of `text` and of the texts of all below; the revision, if there are none.
+    pub edition: Digest,
 }
 
 impl Workflow {
@@ -52,6 +57,20 @@ impl Workflow {
     #[must_use]
     pub fn step(&self, ix: StepIx) -> &StepSpec {
         &self.steps[ix.index()]
+    }
+
+    /// Takes in the workflows that its steps name.
+    pub(crate) fn adopt(&mut self, children: IndexMap<Arc<str>, Arc<Self>>) {
+        let below = children.iter().map(|(reference, child)| (reference, &child.name, child.edition));
+        self.edition = edition(self.revision, below);
+        self.children = children;
+    }
+
+    /// The first of its steps whose workflow is not known, with what it calls it.
+    #[must_use]
+    pub fn unknown_child(&self) -> Option<(&StepSpec, &Arc<str>)> {
+        let named = self.steps.iter().filter_map(|step| Some((step, step.options().child.as_ref()?)));
+        named.into_iter().find(|(_, child)| !self.children.contains_key(*child))
     }
 
     /// The position of the step called `name`. Linear: for messages and commands, not for hot paths.
@@ -70,6 +89,24 @@ impl Workflow {
     pub fn counted_steps(&self) -> u32 {
         (self.steps.len() - self.stages.compensations()) as u32
     }
+}
+
+/// The edition of a text whose references mean these: names and editions.
+pub(crate) fn edition<'a>(
+    revision: Digest,
+    below: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, Digest)>,
+) -> Digest {
+    let mut below: Vec<_> = below.collect();
+    if below.is_empty() {
+        return revision;
+    }
+    below.sort_unstable();
+    let mut text = revision.to_string();
+    for (reference, name, edition) in below {
+        // None of them can hold a line feed that would make two lists look the same: lengths come first.
+        text.push_str(&format!("\n{} {reference} {} {name} {edition}", reference.len(), name.len()));
+    }
+    Digest::of(text.as_bytes())
 }
 
 /// A declared input of a workflow.
@@ -146,6 +183,8 @@ pub struct StepOptions {
     pub qa: Option<Arc<Qa>>,
     /// What must hold of a success.
     pub evidence: Option<Arc<Evidence>>,
+    /// What the step calls the workflow that carries it out, for `uses: workflow`.
+    pub child: Option<Arc<str>>,
 }
 
 impl StepOptions {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use crate::plan::{MAX_EDGES, MAX_STEPS};
+use crate::spec::family::{Family, Sources};
 use crate::spec::problems::Problems;
 use crate::spec::read::Reader;
 use crate::spec::schema::{Catalog, ConfigIssue, Facts};
@@ -49,12 +50,25 @@ pub struct Parsed {
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ParseOptions<'a> {
+    /// Where the workflows come from that its steps name. Without it, they are not looked at.
+    pub sources: Option<&'a dyn Sources>,
+    /// What the text is called, for finding what it names.
+    pub from: &'a str,
+    pub(super) family: Option<&'a Family<'a>>,
     /// The name of a workflow that does not give one, such as the stem of its file's name. Without it, `name` is
     /// required.
     pub default_name: Option<&'a str>,
 }
 
 impl<'a> ParseOptions<'a> {
+    /// Looks for the workflows that its steps name; the text itself is called `from`.
+    #[must_use]
+    pub const fn sources(mut self, from: &'a str, sources: &'a dyn Sources) -> Self {
+        self.from = from;
+        self.sources = Some(sources);
+        self
+    }
+
     /// Names workflows that do not name themselves. Characters that a name cannot hold become `-`.
     #[must_use]
     pub const fn default_name(mut self, name: &'a str) -> Self {
@@ -85,12 +99,17 @@ pub fn parse_with(
 }
 
 /// As [`parse`], of a text that nobody has written: nothing tells a place in it.
-pub(super) fn parse_built(text: &str, catalog: &dyn Catalog) -> Result<Parsed, Diagnostics> {
+pub(super) fn parse_built(
+    text: &str,
+    catalog: &dyn Catalog,
+    sources: &dyn Sources,
+) -> Result<Parsed, Diagnostics> {
     check_size(text.len()).map_err(|mut found| {
         found.0.iter_mut().for_each(|diagnostic| diagnostic.span = None);
         found
     })?;
-    read(text, catalog, &ParseOptions::default(), Problems::without_places(), LIMITS)
+    let options = ParseOptions::default().sources("", sources);
+    read(text, catalog, &options, Problems::without_places(), LIMITS)
 }
 
 fn read(
@@ -113,7 +132,9 @@ fn read(
             None
         }
         Some(root) => {
-            let mut reader = Reader::new(source, catalog, &mut problems, limits);
+            let own = options.sources.map(|sources| Family::new(sources, options.from, ""));
+            let family = options.family.or(own.as_ref());
+            let mut reader = Reader::new(source, catalog, &mut problems, limits, family);
             reader.workflow(text, &root, options)
         }
     };

@@ -74,6 +74,8 @@ pub enum ErrorClass {
     Evidence,
     /// Whoever judged it has not passed it.
     Qa,
+    /// Someone has cancelled the run that carries out the step.
+    Cancelled,
 }
 
 impl ErrorClass {

@@ -64,11 +64,17 @@ enum Wrong {
     PrunesWithoutLimit,
     PrunesNothing,
     CountsNoRows,
+    LosesChildren,
+    KeepsChildrenOfTheRefused,
+    AdoptsTheStrange,
+    MixesChildren,
+    ForgetsTheParent,
+    PrunesChildren,
 }
 
 use Wrong::*;
 
-const ALL: [Wrong; 42] = [
+const ALL: [Wrong; 48] = [
     IgnoresTheNumber,
     IgnoresTheDriver,
     IgnoresAssertedDeaths,
@@ -111,6 +117,12 @@ const ALL: [Wrong; 42] = [
     PrunesWithoutLimit,
     PrunesNothing,
     CountsNoRows,
+    LosesChildren,
+    KeepsChildrenOfTheRefused,
+    AdoptsTheStrange,
+    MixesChildren,
+    ForgetsTheParent,
+    PrunesChildren,
 ];
 
 #[derive(Debug)]
@@ -144,6 +156,32 @@ impl Mutant {
             LosesDecisions => member.decisions.truncate(1),
             LosesLogs => member.logs.clear(),
             LosesApprovals => member.approvals.truncate(1),
+            LosesChildren => member.children.clear(),
+            AdoptsTheStrange => {
+                let run = member.run;
+                let parents =
+                    member.children.iter_mut().filter_map(|child| child.create.as_mut()?.parent.as_mut());
+                parents.for_each(|parent| parent.run = run);
+            }
+            ForgetsTheParent => {
+                for child in member.children.drain(..) {
+                    let mut alone = child;
+                    if let Some(new) = &mut alone.create {
+                        new.parent = None;
+                    }
+                    self.right.commit(vec![alone]).await;
+                }
+            }
+            KeepsChildrenOfTheRefused => {
+                for child in member.children.drain(..) {
+                    self.right.commit(vec![child]).await;
+                }
+            }
+            PrunesChildren => {
+                let children =
+                    member.children.iter_mut().filter_map(|child| child.create.as_mut()?.parent.as_mut());
+                children.for_each(|parent| parent.root = RunId::from_uuid(uuid::Uuid::nil()));
+            }
             ForgetsTheDriver => member.summary.driver = None,
             ForgetsWhatIsDue => member.summary.due_at = None,
             _ => {}
@@ -249,6 +287,9 @@ impl Store for Mutant {
     async fn list_runs(&self, mut query: RunQuery) -> Result<Page<RunRow>, StoreError> {
         if self.is(IgnoresFilters) {
             query = RunQuery { after: query.after, limit: query.limit, ..Default::default() };
+        }
+        if self.is(MixesChildren) {
+            query = RunQuery { top: false, parent: None, ..query };
         }
         let mut page = self.right.list_runs(query).await?;
         if self.is(ListsOldestFirst) {

@@ -8,10 +8,11 @@ use uuid::Uuid;
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, KeptAs,
-    RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason, StageBegun,
-    StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue, StepError, StepExpanded,
-    StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost, StepOutcomeUnknown,
-    StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, WaitOn,
+    Pin, Pins, RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason,
+    StageBegun, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue, StepError,
+    StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost,
+    StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting,
+    WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -54,6 +55,7 @@ pub fn new_run() -> NewRun {
         by: "someone".into(),
         steps: 3,
         key: None,
+        parent: None,
     }
 }
 
@@ -105,6 +107,7 @@ impl Story {
             revision: new.revision,
             inputs: new.inputs.clone(),
             by: new.by.clone(),
+            pins: None,
         };
         let mut member = self.next(vec![created.into()]);
         member.expected = 0;
@@ -130,6 +133,7 @@ impl Story {
             decisions: Vec::new(),
             approvals: Vec::new(),
             logs: Vec::new(),
+            children: Vec::new(),
         }
     }
 
@@ -263,8 +267,6 @@ pub fn every_event() -> Vec<Event> {
     let decided =
         Arrival::Decision { approved: true, by: by.clone(), via: "cli".into(), comment: Some("fine".into()) };
     let mut events = vec![
-        RunCreated { workflow: "w".into(), revision: Digest::of(b"r"), inputs: inline("{}"), by: by.clone() }
-            .into(),
         DriverTaken { owner, epoch }.into(),
         DriverReleased { owner, epoch }.into(),
         StepBegun {
@@ -314,7 +316,25 @@ pub fn every_event() -> Vec<Event> {
 
 fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<Event> {
     let step = StepIx(0);
+    let pin = Pin {
+        name: "below".into(),
+        revision: Digest::of(b"below"),
+        text: long.clone(),
+        uses: [("./c.yaml".into(), 0)].into(),
+    };
+    let pins = Pins { uses: [("./b.yaml".into(), 0)].into(), workflows: vec![pin] };
+    let on = WaitOn::Child { run: run_id(), late: true };
+    let created = |pins: Option<Pins>| RunCreated {
+        workflow: "w".into(),
+        revision: Digest::of(b"r"),
+        inputs: inline("{}"),
+        by: by.clone(),
+        pins: pins.map(Arc::new),
+    };
     vec![
+        created(None).into(),
+        created(Some(pins)).into(),
+        StepWaiting { step: step.into(), attempt: 1, on, until: None }.into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7 }.into(),
         StepKept { step: step.into(), state: KeptAs::Succeeded { output: long.clone() } }.into(),

@@ -9,6 +9,7 @@ use orchestrator_core::spec::inputs::Given;
 use serde_json::{Value, json};
 
 use crate::bench::{Puppet, engine};
+use crate::children::family;
 
 async fn bench() -> (Engine, Arc<Puppet>) {
     let puppet = Puppet::new();
@@ -123,4 +124,29 @@ async fn a_fork_that_cannot_be_is_refused_and_leaves_nothing() {
         .store()
         .list_runs(orchestrator_core::port::store::RunQuery { limit: 10, ..Default::default() });
     assert_eq!(runs.await.unwrap().items.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_has_children_of_its_own_of_the_revisions_that_were_pinned() {
+    let (engine, puppet) = bench().await;
+    let below = "
+inputs: { x: { type: integer } }
+steps: { w: { uses: puppet, with: { x: '${{ inputs.x }}' } } }
+outputs: { x: '${{ steps.w.x }}' }
+";
+    let above = "
+steps:
+  a: { uses: puppet, with: { x: 1 } }
+  b: { uses: workflow, needs: a, with: { workflow: below, inputs: { x: '${{ steps.a.x }}' } } }
+  c: { uses: puppet, needs: b, with: { x: '${{ steps.b.x }}' } }
+";
+    let workflow = family(&engine, &[("above", above), ("below", below)]);
+    let handle = engine.start(workflow).await.unwrap();
+    assert_eq!(handle.wait().await.unwrap().status, "completed");
+    let again = engine.fork(ForkRun::new(handle.id()).from([step(1)])).await.unwrap();
+    assert_eq!(again.wait().await.unwrap().status, "completed");
+    let last = engine.fork(ForkRun::new(again.id()).from([step(2)])).await.unwrap();
+    assert_eq!(last.wait().await.unwrap().status, "completed");
+    let begun = ["a", "w", "c"].map(|step| puppet.begun(step));
+    assert_eq!(begun, [1, 2, 3], "what is kept is not carried out again");
 }

@@ -2,6 +2,8 @@
 
 mod approvals;
 mod bench;
+mod brake;
+mod children;
 mod ends;
 mod evidence;
 mod forks;

@@ -75,6 +75,8 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),
+        children: IndexMap::new(),
+        edition: Digest::of(b""),
     };
     let plan = Plan::new(workflow.steps.iter().map(|step| &*step.needs)).expect("no cycle");
     (Arc::new(workflow), Arc::new(plan))

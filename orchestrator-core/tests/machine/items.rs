@@ -28,6 +28,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
+use crate::children::is_of_children;
 use crate::view::View;
 use crate::world::qa;
 
@@ -137,6 +138,8 @@ impl Map {
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),
+            children: IndexMap::new(),
+            edition: Digest::of(b""),
         };
         let plan = Plan::new(workflow.steps.iter().map(|step| &*step.needs)).expect("no cycle");
         let (workflow, plan) = (Arc::new(workflow), Arc::new(plan));
@@ -155,6 +158,7 @@ impl Map {
         let created = orchestrator_core::machine::RunCreated {
             workflow: "map".into(),
             revision: Digest::of(b""),
+            pins: None,
             inputs: text(0),
             by: "someone".into(),
         };
@@ -475,7 +479,7 @@ fn every_law_of_items_holds_and_their_rows_of_the_table_are_reached() {
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
     let seen = seen.into_inner();
-    let of_items = TRANSITIONS.iter().filter(|row| is_of_items(row));
+    let of_items = TRANSITIONS.iter().filter(|row| is_of_items(row) && !is_of_children(row));
     let missed: Vec<_> = of_items.filter(|row| !seen.contains_key(*row)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");
     let illegal: Vec<_> = seen.keys().filter(|row| !TRANSITIONS.contains(row)).collect();

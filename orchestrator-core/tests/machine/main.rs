@@ -3,6 +3,7 @@
 mod act;
 mod answer;
 mod cases;
+mod children;
 mod endings;
 mod flow;
 mod items;

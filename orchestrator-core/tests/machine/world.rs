@@ -78,6 +78,7 @@ impl World {
             revision: Digest::of(b""),
             inputs: value(1),
             by: "someone".into(),
+            pins: None,
         };
         world.record(vec![created.into()]);
         world

@@ -4,6 +4,7 @@ mod form;
 mod m0001_first;
 mod m0002_documents;
 mod m0003_items;
+mod m0004_children;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

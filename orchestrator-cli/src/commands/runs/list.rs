@@ -24,6 +24,7 @@ pub(crate) async fn carry_out(app: &App, args: &ListRuns) -> Result<Exit, Proble
         statuses: args.status.clone(),
         workflow: args.workflow.clone(),
         open: args.open,
+        top: !args.children,
         after,
         limit: usize::from(args.limit),
         ..RunQuery::default()

@@ -23,10 +23,22 @@ use crate::{find, situation};
 pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem> {
     let store = app.store_to_drive(Access::Existing).await?;
     let run = find::run(&store, &args.run.run, &app.shell).await?;
-    let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+    let mut row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
+    let mut paused_below = None;
+    if let Some(parent) = row.new.parent.filter(|_| row.finished_at.is_none()) {
+        // It goes on with the run that somebody has started; here it would end, and that one would not know.
+        paused_below = (row.intent == Intent::Pause).then_some(run);
+        row = store.run(parent.root).await?.ok_or_else(|| no_run(&parent.root.to_string()))?;
+        app.output.note(&format!("{run} carries out a step of {}: going on with that", row.run));
+    }
     let folder = folder(app, &row, row.finished_at.is_none())?;
     let signals = Signals::catch()?;
     let engine = app.engine(store, &folder).await?;
+    if let Some(paused) = paused_below {
+        let asked = app.asked(args.reason.reason.as_deref());
+        let resumed = engine.command(paused, Command::Resume(asked)).await;
+        resumed.map_err(|error| steer::refused(app, paused, error))?;
+    }
     let ended = go_on(app, &engine, &row, signals, &args.reason, &args.drive).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;

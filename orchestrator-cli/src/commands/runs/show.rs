@@ -32,7 +32,7 @@ pub(crate) async fn carry_out(app: &App, args: &Show) -> Result<Exit, Problem> {
     app.output.table(&["STEP", "STATUS", "TOOK", "ATTEMPTS", ""], rows)?;
     let mut tail = String::new();
     for waiting in report.waiting_for.iter().filter(|waiting| waiting.needs_someone()) {
-        for line in block::waiting(waiting, &report, Some(&app.shell), app.output.out()) {
+        for line in block::waiting(waiting, Some(&app.shell), app.output.out()) {
             // Writing to a String cannot fail.
             let _ = write!(tail, "\n{line}");
         }
@@ -63,6 +63,10 @@ fn head(app: &App, report: &RunReport, row: &RunRow, now: Timestamp) -> String {
         "created",
         &format!("{} ({}) by {}", report.created_at, moment::relative(report.created_at, now), report.by),
     );
+    if let Some(parent) = report.parent {
+        let step = report.parent_step.as_deref().unwrap_or("a step");
+        line("parent", &format!("{parent} ({step})"));
+    }
     line("revision", &report.revision.to_string().chars().take(19).collect::<String>());
     for (key, value) in &row.new.labels {
         if key == FOLDER_LABEL { line("folder", value) } else { line("label", &format!("{key}={value}")) }

@@ -164,6 +164,10 @@ pub(crate) fn refused(app: &App, run: RunId, error: CommandError) -> Problem {
             };
             Problem::new(Exit::Conflict, code, format!("{run}: {error}")).tries(app.shell.runs("show", run))
         }
+        CommandError::OfParent { parent, .. } => {
+            Problem::new(Exit::Conflict, "run_of_parent", error.to_string())
+                .tries(app.shell.runs("retry", parent))
+        }
         CommandError::Contended => Problem::new(Exit::Conflict, "contended", error.to_string()),
         CommandError::Store(error) => store::of_error(&error),
         other => Problem::new(Exit::Conflict, "rejected", other.to_string()),

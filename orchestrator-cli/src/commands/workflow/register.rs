@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::args::Register;
+use crate::below::Below;
 use crate::exit::Exit;
 use crate::output::registered::RevisionItem;
 use crate::output::shapes::ListShape;
@@ -33,13 +34,22 @@ struct RegisteredItem {
 }
 
 pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Problem> {
-    let files = checked(args)?;
+    let mut files = checked(args)?;
     for loaded in files.values() {
         for warning in &loaded.warnings {
             app.output.note(warning.to_human(app.output.err()).trim_end());
         }
     }
     let store = store::open(&app.settings, Access::Create).await?;
+    let texts: Vec<(String, Arc<str>)> =
+        files.iter().map(|(name, loaded)| (name.clone(), loaded.workflow.text.clone())).collect();
+    let plugins = workflow::plugins();
+    for (name, mut loaded) in std::mem::take(&mut files) {
+        for (other, text) in &texts {
+            loaded.know(other, text.clone());
+        }
+        files.insert(name, loaded.complete(&store, &plugins).await?);
+    }
     let ids = SystemIds::default();
     let mut items = Vec::new();
     for (name, loaded) in &files {
@@ -84,7 +94,7 @@ fn checked(args: &Register) -> Result<BTreeMap<String, Loaded>, Problem> {
     let plugins = workflow::plugins();
     let mut files: BTreeMap<String, Loaded> = BTreeMap::new();
     for file in &args.files {
-        let loaded = workflow::load(file, &plugins)?;
+        let loaded = workflow::load_above(file, &plugins, Below::of_registered())?;
         let name = args.name.clone().unwrap_or_else(|| loaded.workflow.name.to_string());
         if let Some(other) =
             files.get(&name).filter(|other| other.workflow.revision != loaded.workflow.revision)

@@ -2,6 +2,7 @@
 
 use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
+use crate::machine::decide::child::{delegated, overdue};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
 use crate::machine::decide::qa::unjudged;
 use crate::machine::decide::steer::cancelled;
@@ -62,6 +63,10 @@ pub(super) fn prepared(
             return Err(Rejection::WrongState { state: "not expanded", wanted: "an item" });
         }
         Prepared::Begin(begin) => begun(slot, step, begin),
+        Prepared::Delegate { begin, child, until } => {
+            delegated(slot, step, begin, *child, *until, events);
+            return Ok(());
+        }
         Prepared::Ask { digest, .. } if slot.granted.as_deref() == Some(digest) => {
             return Err(Rejection::NotOpen("has been granted: the step may begin"));
         }
@@ -120,7 +125,7 @@ fn expanded(
     Ok(())
 }
 
-fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
+pub(super) fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
     StepBegun {
         step,
         attempt: slot.attempts + 1,
@@ -165,6 +170,10 @@ pub(super) fn finish(
         StepFailed { step, attempt, error: error.clone(), retry_at }.into()
     };
     Ok(match outcome {
+        // Whether it was the last time is not judged any more.
+        Finished::Succeeded(_) if cancelling && state.spec(step).options().repeat.is_some() => {
+            StepCancelled { step, attempt }.into()
+        }
         Finished::Succeeded(output) if state.spec(step).options().repeat.is_some() => {
             StepIterated { step, attempt, output: output.clone() }.into()
         }
@@ -274,6 +283,8 @@ fn fall_overdue(state: &RunState, step: Unit) -> Event {
     let slot = state.slot(step);
     let attempt = match &slot.state {
         StepState::Running { .. } | StepState::Expanded(_) => return StepOverdue { step }.into(),
+        // Another run carries it out, and is told to stop.
+        state if state.child().is_some() => return StepOverdue { step }.into(),
         StepState::Waiting { attempt, .. } => *attempt,
         _ => 0,
     };
@@ -297,6 +308,7 @@ fn fall_due(state: &RunState, step: Unit) -> Event {
         WaitOn::Approval { then, .. } => {
             StepArrived { step, attempt, arrival: Arrival::Expired { then: *then } }.into()
         }
+        WaitOn::Child { run, .. } => overdue(step, attempt, *run),
         WaitOn::Signal { name } => too_late(format!("the signal `{name}` has not come in time")),
         // Of what needs a judgement, `wake` decides itself.
         WaitOn::Until | WaitOn::Qa { .. } => StepArrived { step, attempt, arrival: Arrival::Due }.into(),

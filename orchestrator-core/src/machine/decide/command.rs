@@ -2,6 +2,7 @@
 
 use crate::machine::command::{Command, Rejection};
 use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
+use crate::machine::decide::child::{child_ended, follow};
 use crate::machine::decide::end::{compensate, conclude, is_unknown, resolve, resolve_after_the_end};
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
@@ -56,6 +57,8 @@ pub(crate) fn decide_into(
             return Err(Rejection::NothingToRetry("the run has not ended yet"));
         }
         Command::Compensate(_) => return Err(Rejection::NotEnded),
+        Command::ChildEnded { step, child, end } => events.push(child_ended(state, *step, *child, end, now)?),
+        Command::Follow { intent, parent } => events.extend(follow(state, *intent, *parent)),
         Command::Conclude(outputs) => events.extend(conclude(state, outputs)?),
     }
     if !state.fans.is_empty() && state.head.ended.is_none() {

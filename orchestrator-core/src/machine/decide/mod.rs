@@ -1,6 +1,7 @@
 //! The only place that knows what may happen.
 
 mod attempt;
+mod child;
 mod command;
 mod end;
 mod fork;

@@ -75,17 +75,24 @@ pub(super) fn want(state: &RunState, intent: Intent, asked: &Asked) -> Result<Ve
     let mut events =
         vec![IntentChanged { intent, by: asked.by.clone(), reason: asked.reason.clone() }.into()];
     if intent == Intent::Cancel {
-        let open = state.slots().filter(|(_, slot)| stage != Stage::Main || slot.stage == stage);
-        events.extend(open.filter_map(|(step, slot)| cancelled(step, slot)));
+        events.extend(all_cancelled(state));
     }
     Ok(events)
 }
 
-/// What cancelling does to a step at once. A running one is told to stop and ends by its own outcome; an unknown
-/// outcome stays unknown.
+/// What cancelling does to all steps at once.
+pub(super) fn all_cancelled(state: &RunState) -> impl Iterator<Item = Event> {
+    let stage = state.head.stage;
+    let open = state.slots().filter(move |(_, slot)| stage != Stage::Main || slot.stage == stage);
+    open.filter_map(|(step, slot)| cancelled(step, slot))
+}
+
+/// What cancelling does to a step at once. A running one is told to stop and ends by its own outcome, one that another
+/// run carries out by the end of that; an unknown outcome stays unknown.
 pub(super) fn cancelled(step: Unit, slot: &Slot) -> Option<Event> {
     let kind = slot.state.kind();
     let stays = kind.is_terminal()
         || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown | StepKind::Expanded);
-    (!stays).then(|| StepCancelled { step, attempt: slot.attempts }.into())
+    let is_delegated = matches!(&slot.state, StepState::Waiting { on, .. } if on.child().is_some());
+    (!stays && !is_delegated).then(|| StepCancelled { step, attempt: slot.attempts }.into())
 }

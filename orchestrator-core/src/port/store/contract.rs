@@ -30,7 +30,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Writes each member whole or not at all, in one transaction where the backend can. The answer has one entry per
     /// member, in order. A member is checked against the runs as they are before the batch: a batch holds at most one
-    /// member per run. One bad member never harms another.
+    /// member per run. One bad member never harms another. The children of a member are created with it or not at all; one
+    /// whose run exists already makes it a [`Commit::Conflict`].
     async fn commit(&self, batch: Vec<Member>) -> Vec<Commit>;
 
     /// A run with its whole log; `None` if there is no such run.
@@ -109,7 +110,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError>;
 
     /// Removes runs that have ended, the oldest first, each whole with all that belongs to it, and its idempotency key.
-    /// A run that has not ended is never touched. When no more are left, also goes what nothing names any longer:
+    /// A run that has not ended is never touched, and neither is one that carries out a step, directly or not, of a run
+    /// that stays. When no more are left, also goes what nothing names any longer:
     /// revisions that are neither registered nor a run's, and owners that are dead, whose time was over before
     /// `before`, and that no open run names.
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ApprovalRow, LogLine, StepRow};
-use crate::id::{OwnerId, RunId, TransitionId};
+use crate::id::{OwnerId, RunId, TransitionId, Unit};
 use crate::machine::{Event, Fence, Intent};
 use crate::port::policy::Decision;
 use crate::time::Timestamp;
@@ -53,6 +53,8 @@ pub struct Member {
     pub approvals: Vec<ApprovalRow>,
     /// Lines of output that must not be lost once it is applied.
     pub logs: Vec<LogLine>,
+    /// Runs that carry out steps of this one: created with it, or not at all.
+    pub children: Vec<Member>,
 }
 
 impl Member {
@@ -69,7 +71,8 @@ impl Member {
         let values: usize = self.values.iter().map(|value| value.body.len()).sum();
         let lines: usize = self.logs.iter().map(|line| line.text.len()).sum();
         let text = self.create.as_ref().map_or(0, |new| new.text.len());
-        rows * ROW + values + lines + text
+        let children: usize = self.children.iter().map(Self::size_hint).sum();
+        rows * ROW + values + lines + text + children
     }
 
     /// Why no store can keep it, if none can: the answer is then [`Commit::Invalid`] with these words.
@@ -89,8 +92,26 @@ impl Member {
         {
             Some("a decision or an approval of another run")
         } else {
-            None
+            self.children.iter().find_map(|child| self.fault_of_child(child))
         }
+    }
+
+    fn fault_of_child(&self, child: &Self) -> Option<&'static str> {
+        let parent = child.create.as_ref().and_then(|new| new.parent.as_ref());
+        if parent.is_none_or(|parent| parent.run != self.run) {
+            Some("a child is created as a child of the run whose member creates it")
+        } else if !child.children.is_empty() || !child.dead.is_empty() {
+            Some("a child that is being created has no children and asserts no death")
+        } else if child.create.as_ref().is_some_and(|new| new.key.is_some()) {
+            Some("a child has no idempotency key")
+        } else {
+            child.fault()
+        }
+    }
+
+    /// The member itself, and those that create its children.
+    pub fn with_children(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.children)
     }
 }
 
@@ -144,6 +165,20 @@ pub struct NewRun {
     pub steps: u32,
     /// Starts at most one run per key and project.
     pub key: Option<IdempotencyKey>,
+    /// The step of another run that this one carries out, if it does.
+    pub parent: Option<Parent>,
+}
+
+/// The step that a run carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The run of the step.
+    pub run: RunId,
+    /// The step, or the item of it.
+    pub unit: Unit,
+    /// The first of the runs above: the one that somebody has started. It keeps the texts of all below, and they stay as
+    /// long as it does.
+    pub root: RunId,
 }
 
 /// Makes a start repeatable.

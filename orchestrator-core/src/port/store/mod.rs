@@ -12,8 +12,8 @@ mod row;
 pub use contract::Store;
 pub use error::StoreError;
 pub use member::{
-    Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER,
-    Summary,
+    Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, Parent,
+    SECOND_MEMBER, Summary,
 };
 pub use prune::{Prune, Pruned};
 pub use query::{

@@ -62,6 +62,10 @@ pub struct RunQuery {
     pub workflow: Option<String>,
     /// Only runs that have not ended.
     pub open: bool,
+    /// Only runs that carry out no step of another.
+    pub top: bool,
+    /// Only runs that carry out steps of this one.
+    pub parent: Option<RunId>,
     /// Go on after this run (the last of the page before).
     pub after: Option<RunId>,
     /// At most this many; 0 means 50.

@@ -291,6 +291,10 @@ impl<'t> Reader<'t, '_> {
 
     /// Whether what a step gives, or each of its items, cannot have a field: message and hint.
     fn no_field(&self, step: &StepSpec, field: &str) -> Option<(String, String)> {
+        let child = step.options().child.as_ref().and_then(|child| self.children.get(child));
+        if let Some(child) = child {
+            return no_output(step, child, field);
+        }
         let facts = self.catalog.facts(&step.uses)?;
         let OutputFields::Only(fields) = schema::output_fields(facts.output_schema) else { return None };
         if STEP_FIELDS.contains(&field) || fields.contains(&field) {
@@ -431,4 +435,16 @@ impl<'t> Reader<'t, '_> {
             self.reference(all, &reference, site, &place);
         }
     }
+}
+
+/// Whether the workflow that carries out a step does not give this output: message and hint.
+fn no_output(step: &StepSpec, child: &Workflow, field: &str) -> Option<(String, String)> {
+    if STEP_FIELDS.contains(&field) || child.outputs.contains_key(field) {
+        return None;
+    }
+    let all = child.outputs.keys().map(|name| &**name).chain(STEP_FIELDS);
+    let hint = suggest::hint(field, all.clone())
+        .unwrap_or_else(|| format!("it has {}", all.collect::<Vec<_>>().join(", ")));
+    let message = format!("the workflow of step `{}` ({}) has no output `{field}`", step.name, child.name);
+    Some((message, hint))
 }

@@ -2,6 +2,7 @@
 
 mod ancestors;
 mod check;
+mod child;
 mod each;
 mod fields;
 mod gate;

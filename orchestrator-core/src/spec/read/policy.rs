@@ -6,7 +6,7 @@ use crate::spec::retry::{Backoff, ErrorClass, MAX_ATTEMPTS, RetryPolicy};
 use crate::spec::tree::{Content, Node, Place};
 use crate::spec::{OnExpiry, Timeout};
 
-const CLASSES: [(&str, ErrorClass); 11] = [
+const CLASSES: [(&str, ErrorClass); 12] = [
     ("failed", ErrorClass::Failed),
     ("transient", ErrorClass::Transient),
     ("timeout", ErrorClass::Timeout),
@@ -18,6 +18,7 @@ const CLASSES: [(&str, ErrorClass); 11] = [
     ("lost", ErrorClass::Lost),
     ("evidence", ErrorClass::Evidence),
     ("qa", ErrorClass::Qa),
+    ("cancelled", ErrorClass::Cancelled),
 ];
 
 impl<'t> Reader<'t, '_> {

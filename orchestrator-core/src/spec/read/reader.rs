@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::spec::diagnostic::behind;
 use crate::spec::expr::{Compiler, Located, OPEN, Template};
+use crate::spec::family::Family;
 use crate::spec::parse::Limits;
 use crate::spec::problems::Problems;
 use crate::spec::scalar::{self, Plain};
 use crate::spec::schema::Catalog;
 use crate::spec::tree::{Content, Mark, Node, Place, Style};
-use crate::spec::{Diagnostic, Span, StepOptions};
+use crate::spec::{Diagnostic, Span, StepOptions, Workflow};
 
 /// The most different configs that steps share.
 const MAX_SHARED: usize = 4_096;
@@ -26,6 +28,9 @@ pub(in crate::spec) struct Reader<'t, 'p> {
     pub(super) limits: Limits,
     /// What steps have that do not say otherwise.
     pub(super) defaults: Option<Box<StepOptions>>,
+    /// The workflows below, and where they come from; `None` where that cannot be known.
+    pub(super) family: Option<&'p Family<'p>>,
+    pub(super) children: IndexMap<Arc<str>, Arc<Workflow>>,
     kinds: HashSet<Arc<str>>,
     configs: HashMap<u64, Arc<Template>>,
 }
@@ -36,10 +41,11 @@ impl<'t, 'p> Reader<'t, 'p> {
         catalog: &'p dyn Catalog,
         problems: &'p mut Problems,
         limits: Limits,
+        family: Option<&'p Family<'p>>,
     ) -> Self {
-        let (kinds, configs) = (HashSet::new(), HashMap::new());
+        let (kinds, configs, children) = (HashSet::new(), HashMap::new(), IndexMap::new());
         let (compiler, defaults) = (Compiler::default(), None);
-        Self { source, catalog, problems, compiler, limits, defaults, kinds, configs }
+        Self { source, catalog, problems, compiler, limits, defaults, family, children, kinds, configs }
     }
 
     pub(super) fn error(

@@ -60,6 +60,7 @@ impl<'t> Reader<'t, '_> {
         let mut spec = StepSpec::bare(format!("{step}.compensate").into(), self.kind(""));
         self.work(&mut spec, fields, entry, &place);
         spec.options = self.undo_options(fields, &place).map(Box::new);
+        self.child(&mut spec, fields, &place);
         Some(Draft { spec, entry, stage: Stage::Compensation, undoes: Some((ix, Arc::clone(&of.spec.name))) })
     }
 

@@ -66,6 +66,7 @@ impl<'t> Reader<'t, '_> {
                 self.check_silence(options.as_ref(), fields, place);
             }
             spec.options = options.map(Box::new);
+            self.child(&mut spec, fields, place);
         }
         Draft { spec, entry, stage: Stage::Main, undoes: None }
     }

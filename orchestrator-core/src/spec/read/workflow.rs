@@ -36,9 +36,13 @@ impl<'t> Reader<'t, '_> {
         }
         let deadline =
             fields.get("deadline").and_then(|node| self.duration(node, &place.key("deadline"), false));
+        if let Some(family) = self.family {
+            family.call_last(&name);
+        }
         let mut drafts = self.steps(fields, root);
         let stages = self.stages(fields, &mut drafts);
         let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
+        let revision = Digest::of(text.as_bytes());
         let mut workflow = Workflow {
             name,
             description: description.map(Arc::from),
@@ -49,9 +53,12 @@ impl<'t> Reader<'t, '_> {
             deadline,
             outputs: outputs.unwrap_or_default(),
             text: text.into(),
-            revision: Digest::of(text.as_bytes()),
+            revision,
+            children: IndexMap::new(),
+            edition: revision,
         };
         workflow.steps = self.check(&workflow, drafts, fields);
+        workflow.adopt(std::mem::take(&mut self.children));
         Some(workflow)
     }
 

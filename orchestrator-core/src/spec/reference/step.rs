@@ -19,6 +19,7 @@ const CLASSES: Form = Form::Word(&[
     "lost",
     "evidence",
     "qa",
+    "cancelled",
 ]);
 
 /// A list, or an expression that gives one.

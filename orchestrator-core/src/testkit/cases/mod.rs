@@ -1,5 +1,6 @@
 //! The list of cases.
 
+mod children;
 mod commits;
 mod fences;
 mod lists;
@@ -38,6 +39,12 @@ cases! {
     commits::an_unknown_kind_of_event_is_corrupt covers [load, events_after];
     commits::what_was_written_outlives_the_handle covers [commit, load, close];
     commits::another_handle_sees_what_was_written covers [commit, load, run];
+    children::children_are_created_with_their_parents_member covers [commit, load, run, value, events_after];
+    children::a_member_that_is_refused_creates_no_child covers [commit, run];
+    children::a_child_that_exists_makes_the_member_a_conflict covers [commit, run, load];
+    children::a_child_must_be_of_the_run_that_creates_it covers [commit, run];
+    children::children_are_listed_apart covers [list_runs];
+    children::a_child_goes_with_the_first_of_its_runs covers [prune, run];
     fences::a_driver_must_hold_the_run covers [commit];
     fences::an_asserted_death_must_be_true covers [commit, retire];
     fences::a_key_starts_one_run covers [commit, find_key];

@@ -1,0 +1,162 @@
+//! A store that a process can write to only so often: then it is as if the process had died between two commits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orchestrator_core::id::{OwnerId, RunId};
+use orchestrator_core::machine::Recorded;
+use orchestrator_core::memory::MemoryStore;
+use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::store::{
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
+    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::Digest;
+use tokio::sync::Notify;
+
+/// Passes everything on, and the first so many commits.
+#[derive(Debug)]
+pub(crate) struct Brake {
+    right: Arc<MemoryStore>,
+    left: AtomicI64,
+    /// Rung when a commit is no longer passed on.
+    pub(crate) stuck: Notify,
+}
+
+impl Brake {
+    pub(crate) fn new(right: Arc<MemoryStore>, commits: i64) -> Arc<Self> {
+        Arc::new(Self { right, left: AtomicI64::new(commits), stuck: Notify::new() })
+    }
+}
+
+#[async_trait]
+impl Store for Brake {
+    fn describe(&self) -> StoreInfo {
+        self.right.describe()
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.right.now().await
+    }
+
+    async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
+        let members = batch.len();
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.stuck.notify_one();
+            return vec![Commit::Unavailable("the process is dead".to_owned()); members];
+        }
+        self.right.commit(batch).await
+    }
+
+    async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError> {
+        self.right.load(run).await
+    }
+
+    async fn events_after(&self, query: EventsAfter) -> Result<Vec<Recorded>, StoreError> {
+        self.right.events_after(query).await
+    }
+
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError> {
+        self.right.heads(runs).await
+    }
+
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.right.change_mark().await
+    }
+
+    async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.right.value(run, digest).await
+    }
+
+    async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.right.revision(revision).await
+    }
+
+    async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
+        self.right.register(owner).await
+    }
+
+    async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
+        self.right.renew(owner, ttl).await
+    }
+
+    async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
+        self.right.retire(owner).await
+    }
+
+    async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError> {
+        self.right.sweep().await
+    }
+
+    async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
+        self.right.owner(owner).await
+    }
+
+    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.right.claim_due(limit).await
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        self.right.run(run).await
+    }
+
+    async fn list_runs(&self, query: RunQuery) -> Result<Page<RunRow>, StoreError> {
+        self.right.list_runs(query).await
+    }
+
+    async fn find_runs(&self, hex_prefix: &str, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.right.find_runs(hex_prefix, limit).await
+    }
+
+    async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError> {
+        self.right.find_key(project, key).await
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
+        self.right.steps(run).await
+    }
+
+    async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {
+        self.right.approvals(query).await
+    }
+
+    async fn decisions(&self, run: RunId) -> Result<Vec<Decision>, StoreError> {
+        self.right.decisions(run).await
+    }
+
+    async fn append_logs(&self, run: RunId, lines: Vec<LogLine>) -> Result<(), StoreError> {
+        self.right.append_logs(run, lines).await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
+        self.right.logs(query).await
+    }
+
+    async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError> {
+        self.right.register_workflow(new).await
+    }
+
+    async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
+        self.right.workflows(query).await
+    }
+
+    async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
+        self.right.workflow_revisions(query).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.right.prune(prune).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.right.health().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.right.close().await
+    }
+}

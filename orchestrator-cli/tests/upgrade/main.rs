@@ -90,6 +90,7 @@ fn live_runs_finish() {
     each(|fixture| {
         // What steps read that were waiting for it when their processes died.
         fixture.sandbox.write("go", "gone on\n");
+        fixture.sandbox.write("repaired", "");
         for kept in fixture.runs() {
             finish(fixture, &kept);
         }
@@ -114,6 +115,31 @@ fn finish(fixture: &Fixture, Kept { name, run, shown }: &Kept) {
         "asks" => {
             say("approval approve RUN", 0);
             completes("went on");
+        }
+        "half" => {
+            let retried = say("runs retry RUN --json", 0).json();
+            assert_eq!(retried["outputs"]["said"], "after 3");
+            assert_eq!(retried["steps"][1]["attempts"], 1, "what had succeeded is not done again");
+        }
+        "undone" => {
+            let retried = say("runs retry RUN --json", 0).json();
+            assert_eq!(retried["outputs"]["said"], "booked");
+            assert_eq!(retried["steps"][0]["attempts"], 2, "what was undone is done again");
+        }
+        "signal" => {
+            let words = ["runs", "signal", run, "go", "--data", "{\"answer\": 42}"];
+            fixture.sandbox.run_args(&words).exits(0);
+            completes("went on with 42");
+        }
+        "judged" => {
+            say("runs qa RUN draft --pass", 0);
+            completes("a draft");
+        }
+        "parent" => {
+            let waiting = shown["show"]["waiting_for"][0].clone();
+            let child = waiting["run_id"].as_str().or_else(|| waiting["run"].as_str()).expect("whose it is");
+            say(&format!("approval approve {child} review"), 0);
+            completes("Ada below above");
         }
         "paused" => {
             say("runs resume RUN -q", 9);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
 use orchestrator_core::spec::{
-    EffectClass, Input, InputKind, OnExpiry, Sandbox, StepBuilder, Workflow, WorkflowBuilder, parse,
+    EffectClass, Input, InputKind, OnExpiry, Sandbox, Stage, StepBuilder, Workflow, WorkflowBuilder, parse,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -202,4 +202,52 @@ proptest! {
         let read = parse(&built.text, &plugins()).unwrap().workflow;
         prop_assert_eq!(meaning(&read), meaning(&built));
     }
+}
+
+#[test]
+fn every_key_of_a_step_and_every_stage_can_be_described() {
+    let second = Duration::from_secs(1);
+    let workflow = Workflow::builder("all")
+        .input("names", Input::array())
+        .deadline(Duration::from_secs(60))
+        .step("map", |step| {
+            step.uses("noop")
+                .with("${{ item }}")
+                .for_each("${{ inputs.names }}")
+                .max_parallel(3)
+                .deadline(second)
+        })
+        .step("grid", |step| step.uses("noop").matrix(json!({"a": [1, 2], "b": ["x"]})).continue_on_error())
+        .step("poll", |step| {
+            let step = step.uses("noop").repeat("self.value == 3", 5, second);
+            step.compensate(|undo| undo.uses("noop").with("${{ self.value }}").effect(EffectClass::Pure))
+        })
+        .step("gated", |step| {
+            step.uses("noop").qa(json!({"message": "Good?"})).evidence(json!({"files": ["a.txt"]}))
+        })
+        .on_failure("tell", |step| step.uses("noop").with("${{ run.error }}"))
+        .finally("tidy", |step| step.uses("noop"))
+        .build(&plugins())
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let options = |name: &str| workflow.step(workflow.find(name).expect(name)).options();
+    assert_eq!(options("map").max_parallel().map(std::num::NonZeroU32::get), Some(3));
+    assert_eq!((options("map").deadline, workflow.deadline), (Some(second), Some(Duration::from_secs(60))));
+    assert!(options("grid").continue_on_error && options("grid").each.is_some());
+    assert_eq!(options("poll").repeat.as_ref().map(|repeat| (repeat.max, repeat.delay)), Some((5, second)));
+    assert!(options("gated").qa.is_some() && options("gated").evidence.is_some());
+    let stages =
+        ["poll.compensate", "tell", "tidy"].map(|name| workflow.stages.of(workflow.find(name).unwrap()));
+    assert_eq!(stages, [Stage::Compensation, Stage::OnFailure, Stage::Finally]);
+}
+
+#[test]
+fn what_cannot_be_written_is_told_at_its_key() {
+    let odd = std::collections::HashMap::from([((1, 2), 3)]);
+    let problems = Workflow::builder("odd")
+        .step("a", |step| step.uses("noop").for_each(&odd).compensate(|undo| undo.uses("noop").with(&odd)))
+        .finally("z", |step| step.uses("noop").with(&odd))
+        .build(&plugins())
+        .expect_err("keys of JSON are texts");
+    let paths: Vec<&str> = problems.0.iter().map(|problem| &*problem.path).collect();
+    assert_eq!(paths, ["steps.a.for_each", "steps.a.compensate.with", "finally.z.with"], "{problems}");
 }

@@ -1,7 +1,4 @@
-//! The same workflows, written in Rust.
-//!
-//! A builder writes the JSON that an author could have written (JSON is YAML) and gives it to the parser, so that both
-//! ways mean the same and fail alike.
+//! Workflows, described in Rust.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,15 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::spec::builder::input::Input;
+use crate::spec::builder::step::StepBuilder;
 use crate::spec::parse::{Parsed, parse_built};
-use crate::spec::retry::RetryPolicy;
 use crate::spec::schema::Catalog;
-use crate::spec::{
-    Diagnostic, Diagnostics, EffectClass, Found, InputKind, OnExpiry, Sandbox, Severity, Sources, Workflow,
-    duration,
-};
+use crate::spec::{Diagnostic, Diagnostics, Found, Severity, Sources, Stage, Workflow, duration};
 
 /// Builds a [`Workflow`].
 ///
@@ -52,7 +47,8 @@ pub struct WorkflowBuilder {
     description: Option<String>,
     inputs: Vec<(String, Value)>,
     env: Vec<(String, Value)>,
-    steps: Vec<(String, StepBuilder)>,
+    deadline: Option<Duration>,
+    steps: Vec<(Stage, String, StepBuilder)>,
     outputs: Vec<(String, Value)>,
     children: Children,
     unserializable: Vec<(String, String)>,
@@ -83,6 +79,7 @@ impl WorkflowBuilder {
             description: None,
             inputs: Vec::new(),
             env: Vec::new(),
+            deadline: None,
             steps: Vec::new(),
             outputs: Vec::new(),
             children: Children::default(),
@@ -113,16 +110,35 @@ impl WorkflowBuilder {
     }
 
     /// Adds a step.
-    pub fn step(
-        mut self,
+    pub fn step(self, name: impl Into<String>, describe: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
+        self.add(Stage::Main, name.into(), describe)
+    }
+
+    /// Adds a step that runs when the run has failed.
+    pub fn on_failure(
+        self,
         name: impl Into<String>,
         describe: impl FnOnce(StepBuilder) -> StepBuilder,
     ) -> Self {
-        let name = name.into();
+        self.add(Stage::OnFailure, name.into(), describe)
+    }
+
+    /// Adds a step that runs at the end, whatever came before.
+    pub fn finally(self, name: impl Into<String>, describe: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
+        self.add(Stage::Finally, name.into(), describe)
+    }
+
+    fn add(mut self, stage: Stage, name: String, describe: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
         let step = describe(StepBuilder::default());
-        self.unserializable
-            .extend(step.errors.iter().map(|error| (format!("steps.{name}.with"), error.clone())));
-        self.steps.push((name, step));
+        let place = |key: &str| format!("{}.{name}.{key}", stage.key());
+        self.unserializable.extend(step.errors.iter().map(|(key, error)| (place(key), error.clone())));
+        self.steps.push((stage, name, step));
+        self
+    }
+
+    /// Bounds how long the steps may take in all. Counts in whole milliseconds, rounded up.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = Some(after);
         self
     }
 
@@ -180,9 +196,15 @@ impl WorkflowBuilder {
         }
         text.map("inputs", &self.inputs);
         text.map("env", &self.env);
-        let steps: Vec<(String, Value)> =
-            self.steps.iter().map(|(name, step)| (name.clone(), Value::Object(step.to_fields()))).collect();
-        text.map("steps", &steps);
+        if let Some(deadline) = self.deadline {
+            text.field("deadline", &json!(duration::print(deadline)));
+        }
+        for stage in [Stage::Main, Stage::OnFailure, Stage::Finally] {
+            let steps = self.steps.iter().filter(|(of, ..)| *of == stage);
+            let steps: Vec<(String, Value)> =
+                steps.map(|(_, name, step)| (name.clone(), Value::Object(step.to_fields()))).collect();
+            text.map(stage.key(), &steps);
+        }
         text.map("outputs", &self.outputs);
         text.0.push_str("\n}\n");
         text.0
@@ -229,177 +251,6 @@ fn json_text(value: &Value) -> String {
         }
     }
     escaped
-}
-
-/// Declares an input.
-#[derive(Debug, Clone)]
-pub struct Input {
-    fields: Map<String, Value>,
-    error: Option<String>,
-}
-
-impl From<InputKind> for Input {
-    fn from(kind: InputKind) -> Self {
-        Self { fields: Map::from_iter([("type".to_owned(), json!(kind.name()))]), error: None }
-    }
-}
-
-impl Input {
-    /// A text.
-    #[must_use]
-    pub fn string() -> Self {
-        InputKind::String.into()
-    }
-
-    /// A whole number.
-    #[must_use]
-    pub fn integer() -> Self {
-        InputKind::Integer.into()
-    }
-
-    /// A number.
-    #[must_use]
-    pub fn number() -> Self {
-        InputKind::Number.into()
-    }
-
-    /// `true` or `false`.
-    #[must_use]
-    pub fn boolean() -> Self {
-        InputKind::Boolean.into()
-    }
-
-    /// A list.
-    #[must_use]
-    pub fn array() -> Self {
-        InputKind::Array.into()
-    }
-
-    /// A mapping.
-    #[must_use]
-    pub fn object() -> Self {
-        InputKind::Object.into()
-    }
-
-    /// Anything.
-    #[must_use]
-    pub fn any() -> Self {
-        InputKind::Any.into()
-    }
-
-    /// The value of a run that gives none.
-    #[must_use]
-    pub fn default(mut self, value: impl Serialize) -> Self {
-        match serde_json::to_value(value) {
-            Ok(value) => _ = self.fields.insert("default".into(), value),
-            Err(error) => self.error = Some(error.to_string()),
-        }
-        self
-    }
-
-    /// Says what the input is for.
-    #[must_use]
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.fields.insert("description".into(), text.into().into());
-        self
-    }
-}
-
-/// Describes a step.
-#[derive(Debug, Clone, Default)]
-#[must_use = "a description does nothing until it is given back"]
-pub struct StepBuilder {
-    fields: Map<String, Value>,
-    env: Map<String, Value>,
-    errors: Vec<String>,
-}
-
-impl StepBuilder {
-    fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(key.into(), value.into());
-        self
-    }
-
-    /// Names the plugin that executes the step.
-    pub fn uses(self, kind: impl Into<String>) -> Self {
-        self.set("uses", kind.into())
-    }
-
-    /// Executes a shell script.
-    pub fn run(self, script: impl Into<String>) -> Self {
-        self.set("run", script.into())
-    }
-
-    /// Configures the plugin: any value, whose texts may hold expressions.
-    pub fn with(mut self, config: impl Serialize) -> Self {
-        match serde_json::to_value(config) {
-            Ok(value) => self.set("with", value),
-            Err(error) => {
-                self.errors.push(error.to_string());
-                self
-            }
-        }
-    }
-
-    /// Names the steps that must have ended before.
-    pub fn needs<N: Into<String>>(self, steps: impl IntoIterator<Item = N>) -> Self {
-        let names: Vec<Value> = steps.into_iter().map(|name| Value::String(name.into())).collect();
-        self.set("needs", names)
-    }
-
-    /// Executes the step only if this is true (the `if:` of the step).
-    pub fn condition(self, expression: impl Into<String>) -> Self {
-        self.set("if", expression.into())
-    }
-
-    /// Sets an environment variable. The value may hold expressions.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.env.insert(name.into(), value.into().into());
-        self
-    }
-
-    /// Retries recorded failures.
-    pub fn retry(self, policy: RetryPolicy) -> Self {
-        let RetryPolicy { max_attempts, backoff, initial, max, on } = policy;
-        let mut fields = json!({
-            "max_attempts": max_attempts,
-            "backoff": backoff,
-            "initial": duration::print(initial),
-            "max": duration::print(max),
-        });
-        if !on.is_empty() {
-            fields["on"] = json!(on);
-        }
-        self.set("retry", fields)
-    }
-
-    /// Bounds one attempt, or one wait. Counts in whole milliseconds, rounded up.
-    pub fn timeout(self, after: Duration) -> Self {
-        self.set("timeout", duration::print(after))
-    }
-
-    /// Bounds a wait, and says what becomes of it then.
-    pub fn timeout_then(self, after: Duration, then: OnExpiry) -> Self {
-        self.set("timeout", json!({"after": duration::print(after), "then": then}))
-    }
-
-    /// Says what a repetition of the step would do to the world.
-    pub fn effect(self, effect: EffectClass) -> Self {
-        self.set("effect", effect.to_string())
-    }
-
-    /// Says how a script is confined.
-    pub fn sandbox(self, sandbox: Sandbox) -> Self {
-        self.set("sandbox", json!(sandbox))
-    }
-
-    fn to_fields(&self) -> Map<String, Value> {
-        let mut fields = self.fields.clone();
-        if !self.env.is_empty() {
-            fields.insert("env".into(), Value::Object(self.env.clone()));
-        }
-        fields
-    }
 }
 
 impl fmt::Display for WorkflowBuilder {

@@ -12,8 +12,8 @@ use crate::spec::schema::{Catalog, ConfigIssue, Facts};
 use crate::spec::tree::Content;
 use crate::spec::{Diagnostic, Diagnostics, Severity, Span, Workflow, yaml};
 
-/// The longest text of a workflow, in bytes.
-pub const MAX_BYTES: usize = 8 << 20;
+/// The longest text of a workflow, in bytes (32 MiB): 100,000 steps of 300 bytes each.
+pub const MAX_BYTES: usize = 32 << 20;
 
 /// The deepest nesting of lists and mappings.
 pub const MAX_DEPTH: usize = 64;

@@ -62,7 +62,7 @@ fn aliases_cannot_multiply() {
 
 #[test]
 fn what_is_too_large_is_refused() {
-    assert_eq!(codes(&"x".repeat(9 << 20)), ["too_large"]);
+    assert_eq!(codes(&"x".repeat((32 << 20) + 1)), ["too_large"]);
     assert_eq!(
         codes(&format!("name: {}\nsteps: {{ a: {{ run: x }} }}\n", "x".repeat(2 << 20))),
         ["too_large"]

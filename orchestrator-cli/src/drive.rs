@@ -17,6 +17,7 @@ use crate::output::style::Tint;
 use crate::output::{Problem, block, moment};
 use crate::progress::View;
 use crate::report::{self, Place};
+use crate::shell::quoted;
 use crate::signals::Signals;
 use crate::situation::{self, Situation};
 
@@ -326,6 +327,12 @@ impl Driving<'_> {
             let error = step.error.as_deref().map(block::first_line).unwrap_or_default();
             output.say(&format!("{} {}: {error}", style.mark("failed"), step.id));
         }
+        let not_undone: Vec<&str> = report.not_undone().map(|step| &*step.id).collect();
+        if !not_undone.is_empty() {
+            let retry = self.app.shell.runs("retry", report.run_id);
+            output.say(&format!("{} not undone: {}", style.mark("warn"), not_undone.join(", ")));
+            output.note(&format!("  {} {retry}", style.tint(Tint::Dim, "to go on with that:")));
+        }
         let has_outputs = report.outputs.as_object().is_some_and(|outputs| !outputs.is_empty());
         if has_outputs {
             match output.print(&block::values(&report.outputs, output.out())) {
@@ -333,11 +340,13 @@ impl Driving<'_> {
                 _ => {}
             }
         }
+        // Where nothing has begun, nothing was written: of a step with items, its items have.
+        let failed = report.steps.iter().find(|step| step.status == "failed" && step.attempts > 0);
         let more = match failed {
             _ if !report.has_ended() || self.is_gone_with_us() => None,
             // What carries out a step writes for itself.
             Some(StepReport { child: Some(child), .. }) => Some(child.to_string()),
-            Some(step) => Some(format!("{} --step {}", report.run_id, step.id)),
+            Some(step) => Some(format!("{} --step {}", report.run_id, quoted(&step.name()))),
             None if self.view.has_lines() && !has_outputs => Some(report.run_id.to_string()),
             None => None,
         };

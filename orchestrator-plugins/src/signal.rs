@@ -7,9 +7,9 @@ use orchestrator_core::machine::{Arrival, SIGNAL_NAME_LIMIT, Signal as Given};
 use orchestrator_core::port::plugin::{
     Awaited, ConfigIssue, Context, ExpectedSignal, Outcome, Plugin, Request,
 };
-use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::schema::check_value;
+use orchestrator_core::spec::{EffectClass, check_schema};
 use orchestrator_core::value::ValueRef;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -97,7 +97,14 @@ impl Plugin for Signal {
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
         let wrong = config::settled(with, "name").and_then(wrong_name);
-        wrong.map(|message| config::issue(&["name"], message, None)).into_iter().collect()
+        let named = wrong.map(|message| config::issue(&["name"], message, None));
+        let schema = with.get("schema").filter(|schema| !config::is_open(&schema.to_string()));
+        let inside = |mut issue: ConfigIssue| {
+            issue.path.insert(0, "schema".to_owned());
+            issue
+        };
+        let schema = schema.map(check_schema).unwrap_or_default().into_iter().map(inside);
+        named.into_iter().chain(schema).collect()
     }
 
     fn signal(&self, with: &Value) -> Option<ExpectedSignal> {

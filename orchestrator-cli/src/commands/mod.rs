@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod approval;
+mod asked;
 mod completions;
 mod config;
 mod dispatch;

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::args::Plan;
+use crate::commands::asked::{Expected, approvals, asks, signals};
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
@@ -101,7 +102,7 @@ pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());
     }
-    let workflow = &*loaded.workflow;
+    let workflow = &loaded.workflow;
     // A workflow that was read has no cycle.
     let Ok(graph) = Graph::new(workflow.steps.iter().map(|step| step.needs.as_slice())) else {
         return Err(Problem::new(Exit::Invalid, "cycle", "the needs of the steps form a cycle"));
@@ -132,7 +133,7 @@ pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
 
 /// All that is told.
 struct Told<'a> {
-    workflow: &'a Workflow,
+    workflow: &'a Arc<Workflow>,
     waves: &'a [Vec<StepIx>],
     steps: Vec<Planned<'a>>,
     /// The signals that it would wait for.
@@ -243,7 +244,7 @@ fn below<'a>(workflow: &'a Workflow, step: &StepSpec) -> Option<&'a Arc<Workflow
 }
 
 /// A workflow and all below it, each once.
-fn family(workflow: &Arc<Workflow>) -> Vec<&Arc<Workflow>> {
+pub(super) fn family(workflow: &Arc<Workflow>) -> Vec<&Arc<Workflow>> {
     let mut found = vec![workflow];
     let mut seen = HashSet::from([workflow.edition]);
     let mut at = 0;
@@ -295,35 +296,6 @@ fn critical_path<'a>(
     }
     path.reverse();
     (path, took)
-}
-
-/// What a run of the workflow will wait for from people.
-fn approvals(workflow: &Workflow) -> Vec<serde_json::Value> {
-    let asks = workflow.steps.iter().filter(|step| &*step.uses == "approval");
-    asks.map(|step| {
-        let message = step.with.as_written()["message"].as_str().map(str::to_owned);
-        json!({ "step": step.name, "message": message })
-    })
-    .collect()
-}
-
-/// A signal that a step waits for.
-#[derive(Debug, Serialize)]
-struct Expected<'a> {
-    step: &'a str,
-    /// As written: it may hold expressions.
-    name: String,
-}
-
-/// The signals that a run of the workflow will wait for.
-fn signals<'a>(workflow: &'a Workflow, plugins: &Registry) -> Vec<Expected<'a>> {
-    let expected = workflow.steps.iter().filter_map(|step| {
-        let written = step.with.as_written();
-        let signal = plugins.get(&step.uses)?.signal(&written)?;
-        let name = signal.name.or_else(|| written["name"].as_str().map(str::to_owned)).unwrap_or_default();
-        Some(Expected { step: &step.name, name })
-    });
-    expected.collect()
 }
 
 fn inputs(workflow: &Workflow) -> Vec<serde_json::Value> {
@@ -385,16 +357,16 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     if !missing.is_empty() {
         let _ = write!(text, "\n\ninputs that must be given: {}", missing.join(", "));
     }
-    let asks: Vec<&StepSpec> = workflow.steps.iter().filter(|step| &*step.uses == "approval").collect();
+    let asks = asks(workflow);
     if !asks.is_empty() {
         text.push_str("\n\nit will wait for a person's word:");
     }
-    for step in asks {
+    for (place, step) in asks {
         let written = step.with.as_written();
         let message = written["message"].as_str().map(block::first_line).unwrap_or_default();
         let until =
             step.options().timeout.map(|timeout| format!(" (for {})", moment::duration(timeout.after)));
-        let _ = write!(text, "\n  {}: {message}{}", escape::line(&step.name), until.unwrap_or_default());
+        let _ = write!(text, "\n  {}: {message}{}", escape::line(&place), until.unwrap_or_default());
     }
     if !told.signals.is_empty() {
         text.push_str("\n\nit will wait for a signal:");

@@ -94,7 +94,11 @@ impl Teller<'_> {
             },
             Event::StepOverdue(_) => ("warn", format!("{name} has missed its deadline; it is told to stop")),
             Event::StepSkipped(event) => {
-                ("skipped", format!("{name} skipped: {}", why_skipped(event.reason)))
+                // A compensation needs no step: it waits for those of what was done later.
+                let withheld = event.reason == SkipReason::Need && name.contains(".compensate");
+                let why =
+                    if withheld { "what was done after it is not undone" } else { why_skipped(event.reason) };
+                ("skipped", format!("{name} skipped: {why}"))
             }
             Event::StepCancelled(_) => ("cancelled", format!("{name}{took} cancelled")),
             Event::StepResolved(event) => {

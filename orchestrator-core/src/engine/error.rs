@@ -120,7 +120,7 @@ pub enum CommandError {
         known: Vec<String>,
     },
     /// The data of a signal is not what the step that waits for it says, or cannot be stored.
-    #[error("the data of the signal does not fit: {0}")]
+    #[error("the data of the signal does not fit what the step says: {0}")]
     InvalidSignal(String),
     /// The run carries out a step of another, whose outcome may be settled: that one is retried, and this with it.
     #[error("{run} carries out a step of {parent}: retry that run")]

@@ -28,6 +28,7 @@ mod registry;
 mod report;
 mod shared;
 mod signal;
+mod stages;
 mod start;
 mod step_fn;
 mod values;

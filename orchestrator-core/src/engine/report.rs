@@ -14,7 +14,7 @@ use crate::machine::WaitOn;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
-use crate::spec::{Stage, StepSpec, Workflow};
+use crate::spec::{StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -424,12 +424,6 @@ impl StepReport {
         self.finished_at.is_some()
     }
 
-    /// Whether it comes after the steps proper and has not been needed, so far.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.stage != Stage::Main.key() && self.attempts == 0 && ["pending", "skipped"].contains(&self.status)
-    }
-
     fn untouched(name: &Arc<str>, stage: &'static str, status: &'static str) -> Self {
         Self {
             id: name.clone(),
@@ -467,18 +461,6 @@ impl RunReport {
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         self.finished_at.is_some()
-    }
-
-    /// The steps, without those that come after the steps proper and have not been needed.
-    pub fn needed_steps(&self) -> impl Iterator<Item = &StepReport> {
-        self.steps.iter().filter(|step| !step.is_idle())
-    }
-
-    /// How many steps progress counts: all but the compensations. Items are not counted.
-    #[must_use]
-    pub fn counted_steps(&self) -> usize {
-        let undo = Stage::Compensation.key();
-        self.steps.iter().filter(|step| step.item.is_none() && step.stage != undo).count()
     }
 
     /// The output of a step, as a type of yours.

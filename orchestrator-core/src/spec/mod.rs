@@ -22,6 +22,7 @@ pub mod schema;
 mod stage;
 mod suggest;
 mod tree;
+mod vocabulary;
 mod yaml;
 
 pub use builder::{Input, StepBuilder, WorkflowBuilder};
@@ -36,3 +37,4 @@ pub use model::{
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};
+pub use vocabulary::check_schema;

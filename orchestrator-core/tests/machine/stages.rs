@@ -567,7 +567,7 @@ fn forms() -> impl Strategy<Value = Form> {
 fn every_law_of_stages_holds() {
     let seen = RefCell::new(BTreeMap::<String, u64>::new());
     let rows = RefCell::new(BTreeSet::<Row>::new());
-    let config = Config { cases: 768, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng)
         .run(&(forms(), acts()), |(form, acts)| {
@@ -612,7 +612,7 @@ pub(crate) fn is_of_deadlines(row: &Row) -> bool {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 256, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 128, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn laws_of_stages_hold_for_other_seeds(form in forms(), acts in acts()) {

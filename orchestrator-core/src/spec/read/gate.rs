@@ -8,7 +8,7 @@ use crate::spec::expr::{Template, has_expression};
 use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::tree::{Content, Node, Place, quoted};
-use crate::spec::{Diff, Evidence, Qa};
+use crate::spec::{Diff, Evidence, Qa, check_schema};
 
 /// What is asked where the author has not said it.
 const QUESTION: &str = "Is this good?";
@@ -73,6 +73,11 @@ impl<'t> Reader<'t, '_> {
             } else if has_expression(&schema.to_string()) {
                 self.error(node.at, &place, "invalid_value", "what the output must be holds no expressions");
             } else {
+                for issue in check_schema(&schema) {
+                    let (_, at) = node.follow(&issue.path, false);
+                    let path = issue.path.iter().fold(place.to_string(), |path, key| path + "." + key);
+                    self.problems.error(at.span, path, "invalid_value", issue.message).hint = issue.hint;
+                }
                 evidence.output = Some(schema);
             }
         }

@@ -10,7 +10,7 @@ use orchestrator_core::port::store::{
     RunRow, StepRow, StoreError,
 };
 use orchestrator_core::value::Digest;
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{ExprTrait as _, Query};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     Select,
@@ -257,7 +257,11 @@ fn listing(query: &RunQuery, status: Option<&str>, most: usize) -> Select<runs::
         select = select.filter(runs::Column::FinishedAt.is_null());
     }
     if query.top {
-        select = select.filter(runs::Column::ParentRun.is_null());
+        // What is open is few, and has an index of its own: said otherwise, this cannot lead a database to the other.
+        select = select.filter(match query.open {
+            true => runs::Column::ParentRun.is_not_null().not(),
+            false => runs::Column::ParentRun.is_null(),
+        });
     }
     if let Some(parent) = query.parent {
         select = select.filter(runs::Column::ParentRun.eq(parent.as_uuid()));

@@ -352,8 +352,9 @@ Examples:
   orchestrator runs retry run_0193 --from fetch
 
 Without a step, all that has failed or was cancelled begins again; of a step with items, the items that have not
-succeeded. What depends on it is repeated with it; what has succeeded otherwise is kept. --from repeats a step
-whatever has become of it, and all that depends on it. The run is driven here, as `run` does.
+succeeded. What depends on it is repeated with it; what has succeeded otherwise is kept, also inside of a step that
+another workflow carries out. --from repeats a step whatever has become of it, as a whole, and all that depends on it.
+The run is driven here, as `run` does.
 
 Where a compensation has failed, those that are left are executed first; what was undone is done again with the rest.
 
@@ -382,20 +383,22 @@ pub(crate) struct Retry {
 Examples:
   orchestrator runs fork @last --from notes -i model=large
   orchestrator runs fork run_0193 --from 'test[3]' --from 'test[7]'
+  orchestrator runs fork @last --from 'deploy[2]/smoke'
   orchestrator runs fork @last
 
 A new run of the same revision: the steps named and all that depends on them are done again, with the inputs that are
 given here; everything else is kept as it has ended, also where it has failed. Without --from, what has failed or was
-cancelled is done again. The first run stays as it is. The new one is driven here, as `run` does; it undoes only what it
-has done itself.
+cancelled is done again. STEP/INNER names a step of the workflow that carries out STEP: what does not depend on that is
+kept there too, and so on for STEP/INNER/DEEPER. The first run stays as it is. The new one is driven here, as `run` does;
+it undoes only what it has done itself.
 
 Exit codes: as `run`; 3 an input does not fit, 4 no such run or step, 6 no run can begin there.")]
 pub(crate) struct Fork {
     #[command(flatten)]
     pub(crate) run: RunRef,
 
-    /// Do this step or item again, and what depends on it; may be repeated
-    #[arg(long, value_name = "STEP")]
+    /// Do this step or item again, or a step inside of it, and what depends on it; may be repeated
+    #[arg(long, value_name = "STEP[/INNER]")]
     pub(crate) from: Vec<String>,
 
     /// Value of an input that is to be another; may be repeated

@@ -237,3 +237,36 @@ fn a_failed_child_is_followed_by_another_and_what_it_wrote_is_found() {
     let statuses: Vec<&str> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["completed", "failed", "completed"]);
 }
+
+const INNER: &str = "\
+steps:
+  prepare: { run: echo prepare >> ledger, effect: pure }
+  test: { needs: prepare, run: \"echo test >> ledger; test -e fixed\", effect: pure }
+  tell: { needs: test, run: echo said=on >> \"$ORCHESTRATOR_OUTPUT\"; echo tell >> ledger, effect: pure }
+outputs: { said: \"${{ steps.tell.said }}\" }
+";
+
+#[test]
+fn a_retry_and_a_fork_go_on_inside() {
+    let sandbox = sandbox(INNER);
+    sandbox.write("parent.yaml", PARENT.replace(", inputs: { word: hi }", ""));
+    sandbox.run("run parent.yaml").exits(1);
+    let parent = sandbox.last_id();
+    sandbox.write("fixed", "");
+    assert_eq!(sandbox.run("runs retry @last").exits(0).out, "said: on\n");
+    assert_eq!(sandbox.read("ledger"), "prepare\ntest\ntest\ntell\n");
+    let first = runs(&sandbox)[1]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(runs(&sandbox)[2]["labels"]["orchestrator.forked_from"], first);
+    assert_eq!(sandbox.run(&format!("runs fork {parent} --from below/tell")).exits(0).out, "said: on\n");
+    assert_eq!(sandbox.read("ledger"), "prepare\ntest\ntest\ntell\ntell\n");
+    for (from, code, told) in [
+        ("below/tset", 4, "`below`, a run of workflow `child`, has no step `tset`"),
+        ("below/tset", 4, "did you mean `test`?"),
+        ("belwo/test", 4, "did you mean `below`?"),
+        ("after/test", 4, "step `after` has no steps inside: it does not run another workflow"),
+        ("below/test[2]", 4, "`test[2]` is no item: the step has 0 in `below`"),
+    ] {
+        let refused = sandbox.run(&format!("runs fork {parent} --from {from}")).exits(code);
+        assert!(refused.err.contains(told), "{}", refused.err);
+    }
+}

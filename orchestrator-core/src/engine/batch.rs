@@ -296,7 +296,7 @@ impl Batch {
         step: Unit,
         done: Done,
     ) -> Decided {
-        let Done { verdict, decision, value, request: _, list } = done;
+        let Done { verdict, decision, value, request: _, list, ground: _ } = done;
         if let (Prepared::Expand { items, .. }, Some(list)) = (&verdict, list) {
             // The items are prepared before this very commit has brought their list into the store.
             driver.values.keep(items, list);

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::engine::batch::{Batch, Decided};
 use crate::engine::driver::{Driver, Origin};
+use crate::engine::fork::FORKED_FROM;
+use crate::engine::ground::Ground;
 use crate::engine::loaded::Loaded;
 use crate::engine::member::Draft;
 use crate::engine::prepare::Done;
@@ -132,6 +134,7 @@ impl Driver {
         step: Unit,
         begin: Begin,
         request: &Request,
+        ground: Ground,
         at: Timestamp,
     ) -> Result<(Birth, Prepared), StepError> {
         let spec = self.loaded.workflow.step(step.step);
@@ -140,17 +143,13 @@ impl Driver {
         let loaded = child.cloned().ok_or_else(|| {
             invalid(format!("the workflow of step `{}` was not known when the run was started", spec.name))
         })?;
-        let given: BTreeMap<String, Given> = match request.with.get("inputs") {
-            Some(Value::Object(inputs)) => {
-                inputs.iter().map(|(name, value)| (name.clone(), Given::Value(value.clone()))).collect()
-            }
-            _ => BTreeMap::new(),
-        };
-        let inputs = resolve(&loaded.workflow, &given).map_err(|problems| {
+        let inputs = resolve(&loaded.workflow, &given(request)).map_err(|problems| {
             invalid(format!("the inputs do not fit workflow `{}`: {problems}", loaded.workflow.name))
         })?;
         let (inputs, values) = ValueRef::encode(&inputs)
             .map_err(|error| invalid(format!("the inputs cannot be stored: {error}")))?;
+        let kept = ground.of(&loaded.workflow, &inputs)?;
+        let origin = kept.iter().map(|kept| (FORKED_FROM.to_owned(), kept.run.to_string()));
         let run = RunId::from_uuid(self.shared.ids.uuid());
         let root = self.parent.map_or(self.run, |parent| parent.root);
         let parent = Some(Parent { run: self.run, unit: step, root });
@@ -160,7 +159,7 @@ impl Driver {
             revision: loaded.workflow.revision,
             text: loaded.workflow.text.clone(),
             inputs,
-            labels: BTreeMap::new(),
+            labels: origin.collect(),
             priority: 0,
             by: self.state.head().by.clone(),
             steps: loaded.plan.len() as u32,
@@ -173,11 +172,25 @@ impl Driver {
         draft.take(&mut state, created(&new, &loaded).into());
         draft.values.extend(values);
         draft.create = Some(Box::new(new));
-        state.take_touched();
-        let member = Some(draft.into_member(run, &state, &[], None));
+        if let Some(kept) = kept {
+            kept.events.iter().for_each(|event| draft.take(&mut state, event.clone()));
+            draft.values.extend_from_slice(&kept.values);
+        }
+        let touched = state.take_touched();
+        let member = Some(draft.into_member(run, &state, &touched, None));
         let until = spec.options().timeout.map(|timeout| at + timeout.after);
         let verdict = Prepared::Delegate { begin, child: run, until };
         Ok((Birth { step, member, state, loaded, origin }, verdict))
+    }
+}
+
+/// The inputs that a step gives its run.
+fn given(request: &Request) -> BTreeMap<String, Given> {
+    match request.with.get("inputs") {
+        Some(Value::Object(inputs)) => {
+            inputs.iter().map(|(name, value)| (name.clone(), Given::Value(value.clone()))).collect()
+        }
+        _ => BTreeMap::new(),
     }
 }
 
@@ -190,10 +203,20 @@ impl Batch {
         step: Unit,
         mut done: Done,
     ) -> Decided {
+        let begins = matches!(done.verdict, Prepared::Begin(_));
+        let inside = driver.state.inside(step).filter(|_| begins).cloned();
+        let ground = match (inside, done.ground.take()) {
+            (None, _) => Ground::Bare,
+            (Some(_), Some(ground)) => ground,
+            (Some(inside), None) => {
+                driver.look_inside(step, inside, done);
+                return Decided::Changed(false);
+            }
+        };
         let (Prepared::Begin(begin), Some(request)) = (done.verdict.clone(), done.request.take()) else {
             return self.say_done(driver, draft, step, done);
         };
-        match driver.delegate(step, begin, &request, draft.at) {
+        match driver.delegate(step, begin, &request, ground, draft.at) {
             Ok((birth, verdict)) => {
                 done.verdict = verdict;
                 let decided = self.say_done(driver, draft, step, done);

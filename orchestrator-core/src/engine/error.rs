@@ -59,6 +59,24 @@ pub enum ForkError {
     /// No run can begin there.
     #[error("{0}")]
     Rejected(#[from] Rejection),
+    /// The run of a step cannot go on there.
+    #[error("in `{level}`: {rejection}")]
+    RejectedInside {
+        /// The steps down to it: `build/test[3]`.
+        level: String,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// What is named inside of a step is not there.
+    #[error("{message}")]
+    UnknownPlace {
+        /// What is wrong, and in which run.
+        message: String,
+        /// The name that is not known; empty if it is not about a name.
+        name: String,
+        /// The names that there are, in the order of the text.
+        known: Vec<String>,
+    },
     /// The new run cannot be created.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -11,7 +11,7 @@ use crate::engine::shared::Shared;
 use crate::engine::start::{Creation, StartRun, created};
 use crate::engine::values::load_value;
 use crate::id::{RunId, Unit};
-use crate::machine::{Event, KeptAs, fork};
+use crate::machine::{Event, KeptAs};
 use crate::port::store::{Commit, StoreError};
 use crate::spec::inputs::Given;
 use crate::value::{StoredValue, ValueRef};
@@ -24,6 +24,7 @@ pub const FORKED_FROM: &str = "orchestrator.forked_from";
 pub struct ForkRun {
     pub(crate) run: RunId,
     pub(crate) from: Vec<Unit>,
+    pub(crate) inside: Vec<(Unit, Arc<str>)>,
     pub(crate) inputs: BTreeMap<String, Given>,
     pub(crate) by: Arc<str>,
 }
@@ -32,13 +33,22 @@ impl ForkRun {
     /// A run like `run`, that does again what has failed there or was cancelled, and keeps the rest.
     #[must_use]
     pub fn new(run: RunId) -> Self {
-        Self { run, from: Vec::new(), inputs: BTreeMap::new(), by: Arc::from("host") }
+        Self { run, from: Vec::new(), inside: Vec::new(), inputs: BTreeMap::new(), by: Arc::from("host") }
     }
 
     /// Does these steps or items again, and all that depends on them, and nothing else.
     #[must_use]
     pub fn from(mut self, from: impl IntoIterator<Item = Unit>) -> Self {
         self.from.extend(from);
+        self
+    }
+
+    /// Lets the run that carries out a step, or an item, go on where the one of before has been, from a place in it:
+    /// `test`, `test[3]`, `build/test`. What does not depend on that is kept there too. Several places add up; a step that
+    /// is also named as a whole begins at its beginning.
+    #[must_use]
+    pub fn inside(mut self, step: Unit, place: impl Into<Arc<str>>) -> Self {
+        self.inside.push((step, place.into()));
         self
     }
 
@@ -62,7 +72,7 @@ impl Shared {
     pub(crate) async fn fork(&self, asked: ForkRun) -> Result<RunId, ForkError> {
         let origin = self.store.run(asked.run).await?.ok_or(ForkError::NotFound(asked.run))?;
         let opened = self.open(asked.run).await?.ok_or(ForkError::NotFound(asked.run))?;
-        let events = fork(&opened.state, &asked.from)?;
+        let events = self.forked("", &opened, &asked.from, &asked.inside).await?;
         let mut inputs: BTreeMap<String, Given> = BTreeMap::new();
         let before = load_value(self, asked.run, &opened.state.head().inputs).await?;
         if let Value::Object(before) = &*before {
@@ -101,7 +111,11 @@ impl Shared {
     }
 
     /// What the kept steps gave, and the lists of items, for the run that refers to them too.
-    async fn values_of(&self, run: RunId, events: &[Event]) -> Result<Vec<StoredValue>, StoreError> {
+    pub(crate) async fn values_of(
+        &self,
+        run: RunId,
+        events: &[Event],
+    ) -> Result<Vec<StoredValue>, StoreError> {
         let references = events.iter().filter_map(|event| match event {
             Event::StepKept(kept) => match &kept.state {
                 KeptAs::Succeeded { output } => Some(output),

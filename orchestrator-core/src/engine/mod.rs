@@ -14,6 +14,7 @@ mod expand;
 mod family;
 mod follow;
 mod fork;
+mod ground;
 mod handle;
 mod judge;
 mod lines;

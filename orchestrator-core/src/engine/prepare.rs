@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::engine::driver::Driver;
 use crate::engine::expand::expand;
+use crate::engine::ground::Ground;
 use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
 use crate::engine::shared::Shared;
@@ -47,12 +48,14 @@ pub(crate) struct Done {
     pub(crate) request: Option<Arc<Request>>,
     /// The list of items, for preparing them before it is in the store.
     pub(crate) list: Option<Arc<Value>>,
+    /// What the run of the step keeps of an earlier one, once that has been looked up.
+    pub(crate) ground: Option<Ground>,
 }
 
 impl Done {
     /// A verdict that leaves nothing to be written.
     pub(crate) const fn of(verdict: Prepared) -> Self {
-        Self { verdict, decision: None, value: None, request: None, list: None }
+        Self { verdict, decision: None, value: None, request: None, list: None, ground: None }
     }
 
     pub(crate) fn bare(verdict: Prepared) -> Preparation {
@@ -459,6 +462,6 @@ impl Case {
             input: digest,
             at: now,
         };
-        Done { verdict, decision: Some(decision), value: self.value, request: Some(self.request), list: None }
+        Done { decision: Some(decision), value: self.value, request: Some(self.request), ..Done::of(verdict) }
     }
 }

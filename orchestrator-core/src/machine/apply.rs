@@ -88,7 +88,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
         Event::RunForked(_) if state.head.seq != 1 => {
             return Err("a run is forked when it is created".into());
         }
-        Event::RunForked(_) => {}
+        Event::RunForked(forked) => state.enter_inside(forked.inside.iter().cloned()),
         Event::DriverTaken(DriverTaken { owner, epoch }) => {
             if *epoch != state.head.driver_epoch + 1 {
                 return Err(format!("driver epoch {epoch} after {}", state.head.driver_epoch));
@@ -202,6 +202,7 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
             state.change(step.0, |slot| slot.tainted = tainted);
         }
     }
+    state.reopen_inside(&again, &reopened.inside);
     state.head.generation = reopened.generation;
     state.head.intent = Intent::Proceed;
     state.head.stage = stage;
@@ -339,6 +340,7 @@ fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> 
 
 fn keep(slot: &mut Slot, kept: &StepKept) -> StepState {
     slot.kept = true;
+    slot.child = kept.child.map(Box::new);
     match &kept.state {
         KeptAs::Succeeded { output } => StepState::Succeeded { output: output.clone() },
         KeptAs::Failed { error } => StepState::Failed { error: Arc::new(error.clone()) },

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
+use crate::machine::inside::Inside;
 use crate::machine::pins::Pins;
 use crate::machine::state::{Intent, SkipReason};
 use crate::machine::wait::{Arrival, WaitOn};
@@ -122,6 +123,9 @@ events! {
         run: RunId,
         /// The last of its events that counts here.
         seq: u64,
+        /// The steps whose own runs go on where those of the other run have been.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inside: Vec<Inside>,
     }
     /// The step has ended in the run that this one begins from, and is not done again.
     StepKept = "step.kept" {
@@ -129,6 +133,9 @@ events! {
         step: Unit,
         /// How it had ended.
         state: KeptAs,
+        /// The run that carried it out, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<RunId>,
     }
     /// An engine drives the run from here on.
     DriverTaken = "driver.taken" {
@@ -390,6 +397,9 @@ events! {
         generation: u32,
         /// The steps that begin again. None where it is only to settle an unknown outcome.
         steps: Vec<Unit>,
+        /// Those of them whose new run goes on where the last has failed or was cancelled.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inside: Vec<Inside>,
         /// Who wants it.
         by: Arc<str>,
         /// Why.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::id::RunId;
 use crate::machine::state::StepState;
 use crate::spec::{EffectClass, Stage};
 use crate::time::Timestamp;
@@ -52,6 +53,8 @@ pub struct Slot {
     pub(crate) overdue: bool,
     /// The digest a person has granted.
     pub granted: Option<Box<Digest>>,
+    /// The run that carries it out in this generation, or has carried it out: the latest.
+    pub(crate) child: Option<Box<RunId>>,
     /// Why an earlier attempt was not good enough, for the next one.
     pub(crate) feedback: Option<Box<Arc<str>>>,
 }
@@ -89,6 +92,7 @@ impl Slot {
             due: None,
             overdue: false,
             granted: None,
+            child: None,
             feedback: None,
         }
     }
@@ -125,6 +129,7 @@ impl Slot {
         self.overdue = false;
         self.kept = false;
         self.granted = None;
+        self.child = None;
         self.feedback = None;
     }
 

@@ -11,6 +11,7 @@ use crate::machine::ending::Ending;
 use crate::machine::failure::StepError;
 use crate::machine::fan::{Fan, Items};
 use crate::machine::index::Index;
+use crate::machine::inside::Inside;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::signals::Kept;
@@ -217,6 +218,8 @@ pub struct Head {
     pub by: Arc<str>,
     /// The signals that no step has taken yet.
     pub(crate) signals: Kept,
+    /// The steps whose runs go on where earlier ones have been, in order. Those that have begun no longer count.
+    pub(crate) inside: Option<Arc<[Inside]>>,
 }
 
 /// The state of a run.
@@ -262,6 +265,7 @@ impl RunState {
             inputs: ValueRef::null(),
             by: Arc::from(""),
             signals: Kept::default(),
+            inside: None,
         };
         let mut state = Self {
             run,

@@ -48,6 +48,9 @@ pub(super) fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> 
     if waiting.on == WaitOn::Until && waiting.until.is_none() {
         return Err("waits for a moment that nobody names".into());
     }
+    if let Some(child) = waiting.on.child() {
+        slot.child = Some(Box::new(child));
+    }
     Ok(StepState::Waiting {
         attempt: waiting.attempt,
         on: Arc::new(waiting.on.clone()),

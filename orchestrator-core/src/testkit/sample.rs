@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Intent, IntentChanged, KeptAs,
-    Pin, Pins, RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Inside, Intent, IntentChanged,
+    KeptAs, Pin, Pins, RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason,
     StageBegun, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue, StepError,
     StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost,
     StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting,
@@ -324,6 +324,7 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
     };
     let pins = Pins { uses: [("./b.yaml".into(), 0)].into(), workflows: vec![pin] };
     let on = WaitOn::Child { run: run_id(), late: true };
+    let inside = vec![Inside { step: step.into(), child: run_id(), from: vec!["a[3]/b".into()] }];
     let created = |pins: Option<Pins>| RunCreated {
         workflow: "w".into(),
         revision: Digest::of(b"r"),
@@ -336,10 +337,22 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         created(Some(pins)).into(),
         StepWaiting { step: step.into(), attempt: 1, on, until: None }.into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
-        RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7 }.into(),
-        StepKept { step: step.into(), state: KeptAs::Succeeded { output: long.clone() } }.into(),
-        StepKept { step: Unit::item_of(step, 7), state: KeptAs::Failed { error: error.clone() } }.into(),
-        StepKept { step: step.into(), state: KeptAs::Skipped { reason: SkipReason::Condition } }.into(),
+        RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7, inside: Vec::new() }.into(),
+        RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7, inside: inside.clone() }.into(),
+        StepKept {
+            step: step.into(),
+            state: KeptAs::Succeeded { output: long.clone() },
+            child: Some(run_id()),
+        }
+        .into(),
+        StepKept {
+            step: Unit::item_of(step, 7),
+            state: KeptAs::Failed { error: error.clone() },
+            child: None,
+        }
+        .into(),
+        StepKept { step: step.into(), state: KeptAs::Skipped { reason: SkipReason::Condition }, child: None }
+            .into(),
         StepOverdue { step: step.into() }.into(),
         RunOverdue { error: error.clone() }.into(),
         StageBegun {
@@ -355,7 +368,7 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         RunSignalled { name: "paid".into(), data: long.clone(), by: by.clone(), reason: None }.into(),
         RunEnded { status: Ending::Failed, outputs: None, error: Some(error) }.into(),
         RunEnded { status: Ending::Completed, outputs: Some(long.clone()), error: None }.into(),
-        RunReopened { generation: 2, steps: vec![step.into()], by, reason: None }.into(),
+        RunReopened { generation: 2, steps: vec![step.into()], inside, by, reason: None }.into(),
     ]
 }
 

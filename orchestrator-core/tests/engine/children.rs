@@ -53,7 +53,7 @@ steps:
 outputs: { text: \"${{ steps.after.text }}\" }
 ";
 
-async fn children(store: &dyn Store, parent: RunId) -> Vec<RunRow> {
+pub(crate) async fn children(store: &dyn Store, parent: RunId) -> Vec<RunRow> {
     let query = RunQuery { parent: Some(parent), limit: usize::MAX, ..RunQuery::default() };
     let mut rows = store.list_runs(query).await.unwrap().items;
     rows.reverse();

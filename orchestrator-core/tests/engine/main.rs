@@ -7,6 +7,7 @@ mod children;
 mod ends;
 mod evidence;
 mod forks;
+mod inside;
 mod qa;
 mod recovery;
 mod signals;

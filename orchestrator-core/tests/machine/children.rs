@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, ChildEnd, Command, Effect, Ending, Event, Intent, Prepared, Recorded, Rejection,
-    RunCreated, RunState, StepError, StepKind, StepState, apply, check, decide, fold, outstanding, wake_at,
+    Asked, Begin, ChildEnd, Command, Effect, Ending, Event, Inside, Intent, Prepared, Recorded, Rejection,
+    RunCreated, RunState, StepError, StepKind, StepState, apply, check, decide, fold, fork_inside,
+    outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
@@ -21,6 +22,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::view::View;
 
 /// Whether a row is about a step that another run carries out.
 pub(crate) fn is_of_children(row: &Row) -> bool {
@@ -362,7 +365,74 @@ fn live(options: fn() -> StepOptions, acts: &[Act]) -> BTreeSet<Row> {
     fold(&mut again, &parent.log).unwrap();
     assert_eq!(outstanding(&again), outstanding(&parent.state));
     assert_eq!(again.status(), parent.state.status());
+    goes_on_inside(&mut parent);
     parent.seen
+}
+
+/// A retry goes on inside of what has failed or was cancelled for its own sake, with its last child, until that begins.
+fn goes_on_inside(parent: &mut Parent) {
+    let is_open = |step| matches!(parent.kind(step), StepKind::Failed | StepKind::Cancelled);
+    let last = |step: StepIx| {
+        parent.log.iter().rev().find_map(|recorded| match &recorded.event {
+            Event::StepWaiting(waiting) if waiting.step == step.into() => waiting.on.child(),
+            _ => None,
+        })
+    };
+    let of_a = last(A).filter(|_| is_open(A));
+    let of_b = last(B).filter(|_| is_open(B) && !is_open(A));
+    let before = View::of(&parent.state);
+    let retry = Command::Retry { steps: Vec::new(), asked: asked() };
+    let Ok(events) = decide(&parent.state, &retry, parent.now) else { return };
+    parent.state.begin_scratch();
+    let seq = parent.state.head().seq + 1;
+    let transition = TransitionId::from_uuid(Uuid::from_u128(1));
+    let reopened = Recorded { seq, at: parent.now, transition, event: events[0].clone() };
+    apply(&mut parent.state, &reopened).unwrap();
+    parent.state.take_back();
+    assert_eq!(View::of(&parent.state), before, "it can be taken back");
+    parent.record(events);
+    let inside = |parent: &Parent, step: StepIx| parent.state.inside(step.into()).map(|inside| inside.child);
+    assert_eq!([inside(parent, A), inside(parent, B)], [of_a, of_b]);
+    for step in [A, B] {
+        if parent.kind(step) == StepKind::Ready {
+            parent.delegate(step, None).unwrap();
+            assert_eq!(inside(parent, step), None, "the next attempt is at the beginning");
+        }
+    }
+    let mut again = parent.fresh.clone();
+    fold(&mut again, &parent.log).unwrap();
+    assert_eq!(View::of(&again), View::of(&parent.state));
+}
+
+#[test]
+fn a_fork_says_where_its_steps_go_on_until_they_begin() {
+    let mut parent = Parent::new(plain);
+    let first = parent.delegate(A, None).unwrap();
+    parent.end(A, first, done()).unwrap();
+    assert!(
+        fork_inside(&parent.state, &[], &[(B.into(), "x".into())]).is_err(),
+        "nothing has carried it out"
+    );
+    let second = parent.delegate(B, None).unwrap();
+    parent.end(B, second, ChildEnd::Failed(error(ErrorClass::Failed))).unwrap();
+    let inside = |from: &[Unit], places: &[(Unit, Arc<str>)]| {
+        let events = fork_inside(&parent.state, from, places).unwrap();
+        let mut forked = Parent::new(plain);
+        forked.record(events);
+        let of = |step: StepIx| forked.state.inside(step.into()).cloned();
+        [of(A), of(B)]
+    };
+    let of_b = |from: &[&str]| {
+        let from = from.iter().map(|place| Arc::from(*place)).collect();
+        Some(Inside { step: B.into(), child: second, from })
+    };
+    let place = |step: StepIx, place: &str| (Unit::of(step), Arc::<str>::from(place));
+    assert_eq!(inside(&[], &[]), [None, of_b(&[])], "what has failed");
+    assert_eq!(inside(&[], &[place(B, "x"), place(B, "y/z")]), [None, of_b(&["x", "y/z"])]);
+    assert_eq!(inside(&[B.into()], &[place(B, "x")]), [None, None], "as a whole");
+    assert_eq!(inside(&[A.into()], &[place(B, "x")]), [None, None], "below one that is done again");
+    let [of_a, of_b] = inside(&[], &[place(A, "x"), place(B, "y")]);
+    assert_eq!((of_a.map(|of_a| of_a.child), of_b), (Some(first), None), "so it is here");
 }
 
 #[test]

@@ -305,7 +305,8 @@ fn a_log_that_breaks_the_rules_is_refused() {
     lose(&mut world, A);
     cancel(&mut world);
     conclude(&mut world);
-    let reopen = |steps| RunReopened { generation: 2, steps, by: "x".into(), reason: None };
+    let reopen =
+        |steps| RunReopened { generation: 2, steps, inside: Vec::new(), by: "x".into(), reason: None };
     force(&world, reopen(vec![A.into()])).expect_err("an unknown outcome is forgotten");
     force(&world, reopen(vec![])).expect("and may be settled in a later generation");
 }

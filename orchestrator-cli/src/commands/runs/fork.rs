@@ -12,7 +12,7 @@ use crate::commands::runs::{resume, steer};
 use crate::drive::Driving;
 use crate::exit::Exit;
 use crate::names::Names;
-use crate::output::Problem;
+use crate::output::{Problem, suggest};
 use crate::progress::View;
 use crate::report::{self, Place};
 use crate::signals::Signals;
@@ -31,8 +31,13 @@ pub(super) async fn carry_out(app: &App, args: &Fork) -> Result<Exit, Problem> {
     let ended = async {
         let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
         let names = Names::from(&report);
-        let from: Vec<_> = args.from.iter().map(|step| find::step(&names, step)).collect::<Result<_, _>>()?;
-        let fork = ForkRun::new(run).from(from).inputs(given).by(user::name());
+        let mut fork = ForkRun::new(run).inputs(given).by(user::name());
+        for named in &args.from {
+            fork = match named.split_once('/') {
+                Some((step, place)) => fork.inside(find::step(&names, step)?, place),
+                None => fork.from([find::step(&names, named)?]),
+            };
+        }
         begin(app, &engine, fork, signals, args, &report).await
     };
     let ended = ended.await;
@@ -64,6 +69,17 @@ async fn begin(
 fn refused(app: &App, origin: RunId, error: ForkError, workflow: &str) -> Problem {
     match error {
         ForkError::NotFound(run) => no_run(&run.to_string()),
+        ForkError::UnknownPlace { message, name, known } => {
+            let problem = Problem::new(Exit::NotFound, "step_not_found", message);
+            match suggest::nearest(&name, known.iter().map(String::as_str)) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            }
+        }
+        ForkError::RejectedInside { .. } => {
+            Problem::new(Exit::Conflict, "rejected", format!("{origin}: {error}"))
+                .tries(app.shell.runs("show", origin))
+        }
         ForkError::Rejected(rejection) => steer::refused(app, origin, rejection.into()),
         ForkError::Start(error) => run::refused(app, error, workflow),
         ForkError::Store(error) => store::of_error(&error),

@@ -70,7 +70,14 @@ pub(super) fn resolve_after_the_end(
     let Asked { by, reason } = asked.clone();
     let generation = state.head.generation + 1;
     let mut events = vec![
-        RunReopened { generation, steps: Vec::new(), by: by.clone(), reason: reason.clone() }.into(),
+        RunReopened {
+            generation,
+            steps: Vec::new(),
+            inside: Vec::new(),
+            by: by.clone(),
+            reason: reason.clone(),
+        }
+        .into(),
         IntentChanged { intent: Intent::Cancel, by, reason }.into(),
     ];
     let settled = resolved(state, step, applied, asked, true);
@@ -189,7 +196,7 @@ pub(super) fn compensate(state: &RunState, asked: &Asked) -> Result<Vec<Event>, 
     let Asked { by, reason } = asked.clone();
     let generation = state.head.generation + 1;
     Ok(vec![
-        RunReopened { generation, steps: Vec::new(), by, reason }.into(),
+        RunReopened { generation, steps: Vec::new(), inside: Vec::new(), by, reason }.into(),
         StageBegun { stage: Stage::Compensation, status, error, steps }.into(),
     ])
 }

@@ -1,14 +1,16 @@
 //! What another run keeps that begins where this one has been.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
 use crate::machine::command::Rejection;
 use crate::machine::decide::guard::slot;
-use crate::machine::decide::retry::{all_to_repeat, all_undone, reached};
+use crate::machine::decide::retry::{all_to_repeat, all_undone, items_to_repeat, reached};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{Event, RunForked, StepCollected, StepExpanded, StepKept};
 use crate::machine::fan::Fan;
+use crate::machine::inside::Inside;
 use crate::machine::kind::StepKind;
 use crate::machine::state::{RunState, SkipReason, StepState};
 use crate::spec::Stage;
@@ -20,8 +22,59 @@ use crate::spec::Stage;
 /// # Errors
 /// [`Rejection`]: why no run can begin there.
 pub fn fork(state: &RunState, from: &[Unit]) -> Result<Vec<Event>, Rejection> {
-    let from = if from.is_empty() { all_to_repeat(state)? } else { from.to_vec() };
-    for unit in &from {
+    fork_inside(state, from, &[])
+}
+
+/// As [`fork`], and the runs that carry out steps named in `inside` go on where those of this run have been: from what is
+/// named there. A step that is named in `from` too begins at its beginning.
+///
+/// # Errors
+/// As [`fork`]; also if no run has carried out such a step.
+pub fn fork_inside(
+    state: &RunState,
+    from: &[Unit],
+    inside: &[(Unit, Arc<str>)],
+) -> Result<Vec<Event>, Rejection> {
+    if from.is_empty() && inside.is_empty() {
+        let from = all_to_repeat(state)?;
+        let inside = from.iter().filter_map(|unit| state.resumed(*unit)).collect();
+        return begin(state, &from, inside);
+    }
+    let mut from = from.to_vec();
+    let mut entered: BTreeMap<Unit, Inside> = BTreeMap::new();
+    for (unit, place) in inside {
+        let before = slot(state, *unit)?.child.as_deref().copied();
+        let Some(child) = state.inside(*unit).map(|inside| inside.child).or(before) else {
+            return Err(Rejection::NothingToRetry(
+                "no run has carried out the step yet: fork at the step itself",
+            ));
+        };
+        if from.contains(unit) || from.contains(&Unit::of(unit.step)) {
+            continue;
+        }
+        let fresh = || Inside { step: *unit, child, from: Vec::new() };
+        entered.entry(*unit).or_insert_with(fresh).from.push(place.clone());
+    }
+    from.extend(entered.keys());
+    begin(state, &from, entered.into_values().collect())
+}
+
+/// As [`fork`] of what has failed or was cancelled, item by item: the items that have succeeded are kept too.
+///
+/// # Errors
+/// As [`fork`].
+pub fn fork_failed(state: &RunState) -> Result<Vec<Event>, Rejection> {
+    let mut from = Vec::new();
+    for unit in all_to_repeat(state)? {
+        let items = items_to_repeat(state, unit);
+        if items.is_empty() { from.push(unit) } else { from.extend(items) }
+    }
+    let inside = from.iter().filter_map(|unit| state.resumed(*unit)).collect();
+    begin(state, &from, inside)
+}
+
+fn begin(state: &RunState, from: &[Unit], mut inside: Vec<Inside>) -> Result<Vec<Event>, Rejection> {
+    for unit in from {
         if slot(state, *unit)?.stage != Stage::Main {
             return Err(Rejection::NothingToRetry("a fork begins at one of the `steps`"));
         }
@@ -33,13 +86,18 @@ pub fn fork(state: &RunState, from: &[Unit]) -> Result<Vec<Event>, Rejection> {
         from.iter().chain(&undone).filter(|unit| unit.item().is_some()).copied().collect();
     let whole: BTreeSet<StepIx> =
         from.iter().filter(|unit| unit.item().is_none()).map(|unit| unit.step).collect();
+    let is_first = |step: StepIx| state.spec(step.into()).needs.iter().all(|need| !again.contains(need));
     let is_partial = |step: StepIx| {
         !whole.contains(&step)
             && present_fan(state, step).is_some()
             && named.iter().any(|unit| unit.step == step)
-            && state.spec(step.into()).needs.iter().all(|need| !again.contains(need))
+            && is_first(step)
     };
-    let mut events = vec![RunForked { run: state.run(), seq: state.head.seq }.into()];
+    inside.retain(|inside| {
+        let step = inside.step.step;
+        if inside.step.item().is_some() { is_partial(step) } else { is_first(step) }
+    });
+    let mut events = vec![RunForked { run: state.run(), seq: state.head.seq, inside }.into()];
     let mut kept: BTreeSet<StepIx> = BTreeSet::new();
     for step in state.plan.waves().into_iter().flatten().filter(|step| state.slot(*step).stage == Stage::Main)
     {
@@ -100,11 +158,12 @@ fn present_fan(state: &RunState, step: StepIx) -> Option<&Fan> {
 }
 
 fn kept(state: &RunState, step: Unit) -> Option<StepKept> {
+    let child = state.slot(step).child.as_deref().copied();
     let state = match &state.slot(step).state {
         StepState::Succeeded { output } => KeptAs::Succeeded { output: output.clone() },
         StepState::Failed { error } => KeptAs::Failed { error: (**error).clone() },
         StepState::Skipped { reason } => KeptAs::Skipped { reason: *reason },
         _ => return None,
     };
-    Some(StepKept { step, state })
+    Some(StepKept { step, state, child })
 }

@@ -13,4 +13,4 @@ mod steer;
 
 pub use command::decide;
 pub(crate) use command::decide_into;
-pub use fork::fork;
+pub use fork::{fork, fork_failed, fork_inside};

@@ -6,6 +6,7 @@ use crate::id::{StepIx, Unit};
 use crate::machine::command::{Asked, Rejection};
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{Event, RunReopened};
+use crate::machine::inside::Inside;
 use crate::machine::kind::StepKind;
 use crate::machine::state::RunState;
 use crate::spec::Stage;
@@ -54,7 +55,8 @@ pub(super) fn retry(state: &RunState, named: &[Unit], asked: &Asked) -> Result<V
     let is_first = |unit: &&Unit| state.spec(**unit).needs.iter().all(|need| !reached.contains(need));
     again.extend(named.iter().filter(is_first).flat_map(|unit| items_to_repeat(state, *unit)));
     again.extend(undone.iter().filter(is_first));
-    Ok(reopened(state, again, asked))
+    let inside = again.iter().filter(is_first).filter_map(|unit| state.resumed(*unit)).collect();
+    Ok(reopened(state, again, inside, asked))
 }
 
 pub(super) fn rerun(state: &RunState, step: Unit, asked: &Asked) -> Result<Vec<Event>, Rejection> {
@@ -75,7 +77,7 @@ pub(super) fn rerun(state: &RunState, step: Unit, asked: &Asked) -> Result<Vec<E
     if is_held_back(state, step, &reached) {
         return Err(Rejection::NothingToRetry("a step it needs has not completed: begin from that one"));
     }
-    Ok(reopened(state, reached.into_iter().map(Unit::of).collect(), asked))
+    Ok(reopened(state, reached.into_iter().map(Unit::of).collect(), Vec::new(), asked))
 }
 
 /// Goes on with the compensations; one after the other, so those after the first wait for it.
@@ -83,7 +85,7 @@ fn undo_on(state: &RunState, owed: BTreeSet<Unit>, asked: &Asked) -> Result<Vec<
     let unknown = |unit: &Unit| state.slot(*unit).state.kind() == StepKind::OutcomeUnknown;
     match owed.iter().any(unknown) {
         true => Err(Rejection::NothingToRetry("an unknown outcome must be resolved first")),
-        false => Ok(reopened(state, owed, asked)),
+        false => Ok(reopened(state, owed, Vec::new(), asked)),
     }
 }
 
@@ -120,10 +122,11 @@ fn is_undone(state: &RunState, unit: Unit) -> bool {
     })
 }
 
-fn reopened(state: &RunState, again: BTreeSet<Unit>, asked: &Asked) -> Vec<Event> {
+fn reopened(state: &RunState, again: BTreeSet<Unit>, inside: Vec<Inside>, asked: &Asked) -> Vec<Event> {
     let reopened = RunReopened {
         generation: state.head.generation + 1,
         steps: again.into_iter().collect(),
+        inside,
         by: asked.by.clone(),
         reason: asked.reason.clone(),
     };
@@ -181,7 +184,7 @@ fn all_that_failed(state: &RunState) -> Vec<Unit> {
 
 /// Of a step that has items, those that are to be repeated: the one that is named, or all that have not succeeded. None
 /// where the step has none: then all of it is repeated.
-fn items_to_repeat(state: &RunState, named: Unit) -> Vec<Unit> {
+pub(super) fn items_to_repeat(state: &RunState, named: Unit) -> Vec<Unit> {
     match (named.item(), state.fan(named.step)) {
         (Some(_), _) => vec![named],
         (None, None) => Vec::new(),

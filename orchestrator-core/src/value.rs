@@ -11,8 +11,10 @@ use sha2::{Digest as _, Sha256};
 /// The longest encoding, in bytes, that is kept inside an event instead of beside the log.
 pub const INLINE_LIMIT: usize = 64;
 
-/// The longest single value, in bytes of its JSON encoding, that a store is asked to keep (8 MiB).
-pub const VALUE_LIMIT: usize = 8 << 20;
+/// The longest single value, in bytes of its JSON encoding, that a store is asked to keep (64 MiB). Stores keep what is
+/// large outside of their tables; what bounds a value is that it is in memory, whole and several times, wherever it is
+/// used.
+pub const VALUE_LIMIT: usize = 64 << 20;
 
 /// The deepest nesting of arrays and objects a value may have; the limit of the JSON reader that loads it again.
 pub const DEPTH_LIMIT: usize = 100;

@@ -292,7 +292,7 @@ async fn a_bad_result_file_fails_the_step() {
             "line 2: expected `name=value`",
         ),
         ("printf 'a=1\\nb=\\xff' > $ORCHESTRATOR_OUTPUT", "line 2 is not UTF-8"),
-        ("head -c 1048577 /dev/zero > $ORCHESTRATOR_OUTPUT", "longer than 1048576 bytes"),
+        ("head -c 8388609 /dev/zero > $ORCHESTRATOR_OUTPUT", "longer than 8388608 bytes"),
         ("ln -sf /etc/passwd $ORCHESTRATOR_OUTPUT", "not a file"),
         ("rm $ORCHESTRATOR_OUTPUT; mkfifo $ORCHESTRATOR_OUTPUT", "not a file"),
     ] {

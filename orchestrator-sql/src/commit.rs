@@ -122,7 +122,8 @@ impl<D: Dialect> Shared<D> {
 
     /// Writes a group in one transaction, and gives the runs whose members were written.
     async fn write(&self, group: &[Placed]) -> Result<(), WriteError> {
-        let batch = member::batch(group.iter().map(|(_, member)| member))
+        let marks = self.spill(group.iter().map(|(_, member)| member)).await?;
+        let batch = member::batch(group.iter().map(|(_, member)| member), marks)
             .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
         let mut hand = self.pen.take().await;
         let script = batch.finish(&mut hand.texts, D::WORDS);

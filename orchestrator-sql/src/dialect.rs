@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::Timestamp;
 use sea_orm::DatabaseConnection;
@@ -87,6 +89,12 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Which of these owners, who are not known to be dead, can be proved to be.
     async fn proven_dead(&self, alive: HashSet<OwnerId>) -> HashSet<OwnerId>;
+
+    /// Where large values are kept instead of the database; `None`, as it is unless said otherwise, keeps all of them
+    /// in the database.
+    fn artifacts(&self) -> Option<Arc<dyn ArtifactStore>> {
+        None
+    }
 
     /// Closes every connection but the writer.
     async fn close(&self);

@@ -36,7 +36,8 @@ impl<D: Dialect> SqlStore<D> {
         if let Some(fault) = member.fault() {
             return Ok(Commit::Invalid(fault.to_owned()));
         }
-        let batch = match member::batch([member]) {
+        let marks = self.shared.spill([member]).await?;
+        let batch = match member::batch([member], marks) {
             Ok(batch) => batch,
             Err(error) => return Ok(Commit::Invalid(format!("an event cannot be encoded: {error}"))),
         };

@@ -1,5 +1,6 @@
 //! Everything the SQL stores of orchestrator share: entities, migrations, and the store over a [`Dialect`].
 
+mod artifact;
 mod commit;
 mod dialect;
 mod encoding;
@@ -19,6 +20,7 @@ mod sections;
 mod store;
 mod survey;
 
+pub use artifact::{ARTIFACT_FROM, NAMED_ARTIFACTS, artifact_fault};
 pub use dialect::{Dialect, Forms, Options, WriteError, Writer};
 pub use script::{Arg, Script, Words};
 pub use store::SqlStore;

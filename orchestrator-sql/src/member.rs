@@ -7,6 +7,7 @@ use orchestrator_core::port::store::{ApprovalRow, LogLine, Member, NewRun, StepR
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 
+use crate::artifact;
 use crate::encoding::{encode_value, intent_word, labels_json, start_scope};
 use crate::script::{Arg, Batch, IntoArg, Rows};
 use crate::sections::{
@@ -38,8 +39,12 @@ impl IntoArg for Intent {
     }
 }
 
-/// The batch that writes these members. An error names the member that cannot be encoded.
-pub(crate) fn batch<'m>(members: impl IntoIterator<Item = &'m Member>) -> Result<Batch, serde_json::Error> {
+/// The batch that writes these members, with marks for large values if `marks`. An error names the member that cannot
+/// be encoded.
+pub(crate) fn batch<'m>(
+    members: impl IntoIterator<Item = &'m Member>,
+    marks: bool,
+) -> Result<Batch, serde_json::Error> {
     let mut rows: [Rows; COUNT] = Default::default();
     for member in members.into_iter().flat_map(Member::with_children) {
         let run = Arg::Id(member.run.as_uuid());
@@ -64,7 +69,8 @@ pub(crate) fn batch<'m>(members: impl IntoIterator<Item = &'m Member>) -> Result
         }
         member.steps.iter().for_each(|row| rows[STEPS].push(step(&run, row)));
         for value in &member.values {
-            rows[OUTPUTS].push([run.clone(), value.digest.arg(), value.body.clone().arg()]);
+            let body = if marks { artifact::held(value) } else { value.body.clone() };
+            rows[OUTPUTS].push([run.clone(), value.digest.arg(), body.arg()]);
         }
         member.decisions.iter().for_each(|row| rows[DECISIONS].push(decision(&run, row)));
         member.approvals.iter().for_each(|row| rows[APPROVALS].push(approval(&run, row)));

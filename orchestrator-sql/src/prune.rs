@@ -75,6 +75,7 @@ impl<D: Dialect> Shared<D> {
         if !pruned.more {
             let text = format!("{}{UNNAMED}{}", D::WORDS.begin, D::WORDS.commit);
             self.pen.run_alone(Script { text: text.into(), args: vec![prune.before.arg()] }).await?;
+            self.sweep_artifacts().await?;
         }
         Ok(pruned)
     }

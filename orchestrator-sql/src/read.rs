@@ -91,7 +91,10 @@ impl<D: Dialect> Shared<D> {
     pub(crate) async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         let key = (run.as_uuid(), digest.as_bytes().to_vec());
         let found = outputs::Entity::find_by_id(key).one(self.db()).await;
-        Ok(self.read(found)?.map(|row| row.body.into()))
+        match self.read(found)? {
+            Some(row) => self.unfold(run, digest, row.body).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     pub(crate) async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {

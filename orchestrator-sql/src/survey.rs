@@ -16,6 +16,10 @@ pub struct Survey {
     pub statuses: Vec<(String, u64)>,
     /// Owners that are not known to be dead and whose time is not over.
     pub alive: u64,
+    /// Large values that are kept outside of the database, those among them that no run names any longer.
+    pub artifacts: u64,
+    /// Their length together, in bytes.
+    pub artifact_bytes: u64,
 }
 
 /// What all our tables are called first.
@@ -88,7 +92,10 @@ impl<D: Dialect> SqlStore<D> {
         let status = |row: &sea_orm::QueryResult| {
             Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?.unsigned_abs()))
         };
+        let (artifacts, artifact_bytes) = self.shared.artifacts().await?;
         Ok(Survey {
+            artifacts,
+            artifact_bytes,
             tables,
             statuses: self.shared.read(rows.iter().map(status).collect())?,
             alive: self.count(&alive).await?,
@@ -107,6 +114,7 @@ impl<D: Dialect> SqlStore<D> {
                 faults.push(format!("{count} {what}"));
             }
         }
+        faults.extend(self.shared.artifact_faults().await?);
         Ok(faults)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_sql::{Dialect, Forms, Options, Words};
@@ -15,6 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
+use crate::artifacts::Folder;
 use crate::holds::Holds;
 use crate::watch::Watch;
 use crate::writer::SqliteWriter;
@@ -32,6 +34,7 @@ pub struct Sqlite {
     first: Mutex<Option<SqliteConnection>>,
     watch: Watch,
     holds: Arc<Holds>,
+    artifacts: Arc<Folder>,
 }
 
 impl Sqlite {
@@ -52,6 +55,7 @@ impl Sqlite {
             readers: open::readers(options.clone(), asked).into(),
             options,
             holds: Arc::new(Holds::beside(path)),
+            artifacts: Arc::new(Folder::beside(path)),
         })
     }
 
@@ -170,6 +174,10 @@ impl Dialect for Sqlite {
 
     async fn proven_dead(&self, alive: HashSet<OwnerId>) -> HashSet<OwnerId> {
         self.with_holds(move |holds| holds.dead(&alive)).await.unwrap_or_default()
+    }
+
+    fn artifacts(&self) -> Option<Arc<dyn ArtifactStore>> {
+        Some(self.artifacts.clone())
     }
 
     async fn close(&self) {

@@ -4,8 +4,11 @@
 //! up to date. [`SqliteStore::from_pool`] puts the store beside a host's own tables, and [`SqliteStore::create_in`]
 //! starts a run inside a host's own transaction.
 //!
+//! Large values are files in a folder beside it, `PATH-artifacts`: [`upkeep::backup`] copies both.
+//!
 //! Several processes may use one file. It must be on a local disk: network file systems do not lock as SQLite needs it.
 
+mod artifacts;
 mod dialect;
 mod error;
 mod holds;

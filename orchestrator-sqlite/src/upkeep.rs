@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orchestrator_core::port::store::StoreError;
-use orchestrator_sql::{CHECKS, Options, SqlStore};
+use orchestrator_core::value::Digest;
+use orchestrator_sql::{CHECKS, NAMED_ARTIFACTS, Options, SqlStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use crate::artifacts::{BESIDE, Folder, Missing, apart};
 use crate::open::{cannot, path_of, private_folder};
 use crate::{Sqlite, error, open};
 
@@ -30,6 +32,8 @@ pub struct Size {
     pub log: u64,
     /// The part of the file that is free, and will be used again.
     pub free: u64,
+    /// Large values, which are files of their own.
+    pub artifacts: u64,
 }
 
 /// How large the store at a location is.
@@ -47,7 +51,15 @@ pub async fn size(location: &str) -> Result<Size, StoreError> {
     .await?;
     leave(connection).await;
     let len = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-    Ok(Size { file: len(&path), log: len(&beside(&path, "-wal")), free: free.unsigned_abs() })
+    let folder = Folder::beside(&path);
+    let artifacts = apart(move || folder.all()).await?.iter().map(|artifact| artifact.len).sum();
+    Ok(Size { file: len(&path), log: len(&beside(&path, "-wal")), free: free.unsigned_abs(), artifacts })
+}
+
+/// The folder with the large values of the store, or of the copy, in this file; `None` if it has none.
+#[must_use]
+pub fn artifacts_of(file: &Path) -> Option<PathBuf> {
+    Some(beside(file, BESIDE)).filter(|folder| folder.is_dir())
 }
 
 /// Looks at every page of the file, and says what is wrong with it.
@@ -62,8 +74,9 @@ pub async fn damage(location: &str) -> Result<Vec<String>, StoreError> {
     damage
 }
 
-/// Copies the store at a location into a new file, as it is at one moment, while others go on using it. The copy is
-/// looked at before it gets its name, and is on the disk when this returns. Gives its size in bytes.
+/// Copies the store at a location into a new file, as it is at one moment, while others go on using it; its artifacts
+/// into a folder beside the file, `TARGET-artifacts`, which belongs to the copy. The copy is looked at before it gets its
+/// name, and is on the disk when this returns. Gives the size of the file in bytes.
 ///
 /// # Errors
 /// [`StoreError::Invalid`] if the target cannot be one, or exists and is not to be replaced;
@@ -80,11 +93,20 @@ pub async fn backup(location: &str, target: &Path, replace: bool) -> Result<u64,
     let done = async {
         new_file(&partial).map_err(|error| cannot(&partial, "make", &error))?;
         let mut connection = connect(&path).await?;
+        // What is named now and is gone in a moment will not be named by the copy; what others name meanwhile is too
+        // young to be swept before it is copied.
+        let folders = (Folder::beside(&path), Folder::beside(&target));
+        carry(&folders, named(&path, &mut connection).await?, Missing::IsFine).await?;
         let copied = sqlx::query("VACUUM INTO ?").bind(text_of(&partial)?).execute(&mut connection).await;
         leave(connection).await;
         copied.map_err(|error| error::at(&partial, error::of_read(&error)))?;
-        verify(&partial).await?;
-        publish(&partial, &target, replace)
+        let named = verify(&partial).await?;
+        carry(&folders, named.clone(), Missing::IsFault).await?;
+        let bytes = publish(&partial, &target, replace)?;
+        // What the copy that was replaced has left.
+        let folder = folders.1;
+        apart(move || folder.clear(&named.into_iter().collect(), Duration::ZERO)).await?;
+        Ok(bytes)
     }
     .await;
     if done.is_err() {
@@ -93,8 +115,8 @@ pub async fn backup(location: &str, target: &Path, replace: bool) -> Result<u64,
     done
 }
 
-/// Puts a copy made by [`backup`] in the place of the store at a location. The copy is looked at before. Gives its size
-/// in bytes.
+/// Puts a copy made by [`backup`], with its artifacts, in the place of the store at a location. The copy is looked at
+/// before. Gives the size of the file in bytes.
 ///
 /// # Errors
 /// [`StoreError::Busy`] if someone else has the store open; [`StoreError::Invalid`] if there is a store and it is not to
@@ -111,7 +133,10 @@ pub async fn restore(copy: &Path, location: &str, replace: bool) -> Result<u64, 
         let why = format!("{} belongs to it: it is a store in use, not a backup", log.display());
         return Err(StoreError::Invalid(format!("{}: {why}", copy.display())));
     }
-    verify(copy).await?;
+    let named = verify(copy).await?;
+    let folders = (Folder::beside(copy), Folder::beside(&target));
+    let (from, all) = (folders.0.clone(), named.clone());
+    apart(move || from.verify(&all)).await?;
     let Some(partial) = partial(&target) else {
         return Err(StoreError::Invalid(format!("{} is no name of a file", target.display())));
     };
@@ -123,6 +148,7 @@ pub async fn restore(copy: &Path, location: &str, replace: bool) -> Result<u64, 
         let mut into = new_file(&partial).map_err(|error| cannot(&partial, "make", &error))?;
         io::copy(&mut from, &mut into).map_err(|error| cannot(&partial, "write", &error))?;
         verify(&partial).await?;
+        carry(&folders, named, Missing::IsFault).await?;
         let alone = if target.exists() { take_alone(&target).await? } else { None };
         for end in ["-wal", "-shm", "-journal"] {
             let left = beside(&target, end);
@@ -192,8 +218,29 @@ async fn damage_of(path: &Path, connection: &mut SqliteConnection) -> Result<Vec
     Ok(found)
 }
 
-/// Makes sure that a file is a whole store of a version that is known. Writes nothing, not even beside it.
-async fn verify(path: &Path) -> Result<(), StoreError> {
+/// The artifacts that a store names.
+async fn named(path: &Path, connection: &mut SqliteConnection) -> Result<Vec<Digest>, StoreError> {
+    let found: Result<Vec<Vec<u8>>, _> = sqlx::query_scalar(NAMED_ARTIFACTS).fetch_all(connection).await;
+    let found = found.map_err(|error| error::at(path, error::of_read(&error)))?;
+    let digest = |bytes: Vec<u8>| bytes.try_into().map(Digest::from_bytes);
+    found.into_iter().map(digest).collect::<Result<_, _>>().map_err(|_| {
+        StoreError::Corrupt(format!("{}: a value is called by something that is no digest", path.display()))
+    })
+}
+
+/// Copies artifacts from the first folder to the second.
+async fn carry(
+    (from, into): &(Folder, Folder),
+    named: Vec<Digest>,
+    missing: Missing,
+) -> Result<(), StoreError> {
+    let (from, into) = (from.clone(), into.clone());
+    apart(move || into.copy(&from, &named, missing)).await
+}
+
+/// Makes sure that a file is a whole store of a version that is known, and gives the artifacts that it names. Writes
+/// nothing, not even beside it.
+async fn verify(path: &Path) -> Result<Vec<Digest>, StoreError> {
     let metadata = fs::metadata(path).map_err(|error| cannot(path, "open", &error))?;
     if !metadata.is_file() || metadata.len() == 0 {
         return Err(StoreError::Invalid(format!("{} is no backup of a store", path.display())));
@@ -226,7 +273,7 @@ async fn verify(path: &Path) -> Result<(), StoreError> {
                 return Err(StoreError::Corrupt(format!("{}: {count} {what}", path.display())));
             }
         }
-        Ok(())
+        named(path, &mut connection).await
     }
     .await;
     leave(connection).await;

@@ -245,3 +245,56 @@ fn a_store_says_what_it_holds() {
     assert!(said.out.contains("whole"), "{}", said.out);
     assert_eq!(sandbox.run("store check --json").exits(0).json()["ok"], true);
 }
+
+/// A step that gives 5 MiB in its result and prints as much, and one that uses both.
+const LARGE: &str = "name: large
+steps:
+  make:
+    run: |
+      head -c 5242880 /dev/zero | tr '\\0' x > big
+      printf '%s' 'big=' | cat - big > \"$ORCHESTRATOR_OUTPUT\"
+      cat big
+    with: { output_limit: 6000000 }
+  use:
+    needs: make
+    run: wc -c
+    with: { stdin: \"${{ steps.make.big ~ steps.make.stdout }}\" }
+outputs:
+  counted: ${{ steps.use.stdout | trim }}
+  big: ${{ steps.make.big }}
+";
+
+#[test]
+fn large_outputs_are_used_copied_and_checked() {
+    let sandbox = Sandbox::with(&[("large.yaml", LARGE)]);
+    let told = sandbox.run("run large.yaml -q --json").exits(0).json();
+    assert_eq!(told["outputs"]["counted"], "10485760");
+    let given = &told["steps"][0]["output"];
+    assert_eq!((given["big"].as_str().unwrap().len(), &given["truncated"]), (5 << 20, &false.into()));
+    let id = sandbox.last_id();
+    let shown = sandbox.run(&format!("runs show {id} --json")).exits(0).json();
+    assert_eq!(shown["outputs"], told["outputs"]);
+    // Beside the database: the output of the first step, the request of the second, and the outputs of the run.
+    let kept = sandbox.run("store show --json").exits(0).json();
+    assert_eq!(kept["artifacts"], 3);
+    assert!(
+        kept["artifact_bytes"].as_u64() > Some(25 << 20) && kept["bytes"].as_u64() < Some(1 << 20),
+        "{kept}"
+    );
+    assert!(sandbox.run("store show").exits(0).out.contains("3 files of large values"));
+
+    let said = sandbox.run("backup copy.db").exits(0);
+    assert!(said.out.contains("copy.db-artifacts: keep both"), "{}", said.out);
+    fs::remove_dir_all(sandbox.path(".orchestrator")).unwrap();
+    sandbox.run("restore copy.db").exits(0);
+    let again = sandbox.run(&format!("runs show {id} --json")).exits(0).json();
+    assert_eq!(again["outputs"], told["outputs"]);
+    sandbox.run("store check").exits(0);
+
+    // One that is lost is told with its run, wherever it is missed.
+    fs::remove_dir_all(sandbox.path(".orchestrator/state.db-artifacts")).unwrap();
+    let said = sandbox.run("store check").exits(7);
+    assert!(said.err.contains(&id) && said.err.contains("which is missing"), "{}", said.err);
+    let said = sandbox.run(&format!("runs show {id} --json")).exits(7);
+    assert!(said.err.contains("sha256:") && said.err.contains("state.db-artifacts"), "{}", said.err);
+}

@@ -1,5 +1,6 @@
 //! What the outside provides: a store, plugins, a policy. Traits and plain data; no driver's type, no clock.
 
+pub mod artifact;
 pub mod evidence;
 pub mod notice;
 pub mod plugin;

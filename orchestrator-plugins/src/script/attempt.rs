@@ -168,11 +168,11 @@ mod tests {
 
     #[test]
     fn an_output_that_json_makes_too_large_is_cut_and_says_so() {
-        let kept = |text: &str| Kept { text: text.repeat(4 << 20), bytes: 4 << 20, cut: false };
+        let kept = |text: &str| Kept { text: text.repeat(8 << 20), bytes: 8 << 20, cut: false };
         let output = fitted(Map::new(), kept("\u{1}"), kept("\u{1}"));
         assert!(output.to_string().len() <= VALUE_LIMIT);
         assert_eq!(output["truncated"], true);
-        assert_eq!(output["stdout_bytes"], 4 << 20);
+        assert_eq!(output["stdout_bytes"], 8 << 20);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::config;
 /// What is kept of each of a script's two outputs where the author sets no limit: 1 MiB.
 const OUTPUT_LIMIT: u64 = 1 << 20;
 
-/// The largest limit an author may set: 4 MiB. Both outputs and the result together must fit into a stored value.
-const OUTPUT_LIMIT_MAX: u64 = 4 << 20;
+/// The largest limit an author may set: 16 MiB. Both outputs and the result together must fit into a stored value.
+const OUTPUT_LIMIT_MAX: u64 = 16 << 20;
 
 /// Runs a script with bash, python or any interpreter.
 ///
@@ -156,7 +156,7 @@ impl Config {
 
     /// How many bytes of each output are kept.
     pub(super) fn output_limit(&self) -> usize {
-        // At most 4 MiB, so it fits.
+        // At most 16 MiB, so it fits.
         self.output_limit.unwrap_or(OUTPUT_LIMIT).min(OUTPUT_LIMIT_MAX) as usize
     }
 }

@@ -9,8 +9,9 @@ use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::ValueRef;
 use serde_json::{Map, Value};
 
-/// The longest result file, in bytes (1 MiB).
-const LIMIT: u64 = 1 << 20;
+/// The longest result file, in bytes (8 MiB). JSON makes a text at most six times as long, which leaves room for the
+/// fields beside it in a value of [`orchestrator_core::value::VALUE_LIMIT`].
+const LIMIT: u64 = 8 << 20;
 
 /// Names that a result cannot set: the script's own output fields, and what `steps.X` says of every step.
 const RESERVED: [&str; 10] = [

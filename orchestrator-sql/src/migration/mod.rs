@@ -5,6 +5,7 @@ mod m0001_first;
 mod m0002_documents;
 mod m0003_items;
 mod m0004_children;
+mod m0005_artifacts;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

@@ -1,5 +1,6 @@
 //! The SQLite store: the kit that every store must pass, and what is SQLite's own.
 
+mod artifacts;
 mod conformance;
 mod differential;
 mod faults;

@@ -22,7 +22,8 @@ pub(crate) async fn backup(app: &App, args: &Backup) -> Result<Exit, Problem> {
     opened.pending().await?;
     let bytes =
         upkeep::backup(&place.location, &args.file, args.force).await.map_err(|error| of_copy(&error))?;
-    told(app, &args.file, bytes, &format!("restore {} --force", quoted(&args.file.display().to_string())))
+    let next = format!("restore {} --force", quoted(&args.file.display().to_string()));
+    told(app, &args.file, bytes, &next, true)
 }
 
 pub(crate) async fn restore(app: &App, args: &Restore) -> Result<Exit, Problem> {
@@ -47,7 +48,7 @@ pub(crate) async fn restore(app: &App, args: &Restore) -> Result<Exit, Problem> 
         }
         other => of_copy(&other),
     })?;
-    told(app, &place.path, bytes, "doctor")
+    told(app, &place.path, bytes, "doctor", false)
 }
 
 /// A file that exists is kept unless it is meant to go.
@@ -71,13 +72,19 @@ fn of_copy(error: &StoreError) -> Problem {
     }
 }
 
-fn told(app: &App, file: &Path, bytes: u64, next: &str) -> Result<Exit, Problem> {
+fn told(app: &App, file: &Path, bytes: u64, next: &str, is_copy: bool) -> Result<Exit, Problem> {
+    let artifacts = upkeep::artifacts_of(file).map(|folder| folder.display().to_string());
     let file = file.display().to_string();
     if app.output.json().is_some() {
-        app.output.print_json(&json!({ "file": file, "bytes": bytes, "verified": true }))?;
+        app.output
+            .print_json(&json!({ "file": file, "bytes": bytes, "artifacts": artifacts, "verified": true }))?;
         return Ok(Exit::Ok);
     }
     app.output.print(&format!("{}: written and verified ({})", escape::line(&file), size::bytes(bytes)))?;
+    if is_copy && let Some(folder) = artifacts {
+        // Whoever carries the file elsewhere must know.
+        app.output.print(&format!("its large values are in {}: keep both", escape::line(&folder)))?;
+    }
     app.output.note(&format!("  {}", app.shell.command(next)));
     Ok(Exit::Ok)
 }

@@ -78,7 +78,8 @@ async fn give_back(place: &Place, before: upkeep::Size) -> Result<u64, Problem> 
     match upkeep::compact(&place.location).await {
         Ok(()) => {
             let now = upkeep::size(&place.location).await?;
-            Ok((before.file + before.log).saturating_sub(now.file + now.log))
+            Ok((before.file + before.log + before.artifacts)
+                .saturating_sub(now.file + now.log + now.artifacts))
         }
         Err(StoreError::Busy) => Ok(0),
         Err(error) => Err(error.into()),

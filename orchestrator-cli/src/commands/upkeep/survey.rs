@@ -61,6 +61,12 @@ async fn show(app: &App) -> Result<Exit, Problem> {
         line("runs", &if runs == 0 { "none".to_owned() } else { statuses.join(", ") }),
         line("in use", &users),
     ];
+    if survey.artifacts > 0 {
+        let files = if survey.artifacts == 1 { "file" } else { "files" };
+        let bytes = size::bytes(survey.artifact_bytes);
+        let text = format!("{} {files} of large values; {bytes}", size::count(survey.artifacts));
+        lines.insert(4, line("beside", &text));
+    }
     lines.push(String::new());
     app.output.print(&lines.join("\n"))?;
     let rows = survey.tables.iter().map(|(table, count)| vec![(*table).to_owned(), size::count(*count)]);
@@ -88,6 +94,8 @@ fn shown_as_json(
         "bytes": size.file,
         "free_bytes": size.free,
         "log_bytes": size.log,
+        "artifacts": survey.artifacts,
+        "artifact_bytes": survey.artifact_bytes,
         "processes": survey.alive,
         "runs": runs,
         "tables": tables,

@@ -93,7 +93,7 @@ impl WorkflowBuilder {
         self
     }
 
-    /// Declares an input. An [`InputKind`] alone declares a required one.
+    /// Declares an input. An [`InputKind`](crate::spec::InputKind) alone declares a required one.
     pub fn input(mut self, name: impl Into<String>, input: impl Into<Input>) -> Self {
         let (name, input) = (name.into(), input.into());
         if let Some(error) = input.error {

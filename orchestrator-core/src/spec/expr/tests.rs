@@ -210,9 +210,12 @@ fn work_and_output_are_bounded() {
     }
     assert_eq!(code("inputs.s | indent(1000000000)"), Err("type_mismatch"));
     assert_eq!(code("inputs.s"), Ok(()));
-    let twice = Template::compile(json!("${{ inputs.s }}${{ inputs.s }}")).unwrap();
-    assert_eq!(twice.render(&scope).unwrap().as_str().unwrap().len(), VALUE_LIMIT);
-    let list = Template::compile(json!(["${{ inputs.s }}", "${{ inputs.s }}", "a ${{ inputs.n }}"])).unwrap();
+    let fits = VALUE_LIMIT / (4 << 20);
+    let many = Template::compile(json!("${{ inputs.s }}".repeat(fits))).unwrap();
+    assert_eq!(many.render(&scope).unwrap().as_str().unwrap().len(), VALUE_LIMIT);
+    let mut list = vec!["${{ inputs.s }}"; fits];
+    list.push("a ${{ inputs.n }}");
+    let list = Template::compile(json!(list)).unwrap();
     assert_eq!(list.render(&scope).unwrap_err().code, "template.output_limit");
 }
 

@@ -15,6 +15,8 @@ pub(super) async fn values_come_back_as_they_were(place: Arc<dyn Place>) {
     let big_numbers = "[9007199254740993,18446744073709551615,-9223372036854775808,1e300,0.1,-0.0,1.0]";
     let bodies = [
         format!("\"{}\"", "m".repeat(1 << 20)),
+        // No store may take what a value says for a remark of its own.
+        "artifact:70 and what else a store may write down beside its values: this is none of that".to_owned(),
         format!("{}1{}", "[".repeat(100), "]".repeat(100)),
         format!("{big_numbers:>100}"),
         format!("\"{}\"", "ü€🦀\\u0001\\n\\\\ '\\\" ;-- \u{202e}".repeat(5)),

@@ -53,12 +53,19 @@ pub(crate) async fn run(store: &Arc<dyn Store>, named: &str, shell: &Shell) -> R
 /// # Errors
 /// Exit 4 if the run has none of that name.
 pub(crate) fn step(names: &Names, named: &str) -> Result<Unit, Problem> {
-    names.find(named).ok_or_else(|| {
-        let problem =
-            Problem::new(Exit::NotFound, "step_not_found", format!("the run has no step `{named}`"));
-        match suggest::nearest(named, names.iter()) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        }
-    })
+    let unknown = || step_not_found(format!("the run has no step `{named}`"), named, names.iter());
+    names.find(named).ok_or_else(unknown)
+}
+
+/// No step is called `named`; with the nearest of the names that there are.
+pub(crate) fn step_not_found<'n>(
+    title: String,
+    named: &str,
+    known: impl Iterator<Item = &'n str>,
+) -> Problem {
+    let problem = Problem::new(Exit::NotFound, "step_not_found", title);
+    match suggest::nearest(named, known) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem,
+    }
 }

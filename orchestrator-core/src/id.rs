@@ -207,6 +207,12 @@ impl Unit {
         Self { step, rank: item + 1 }
     }
 
+    /// All the items that a step could have, for looking into an ordered set of units.
+    #[must_use]
+    pub const fn items_of(step: StepIx) -> std::ops::RangeInclusive<Self> {
+        Self { step, rank: 1 }..=Self { step, rank: u32::MAX }
+    }
+
     /// The item; `None` for the step itself.
     #[must_use]
     pub const fn item(self) -> Option<u32> {

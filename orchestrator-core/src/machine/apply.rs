@@ -113,17 +113,14 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.aborted = changed.intent == Intent::Cancel && state.head.stage != Stage::Main;
             state.head.intent = changed.intent;
             state.head.held_by = (changed.intent == Intent::Pause).then(|| changed.by.clone());
-            // What may be begun or must be stopped depends on the intent.
-            let open = state.index.actionable.iter().chain(state.index.running.iter());
-            open.for_each(|at| state.touched.insert(at));
+            touch_open(state);
         }
         Event::RunOverdue(overdue) => {
             if state.head.stage != Stage::Main || state.head.overdue.is_some() {
                 return Err("the run is late a second time".into());
             }
             state.head.overdue = Some(Arc::new(overdue.error.clone()));
-            let open = state.index.actionable.iter().chain(state.index.running.iter());
-            open.for_each(|at| state.touched.insert(at));
+            touch_open(state);
         }
         Event::StageBegun(begun) => state.begin_stage(begun, at)?,
         Event::RunSignalled(RunSignalled { name, data, by, .. }) => {
@@ -148,6 +145,12 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
         other => return Err(format!("`{}` names no step", other.kind())),
     }
     Ok(())
+}
+
+/// What may be begun or must be stopped is another now.
+fn touch_open(state: &mut RunState) {
+    let open = state.index.actionable.iter().chain(state.index.running.iter());
+    open.for_each(|at| state.touched.insert(at));
 }
 
 fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
@@ -178,7 +181,7 @@ fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
             }
             continue;
         }
-        if again.range(Unit::item_of(step, 0)..).next().is_some_and(|next| next.step == step) {
+        if again.range(Unit::items_of(step)).next().is_some() {
             state.reopen_items(step, |item| again.contains(&Unit::item_of(step, item)));
             continue;
         }
@@ -222,18 +225,16 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
         return Err(format!("`{}` names step {unit:?}, which is unknown", event.kind()));
     };
     let from = state.slots[place as usize].state.kind();
+    let due = state.newly_due(unit, &state.slots[place as usize], event, at);
     if let Event::StepExpanded(expanded) = event {
         if unit.item().is_some() || from != StepKind::Ready {
             return Err(format!("step {unit:?} is expanded from {from:?}"));
         }
-        let due = state.newly_due(unit, &state.slots[place as usize], event, at);
-        state.expand(unit.step, &expanded.items, expanded.count, at);
-        state.change(place, |slot| slot.due = due.map(Box::new).or(slot.due.take()));
+        state.expand(unit.step, &expanded.items, expanded.count, due, at);
         state.head.started_at.get_or_insert(at);
         return Ok(());
     }
     let seq = state.head.seq + 1;
-    let due = state.newly_due(unit, &state.slots[place as usize], event, at);
     let to = state.change(place, |slot| {
         change_slot(slot, event, at)?;
         if due.is_some() {

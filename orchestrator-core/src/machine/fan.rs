@@ -113,7 +113,14 @@ impl RunState {
     }
 
     /// Gives a ready step its items. As many as the author allows at once are ready with it.
-    pub(crate) fn expand(&mut self, step: StepIx, list: &ValueRef, count: u32, at: Timestamp) {
+    pub(crate) fn expand(
+        &mut self,
+        step: StepIx,
+        list: &ValueRef,
+        count: u32,
+        due: Option<Timestamp>,
+        at: Timestamp,
+    ) {
         let (at_once, stage) = (self.at_once(step), self.slots[step.index()].stage);
         let earlier = self.fan(step).map(|fan| (fan.base, fan.count));
         let base = self.slots.len() as u32;
@@ -133,6 +140,9 @@ impl RunState {
         self.change(step.0, |slot| {
             slot.fan = fan;
             slot.began_at = Some(at);
+            if due.is_some() {
+                slot.due = due.map(Box::new);
+            }
             slot.state = StepState::Expanded(items);
         });
     }

@@ -8,26 +8,22 @@ use orchestrator_core::id::RunId;
 use crate::app::{App, no_run};
 use crate::args::Fork;
 use crate::commands::run;
-use crate::commands::runs::{resume, steer};
+use crate::commands::runs::resume::{self, Taken};
+use crate::commands::runs::steer;
 use crate::drive::Driving;
 use crate::exit::Exit;
 use crate::names::Names;
-use crate::output::{Problem, suggest};
+use crate::output::Problem;
 use crate::progress::View;
 use crate::report::{self, Place};
 use crate::signals::Signals;
-use crate::store::{self, Access};
-use crate::{find, inputs, user};
+use crate::{find, inputs, store, user};
 
 pub(super) async fn carry_out(app: &App, args: &Fork) -> Result<Exit, Problem> {
     report::check(&args.reports)?;
     let given = inputs::given(&args.inputs)?;
-    let store = app.store_to_drive(Access::Existing).await?;
-    let run = find::run(&store, &args.run.run, &app.shell).await?;
-    let row = store.run(run).await?.ok_or_else(|| no_run(&args.run.run))?;
-    let folder = resume::folder(app, &row, true)?;
-    let signals = Signals::catch()?;
-    let engine = app.engine(store, &folder).await?;
+    let Taken { engine, row, signals } = resume::take_up(app, &args.run).await?;
+    let run = row.run;
     let ended = async {
         let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
         let names = Names::from(&report);
@@ -70,11 +66,7 @@ fn refused(app: &App, origin: RunId, error: ForkError, workflow: &str) -> Proble
     match error {
         ForkError::NotFound(run) => no_run(&run.to_string()),
         ForkError::UnknownPlace { message, name, known } => {
-            let problem = Problem::new(Exit::NotFound, "step_not_found", message);
-            match suggest::nearest(&name, known.iter().map(String::as_str)) {
-                Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                None => problem,
-            }
+            find::step_not_found(message, &name, known.iter().map(String::as_str))
         }
         ForkError::RejectedInside { .. } => {
             Problem::new(Exit::Conflict, "rejected", format!("{origin}: {error}"))

@@ -8,7 +8,7 @@ use orchestrator_core::machine::{Command, Intent};
 use orchestrator_core::port::store::RunRow;
 
 use crate::app::{App, no_run};
-use crate::args::{Drive, Reason, Resume};
+use crate::args::{Drive, Reason, Resume, RunRef};
 use crate::commands::run::{FOLDER_LABEL, folder_gone};
 use crate::commands::runs::steer;
 use crate::drive::Driving;
@@ -44,6 +44,24 @@ pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem>
         engine.stop(app.settings.grace()).await;
     }
     ended
+}
+
+/// An engine that can drive a run in the folder in which it was started, and what is caught meanwhile.
+pub(super) struct Taken {
+    pub(super) engine: Engine,
+    pub(super) row: RunRow,
+    pub(super) signals: Signals,
+}
+
+/// Prepares to reopen a run, or to begin another where it has been.
+pub(super) async fn take_up(app: &App, named: &RunRef) -> Result<Taken, Problem> {
+    let store = app.store_to_drive(Access::Existing).await?;
+    let run = find::run(&store, &named.run, &app.shell).await?;
+    let row = store.run(run).await?.ok_or_else(|| no_run(&named.run))?;
+    let folder = folder(app, &row, true)?;
+    let signals = Signals::catch()?;
+    let engine = app.engine(store, &folder).await?;
+    Ok(Taken { engine, row, signals })
 }
 
 /// Drives a run to its end, as far as that is possible here.

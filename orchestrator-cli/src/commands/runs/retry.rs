@@ -4,13 +4,12 @@ use orchestrator_core::machine::{Asked, Command};
 
 use crate::app::{App, no_run};
 use crate::args::{Compensate, Drive, Reason, Retry, RunRef};
-use crate::commands::runs::{resume, steer};
+use crate::commands::runs::resume::{self, Taken};
+use crate::commands::runs::steer;
 use crate::exit::Exit;
 use crate::find;
 use crate::names::Names;
 use crate::output::Problem;
-use crate::signals::Signals;
-use crate::store::Access;
 
 pub(super) async fn carry_out(app: &App, args: &Retry) -> Result<Exit, Problem> {
     reopen(app, &args.run, &args.reason, &args.drive, |names, asked| {
@@ -36,12 +35,8 @@ async fn reopen(
     drive: &Drive,
     command: impl FnOnce(&Names, Asked) -> Result<Command, Problem>,
 ) -> Result<Exit, Problem> {
-    let store = app.store_to_drive(Access::Existing).await?;
-    let run = find::run(&store, &named.run, &app.shell).await?;
-    let row = store.run(run).await?.ok_or_else(|| no_run(&named.run))?;
-    let folder = resume::folder(app, &row, true)?;
-    let signals = Signals::catch()?;
-    let engine = app.engine(store, &folder).await?;
+    let Taken { engine, row, signals } = resume::take_up(app, named).await?;
+    let run = row.run;
     let ended = async {
         let report = engine.outline(run).await?.ok_or_else(|| no_run(&named.run))?;
         let command = command(&Names::from(&report), app.asked(reason.reason.as_deref()))?;

@@ -85,21 +85,24 @@ fn encoded(output: &Value) -> Result<ValueRef, Problem> {
 
 /// An engine that drives nothing, and the run.
 pub(crate) async fn prepare(app: &App, named: &str) -> Result<(Engine, RunId), Problem> {
-    let store = app.store().await?;
-    let run = find::run(&store, named, &app.shell).await?;
-    // A driver that was killed is known to be dead from here on, so that nobody is told to wait for it.
-    store.sweep().await?;
+    let (store, run) = found(app, named).await?;
     Ok((app.engine(store, &app.cwd).await?, run))
 }
 
 /// As [`prepare`], for a command after which the run may have to be driven: `finally` runs where the run was started.
 async fn prepare_in_its_folder(app: &App, named: &str) -> Result<(Engine, RunId), Problem> {
-    let store = app.store().await?;
-    let run = find::run(&store, named, &app.shell).await?;
-    store.sweep().await?;
+    let (store, run) = found(app, named).await?;
     let row = store.run(run).await?.ok_or_else(|| no_run(named))?;
     let folder = resume::folder(app, &row, false)?;
     Ok((app.engine(store, &folder).await?, run))
+}
+
+async fn found(app: &App, named: &str) -> Result<(Arc<dyn Store>, RunId), Problem> {
+    let store = app.store().await?;
+    let run = find::run(&store, named, &app.shell).await?;
+    // A driver that was killed is known to be dead from here on, so that nobody is told to wait for it.
+    store.sweep().await?;
+    Ok((store, run))
 }
 
 /// Ends what [`prepare`] has begun.

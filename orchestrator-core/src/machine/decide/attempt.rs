@@ -1,5 +1,7 @@
 //! Attempts: how they are prepared, begin, end, are lost, and when they are due.
 
+use std::collections::BTreeSet;
+
 use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::child::{delegated, overdue};
@@ -258,6 +260,8 @@ pub(super) fn wake(state: &RunState, now: Timestamp, events: &mut Vec<Event>) {
     }
     let late = state.late(now);
     events.extend(late.iter().map(|step| fall_overdue(state, *step)));
+    // A late step may have as many items as a run can have, each with a timer of its own.
+    let late: BTreeSet<Unit> = late.into_iter().collect();
     let due = state.index.timers.iter().take_while(|(until, _)| *until <= now);
     for step in due.map(|(_, at)| state.unit_at(*at)).filter(|step| !late.contains(step)) {
         if let StepState::Waiting { on, .. } = &state.slot(step).state

@@ -90,7 +90,7 @@ fn begin(state: &RunState, from: &[Unit], mut inside: Vec<Inside>) -> Result<Vec
     let is_partial = |step: StepIx| {
         !whole.contains(&step)
             && present_fan(state, step).is_some()
-            && named.iter().any(|unit| unit.step == step)
+            && named.range(Unit::items_of(step)).next().is_some()
             && is_first(step)
     };
     inside.retain(|inside| {

@@ -126,7 +126,8 @@ impl Attempt {
         }
         let stopper = Stopper::of(lines.clone());
         let (shared, driver, own) = (shared.clone(), driver.own_mailbox.clone(), stopper.clone());
-        tokio::spawn(async move {
+        let tasks = shared.tasks.clone();
+        tasks.spawn(async move {
             let outcome = self.attend(&shared, work, deadline, &own).await;
             let lines = lines.finish().await;
             let ended = self.close(&shared, outcome, lines, slot);

@@ -2,7 +2,7 @@
 //! wanted of it, and takes in how it ended. All of that follows from the state of the parent and the row of the child,
 //! so it is the same after a crash.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -47,7 +47,7 @@ pub(crate) struct Returned {
 }
 
 /// Children that another process drives.
-pub(crate) type Elsewhere = HashMap<RunId, Seen>;
+pub(crate) type Elsewhere = BTreeMap<RunId, Seen>;
 
 /// A child when it was last looked at.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Driver {
     fn attend(&self, effect: Effect, after: Duration) {
         let Effect::Attend { step, child, intent } = effect else { return };
         let ward = Ward { parent: self.run, step, child, intent };
-        tokio::spawn(attend(self.shared.clone(), ward, after));
+        self.shared.tasks.spawn(attend(self.shared.clone(), ward, after));
     }
 }
 
@@ -241,8 +241,8 @@ impl Shared {
     }
 
     fn look_again(self: &Arc<Self>, which: impl Fn(RunId, &Seen) -> bool) {
-        for (_, seen) in self.elsewhere().extract_if(|child, seen| which(*child, seen)) {
-            tokio::spawn(attend(self.clone(), seen.ward, Duration::ZERO));
+        for (_, seen) in self.elsewhere().extract_if(.., |child, seen| which(*child, seen)) {
+            self.tasks.spawn(attend(self.clone(), seen.ward, Duration::ZERO));
         }
     }
 }

@@ -462,7 +462,7 @@ impl Driver {
     /// Loads values, and says so to itself.
     fn load(&self, step: Option<Unit>, references: Vec<ValueRef>, permit: Option<OwnedSemaphorePermit>) {
         let (shared, run, driver) = (self.shared.clone(), self.run, self.own_mailbox.clone());
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             let mut loaded = Ok(Vec::with_capacity(references.len()));
             for reference in references {
                 match (load_value(&shared, run, &reference).await, &mut loaded) {
@@ -481,7 +481,7 @@ impl Driver {
     fn judge(&self, case: Adjourned, permit: Option<OwnedSemaphorePermit>) {
         let (shared, driver, step) = (self.shared.clone(), self.own_mailbox.clone(), case.case.step);
         let generation = self.state.head().generation;
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             let done = case.judge(&shared).await;
             let _ = driver.send(Note::Ruled(step, generation, Box::new(done), permit));
         });

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 
 use crate::engine::handle::Engine;
 use crate::engine::owner::Keeper;
 use crate::engine::registry::Registry;
 use crate::engine::shared::{Parts, Shared};
 use crate::engine::step_fn::{StepFailure, step_fn};
+use crate::engine::tasks::Tasks;
 use crate::engine::watch::{claim_due_runs, watch_changes};
 use crate::id::{Ids, SystemIds};
 use crate::memory::MemoryStore;
 use crate::port::evidence::Inspector;
+use crate::port::executor::Executor;
 use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
 use crate::port::store::{Store, StoreError};
@@ -36,6 +39,7 @@ pub struct EngineBuilder {
     pub(crate) poll: Option<Duration>,
     pub(crate) workdir: PathBuf,
     pub(crate) label: String,
+    pub(crate) executor: Option<Arc<dyn Executor>>,
 }
 
 impl EngineBuilder {
@@ -52,6 +56,7 @@ impl EngineBuilder {
             poll: Some(Duration::from_millis(200)),
             workdir: PathBuf::from("."),
             label: format!("pid {}", std::process::id()),
+            executor: None,
         }
     }
 
@@ -152,6 +157,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Who polls the engine's tasks: for simulation. Default: the Tokio runtime in which the engine is started, and a thread
+    /// for renewals.
+    #[must_use]
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
     /// Registers the engine with its store and starts it.
     ///
     /// # Errors
@@ -164,6 +177,8 @@ impl EngineBuilder {
         };
         // What cannot be made absolute (no current folder) stays as given.
         let workdir = std::path::absolute(&self.workdir).unwrap_or(self.workdir);
+        let is_simulated = self.executor.is_some();
+        let tasks = self.executor.map_or_else(|| Tasks::Runtime(Handle::current()), Tasks::Given);
         let shared = Arc::new(Shared::new(Parts {
             store,
             registry: self.registry,
@@ -175,12 +190,13 @@ impl EngineBuilder {
             workdir: workdir.into(),
             ttl: self.ttl,
             label: self.label,
+            tasks,
         }));
         shared.register().await?;
-        let keeper = Keeper::start(&shared)?;
-        tokio::spawn(watch_changes(Arc::downgrade(&shared)));
+        let keeper = if is_simulated { Keeper::task(&shared) } else { Keeper::thread(&shared)? };
+        shared.tasks.spawn(watch_changes(Arc::downgrade(&shared)));
         if let Some(every) = self.poll {
-            tokio::spawn(claim_due_runs(Arc::downgrade(&shared), every));
+            shared.tasks.spawn(claim_due_runs(Arc::downgrade(&shared), every));
         }
         Ok(Engine::new(shared, keeper))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::tasks::Tasks;
 use crate::port::store::{Commit, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, Store};
 
 /// Where members are handed in.
@@ -23,9 +24,9 @@ const QUIET_TURNS: u32 = 2;
 
 impl Committer {
     /// Starts the writer of `store`. It ends when the last handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(write(store, receiver));
+        tasks.spawn(write(store, receiver));
         Self(sender)
     }
 

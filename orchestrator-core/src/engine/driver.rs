@@ -1,7 +1,7 @@
 //! The driver of one run: an actor with a mailbox. It takes in what happened, decides on a scratch state, commits one
 //! member at a time, and does what the state then asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) struct Driver {
     /// What is to be decided next.
     pub(crate) inputs: Vec<Input>,
     /// What this process executes.
-    pub(crate) local: HashMap<Unit, Local>,
+    pub(crate) local: BTreeMap<Unit, Local>,
     /// Slots in hand: of attempts that have just ended, or waited for.
     pub(crate) permits: Vec<OwnedSemaphorePermit>,
     /// Steps whose preparation waits for values or for the policy.
@@ -125,7 +125,7 @@ impl Driver {
             state,
             values: Values::default(),
             inputs,
-            local: HashMap::new(),
+            local: BTreeMap::new(),
             permits: Vec::new(),
             preparing: HashSet::new(),
             concluding: false,
@@ -143,7 +143,7 @@ impl Driver {
             released: false,
             over: false,
         };
-        tokio::spawn(driver.run());
+        shared.tasks.spawn(driver.run());
         Some(actor)
     }
 

@@ -71,7 +71,7 @@ impl Driver {
         self.preparing.insert(step);
         let (shared, driver) = (self.shared.clone(), self.own_mailbox.clone());
         let generation = self.state.head().generation;
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             done.ground = Some(shared.ground(&inside).await);
             let _ = driver.send(Note::Ruled(step, generation, Box::new(done), None));
         });

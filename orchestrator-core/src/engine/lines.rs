@@ -68,7 +68,7 @@ impl Lines {
             let (shared, run) = (self.shared.clone(), self.run);
             let (held, keeping) = (Mutex::default(), tokio::sync::Mutex::default());
             let gathered = Arc::new(Gathered { shared, run, held, keeping });
-            self.shared.runtime.spawn(Gathered::keep(Arc::downgrade(&gathered)));
+            self.shared.tasks.spawn(Gathered::keep(Arc::downgrade(&gathered)));
             gathered
         })
     }

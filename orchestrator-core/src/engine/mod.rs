@@ -32,6 +32,7 @@ mod signal;
 mod stages;
 mod start;
 mod step_fn;
+mod tasks;
 mod values;
 mod waits;
 mod watch;

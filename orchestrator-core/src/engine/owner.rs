@@ -1,10 +1,11 @@
 //! This incarnation: makes itself known, keeps itself alive from a thread of its own, and knows when it may be taken
 //! for dead.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::engine::shared::Shared;
 use crate::port::store::{NewOwner, Renewal, StoreError};
@@ -17,59 +18,81 @@ impl Shared {
     }
 }
 
-/// Keeps an engine's owner alive. A thread of its own: attempts that hog the runtime do not make it look dead.
+/// Keeps an engine's owner alive, until it is stopped or dropped.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    end: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+    end: Mutex<Option<End>>,
+}
+
+#[derive(Debug)]
+struct End {
+    /// Ends the renewals when it goes.
+    sender: oneshot::Sender<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    /// Starts the thread.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
-        let (sender, receiver) = channel();
+    /// Renews from a thread of its own: attempts that hog the runtime do not make the owner look dead.
+    pub(crate) fn thread(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let unavailable = |error| StoreError::Unavailable(format!("no thread for renewals: {error}"));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
+        let (sender, end) = oneshot::channel();
         let shared = Arc::downgrade(shared);
         let thread = std::thread::Builder::new()
             .name("orchestrator-keeper".into())
-            .spawn(move || keep(&shared, &receiver))
-            .map_err(|error| StoreError::Unavailable(format!("no thread for renewals: {error}")))?;
-        Ok(Self { end: Mutex::new(Some((sender, thread))) })
+            .spawn(move || runtime.block_on(keep(shared, end)))
+            .map_err(unavailable)?;
+        Ok(Self { end: Mutex::new(Some(End { sender, thread: Some(thread) })) })
     }
 
-    /// Ends the thread.
+    /// Renews from a task among the others.
+    pub(crate) fn task(shared: &Arc<Shared>) -> Self {
+        let (sender, end) = oneshot::channel();
+        shared.tasks.spawn(keep(Arc::downgrade(shared), end));
+        Self { end: Mutex::new(Some(End { sender, thread: None })) }
+    }
+
+    /// Ends the renewals; a thread is over by then.
     pub(crate) fn stop(&self) {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((sender, thread)) = end {
+        if let Some(End { sender, thread }) = end {
             drop(sender);
-            let _ = thread.join();
+            let _ = thread.map(JoinHandle::join);
         }
     }
 }
 
-fn keep(shared: &Weak<Shared>, end: &Receiver<()>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
-    let mut renewed = Instant::now();
+async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
+    let Some((clock, ttl)) = shared.upgrade().map(|shared| (shared.clock.clone(), shared.ttl)) else {
+        return;
+    };
+    let mut renewed = clock.now();
     let mut registered = true;
     loop {
-        let Some(ttl) = shared.upgrade().map(|shared| shared.ttl) else { return };
-        match end.recv_timeout(ttl / 3) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        let next = clock.now() + ttl / 3;
+        tokio::select! {
+            biased;
+            _ = &mut end => return,
+            () = clock.sleep_until(next) => {}
         }
         let Some(shared) = shared.upgrade() else { return };
         if !registered {
-            registered = runtime.block_on(shared.register()).is_ok();
-            renewed = Instant::now();
+            registered = shared.register().await.is_ok();
+            renewed = clock.now();
             continue;
         }
-        match runtime.block_on(renew(&shared)) {
-            Standing::Alive => renewed = Instant::now(),
-            Standing::Unknown if renewed.elapsed() < ttl.mul_f64(0.6) => {}
+        let asked = clock.now();
+        match renew(&shared).await {
+            // From when it was asked: the answer may have been long on its way.
+            Standing::Alive => renewed = asked,
+            Standing::Unknown if clock.now().since(renewed) < ttl.mul_f64(0.6) => {}
             // Others take us for dead, or may do so soon: what we execute must be over by then.
             Standing::Unknown | Standing::Dead => {
                 tracing::error!(owner = %shared.owner(), "this process counts as dead; beginning anew");
                 shared.reincarnate();
-                registered = runtime.block_on(shared.register()).is_ok();
-                renewed = Instant::now();
+                registered = shared.register().await.is_ok();
+                renewed = clock.now();
             }
         }
     }

@@ -1,11 +1,10 @@
 //! What all parts of an engine share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
 use crate::engine::attend::Elsewhere;
@@ -14,6 +13,7 @@ use crate::engine::handle::{Live, Progress};
 use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::registry::Registry;
+use crate::engine::tasks::Tasks;
 use crate::id::{DecisionId, Ids, OwnerId, RunId, TransitionId};
 use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
@@ -36,15 +36,14 @@ pub(crate) struct Shared {
     pub(crate) workdir: Arc<Path>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
-    /// Where tasks are spawned that a plugin's own thread may ask for.
-    pub(crate) runtime: Handle,
+    pub(crate) tasks: Tasks,
     /// Rung when a run may be due that nobody drives.
     pub(crate) bell: Notify,
     /// Turns true when the engine begins to stop.
     pub(crate) stopping: watch::Sender<bool>,
     /// The present incarnation.
     owner: watch::Sender<OwnerId>,
-    actors: Mutex<HashMap<RunId, Actor>>,
+    actors: Mutex<BTreeMap<RunId, Actor>>,
     pub(crate) elsewhere: Mutex<Elsewhere>,
 }
 
@@ -87,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) workdir: Arc<Path>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
+    pub(crate) tasks: Tasks,
 }
 
 /// How many live notices a slow subscriber may lag behind before it loses the oldest.
@@ -95,7 +95,7 @@ const LIVE_BACKLOG: usize = 4_096;
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            committer: Committer::start(parts.store.clone()),
+            committer: Committer::start(parts.store.clone(), &parts.tasks),
             owner: watch::channel(OwnerId::from_uuid(parts.ids.uuid())).0,
             store: parts.store,
             registry: Arc::new(parts.registry),
@@ -109,7 +109,7 @@ impl Shared {
             workdir: parts.workdir,
             ttl: parts.ttl,
             label: parts.label,
-            runtime: Handle::current(),
+            tasks: parts.tasks,
             bell: Notify::new(),
             stopping: watch::channel(false).0,
             actors: Mutex::default(),
@@ -145,7 +145,7 @@ impl Shared {
         *self.stopping.borrow()
     }
 
-    pub(crate) fn actors(&self) -> MutexGuard<'_, HashMap<RunId, Actor>> {
+    pub(crate) fn actors(&self) -> MutexGuard<'_, BTreeMap<RunId, Actor>> {
         // A panic while the lock is held cannot leave the map half changed: every critical section is one call.
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }

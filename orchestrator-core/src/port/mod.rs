@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod evidence;
+pub mod executor;
 pub mod notice;
 pub mod plugin;
 pub mod policy;

@@ -10,10 +10,9 @@ use crate::engine::driver::Driver;
 use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
-use crate::engine::note::{Input, Note};
-use crate::engine::prepare::{self, Adjourned, Done, Preparation};
+use crate::engine::note::Input;
+use crate::engine::prepare::{self, Done, Preparation};
 use crate::engine::start::created;
-use crate::engine::values::load_value;
 use crate::id::{TransitionId, Unit};
 use crate::machine::{
     Command, Effect, Event, Fence, Prepared, Recorded, Rejection, effect_of, is_to_conclude,
@@ -117,8 +116,13 @@ impl Batch {
         let inputs = std::mem::replace(&mut driver.inputs, later);
         draft.events.reserve(count);
         self.inputs.reserve(count);
-        for input in inputs {
+        let mut inputs = inputs.into_iter();
+        while let Some(input) = inputs.next() {
             self.take(driver, &mut draft, input);
+            if self.could_not_take() {
+                // What else has come was prepared for a run that is another's.
+                driver.inputs.splice(..0, inputs.by_ref());
+            }
         }
         // A driver that could not take the run must not move it.
         if driver.state.head().driver == Some(driver.owner()) {
@@ -134,6 +138,11 @@ impl Batch {
         }
         self.touched = driver.state.take_touched();
         draft
+    }
+
+    /// Whether the last input was a wish to take the run, in vain.
+    fn could_not_take(&self) -> bool {
+        matches!(self.inputs.last(), Some((Input::Take { .. }, Decided::Rejected(_))))
     }
 
     fn take(&mut self, driver: &mut Driver, draft: &mut Draft, input: Input) {
@@ -386,6 +395,11 @@ impl Batch {
                 Some(Effect::Execute { attempt, fence, .. }) => {
                     driver.dispatch(step, attempt, fence, Some(permit), request);
                 }
+                // What has begun and was cancelled in one commit is never dispatched.
+                Some(Effect::Stop(step)) => {
+                    driver.permits.push(permit);
+                    driver.end_undispatched(step);
+                }
                 _ => driver.permits.push(permit),
             }
         }
@@ -457,33 +471,5 @@ impl Driver {
     fn next_actionable(&self) -> Option<Effect> {
         let mut actionable = self.state.actionable().filter(|step| !self.preparing.contains(step));
         effect_of(&self.state, actionable.next()?)
-    }
-
-    /// Loads values, and says so to itself.
-    fn load(&self, step: Option<Unit>, references: Vec<ValueRef>, permit: Option<OwnedSemaphorePermit>) {
-        let (shared, run, driver) = (self.shared.clone(), self.run, self.own_mailbox.clone());
-        self.shared.tasks.spawn(async move {
-            let mut loaded = Ok(Vec::with_capacity(references.len()));
-            for reference in references {
-                match (load_value(&shared, run, &reference).await, &mut loaded) {
-                    (Ok(value), Ok(values)) => values.push((reference, value)),
-                    (Err(error), _) => {
-                        loaded = Err(error);
-                        break;
-                    }
-                    (Ok(_), Err(_)) => break,
-                }
-            }
-            let _ = driver.send(Note::Loaded(step, loaded, permit));
-        });
-    }
-
-    fn judge(&self, case: Adjourned, permit: Option<OwnedSemaphorePermit>) {
-        let (shared, driver, step) = (self.shared.clone(), self.own_mailbox.clone(), case.case.step);
-        let generation = self.state.head().generation;
-        self.shared.tasks.spawn(async move {
-            let done = case.judge(&shared).await;
-            let _ = driver.send(Note::Ruled(step, generation, Box::new(done), permit));
-        });
     }
 }

@@ -14,6 +14,7 @@ use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
 use crate::engine::note::{Input, Note};
 use crate::engine::prepare::Done;
+use crate::engine::progress::progress_of;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, Unit};
@@ -42,7 +43,7 @@ pub(crate) struct Driver {
     /// The step that this run carries out, if it does.
     pub(crate) parent: Option<Parent>,
     /// Steps whose child only a person can move.
-    blocked: HashSet<Unit>,
+    pub(crate) blocked: HashSet<Unit>,
     pub(crate) run: RunId,
     pub(crate) state: RunState,
     pub(crate) values: Values,
@@ -155,6 +156,7 @@ impl Driver {
     }
 
     async fn run(mut self) {
+        self.begin().await;
         while !self.over {
             if self.inflight.is_none() {
                 self.gather().await;
@@ -168,6 +170,16 @@ impl Driver {
             self.turn().await;
         }
         self.leave();
+    }
+
+    /// Waits until the store knows in whose name this driver speaks.
+    async fn begin(&mut self) {
+        let mut stopping = self.shared.stopping.subscribe();
+        tokio::select! {
+            biased;
+            () = self.incarnation.begun() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => self.fenced(),
+        }
     }
 
     /// Takes in what has happened. While attempts are executed that may be about to end, gives them a turn of the
@@ -443,37 +455,6 @@ impl Driver {
             .then_some(Fence { epoch: self.state.head().driver_epoch, owner })
     }
 
-    /// Whether only a person can move the child of a step has changed.
-    fn on_blocked(&mut self, step: Unit, child: RunId, is_blocked: bool) {
-        let awaited = self.state.find(step).and_then(|slot| slot.state.child());
-        let changed = match is_blocked && awaited == Some(child) {
-            true => self.blocked.insert(step),
-            false => self.blocked.remove(&step),
-        };
-        if changed {
-            self.publish(true);
-        }
-    }
-
-    /// Says how far the run is, to whoever watches and to the run whose step it carries out.
-    pub(crate) fn publish(&mut self, driven: bool) {
-        let mut progress = progress_of(&self.state, driven);
-        let children = self.state.children();
-        if children > 0 && self.state.is_blocked_beside_children() {
-            let Self { state, blocked, .. } = self;
-            blocked.retain(|step| state.find(*step).is_some_and(|slot| slot.state.child().is_some()));
-            if blocked.len() == children && progress.status == "running" {
-                progress.status = "blocked";
-            }
-        }
-        let was_blocked = self.progress.borrow().status == "blocked";
-        let is_blocked = progress.status == "blocked";
-        self.progress.send_replace(progress);
-        if let Some(parent) = self.parent.filter(|_| was_blocked != is_blocked) {
-            self.shared.tell(parent.run, Note::Blocked(parent.unit, self.run, is_blocked));
-        }
-    }
-
     fn leave(self) {
         self.shared.actors().remove(&self.run);
         if let Some(parent) = self.parent {
@@ -484,16 +465,5 @@ impl Driver {
             input.refuse();
         }
         self.progress.send_replace(progress_of(&self.state, false));
-    }
-}
-
-pub(crate) fn progress_of(state: &RunState, driven: bool) -> Progress {
-    Progress {
-        status: state.status(),
-        seq: state.head().seq,
-        done: state.done(),
-        steps: state.workflow().counted_steps(),
-        ended: state.head().ended.is_some(),
-        driven,
     }
 }

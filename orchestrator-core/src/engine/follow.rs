@@ -8,7 +8,7 @@ use crate::engine::driver::Driver;
 use crate::engine::handle::Live;
 use crate::engine::note::Input;
 use crate::id::Unit;
-use crate::machine::{Effect, Fence, Finished, Recorded, StepError, StepState, apply};
+use crate::machine::{Effect, Finished, Recorded, StepError, StepState, apply};
 use crate::port::store::{Commit, EventsAfter, StoreError};
 use crate::spec::retry::ErrorClass;
 
@@ -135,15 +135,17 @@ impl Driver {
             match effect {
                 Effect::Stop(_) if is_ours => self.stop_if_asked(step),
                 _ if is_ours || fence.owner != self.owner() => {}
-                // It never began: nothing has to be stopped.
-                Effect::Stop(_) => self.end_unbegun(step, attempt, fence),
+                Effect::Stop(_) => self.end_undispatched(step),
                 _ => self.dispatch(step, attempt, fence, None, None),
             }
         }
     }
 
-    pub(crate) fn end_unbegun(&mut self, step: Unit, attempt: u32, fence: Fence) {
-        let ended = Ended::bare(step, attempt, fence, Finished::Interrupted);
-        self.inputs.push(Input::Ended(ended));
+    /// Ends an attempt that is to stop and was never dispatched: nothing has to be stopped.
+    pub(crate) fn end_undispatched(&mut self, step: Unit) {
+        if let StepState::Running { attempt, fence, .. } = self.state.slot(step).state {
+            let ended = Ended::bare(step, attempt, fence, Finished::Interrupted);
+            self.inputs.push(Input::Ended(ended));
+        }
     }
 }

@@ -111,9 +111,10 @@ impl Loaded {
         self.referenced.get(name).copied()
     }
 
-    /// Whether some expression refers to the step.
+    /// Whether some expression refers to the step, or its compensation does to what it gave: that may be prepared before
+    /// the commit that brings the output into the store.
     pub(crate) fn is_wanted(&self, step: StepIx) -> bool {
-        self.wanted.contains(&step)
+        self.wanted.contains(&step) || self.workflow.stages.undo_of(step).is_some()
     }
 }
 

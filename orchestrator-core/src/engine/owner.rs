@@ -14,7 +14,15 @@ impl Shared {
     /// Makes this incarnation known to the store.
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
         let owner = NewOwner { id: self.owner(), ttl: self.ttl, label: self.label.clone() };
-        self.store.register(owner).await
+        self.store.register(owner).await?;
+        self.is_registered();
+        Ok(())
+    }
+
+    /// Begins anew under another name.
+    async fn begin_anew(&self) -> Result<(), StoreError> {
+        self.reincarnate();
+        self.register().await
     }
 }
 
@@ -78,7 +86,8 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         }
         let Some(shared) = shared.upgrade() else { return };
         if !registered {
-            registered = shared.register().await.is_ok();
+            // Under another name than the last time: the store may know that one after all, and it would die unnoticed.
+            registered = shared.begin_anew().await.is_ok();
             renewed = clock.now();
             continue;
         }
@@ -90,8 +99,7 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
             // Others take us for dead, or may do so soon: what we execute must be over by then.
             Standing::Unknown | Standing::Dead => {
                 tracing::error!(owner = %shared.owner(), "this process counts as dead; beginning anew");
-                shared.reincarnate();
-                registered = shared.register().await.is_ok();
+                registered = shared.begin_anew().await.is_ok();
                 renewed = clock.now();
             }
         }

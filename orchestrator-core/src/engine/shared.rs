@@ -41,8 +41,7 @@ pub(crate) struct Shared {
     pub(crate) bell: Notify,
     /// Turns true when the engine begins to stop.
     pub(crate) stopping: watch::Sender<bool>,
-    /// The present incarnation.
-    owner: watch::Sender<OwnerId>,
+    present: watch::Sender<Present>,
     actors: Mutex<BTreeMap<RunId, Actor>>,
     pub(crate) elsewhere: Mutex<Elsewhere>,
 }
@@ -54,11 +53,25 @@ pub(crate) struct Actor {
     pub(crate) progress: watch::Receiver<Progress>,
 }
 
+/// The present incarnation.
+#[derive(Debug, Clone, Copy)]
+struct Present {
+    owner: OwnerId,
+    /// Whether the store knows it. Nobody could ever tell the death of one that it does not know.
+    is_known: bool,
+}
+
 /// The incarnation under which a driver works.
 #[derive(Debug)]
 pub(crate) struct Incarnation {
     owner: OwnerId,
-    watched: watch::Receiver<OwnerId>,
+    watched: watch::Receiver<Present>,
+}
+
+impl Present {
+    fn unknown(ids: &dyn Ids) -> Self {
+        Self { owner: OwnerId::from_uuid(ids.uuid()), is_known: false }
+    }
 }
 
 impl Incarnation {
@@ -66,10 +79,21 @@ impl Incarnation {
         self.owner
     }
 
+    /// Becomes the present incarnation, as soon as the store knows that one.
+    pub(crate) async fn begun(&mut self) {
+        // The sender lives as long as the engine; should it go, nothing is left to execute for.
+        if let Ok(present) = self.watched.wait_for(|present| present.is_known).await {
+            self.owner = present.owner;
+        }
+    }
+
     /// Returns when this incarnation is dead, or may be taken for dead.
     pub(crate) async fn ended(&mut self) {
-        // The sender lives as long as the engine; should it go, nothing is left to execute for.
-        let _ = self.watched.changed().await;
+        while self.watched.changed().await.is_ok() {
+            if self.watched.borrow().owner != self.owner {
+                return;
+            }
+        }
     }
 }
 
@@ -96,7 +120,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             committer: Committer::start(parts.store.clone(), &parts.tasks),
-            owner: watch::channel(OwnerId::from_uuid(parts.ids.uuid())).0,
+            present: watch::channel(Present::unknown(&*parts.ids)).0,
             store: parts.store,
             registry: Arc::new(parts.registry),
             policy: parts.policy,
@@ -118,19 +142,25 @@ impl Shared {
     }
 
     pub(crate) fn owner(&self) -> OwnerId {
-        *self.owner.borrow()
+        self.present.borrow().owner
     }
 
     /// The present incarnation, and the means to notice its end.
     pub(crate) fn incarnation(&self) -> Incarnation {
-        let mut watched = self.owner.subscribe();
-        let owner = *watched.borrow_and_update();
+        let mut watched = self.present.subscribe();
+        let owner = watched.borrow_and_update().owner;
         Incarnation { owner, watched }
     }
 
-    /// Ends this incarnation: drivers stop what they execute and let go of their runs. A new one begins.
+    /// Ends this incarnation: drivers stop what they execute and let go of their runs. A new one begins, and does nothing
+    /// until it is registered.
     pub(crate) fn reincarnate(&self) {
-        self.owner.send_replace(OwnerId::from_uuid(self.ids.uuid()));
+        self.present.send_replace(Present::unknown(&*self.ids));
+    }
+
+    /// The store knows the present incarnation.
+    pub(crate) fn is_registered(&self) {
+        self.present.send_modify(|present| present.is_known = true);
     }
 
     pub(crate) fn transition(&self) -> TransitionId {

@@ -233,3 +233,25 @@ finally:
     assert_eq!(statuses(&report), expected);
     assert_eq!(output(&report, "tidy", None), json!(why));
 }
+
+#[tokio::test]
+async fn a_step_that_ends_last_is_undone_with_what_it_gave_however_long_that_is() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "
+name: late
+steps:
+  early: { uses: puppet, with: { do: fail } }
+  late:
+    uses: puppet
+    needs: early
+    if: always()
+    with: { text: LONG }
+    compensate: { uses: puppet, with: { undo: '${{ self.text }}' } }
+";
+    let long = "x".repeat(1_000);
+    let workflow = engine.parse(&text.replace("LONG", &long)).unwrap().workflow;
+    let report = engine.start(workflow).await.unwrap().wait().await.unwrap();
+    assert_eq!(statuses(&report), ["early failed", "late completed", "late.compensate completed"]);
+    assert_eq!(report.steps[2].output, json!({ "undo": long }));
+}

@@ -283,7 +283,7 @@ fn command(world: &World, act: &Act) -> Option<Command> {
         }
         Act::Continue { pick, owner } => {
             let step = choose(world, *pick, |place| *place == Place::Arrived)?;
-            Command::Continue { step: step.into(), owner: world.owner(*owner) }
+            Command::Continue { step: step.into(), owner: world.beginner(*owner) }
         }
         Act::Finish { pick, right, outcome } => finish(world, *pick, right, outcome)?,
         Act::Decide { pick, approved, seen } => {

@@ -134,6 +134,11 @@ impl Ledger {
         self.ended.is_none() && self.intent == Intent::Proceed
     }
 
+    /// Whether an owner may begin something: nobody else drives the run.
+    pub(crate) fn may_be_moved_by(&self, owner: OwnerId) -> bool {
+        self.driver.is_none_or(|driver| driver.owner == owner)
+    }
+
     /// Whether a step can be prepared: its needs have ended, and nothing holds it.
     pub(crate) fn is_ready(&self, step: StepIx) -> bool {
         self.place(step) == Some(&Place::Open) && self.needs(step).all(|need| matches!(need, Place::Ended(_)))

@@ -153,9 +153,18 @@ impl World {
                     Prepared::Ask { digest, .. } => ledger.may_begin(step.step) && !granted(digest),
                     _ => ledger.may_begin(step.step),
                 };
-                ledger.proceeds() && ledger.is_ready(step.step) && suits()
+                let by = match verdict {
+                    Prepared::Begin(begin) => Some(begin.owner),
+                    _ => None,
+                };
+                ledger.proceeds()
+                    && ledger.is_ready(step.step)
+                    && suits()
+                    && by.is_none_or(|owner| ledger.may_be_moved_by(owner))
             }
-            Command::Continue { step, .. } => ledger.proceeds() && place(step) == Some(&Place::Arrived),
+            Command::Continue { step, owner } => {
+                ledger.proceeds() && place(step) == Some(&Place::Arrived) && ledger.may_be_moved_by(*owner)
+            }
             Command::Finish { step, attempt, fence, .. } => {
                 let right = Right { step: step.step, attempt: *attempt, fence: *fence };
                 place(step) == Some(&Place::Running(right))
@@ -399,11 +408,17 @@ impl World {
         assert_eq!(View::of(&loaded), View::of(&self.state));
     }
 
-    /// A begin of a step by the owner in a place. The request differs with time: the first of a generation counts.
+    /// Who begins something: the driver, where there is one; now and then the owner in that place all the same.
+    pub(crate) fn beginner(&self, place: u8) -> OwnerId {
+        let driver = self.ledger.driver.filter(|_| place < 224).map(|driver| driver.owner);
+        driver.unwrap_or_else(|| self.owner(place))
+    }
+
+    /// A begin of a step by the driver, or by the owner in a place. The request differs with time: the first of a generation counts.
     pub(crate) fn begin(&self, step: StepIx, place: u8) -> Begin {
         let effect = self.shapes.get(step.index()).map_or(EffectClass::Pure, |shape| shape.effect);
         Begin {
-            owner: self.owner(place),
+            owner: self.beginner(place),
             request: value(self.now.as_millis() as u64),
             effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
@@ -440,7 +455,7 @@ impl World {
             Effect::Prepare(step) => {
                 Command::Prepared { step, verdict: Prepared::Begin(self.begin(step.step, 0)) }
             }
-            Effect::Continue(step) => Command::Continue { step, owner: self.owner(0) },
+            Effect::Continue(step) => Command::Continue { step, owner: self.beginner(0) },
             Effect::Execute { step, attempt, fence } => {
                 Command::Finish { step, attempt, fence, outcome: Finished::Succeeded(value(7)) }
             }

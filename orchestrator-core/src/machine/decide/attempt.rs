@@ -64,6 +64,9 @@ pub(super) fn prepared(
         {
             return Err(Rejection::WrongState { state: "not expanded", wanted: "an item" });
         }
+        Prepared::Begin(begin) | Prepared::Delegate { begin, .. } if is_anothers(state, begin.owner) => {
+            return Err(Rejection::Fenced);
+        }
         Prepared::Begin(begin) => begun(slot, step, begin),
         Prepared::Delegate { begin, child, until } => {
             delegated(slot, step, begin, *child, *until, events);
@@ -87,6 +90,11 @@ pub(super) fn prepared(
         Prepared::Fault(error) => not_begun(step, error.clone()),
     });
     Ok(())
+}
+
+/// Whether another drives the run: whoever could not take it, or has lost it, begins nothing of it.
+fn is_anothers(state: &RunState, owner: OwnerId) -> bool {
+    state.head().driver.is_some_and(|driver| driver != owner)
 }
 
 /// What follows from the last time of a step that is repeated.
@@ -149,6 +157,9 @@ pub(super) fn go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<Vec<
     let slot = slot(state, step)?;
     in_state(slot, StepKind::Arrived, "waiting to go on")?;
     proceeding(state, slot)?;
+    if is_anothers(state, owner) {
+        return Err(Rejection::Fenced);
+    }
     Ok(vec![StepContinued { step, attempt: slot.attempts, epoch: slot.epoch + 1, owner }.into()])
 }
 

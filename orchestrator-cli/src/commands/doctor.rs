@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use orchestrator_core::engine::read_report;
+use orchestrator_core::engine::{read_report, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{RunQuery, Store};
 use serde::Serialize;
@@ -81,7 +81,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     }));
     let runs = match opened {
         Some(store) => {
-            let runs = open_runs(app, &store).await;
+            let runs = open_runs(app, &store, &mut checks).await;
             // Only what `sweep` says about the dead was written.
             let _ = store.close().await;
             runs.unwrap_or_else(|problem| {
@@ -151,17 +151,30 @@ async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Sto
 }
 
 /// Every run that has not ended, with what it waits for.
-async fn open_runs(app: &App, store: &Arc<dyn Store>) -> Result<Vec<OpenRun>, Problem> {
+async fn open_runs(
+    app: &App,
+    store: &Arc<dyn Store>,
+    checks: &mut Vec<Check>,
+) -> Result<Vec<OpenRun>, Problem> {
     // The dead are known to be dead from here on, so that nobody is told to wait for them.
     store.sweep().await?;
     let now = store.now().await?;
     let mut runs = Vec::new();
     let mut after = None;
+    let mut looked_at = 0;
     loop {
-        let page = store
-            .list_runs(RunQuery { open: true, top: true, after, limit: 500, ..RunQuery::default() })
-            .await?;
+        let page = store.list_runs(RunQuery { open: true, after, limit: 500, ..RunQuery::default() }).await?;
         for row in &page.items {
+            looked_at += 1;
+            if let Some(why) = stranded(&**store, row.run).await? {
+                let text = format!("{} is stranded: {why}", row.run);
+                let hint = Some(app.shell.runs("resume", row.run));
+                checks.push(Check { hint, ..Check::new("run", "failed", text) });
+            }
+            // What carries out a step of another run is told with that one.
+            if row.new.parent.is_some() {
+                continue;
+            }
             let driver = situation::driver(store, row, now).await?;
             let Some(report) = read_report(&**store, row.run).await? else { continue };
             if let Some(situation) = situation::of(row, driver.as_ref(), &report, now, &app.shell) {
@@ -175,6 +188,10 @@ async fn open_runs(app: &App, store: &Arc<dyn Store>) -> Result<Vec<OpenRun>, Pr
         }
         after = page.items.last().map(|row| row.run);
         if !page.more || after.is_none() {
+            let none = "each is driven, waits for something named, or is due";
+            if looked_at > 0 && !checks.iter().any(|check| check.name == "run") {
+                checks.push(Check::new("runs", "ok", format!("{looked_at} open; {none}")));
+            }
             return Ok(runs);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,7 +11,11 @@ use crate::port::store::{Commit, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, Sto
 
 /// Where members are handed in.
 #[derive(Debug, Clone)]
-pub(crate) struct Committer(mpsc::UnboundedSender<Submission>);
+pub(crate) struct Committer {
+    inbox: mpsc::UnboundedSender<Submission>,
+    /// How many drivers there are, each of which has one member in flight at most.
+    drivers: Arc<AtomicUsize>,
+}
 
 #[derive(Debug)]
 struct Submission {
@@ -25,21 +30,31 @@ const QUIET_TURNS: u32 = 2;
 impl Committer {
     /// Starts the writer of `store`. It ends when the last handle is gone.
     pub(crate) fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tasks.spawn(write(store, receiver));
-        Self(sender)
+        let (inbox, receiver) = mpsc::unbounded_channel();
+        let drivers = Arc::new(AtomicUsize::new(0));
+        tasks.spawn(write(store, receiver, drivers.clone()));
+        Self { inbox, drivers }
+    }
+
+    /// So many drivers may hand in members: when all have, there is nobody to wait for.
+    pub(crate) fn expect(&self, drivers: usize) {
+        self.drivers.store(drivers, Ordering::Relaxed);
     }
 
     /// Hands in a member. The answer comes when its transaction is over; a caller that goes away changes nothing.
     pub(crate) fn submit(&self, member: Member) -> oneshot::Receiver<Commit> {
         let (reply, answer) = oneshot::channel();
         // If the writer is gone, the dropped reply tells.
-        let _ = self.0.send(Submission { member, reply });
+        let _ = self.inbox.send(Submission { member, reply });
         answer
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut inbox: mpsc::UnboundedReceiver<Submission>) {
+async fn write(
+    store: Arc<dyn Store>,
+    mut inbox: mpsc::UnboundedReceiver<Submission>,
+    drivers: Arc<AtomicUsize>,
+) {
     let mut held: Vec<Submission> = Vec::new();
     loop {
         if held.is_empty() {
@@ -48,7 +63,7 @@ async fn write(store: Arc<dyn Store>, mut inbox: mpsc::UnboundedReceiver<Submiss
                 None => return,
             }
         }
-        gather(&mut inbox, &mut held).await;
+        gather(&mut inbox, &mut held, &drivers).await;
         let (members, replies): (Vec<_>, Vec<_>) =
             take_batch(&mut held).into_iter().map(|submission| (submission.member, submission.reply)).unzip();
         let answers = store.commit(members).await;
@@ -58,9 +73,14 @@ async fn write(store: Arc<dyn Store>, mut inbox: mpsc::UnboundedReceiver<Submiss
     }
 }
 
-async fn gather(inbox: &mut mpsc::UnboundedReceiver<Submission>, held: &mut Vec<Submission>) {
+async fn gather(
+    inbox: &mut mpsc::UnboundedReceiver<Submission>,
+    held: &mut Vec<Submission>,
+    drivers: &AtomicUsize,
+) {
     let mut quiet = 0;
-    while quiet < QUIET_TURNS && held.len() < MAX_BATCH_MEMBERS {
+    let all = drivers.load(Ordering::Relaxed).clamp(1, MAX_BATCH_MEMBERS);
+    while quiet < QUIET_TURNS && held.len() < all {
         let before = held.len();
         while let Ok(submission) = inbox.try_recv() {
             held.push(submission);

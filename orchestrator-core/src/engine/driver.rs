@@ -111,6 +111,7 @@ impl Driver {
                 return None;
             }
             actors.insert(run, actor.clone());
+            shared.committer.expect(actors.len());
         }
         if shared.is_stopping() {
             // Those who stop the engine may have told all actors already.
@@ -456,7 +457,11 @@ impl Driver {
     }
 
     fn leave(self) {
-        self.shared.actors().remove(&self.run);
+        {
+            let mut actors = self.shared.actors();
+            actors.remove(&self.run);
+            self.shared.committer.expect(actors.len());
+        }
         if let Some(parent) = self.parent {
             let has_ended = self.state.head().ended.is_some();
             self.shared.tell(parent.run, Note::Left(parent.unit, self.run, has_ended));

@@ -13,3 +13,4 @@ mod recovery;
 mod signals;
 mod stages;
 mod stops;
+mod stranded;

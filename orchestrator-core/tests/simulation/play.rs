@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orchestrator_core::engine::Engine;
+use orchestrator_core::engine::{Engine, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Ending, StepKind};
 use orchestrator_core::spec::{EffectClass, Found, ParseOptions, Sources, Stage, Workflow};
@@ -55,6 +55,7 @@ async fn live(world: &Arc<World>) {
     passes(world, &truth, until).await;
     faults.iter().for_each(tokio::task::JoinHandle::abort);
     meddling.abort();
+    nobody_is_left_behind(world, &truth).await;
     world.heal();
     let recovering: Vec<_> = machines.iter().map(|machine| tokio::spawn(machine.clone().recover())).collect();
     let _ = starting.await;
@@ -71,6 +72,17 @@ async fn live(world: &Arc<World>) {
     }
     machines.iter().filter_map(|machine| machine.living()).for_each(|process| process.kill());
     world.pass(1).await;
+}
+
+/// Wherever a world stands, each of its open runs is driven, waits for something named, or will be found.
+async fn nobody_is_left_behind(world: &World, truth: &Truth) {
+    for run in truth.open() {
+        match stranded(&truth.store, run).await {
+            Ok(None) => {}
+            Ok(Some(why)) => world.broken(format!("{} is stranded: {why}", short(run))),
+            Err(error) => world.broken(error.to_string()),
+        }
+    }
 }
 
 /// Passes time, until every run has ended or a promise is broken.

@@ -1,0 +1,60 @@
+//! Nobody is left behind: of every run that has not ended, who or what moves it next.
+
+use std::sync::Arc;
+
+use crate::id::RunId;
+use crate::machine::{Intent, RunState, StepKind, fold, wake_at};
+use crate::plan::Plan;
+use crate::port::store::{RunLog, RunRow, Store, StoreError};
+
+/// Why a run is stranded: nobody drives it, it waits for nobody, and whoever looks for runs that are due will not find it.
+/// `None`: it has ended, is not there, or one of these is so:
+///
+/// - a live owner drives it, or one that will be found dead when its time is over;
+/// - it waits for something named: an approval, a signal, QA, a settlement, somebody who resumes it;
+/// - it is due now, or will be at a time that its row says.
+///
+/// This is promised of every run in every store at every moment. For tests and for `doctor`: loads the whole run.
+///
+/// # Errors
+/// [`StoreError`]; [`StoreError::Corrupt`] if the log does not fold.
+pub async fn stranded(store: &dyn Store, run: RunId) -> Result<Option<String>, StoreError> {
+    let Some(RunLog { row, text, events }) = store.load(run).await? else { return Ok(None) };
+    let corrupt = |what: String| StoreError::Corrupt(format!("{run}: {what}"));
+    let workflow = crate::spec::parse_stored(&text, &row.new.workflow)
+        .map_err(|problems| corrupt(format!("its workflow does not read: {problems}")))?;
+    let plan = Plan::new(workflow.steps.iter().map(|step| step.needs.as_slice()))
+        .map_err(|_| corrupt("the needs of its workflow form a cycle".into()))?;
+    let mut state = RunState::new(run, Arc::new(workflow), Arc::new(plan));
+    fold(&mut state, &events).map_err(|illegal| corrupt(illegal.to_string()))?;
+    if state.head().ended.is_some() {
+        return Ok(None);
+    }
+    if let Some(driver) = row.driver {
+        match store.owner(driver).await? {
+            Some(owner) if !owner.dead => return Ok(None),
+            Some(_) => {}
+            None => return Ok(Some(format!("it is driven by {driver}, whom the store does not know"))),
+        }
+    }
+    Ok(unmoved(&state, &row))
+}
+
+/// Why nothing moves a run that nobody alive drives.
+fn unmoved(state: &RunState, row: &RunRow) -> Option<String> {
+    match (wake_at(state), row.due_at) {
+        (Some(wake), Some(due)) if due <= wake => None,
+        (Some(wake), Some(due)) => {
+            Some(format!("there is something to do at {wake}, and its row says {due}"))
+        }
+        (Some(wake), None) => Some(format!("there is something to do at {wake}, and its row says never")),
+        (None, _) if state.head().intent == Intent::Pause || waits_for_someone(state) => None,
+        (None, _) => Some("it waits for nothing that anybody could name".into()),
+    }
+}
+
+fn waits_for_someone(state: &RunState) -> bool {
+    [StepKind::Waiting, StepKind::OutcomeUnknown, StepKind::Quarantined]
+        .iter()
+        .any(|kind| state.count(*kind) > 0)
+}

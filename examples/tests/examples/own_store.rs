@@ -4,42 +4,23 @@
 #[path = "../../own_store/mirror.rs"]
 mod mirror;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use orchestrator_core::MemoryStore;
-use orchestrator_core::port::store::Store;
-use orchestrator_core::testkit::{self, Backend, Place};
+use orchestrator_core::{MemoryStore, testkit};
 use serde_json::Value;
 
 use crate::bench::Bench;
 use mirror::Mirrored;
 
-#[derive(Debug)]
-struct Here(Arc<Mirrored<MemoryStore>>);
-
-#[async_trait]
-impl Place for Here {
-    async fn open(&self) -> Arc<dyn Store> {
-        self.0.clone()
-    }
-}
-
-struct Mirrors(PathBuf);
-
-#[async_trait]
-impl Backend for Mirrors {
-    async fn fresh(&self) -> Arc<dyn Place> {
-        let store = Mirrored::new(MemoryStore::new(), &self.0).expect("a file");
-        Arc::new(Here(Arc::new(store)))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_passes_the_kit() {
     let bench = Bench::new();
-    testkit::run(&Mirrors(bench.path().join("changes.jsonl"))).await;
+    let file = bench.path().join("changes.jsonl");
+    let fresh = move || {
+        let store = Mirrored::new(MemoryStore::new(), &file).expect("a file");
+        async { Arc::new(store) }
+    };
+    testkit::run(fresh).await;
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The store passes the kit that every store must pass.
 
+use orchestrator_core::testkit;
+
+use crate::place::Folder;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conformance() {
-    orchestrator_core::testkit::run(&crate::place::Files).await;
+    testkit::run(|| async { Folder::new() }).await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::Store;
-use orchestrator_core::testkit::{Backend, Place};
+use orchestrator_core::testkit::Place;
 use orchestrator_sqlite::SqliteStore;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -58,16 +58,5 @@ impl Place for Folder {
             .await
             .unwrap();
         forged.rows_affected() == 1
-    }
-}
-
-/// Makes folders.
-#[derive(Debug)]
-pub(crate) struct Files;
-
-#[async_trait]
-impl Backend for Files {
-    async fn fresh(&self) -> Arc<dyn Place> {
-        Arc::new(Folder::new())
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::id::StepIx;
 use crate::machine::{DriverTaken, StepDue, StepSucceeded};
-use crate::port::store::{Commit, EventsAfter, LogQuery, MAX_BATCH_MEMBERS, Member, StoreError};
+use crate::port::store::{
+    Commit, EventsAfter, LogQuery, MAX_BATCH_MEMBERS, Member, NewRun, Store, StoreError,
+};
 use crate::testkit::Place;
 use crate::testkit::sample::{
-    Story, approval, decision, every_event, inline, line, new_run, owner_id, run_id, step_row, value,
+    Story, approval, at, decision, every_event, inline, key, line, new_run, owner_id, run_id, step_row, value,
 };
 
 pub(super) async fn a_created_run_is_there_whole(place: Arc<dyn Place>) {
@@ -44,15 +46,23 @@ pub(super) async fn every_kind_of_event_comes_back(place: Arc<dyn Place>) {
 
 pub(super) async fn events_are_numbered_without_gaps(place: Arc<dyn Place>) {
     let store = place.open().await;
-    let mut story = Story::begun(&*store).await;
+    let mut stories = [Story::begun(&*store).await, Story::begun(&*store).await];
+    // Each run has numbers of its own, however they take turns.
     for count in 1..=5 {
-        let events = (0..count).map(|step| StepDue { step: StepIx(step).into() }.into()).collect();
-        story.write(&*store, story.next(events)).await;
+        for story in &mut stories {
+            let events = (0..count).map(|step| StepDue { step: StepIx(step).into() }.into()).collect();
+            story.write(&*store, story.next(events)).await;
+        }
     }
-    let log = store.load(story.run).await.unwrap().expect("the run");
-    let numbers: Vec<u64> = log.events.iter().map(|recorded| recorded.seq).collect();
-    assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
-    assert_eq!(log.row.seq, 16);
+    for story in stories {
+        let log = store.load(story.run).await.unwrap().expect("the run");
+        let numbers: Vec<u64> = log.events.iter().map(|recorded| recorded.seq).collect();
+        assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
+        assert_eq!(log.row.seq, 16);
+        let rest = EventsAfter { run: story.run, after: 12, limit: 99 };
+        let rest = store.events_after(rest).await.unwrap();
+        assert_eq!(rest.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [13, 14, 15, 16]);
+    }
 }
 
 /// A member with everything in it.
@@ -101,35 +111,55 @@ pub(super) async fn a_run_is_created_once(place: Arc<dyn Place>) {
     assert_eq!(store.load(missing.run).await.unwrap().map(|log| log.row), None);
 }
 
-pub(super) async fn of_racing_members_one_wins(place: Arc<dyn Place>) {
+pub(super) async fn of_sixteen_members_one_wins(place: Arc<dyn Place>) {
     let store = place.open().await;
-    let story = Story::begun(&*store).await;
-    let mut racers = Vec::new();
+    one_wins(vec![store; 16]).await;
+}
+
+pub(super) async fn of_sixteen_handles_one_wins(place: Arc<dyn Place>) {
+    let mut handles = Vec::new();
     for _ in 0..16 {
-        let handle = place.open().await;
-        let member = story.step_due();
-        racers.push(tokio::spawn(async move {
-            let transition = member.transition;
-            loop {
-                match handle.commit(vec![member.clone()]).await.as_slice() {
-                    [Commit::Busy] => {}
-                    [answer] => return (transition, answer.clone()),
-                    other => panic!("one answer a member: {other:?}"),
-                }
-            }
-        }));
+        handles.push(place.open().await);
     }
-    let mut winners = Vec::new();
-    for racer in racers {
-        match racer.await.expect("the racer") {
-            (transition, Commit::Applied) => winners.push(transition),
-            (_, answer) => assert_eq!(answer, Commit::Conflict),
+    one_wins(handles).await;
+}
+
+async fn one_wins(handles: Vec<Arc<dyn Store>>) {
+    let mut story = Story::begun(&*handles[0]).await;
+    for round in 0..3 {
+        let racers: Vec<_> = handles
+            .iter()
+            .map(|handle| {
+                let (handle, member) = (handle.clone(), story.step_due());
+                tokio::spawn(async move { (member.transition, persist(&*handle, member).await) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for racer in racers {
+            match racer.await.expect("the racer") {
+                (transition, Commit::Applied) => winners.push(transition),
+                (_, answer) => assert_eq!(answer, Commit::Conflict),
+            }
+        }
+        assert_eq!(winners.len(), 1, "round {round}");
+        story.seq += 1;
+        for handle in &handles {
+            let log = handle.load(story.run).await.unwrap().expect("the run");
+            let last = log.events.last().map(|recorded| (recorded.seq, recorded.transition));
+            assert_eq!(last, Some((story.seq, winners[0])), "the log is the winner's");
         }
     }
-    assert_eq!(winners.len(), 1);
-    let log = store.load(story.run).await.unwrap().expect("the run");
-    assert_eq!(log.events.len(), 2);
-    assert_eq!(log.events[1].transition, winners[0]);
+}
+
+/// Hands in a member until the store is not busy.
+async fn persist(store: &dyn Store, member: Member) -> Commit {
+    loop {
+        match store.commit(vec![member.clone()]).await.as_slice() {
+            [Commit::Busy] => {}
+            [answer] => return answer.clone(),
+            other => panic!("one answer a member: {other:?}"),
+        }
+    }
 }
 
 pub(super) async fn a_bad_member_harms_no_other(place: Arc<dyn Place>) {
@@ -267,12 +297,22 @@ pub(super) async fn big_batches_and_big_members_are_taken(place: Arc<dyn Place>)
 pub(super) async fn an_unknown_kind_of_event_is_corrupt(place: Arc<dyn Place>) {
     let store = place.open().await;
     let story = Story::begun(&*store).await;
-    if !place.forge_kind(story.run, "run.teleported").await {
+    let forged = place.forge_kind(story.run, "run.teleported").await;
+    let query = EventsAfter { run: story.run, after: 0, limit: 10 };
+    let load = store.load(story.run).await.map(|log| log.map_or(0, |log| log.events.len()));
+    let read = store.events_after(query).await.map(|events| events.len());
+    if !forged {
+        assert!(
+            !place.keeps(),
+            "what outlives the process can be written by another version: say how to forge it"
+        );
+        assert!(
+            matches!((&load, &read), (Ok(1), Ok(1))),
+            "not forged, so nothing has changed: {load:?}, {read:?}"
+        );
         return;
     }
-    let query = EventsAfter { run: story.run, after: 0, limit: 10 };
-    let load = store.load(story.run).await.map(drop);
-    for answer in [load, store.events_after(query).await.map(drop)] {
+    for answer in [load, read] {
         match answer {
             Err(StoreError::Corrupt(why)) => assert!(why.contains("run.teleported"), "{why}"),
             other => panic!("an event that nobody can read must not be passed over: {other:?}"),
@@ -280,24 +320,46 @@ pub(super) async fn an_unknown_kind_of_event_is_corrupt(place: Arc<dyn Place>) {
     }
 }
 
-pub(super) async fn what_was_written_outlives_the_handle(place: Arc<dyn Place>) {
-    if !place.keeps() {
-        return;
-    }
+pub(super) async fn what_is_kept_outlives_the_handle_and_what_is_not_is_gone(place: Arc<dyn Place>) {
     let store = place.open().await;
-    let mut story = Story::begun(&*store).await;
+    let mut story = Story::new();
+    let mut create = story.create(NewRun { key: key("k", "c"), ..new_run() });
+    create.summary.due_at = Some(at(1));
+    story.write(&*store, create).await;
     let member = full(&story);
     story.write(&*store, member.clone()).await;
     let before = store.load(story.run).await.unwrap().expect("the run");
+    assert_eq!(store.describe().durable, place.keeps(), "it says which of the two it is");
     store.close().await.unwrap();
     drop(store);
 
     let store = place.open().await;
-    let after = store.load(story.run).await.unwrap().expect("the run");
+    if !place.keeps() {
+        is_gone(&*store, &story).await;
+        return;
+    }
+    let after = store.load(story.run).await.unwrap().expect("what was acknowledged is kept");
     assert_eq!((before.row, before.events, before.text), (after.row, after.events, after.text));
     assert_eq!(store.steps(story.run).await.unwrap(), member.steps);
     assert_eq!(store.decisions(story.run).await.unwrap(), member.decisions);
+    let stored = &member.values[0];
+    assert_eq!(store.value(story.run, stored.digest).await.unwrap().as_deref(), Some(&*stored.body));
+    assert_eq!(store.find_key("default", "k").await.unwrap(), Some(story.run));
     story.write(&*store, story.step_due()).await;
+}
+
+/// Of a place that does not keep: either it is closed for good, or nothing of the run is left.
+async fn is_gone(store: &dyn Store, story: &Story) {
+    fn is_none<T>(answer: &Result<Option<T>, StoreError>) -> bool {
+        matches!(answer, Ok(None) | Err(StoreError::Unavailable(_)))
+    }
+    assert!(is_none(&store.load(story.run).await), "a place that does not keep shows no part of a run");
+    assert!(is_none(&store.run(story.run).await));
+    assert!(is_none(&store.find_key("default", "k").await), "its key is free");
+    let rest = store.events_after(EventsAfter { run: story.run, after: 0, limit: 9 }).await;
+    assert!(rest.is_err() || rest.is_ok_and(|events| events.is_empty()));
+    let answers = store.commit(vec![story.step_due()]).await;
+    assert!(matches!(answers.as_slice(), [Commit::Conflict | Commit::Unavailable(_)]), "{answers:?}");
 }
 
 pub(super) async fn another_handle_sees_what_was_written(place: Arc<dyn Place>) {

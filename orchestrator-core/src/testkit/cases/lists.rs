@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::RunId;
-use crate::port::store::{Commit, EventsAfter, LogQuery, RunQuery, StoreError};
+use crate::port::store::{EventsAfter, RunQuery};
 use crate::testkit::Place;
 use crate::testkit::sample::{Story, at, line, new_run, owner, run_id};
-use crate::value::Digest;
 
 pub(super) async fn events_can_be_read_on(place: Arc<dyn Place>) {
     let store = place.open().await;
@@ -149,23 +148,6 @@ pub(super) async fn runs_are_found_by_prefix(place: Arc<dyn Place>) {
     assert_eq!(store.find_runs("ffffffff", 10).await.unwrap(), []);
 }
 
-pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
-    let store = place.open().await;
-    let run = run_id();
-    assert!(store.load(run).await.unwrap().is_none());
-    assert!(store.run(run).await.unwrap().is_none());
-    assert!(store.events_after(EventsAfter { run, after: 0, limit: 10 }).await.unwrap().is_empty());
-    assert!(store.steps(run).await.unwrap().is_empty());
-    assert!(store.value(run, Digest::of(b"")).await.unwrap().is_none());
-    assert!(store.revision(Digest::of(b"")).await.unwrap().is_none());
-    assert!(store.decisions(run).await.unwrap().is_empty());
-    assert!(
-        store.logs(LogQuery { run, step: None, after: 0, tail: false, limit: 9 }).await.unwrap().is_empty()
-    );
-    let page = store.list_runs(RunQuery::default()).await.unwrap();
-    assert!(page.items.is_empty() && !page.more);
-}
-
 pub(super) async fn a_store_says_what_it_is(place: Arc<dyn Place>) {
     let store = place.open().await;
     let info = store.describe();
@@ -175,26 +157,4 @@ pub(super) async fn a_store_says_what_it_is(place: Arc<dyn Place>) {
     let now = store.now().await.unwrap();
     // 2020 to 2100: milliseconds since 1970, not seconds, not microseconds.
     assert!((1_577_836_800_000..4_102_444_800_000).contains(&now.as_millis()), "{now}");
-}
-
-pub(super) async fn a_closed_store_is_unavailable(place: Arc<dyn Place>) {
-    let store = place.open().await;
-    let story = Story::begun(&*store).await;
-    store.close().await.unwrap();
-    store.close().await.unwrap();
-    let answers = store.commit(vec![story.step_due()]).await;
-    assert!(matches!(answers.as_slice(), [Commit::Unavailable(_)]), "{answers:?}");
-    let errors = [
-        store.health().await.err(),
-        store.now().await.err(),
-        store.run(story.run).await.err(),
-        store.load(story.run).await.err(),
-        store.change_mark().await.err(),
-        store.sweep().await.err(),
-        store.claim_due(1).await.err(),
-        store.append_logs(story.run, vec![line(0, "a")]).await.err(),
-    ];
-    for (which, error) in errors.into_iter().enumerate() {
-        assert!(matches!(error, Some(StoreError::Unavailable(_))), "{which}: {error:?}");
-    }
 }

@@ -1,97 +1,126 @@
 //! The list of cases.
 
+mod calls;
 mod children;
 mod commits;
 mod fences;
 mod lists;
+mod odd;
 mod owners;
 mod prune;
 mod registry;
 mod rows;
 mod values;
+mod whole;
 
-use crate::testkit::Case;
+use crate::testkit::{Case, Group};
 
 macro_rules! cases {
-    ($($module:ident::$name:ident covers [$($method:ident),+];)+) => {
+    ($($group:ident { $($module:ident::$name:ident covers [$($method:ident),+ $(,)?];)+ })+) => {
         /// Every case. At least one for each method of [`crate::port::store::Store`].
-        pub const CASES: &[Case] = &[$(Case {
+        pub const CASES: &[Case] = &[$($(Case {
+            group: Group::$group,
             name: stringify!($name),
             covers: &[$(stringify!($method)),+],
-            check: |place| Box::pin($module::$name(place)),
-        }),+];
+            check: cases!(@check $group $module::$name),
+        }),+),+];
+    };
+    // Many places, one for each world.
+    (@check Model $module:ident::$name:ident) => { |backend| Box::pin($module::$name(backend)) };
+    (@check $group:ident $module:ident::$name:ident) => {
+        |backend| Box::pin(async move { $module::$name(backend.fresh().await).await })
     };
 }
 
 cases! {
-    commits::a_created_run_is_there_whole covers [commit, load, run];
-    commits::every_kind_of_event_comes_back covers [commit, load, events_after];
-    commits::events_are_numbered_without_gaps covers [commit, load];
-    commits::a_stale_member_changes_nothing covers [commit, load, steps];
-    commits::a_run_is_created_once covers [commit, load];
-    commits::of_racing_members_one_wins covers [commit, load];
-    commits::a_bad_member_harms_no_other covers [commit, load];
-    commits::a_member_that_cannot_be_is_invalid covers [commit, run];
-    commits::a_run_has_one_member_in_a_batch covers [commit, load];
-    commits::a_member_written_twice_is_a_conflict covers [commit, load];
-    commits::everything_can_be_in_the_first_member covers [commit, load, steps, value, decisions, approvals, logs];
-    commits::big_batches_and_big_members_are_taken covers [commit, load];
-    commits::an_unknown_kind_of_event_is_corrupt covers [load, events_after];
-    commits::what_was_written_outlives_the_handle covers [commit, load, close];
-    commits::another_handle_sees_what_was_written covers [commit, load, run];
-    children::children_are_created_with_their_parents_member covers [commit, load, run, value, events_after];
-    children::a_member_that_is_refused_creates_no_child covers [commit, run];
-    children::a_child_that_exists_makes_the_member_a_conflict covers [commit, run, load];
-    children::a_child_must_be_of_the_run_that_creates_it covers [commit, run];
-    children::children_are_listed_apart covers [list_runs];
-    children::a_child_goes_with_the_first_of_its_runs covers [prune, run];
-    fences::a_driver_must_hold_the_run covers [commit];
-    fences::an_asserted_death_must_be_true covers [commit, retire];
-    fences::a_key_starts_one_run covers [commit, find_key];
-    fences::a_key_is_its_projects_own covers [commit, find_key];
-    fences::a_key_counts_within_a_batch covers [commit, find_key, run];
-    values::values_come_back_as_they_were covers [commit, value];
-    values::a_value_belongs_to_its_run covers [commit, value];
-    values::a_revision_is_kept_once covers [commit, revision, load];
-    values::lines_are_numbered_per_run covers [append_logs, logs];
-    values::lines_can_be_filtered_and_cut covers [append_logs, logs];
-    values::lines_of_a_member_are_numbered_with_the_others covers [commit, append_logs, logs];
-    values::lines_of_no_run_are_refused covers [append_logs];
-    owners::an_owner_lives_by_renewal covers [register, renew, owner, now];
-    owners::who_is_past_the_deadline_stays_dead covers [register, renew, owner];
-    owners::who_retires_is_dead covers [register, retire, renew, owner];
-    owners::sweeping_names_each_dead_owner_once covers [register, sweep, owner];
-    owners::an_owner_is_registered_once covers [register];
-    owners::due_runs_that_nobody_drives_are_claimed covers [claim_due, commit];
-    owners::runs_of_dead_drivers_are_claimed covers [claim_due, sweep, retire];
-    owners::runs_that_are_due_longest_come_first covers [claim_due];
-    rows::a_runs_row_says_all_of_it covers [run, commit];
-    rows::step_rows_are_replaced covers [steps, commit];
-    rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];
-    rows::decisions_are_kept_in_order covers [decisions];
-    rows::approvals_are_opened_and_settled covers [approvals];
-    rows::approvals_are_listed_oldest_first covers [approvals];
-    registry::a_changed_text_is_a_new_revision covers [register_workflow, workflows, workflow_revisions, revision];
-    registry::the_text_that_is_there_already_changes_nothing covers [register_workflow, workflow_revisions];
-    registry::what_is_not_expected_is_stale covers [register_workflow];
-    registry::of_racing_registrations_each_has_its_number covers [register_workflow, workflow_revisions];
-    registry::a_name_is_its_projects_own covers [register_workflow, workflows, workflow_revisions];
-    registry::workflows_are_listed_by_name_in_pages covers [workflows];
-    registry::revisions_are_listed_newest_first_in_pages covers [workflow_revisions];
-    registry::what_cannot_be_a_name_is_refused covers [register_workflow];
-    prune::runs_that_have_ended_go_whole covers [prune, load, run, steps, value, decisions, approvals, logs];
-    prune::open_and_younger_runs_stay_whole covers [prune, load, logs, value];
-    prune::a_dry_run_counts_and_removes_nothing covers [prune];
-    prune::the_oldest_go_first covers [prune, list_runs];
-    prune::keys_of_what_is_gone_are_free covers [prune, find_key, commit];
-    prune::what_nothing_names_goes_at_the_end covers [prune, revision, owner];
-    lists::events_can_be_read_on covers [events_after];
-    lists::heads_are_those_of_runs_that_exist covers [heads];
-    lists::the_change_mark_moves_with_every_change covers [change_mark];
-    lists::runs_are_listed_newest_first covers [list_runs];
-    lists::runs_can_be_filtered covers [list_runs];
-    lists::runs_are_found_by_prefix covers [find_runs];
-    lists::what_does_not_exist_is_not_there covers [load, run, events_after, steps, value, revision, decisions, logs];
-    lists::a_store_says_what_it_is covers [describe, health, now];
-    lists::a_closed_store_is_unavailable covers [close, commit, health, run];
+    Store {
+        commits::a_created_run_is_there_whole covers [commit, load, run];
+        commits::every_kind_of_event_comes_back covers [commit, load, events_after];
+        commits::events_are_numbered_without_gaps covers [commit, load];
+        commits::a_stale_member_changes_nothing covers [commit, load, steps];
+        commits::a_run_is_created_once covers [commit, load];
+        commits::of_sixteen_members_one_wins covers [commit, load];
+        commits::of_sixteen_handles_one_wins covers [commit, load];
+        commits::a_bad_member_harms_no_other covers [commit, load];
+        commits::a_member_that_cannot_be_is_invalid covers [commit, run];
+        commits::a_run_has_one_member_in_a_batch covers [commit, load];
+        commits::a_member_written_twice_is_a_conflict covers [commit, load];
+        commits::everything_can_be_in_the_first_member covers [commit, load, steps, value, decisions, approvals, logs];
+        commits::big_batches_and_big_members_are_taken covers [commit, load];
+        commits::an_unknown_kind_of_event_is_corrupt covers [load, events_after];
+        commits::what_is_kept_outlives_the_handle_and_what_is_not_is_gone covers [commit, load, close, describe, find_key];
+        commits::another_handle_sees_what_was_written covers [commit, load, run];
+        children::children_are_created_with_their_parents_member covers [commit, load, run, value];
+        children::a_member_that_is_refused_creates_no_child covers [commit, run];
+        children::a_child_that_exists_makes_the_member_a_conflict covers [commit, run, load];
+        children::a_child_must_be_of_the_run_that_creates_it covers [commit, run];
+        children::children_are_listed_apart covers [list_runs];
+        children::a_child_goes_with_the_first_of_its_runs covers [prune, run];
+        fences::a_driver_must_hold_the_run covers [commit];
+        fences::an_asserted_death_must_be_true covers [commit, retire];
+        fences::a_key_starts_one_run covers [commit, find_key];
+        fences::a_key_is_its_projects_own covers [commit, find_key];
+        fences::a_key_counts_within_a_batch covers [commit, find_key, run];
+        whole::a_member_is_never_seen_in_part covers [commit, load, steps, decisions, logs, value, claim_due];
+        whole::a_caller_that_goes_away_leaves_a_member_whole covers [commit, load, steps, decisions, logs];
+        whole::an_answer_that_was_lost_is_found_by_reading covers [commit, events_after];
+        odd::numbers_keep_every_digit covers [commit, value, steps, load];
+        odd::texts_keep_every_character covers [commit, value, steps, load];
+        odd::values_of_every_size_and_depth_come_back covers [commit, value, steps, load];
+        odd::a_text_with_nul_is_refused_or_kept_whole covers [commit, value, logs];
+        odd::events_are_in_order_whatever_their_times covers [commit, load, steps, run];
+        odd::approvals_are_in_order_of_any_times covers [approvals];
+        odd::runs_are_in_order_whatever_their_times covers [list_runs, claim_due];
+        values::a_value_given_twice_is_kept_once covers [commit, value, prune];
+        values::a_value_belongs_to_its_run covers [commit, value];
+        values::a_revision_is_kept_once covers [commit, revision, load];
+        values::lines_are_numbered_per_run covers [append_logs, logs];
+        values::lines_can_be_filtered_and_cut covers [append_logs, logs];
+        values::lines_of_a_member_are_numbered_with_the_others covers [commit, append_logs, logs];
+        values::lines_of_no_run_are_refused covers [append_logs];
+        owners::an_owner_lives_by_renewal covers [register, renew, owner, now];
+        owners::who_is_past_the_deadline_stays_dead covers [register, renew, owner];
+        owners::who_retires_is_dead covers [register, retire, renew, owner];
+        owners::sweeping_names_each_dead_owner_once covers [register, sweep, owner];
+        owners::an_owner_is_registered_once covers [register];
+        owners::due_runs_that_nobody_drives_are_claimed covers [claim_due, commit];
+        owners::runs_of_dead_drivers_are_claimed covers [claim_due, sweep, retire];
+        owners::runs_that_are_due_longest_come_first covers [claim_due];
+        rows::a_runs_row_says_all_of_it covers [run, commit];
+        rows::step_rows_are_replaced covers [steps, commit];
+        rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];
+        rows::decisions_are_kept_in_order covers [decisions];
+        rows::approvals_are_opened_and_settled covers [approvals];
+        rows::approvals_are_listed_oldest_first covers [approvals];
+        registry::a_changed_text_is_a_new_revision covers [register_workflow, workflows, workflow_revisions, revision];
+        registry::the_text_that_is_there_already_changes_nothing covers [register_workflow, workflow_revisions];
+        registry::what_is_not_expected_is_stale covers [register_workflow];
+        registry::of_racing_registrations_each_has_its_number covers [register_workflow, workflow_revisions];
+        registry::a_name_is_its_projects_own covers [register_workflow, workflows, workflow_revisions];
+        registry::workflows_are_listed_by_name_in_pages covers [workflows];
+        registry::revisions_are_listed_newest_first_in_pages covers [workflow_revisions];
+        registry::what_cannot_be_a_name_is_refused covers [register_workflow];
+        prune::runs_that_have_ended_go_whole covers [prune, load, run, steps, value, decisions, approvals, logs];
+        prune::open_and_younger_runs_stay_whole covers [prune, load, logs, value];
+        prune::a_dry_run_counts_and_removes_nothing covers [prune];
+        prune::the_oldest_go_first covers [prune, run];
+        prune::keys_of_what_is_gone_are_free covers [prune, find_key, commit];
+        prune::what_nothing_names_goes_at_the_end covers [prune, revision, owner];
+        lists::events_can_be_read_on covers [events_after];
+        lists::heads_are_those_of_runs_that_exist covers [heads];
+        lists::the_change_mark_moves_with_every_change covers [change_mark];
+        lists::runs_are_listed_newest_first covers [list_runs];
+        lists::runs_can_be_filtered covers [list_runs];
+        lists::runs_are_found_by_prefix covers [find_runs];
+        lists::a_store_says_what_it_is covers [describe, health, now];
+        calls::what_does_not_exist_is_not_there covers [
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, claim_due, run, list_runs, find_runs,
+            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune
+        ];
+        calls::a_closed_store_is_unavailable covers [
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, claim_due, run, list_runs, find_runs,
+            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
+            now, change_mark, register, health, close
+        ];
+    }
 }

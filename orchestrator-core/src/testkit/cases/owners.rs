@@ -19,15 +19,20 @@ async fn registered(store: &dyn Store, ttl: Duration) -> OwnerId {
 }
 
 pub(super) async fn an_owner_lives_by_renewal(place: Arc<dyn Place>) {
-    let store = place.open().await;
-    let before = store.now().await.unwrap();
+    let (store, other) = (place.open().await, place.open().await);
+    // The clock is the store's, whichever handle tells it.
+    let before = other.now().await.unwrap();
     let id = registered(&*store, LONG).await;
     let row = store.owner(id).await.unwrap().expect("the owner");
     assert_eq!((row.id, row.dead, &*row.label), (id, false, "host pid 1"));
-    assert!(row.deadline >= before + LONG);
+    let after = other.now().await.unwrap();
+    let (first, last) = (before + LONG, after + LONG);
+    assert!((first..=last).contains(&row.deadline), "{first} to {last}: {}", row.deadline);
 
+    let before = other.now().await.unwrap();
     let Renewal::Alive(until) = store.renew(id, LONG * 2).await.unwrap() else { panic!("it lives") };
-    assert!(until >= before + LONG * 2);
+    let (first, last) = (before + LONG * 2, other.now().await.unwrap() + LONG * 2);
+    assert!((first..=last).contains(&until), "{first} to {last}: {until}");
     assert_eq!(store.owner(id).await.unwrap().expect("the owner").deadline, until);
     assert_eq!(store.sweep().await.unwrap(), []);
     assert_eq!(store.owner(owner_id()).await.unwrap(), None);

@@ -1,0 +1,78 @@
+//! Which wrong store fails which case.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::list::{ALL, Wrong};
+use super::place::{WrongBackend, lock};
+use crate::testkit::kit::attempt;
+use crate::testkit::{CASES, Case, failures};
+
+/// How long a wrong store may keep a case waiting for what will never come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many cases are tried at once: most wait for nothing, some for what never comes.
+const AT_ONCE: usize = 48;
+
+async fn fails(wrong: Wrong, case: Case) -> bool {
+    attempt(&case, Arc::new(WrongBackend::new(wrong)), PATIENCE).await.is_err()
+}
+
+/// The wrong stores that fail each case.
+async fn matrix() -> BTreeMap<&'static str, Vec<Wrong>> {
+    let mut pairs = ALL.iter().flat_map(|(wrong, _)| CASES.iter().map(|case| (*wrong, *case)));
+    let mut found: BTreeMap<&str, Vec<Wrong>> = CASES.iter().map(|case| (case.name, Vec::new())).collect();
+    let mut trials = JoinSet::new();
+    loop {
+        while trials.len() < AT_ONCE
+            && let Some((wrong, case)) = pairs.next()
+        {
+            trials.spawn(async move { (wrong, case.name, fails(wrong, case).await) });
+        }
+        let Some(trial) = trials.join_next().await else { return found };
+        let (wrong, case, failed) = trial.expect("a trial ends");
+        found.entry(case).or_default().extend(failed.then_some(wrong));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wrong_store_is_noticed_by_its_case_and_every_case_notices_one() {
+    let failed = matrix().await;
+    let idle: Vec<&str> =
+        failed.iter().filter(|(_, wrongs)| wrongs.is_empty()).map(|(case, _)| *case).collect();
+    let passed: Vec<_> =
+        ALL.iter().filter(|(wrong, case)| !failed.get(case).is_some_and(|by| by.contains(wrong))).collect();
+    let told: Vec<String> = failed.iter().map(|(case, by)| format!("{case}: {by:?}")).collect();
+    assert!(
+        idle.is_empty() && passed.is_empty(),
+        "no wrong store fails {idle:#?};\nnot noticed by their cases: {passed:#?};\nwho fails what:\n{}",
+        told.join("\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_right_passes_whatever_its_place_can_do() {
+    for right in [Wrong::Nothing, Wrong::NothingKept] {
+        let failed = failures(WrongBackend::new(right)).await;
+        let told: Vec<String> = failed.iter().map(ToString::to_string).collect();
+        assert!(failed.is_empty(), "{right:?}: {}", told.join("\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_calls_what_it_says_it_covers() {
+    let mut lies = Vec::new();
+    for case in CASES {
+        let backend = WrongBackend::new(Wrong::Nothing);
+        attempt(case, Arc::new(backend.clone()), PATIENCE * 6).await.expect("what is right passes");
+        let worlds = lock(&backend.worlds.0);
+        let called: BTreeSet<&str> = worlds.iter().flat_map(|world| lock(&world.called).clone()).collect();
+        assert!(!called.is_empty(), "{} calls nothing", case.name);
+        let not_called = case.covers.iter().filter(|method| !called.contains(**method));
+        lies.extend(not_called.map(|method| format!("{}: {method}", case.name)));
+    }
+    assert!(lies.is_empty(), "said to be covered, and not called: {lies:#?}");
+}

@@ -91,9 +91,17 @@ impl Member {
             || self.approvals.iter().any(|row| row.run != self.run)
         {
             Some("a decision or an approval of another run")
+        } else if self.names_a_run_twice() {
+            Some("two members of one run: a child is neither its parent nor one of its siblings")
         } else {
             self.children.iter().find_map(|child| self.fault_of_child(child))
         }
+    }
+
+    fn names_a_run_twice(&self) -> bool {
+        let mut children: Vec<RunId> = self.children.iter().map(|child| child.run).collect();
+        children.sort_unstable();
+        children.contains(&self.run) || children.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     fn fault_of_child(&self, child: &Self) -> Option<&'static str> {

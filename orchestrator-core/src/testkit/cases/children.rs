@@ -92,9 +92,11 @@ pub(super) async fn a_child_must_be_of_the_run_that_creates_it(place: Arc<dyn Pl
     }
     let mut nested = good.clone();
     nested.children = vec![good.clone()];
-    for bad in [strange, plain, keyed, nested] {
+    let itself = Member { run: story.run, ..good.clone() };
+    for bad in [vec![strange], vec![plain], vec![keyed], vec![nested], vec![itself], vec![good.clone(), good]]
+    {
         let mut member = story.step_due();
-        member.children = vec![bad];
+        member.children = bad;
         let answers = store.commit(vec![member]).await;
         assert!(matches!(answers[0], Commit::Invalid(_)), "{answers:?}");
     }

@@ -24,10 +24,12 @@
 
 mod cases;
 mod kit;
+mod model;
 mod sample;
 
 pub use cases::CASES;
 pub use kit::{Backend, Case, CaseFn, Failure, Group, Place, failures, run};
+pub use model::{Difference, Model, compare};
 pub use sample::{Story, every_event, new_run, summary};
 
 #[cfg(test)]

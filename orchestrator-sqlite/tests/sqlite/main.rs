@@ -2,7 +2,6 @@
 
 mod artifacts;
 mod conformance;
-mod differential;
 mod faults;
 mod files;
 mod hosts;

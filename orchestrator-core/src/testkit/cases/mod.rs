@@ -5,6 +5,7 @@ mod children;
 mod commits;
 mod fences;
 mod lists;
+mod model;
 mod odd;
 mod owners;
 mod prune;
@@ -121,6 +122,12 @@ cases! {
             commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, claim_due, run, list_runs, find_runs,
             find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
             now, change_mark, register, health, close
+        ];
+    }    Model {
+        model::it_answers_as_the_store_in_memory_does covers [
+            commit, register, renew, retire, sweep, claim_due, append_logs, events_after, logs, list_runs, register_workflow,
+            prune, load, steps, decisions, approvals, value, owner, find_key, workflows, workflow_revisions, revision,
+            heads
         ];
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::list::{ALL, Wrong};
 use super::place::{WrongBackend, lock};
 use crate::testkit::kit::attempt;
-use crate::testkit::{CASES, Case, failures};
+use crate::testkit::{CASES, Case, Model, compare, failures};
 
 /// How long a wrong store may keep a case waiting for what will never come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,4 +75,25 @@ async fn a_case_calls_what_it_says_it_covers() {
         lies.extend(not_called.map(|method| format!("{}: {method}", case.name)));
     }
     assert!(lies.is_empty(), "said to be covered, and not called: {lies:#?}");
+}
+
+/// A store that forgets asserted deaths, so that a difference is shown by one member.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_difference_is_told_by_few_operations_and_comes_again() {
+    let model = Model { seed: 1, worlds: 50, length: 40 };
+    let found =
+        compare(WrongBackend::new(Wrong::IgnoresAssertedDeaths), model).await.expect_err("it is wrong");
+    assert!(found.operations.len() <= 2, "{found}");
+    let told = found.operations.concat();
+    assert!(told.contains("dead: Some") && !told.contains("key: Some"), "{found}");
+    assert!(found.memory.contains("Fenced"), "{found}");
+    let again = Model { seed: found.seed, worlds: 1, ..model };
+    let backend = WrongBackend::new(Wrong::IgnoresAssertedDeaths);
+    assert_eq!(compare(backend, again).await, Err(found));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_seeds_are_other_worlds_and_memory_agrees_with_itself() {
+    let model = Model { seed: 0x5eed, worlds: 40, length: 60 };
+    assert_eq!(compare(WrongBackend::new(Wrong::Nothing), model).await, Ok(()));
 }

@@ -1,0 +1,233 @@
+//! What the small numbers stand for, and what a store answers, as text.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::draw::{Draft, OWNERS, Op, RUNS};
+use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
+use crate::machine::Fence;
+use crate::port::store::{
+    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogQuery, Member, NewOwner, NewRevision, Parent, Prune,
+    Renewal, RevisionQuery, RunQuery, StepRow, Store, StoreError, WorkflowQuery,
+};
+use crate::testkit::sample::{Story, approval, at, decision, key, line, new_run, step_row, value};
+use crate::time::Timestamp;
+use crate::value::{Digest, ValueRef};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The ids behind the small numbers, all from the seed.
+#[derive(Debug)]
+pub(super) struct World {
+    seed: u64,
+    runs: [RunId; RUNS],
+    owners: [OwnerId; OWNERS],
+}
+
+/// An id: the larger `number`, the later.
+fn id(seed: u64, number: u64) -> Uuid {
+    let mut tail = [0; 10];
+    tail[2..].copy_from_slice(&mix(seed ^ mix(number)).to_be_bytes());
+    uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + number, &tail).into_uuid()
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let runs = std::array::from_fn(|number| RunId::from_uuid(id(seed, number as u64)));
+        let owners = std::array::from_fn(|number| OwnerId::from_uuid(id(seed, 100 + number as u64)));
+        Self { seed, runs, owners }
+    }
+
+    /// The members of an operation, on top of what the runs have by now in the store that is right.
+    pub(super) async fn members(&self, op: &Op, turn: usize, right: &dyn Store) -> Vec<Member> {
+        let Op::Commit(drafts) = op else { return Vec::new() };
+        let mut members = Vec::new();
+        for (place, draft) in drafts.iter().enumerate() {
+            let row = right.run(self.runs[draft.run]).await.ok().flatten();
+            let number = 1000 * (turn as u64 + 1) + 10 * place as u64;
+            members.push(self.member(draft, row.map_or(0, |row| row.seq), number));
+        }
+        members
+    }
+
+    fn member(&self, draft: &Draft, seq: u64, number: u64) -> Member {
+        let run = self.runs[draft.run];
+        let story = Story { run, seq };
+        let mut new = new_run();
+        new.key = draft.key.and_then(|(name, content)| key(&format!("key {name}"), &content.to_string()));
+        let mut member = if draft.creates { story.create(new) } else { story.step_due() };
+        member.transition = TransitionId::from_uuid(id(self.seed, number));
+        match draft.more {
+            None => member.events.clear(),
+            Some(more) => member.events.extend((0..more).flat_map(|_| story.step_due().events)),
+        }
+        member.expected = member.expected.saturating_add_signed(draft.off);
+        member.driver = draft.speaks_as.map(|(owner, epoch)| Fence { epoch, owner: self.owners[owner] });
+        member.dead = draft.dead.iter().map(|owner| self.owners[*owner]).collect();
+        if let Some((owner, epoch)) = draft.driver {
+            (member.summary.driver, member.summary.driver_epoch) = (Some(self.owners[owner]), epoch);
+        }
+        // Far in the past or far in the future, for two stores have two clocks; and no two runs at the same moment.
+        let moment = |due| draft.run as i64 + if due { 0 } else { 4_000_000_000_000 };
+        member.summary.due_at = draft.due.map(|due| Timestamp::from_millis(moment(due)));
+        if draft.ended {
+            (member.summary.status, member.summary.finished_at) = ("failed", Some(at(draft.step.into())));
+        }
+        let (output, stored) = value(format!("\"{}\"", "v".repeat(70 + draft.step as usize)));
+        member.values = vec![stored];
+        member.steps = vec![self.step(draft.step, seq, output)];
+        member.logs = (0..draft.lines).map(|number| line(number, &format!("line {number}"))).collect();
+        if draft.asks {
+            member.approvals = vec![asked(run, draft, seq)];
+            let mut said = decision(run, draft.step);
+            said.id = DecisionId::from_uuid(id(self.seed, number + 1));
+            member.decisions = vec![said];
+        }
+        member.children = draft.child.map(|child| self.child(run, child, number + 2)).into_iter().collect();
+        member
+    }
+
+    fn step(&self, step: u32, epoch: u64, output: ValueRef) -> StepRow {
+        StepRow {
+            item: (step > 1).then_some(step % 3),
+            epoch,
+            owner: Some(self.owners[0]),
+            output: Some(output),
+            ..step_row(step)
+        }
+    }
+
+    fn child(&self, parent: RunId, child: usize, number: u64) -> Member {
+        let unit = Unit::item_of(StepIx(1), 3);
+        let mut new = new_run();
+        new.parent = Some(Parent { run: parent, unit, root: self.runs[0] });
+        let mut member = Story { run: self.runs[child], seq: 0 }.create(new);
+        member.transition = TransitionId::from_uuid(id(self.seed, number));
+        member
+    }
+
+    /// What a store answers: times of its own clock and words of its own left out.
+    pub(super) async fn answer(&self, store: &dyn Store, op: &Op, members: &[Member]) -> String {
+        match *op {
+            Op::Commit(_) => {
+                let answers = store.commit(members.to_vec()).await;
+                let plain = answers.into_iter().map(|answer| match answer {
+                    Commit::Invalid(_) => Commit::Invalid(String::new()),
+                    other => other,
+                });
+                format!("{:?}", plain.collect::<Vec<_>>())
+            }
+            Op::Register { owner, lives } => {
+                let ttl = if lives { LONG } else { Duration::ZERO };
+                told(store.register(NewOwner { id: self.owners[owner], ttl, label: String::new() }).await)
+            }
+            Op::Renew(owner) => {
+                told(store.renew(self.owners[owner], LONG).await.map(|answer| answer != Renewal::Dead))
+            }
+            Op::Retire(owner) => told(store.retire(self.owners[owner]).await),
+            Op::Sweep => told(store.sweep().await.map(|mut newly| {
+                newly.sort();
+                newly
+            })),
+            Op::ClaimDue { limit } => told(store.claim_due(limit).await),
+            Op::AppendLogs { run, count } => {
+                let lines = (0..count).map(|number| line(number, "appended")).collect();
+                told(store.append_logs(self.runs[run], lines).await)
+            }
+            Op::EventsAfter { run, after, limit } => {
+                told(store.events_after(EventsAfter { run: self.runs[run], after, limit }).await)
+            }
+            Op::Logs { run, after, tail, limit } => {
+                told(store.logs(LogQuery { run: self.runs[run], step: None, after, tail, limit }).await)
+            }
+            Op::ListRuns { open, top, after, limit } => {
+                let after = after.map(|run| self.runs[run]);
+                let query = RunQuery { open, top, after, limit, ..RunQuery::default() };
+                told(store.list_runs(query).await)
+            }
+            Op::RegisterWorkflow { name, text, expected } => {
+                told(store.register_workflow(self.text(name, text, expected)).await)
+            }
+            Op::Prune { before, limit, dry } => {
+                told(store.prune(Prune { project: None, before: at(before), limit, dry }).await)
+            }
+            Op::Reopen => String::new(),
+        }
+    }
+
+    fn text(&self, name: u32, text: u32, expected: Option<u64>) -> NewRevision {
+        let body = format!("text {text}");
+        NewRevision {
+            id: DocumentId::from_uuid(id(self.seed, 200 + u64::from(name))),
+            project: "default".into(),
+            name: format!("workflow {name}").into(),
+            revision: Digest::of(body.as_bytes()),
+            text: body.into(),
+            by: "someone".into(),
+            at: at(text.into()),
+            expected,
+        }
+    }
+
+    /// Everything that a store holds, a line for each thing.
+    pub(super) async fn holds(&self, store: &dyn Store) -> Vec<String> {
+        let mut all = vec![
+            told(store.list_runs(RunQuery::default()).await),
+            told(store.approvals(ApprovalQuery::default()).await),
+            told(store.workflows(WorkflowQuery::default()).await),
+            told(store.heads(&self.runs).await.map(|mut heads| {
+                heads.sort();
+                heads
+            })),
+            told(store.claim_due(usize::MAX).await),
+        ];
+        for run in self.runs {
+            all.push(told(store.load(run).await.map(|log| log.map(|log| (log.row, log.text, log.events)))));
+            let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 99 };
+            all.extend([
+                told(store.steps(run).await),
+                told(store.decisions(run).await),
+                told(store.logs(lines).await),
+            ]);
+            for row in store.steps(run).await.unwrap_or_default() {
+                if let Some(output) = row.output {
+                    all.push(told(store.value(run, output.digest()).await));
+                }
+            }
+        }
+        for owner in self.owners {
+            all.push(told(store.owner(owner).await.map(|row| row.map(|row| (row.id, row.dead)))));
+        }
+        for number in 0..2 {
+            let name = format!("workflow {number}");
+            let query = RevisionQuery { project: "default".into(), name, before: None, limit: 0 };
+            all.push(told(store.workflow_revisions(query).await));
+            all.push(told(store.find_key("default", &format!("key {number}")).await));
+        }
+        for text in 0..3 {
+            all.push(told(store.revision(Digest::of(format!("text {text}").as_bytes())).await));
+        }
+        all.push(told(store.revision(new_run().revision).await));
+        all
+    }
+}
+
+fn asked(run: RunId, draft: &Draft, seq: u64) -> ApprovalRow {
+    let status = if draft.ended { "approved" } else { "open" };
+    ApprovalRow { status, message: Arc::from(format!("asked at {seq}")), ..approval(run, draft.step, 0) }
+}
+
+/// An answer as text. Of an error, only what kind it is: the words are the store's own.
+fn told<T: fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(StoreError::Invalid(_)) => "Invalid".to_owned(),
+        Err(StoreError::Unavailable(_)) => "Unavailable".to_owned(),
+        Err(StoreError::Busy) => "Busy".to_owned(),
+        Err(StoreError::Corrupt(_)) => "Corrupt".to_owned(),
+        Err(StoreError::Incompatible(_)) => "Incompatible".to_owned(),
+    }
+}

@@ -22,9 +22,11 @@
 //! passes by owners that live for no time, by moments in the past and the future, and by a clock that the case moves.
 //! Backends of runtimes with one thread are welcome, but races are found with two.
 
+mod between;
 mod cases;
 mod kit;
 mod model;
+mod puppet;
 mod sample;
 
 pub use cases::CASES;

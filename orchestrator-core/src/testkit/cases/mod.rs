@@ -1,9 +1,12 @@
 //! The list of cases.
 
+mod answers;
 mod calls;
 mod children;
 mod commits;
+mod deaths;
 mod fences;
+mod flow;
 mod lists;
 mod model;
 mod odd;
@@ -129,5 +132,16 @@ cases! {
             prune, load, steps, decisions, approvals, value, owner, find_key, workflows, workflow_revisions, revision,
             heads
         ];
+    }
+    Engine {
+        flow::a_chain_runs_to_its_end covers [register, commit, load, value, steps, decisions, run];
+        flow::what_fans_out_comes_together covers [commit, load, value, steps];
+        flow::an_approval_comes_from_another_handle covers [commit, approvals, change_mark, heads, events_after];
+        flow::a_timer_outlives_the_engine_that_set_it covers [now, commit, run, claim_due, retire, load];
+        deaths::a_run_goes_on_after_its_engine_has_died covers [commit, load, retire, owner];
+        deaths::the_late_outcome_of_a_zombie_does_not_count covers [commit, retire, load, run];
+        deaths::a_run_goes_on_in_a_place_that_was_closed_if_that_keeps covers [commit, close, load, value];
+        answers::an_unclear_answer_to_any_commit_changes_nothing covers [commit, events_after];
+        answers::a_poisoned_batch_harms_no_run covers [commit];
     }
 }

@@ -50,6 +50,14 @@ impl World {
             let number = 1000 * (turn as u64 + 1) + 10 * place as u64;
             members.push(self.member(draft, row.map_or(0, |row| row.seq), number));
         }
+        // Which of two refusals is told, where a child is a run that another member of the batch names, is left open.
+        let named: Vec<RunId> =
+            members.iter().flat_map(Member::with_children).map(|member| member.run).collect();
+        let often = |run: RunId| named.iter().filter(|named| **named == run).count() > 1;
+        members.iter_mut().for_each(|member| {
+            let own = member.run;
+            member.children.retain(|child| child.run == own || !often(child.run));
+        });
         members
     }
 

@@ -18,7 +18,7 @@
 //! }
 //! ```
 //!
-//! The cases come in groups ([`Group`]). No case waits: time
+//! The cases come in groups ([`Group`]); `docs/writing-a-backend.md` says what each of them wants. No case waits: time
 //! passes by owners that live for no time, by moments in the past and the future, and by a clock that the case moves.
 //! Backends of runtimes with one thread are welcome, but races are found with two.
 

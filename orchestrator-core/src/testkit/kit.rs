@@ -17,7 +17,7 @@ use crate::testkit::CASES;
 pub(super) const ONLY: &str = "ORCHESTRATOR_KIT";
 
 /// How long a case may take that waits for something which never comes. None of them lets time pass.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes empty stores. Any function that gives a [`Place`] is one: `|| async { Arc::new(MemoryStore::new()) }`.
 #[async_trait]

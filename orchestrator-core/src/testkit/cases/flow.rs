@@ -86,10 +86,12 @@ pub(super) async fn a_timer_outlives_the_engine_that_set_it(place: Arc<dyn Place
     let steps = ["a: { uses: puppet, with: { do: nap } }"];
     let run = engine.start(workflow(&engine, &steps)).await.expect("a run");
     let mut progress = run.progress();
-    while store.run(run.id()).await.expect("an answer").and_then(|row| row.due_at) != Some(until) {
-        assert!(!progress.borrow_and_update().ended, "it has not rested");
-        progress.changed().await.expect("its driver is there, and has not said when the run is due");
+    let rests = |told: &Vec<String>| told.iter().any(|told| told == "step.waiting Some(0)");
+    while !rests(&log_of(&*store, run.id()).await) {
+        progress.changed().await.expect("its driver is there");
     }
+    let due = store.run(run.id()).await.expect("an answer").and_then(|row| row.due_at);
+    assert_eq!(due, Some(until), "when it is due is written with the event");
     assert_eq!(store.claim_due(9).await.expect("what is due"), [], "its driver lives");
     engine.stop(HOUR).await;
     assert_eq!(store.claim_due(9).await.expect("what is due"), [run.id()], "nobody drives it, and it is due");

@@ -123,7 +123,7 @@ pub(crate) async fn open(settings: &Settings, access: Access) -> Result<Arc<dyn 
                 Access::Existing => {}
                 Access::Create => make_folder(&path, settings)?,
             }
-            connect(&path).await
+            connect(&path, settings).await
         }
     }
 }
@@ -145,14 +145,20 @@ pub(crate) async fn glance(settings: &Settings) -> Option<Arc<dyn Store>> {
 /// the log through, which takes about a third of a millisecond a megabyte.
 const LOG_LIMIT: u64 = 1 << 20;
 
+/// How a store is opened with these settings.
+pub(crate) fn options(settings: &Settings) -> Options {
+    let options = Options::default();
+    if settings.durable() { options } else { options.relaxed() }
+}
+
 /// Opens a SQLite file; makes it if it is not there.
-pub(crate) async fn connect(path: &Path) -> Result<Arc<dyn Store>, Problem> {
+pub(crate) async fn connect(path: &Path, settings: &Settings) -> Result<Arc<dyn Store>, Problem> {
     let Some(location) = path.to_str() else {
         let title = format!("the path of the store is not valid UTF-8: {}", path.display());
         return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
     };
     // One command reads one thing after the other; a second connection would only have to be opened.
-    let options = Options::default().log_limit(LOG_LIMIT).readers(1);
+    let options = options(settings).log_limit(LOG_LIMIT).readers(1);
     let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await;
     Ok(Arc::new(store.map_err(|error| of_error(&error))?))
 }

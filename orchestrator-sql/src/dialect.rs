@@ -116,6 +116,8 @@ pub struct Options {
     pub log_limit: u64,
     /// How many connections read at the same time, at least 1; each is opened when it is first needed. Default: 4.
     pub readers: u32,
+    /// Whether commits are on the disk when they are acknowledged. Default: true.
+    pub durable: bool,
 }
 
 impl Default for Options {
@@ -126,6 +128,7 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(5),
             log_limit: 16_384_000,
             readers: 4,
+            durable: true,
         }
     }
 }
@@ -157,6 +160,15 @@ impl Options {
     #[must_use]
     pub const fn readers(mut self, connections: u32) -> Self {
         self.readers = connections;
+        self
+    }
+
+    /// The same, with commits that are on the disk some time after they were acknowledged: a loss of power takes the
+    /// last of them, whole ones, and leaves the store sound. The end of a process takes none. The store then says in
+    /// [`StoreInfo::durable`] that it is so.
+    #[must_use]
+    pub const fn relaxed(mut self) -> Self {
+        self.durable = false;
         self
     }
 

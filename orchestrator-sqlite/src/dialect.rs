@@ -29,6 +29,8 @@ pub struct Sqlite {
     /// The version of the library.
     version: String,
     options: SqliteConnectOptions,
+    /// Whether commits are synced.
+    durable: bool,
     readers: DatabaseConnection,
     /// The first connection, until somebody writes.
     first: Mutex<Option<SqliteConnection>>,
@@ -54,6 +56,7 @@ impl Sqlite {
             watch: Watch::new(options.clone()),
             readers: open::readers(options.clone(), asked).into(),
             options,
+            durable: asked.durable,
             holds: Arc::new(Holds::beside(path)),
             artifacts: Arc::new(Folder::beside(path)),
         })
@@ -120,7 +123,7 @@ impl Dialect for Sqlite {
             kind: "sqlite",
             location: self.path.display().to_string(),
             version: self.version.clone(),
-            durable: true,
+            durable: self.durable,
         }
     }
 
@@ -133,7 +136,8 @@ impl Dialect for Sqlite {
             Some(first) => Ok(first),
             None => self.options.connect().await,
         };
-        connection.map(SqliteWriter::new).map_err(|error| error::of_read(&error))
+        let writer = |connection| SqliteWriter::new(connection, self.durable);
+        connection.map(writer).map_err(|error| error::of_read(&error))
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

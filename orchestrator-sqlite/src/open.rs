@@ -88,7 +88,7 @@ pub(crate) fn cannot(path: &Path, what: &str, error: &io::Error) -> StoreError {
 pub(crate) fn options(base: SqliteConnectOptions, asked: &Options) -> SqliteConnectOptions {
     let count = AtomicU64::new(0);
     base.journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(if asked.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
         .busy_timeout(asked.busy_timeout)
         .foreign_keys(false)
         .pragma("trusted_schema", "OFF")

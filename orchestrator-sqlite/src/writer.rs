@@ -17,11 +17,13 @@ const STRICT: &str = "PRAGMA synchronous = FULL";
 #[derive(Debug)]
 pub struct SqliteWriter {
     connection: SqliteConnection,
+    /// How it syncs, but for one statement at a time.
+    synced: &'static str,
 }
 
 impl SqliteWriter {
-    pub(crate) const fn new(connection: SqliteConnection) -> Self {
-        Self { connection }
+    pub(crate) const fn new(connection: SqliteConnection, durable: bool) -> Self {
+        Self { connection, synced: if durable { STRICT } else { RELAXED } }
     }
 
     /// Where this fails it is not certain how the connection syncs, so that it must not be used again.
@@ -44,7 +46,7 @@ impl Writer for SqliteWriter {
     /// One text for all three, so that whoever waits waits once. The rows tell how many were written: what sqlx counts
     /// otherwise would count them again with each pragma.
     async fn run_relaxed(&mut self, script: Script) -> Result<u64, WriteError> {
-        let text = format!("{RELAXED}; {} RETURNING 1; {STRICT}", script.text);
+        let text = format!("{RELAXED}; {} RETURNING 1; {}", script.text, self.synced);
         let arguments = arguments(script.args)?;
         // Safe: the text is made of constants and question marks alone.
         let query = sqlx::query_with(AssertSqlSafe(text), arguments);
@@ -52,7 +54,7 @@ impl Writer for SqliteWriter {
             Ok(rows) => Ok(rows.len() as u64),
             Err(error) => {
                 // The text has ended before its last statement.
-                self.set(STRICT).await?;
+                self.set(self.synced).await?;
                 Err(error::of_write(&error))
             }
         }
@@ -103,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = SqliteConnectOptions::new().filename(folder.path().join("x.db")).create_if_missing(true);
         let connection = crate::open::options(base, &Options::default()).connect().await.unwrap();
-        let mut writer = SqliteWriter::new(connection);
+        let mut writer = SqliteWriter::new(connection, true);
         let script = |text: &'static str| Script { text: text.into(), args: Vec::new() };
         writer.run(script("CREATE TABLE t (x INTEGER)")).await.unwrap();
         // One that is refused, and one that is stopped by the database, must not leave it relaxed either.

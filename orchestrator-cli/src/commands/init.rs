@@ -44,7 +44,7 @@ pub(crate) async fn carry_out(app: &App, args: &Init) -> Result<Exit, Problem> {
     made.push(write_new(&root.join(FOLDER).join(schema::FILE), &schema::text())?);
     let database = root.join(FOLDER).join("state.db");
     let new = !database.exists();
-    let store = store::connect(&database).await?;
+    let store = store::connect(&database, &app.settings).await?;
     store.close().await?;
     made.push(Made { path: database, new });
     tell(app, &root, &made, above.as_deref())

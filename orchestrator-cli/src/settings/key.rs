@@ -39,6 +39,15 @@ pub(crate) const KEYS: &[Key] = &[
         about: "how long running steps may take to end after Ctrl-C, such as 10s",
         check: |value| parse_duration(value).map(drop),
     },
+    Key {
+        name: "durability",
+        env: "ORCHESTRATOR_DURABILITY",
+        about: "full: what is acknowledged survives a loss of power; relaxed: it may be lost, for faster commits",
+        check: |value| match value {
+            "full" | "relaxed" => Ok(()),
+            _ => Err("expected full or relaxed".to_owned()),
+        },
+    },
 ];
 
 impl Key {
@@ -59,6 +68,7 @@ impl Key {
             "store" => format!("sqlite:{}", place.state().display()),
             "slots" => "64".to_owned(),
             "grace" => "10s".to_owned(),
+            "durability" => "full".to_owned(),
             _ => String::new(),
         }
     }

@@ -117,6 +117,11 @@ impl Settings {
         self.get("slots").value.parse().unwrap_or(64)
     }
 
+    /// Whether commits are on the disk when they are acknowledged.
+    pub(crate) fn durable(&self) -> bool {
+        self.get("durability").value != "relaxed"
+    }
+
     /// How long running attempts may take to end when we are told to stop.
     pub(crate) fn grace(&self) -> Duration {
         parse_duration(&self.get("grace").value).unwrap_or(Duration::from_secs(10))

@@ -69,3 +69,23 @@ fn printed_commands_find_the_same_store() {
     let said = sandbox.follow(&approve).exits(0);
     sandbox.follow(&said.from("orchestrator runs resume")).exits(0);
 }
+
+#[test]
+fn relaxed_durability_is_told_wherever_it_is_on() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    sandbox.run("run hello.yaml -q").exits(0);
+    let with = |durability: &str, words: &str| {
+        let mut command = sandbox.command(words.split_whitespace());
+        crate::Said::of(&command.env("ORCHESTRATOR_DURABILITY", durability).output().unwrap())
+    };
+    for (durability, told, mark) in
+        [("full", "survive", "✔ store"), ("relaxed", "may be lost with the power", "▲ store")]
+    {
+        assert_eq!(with(durability, "version --json").exits(0).json()["durability"], durability);
+        let doctor = with(durability, "doctor").exits(0).out;
+        assert_eq!(with(durability, "store show --json").exits(0).json()["durable"], durability == "full");
+        assert!(doctor.contains(told) && doctor.contains(mark), "{doctor}");
+    }
+    let said = with("none", "version").exits(2);
+    assert!(said.err.contains("expected full or relaxed, not `none`"), "{}", said.err);
+}

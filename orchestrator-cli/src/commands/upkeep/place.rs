@@ -16,6 +16,7 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     /// The same as a store takes it.
     pub(super) location: String,
+    options: Options,
 }
 
 impl Place {
@@ -29,7 +30,7 @@ impl Place {
             let title = format!("the path of the store is not valid UTF-8: {}", path.display());
             return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
         };
-        Ok(Self { path, location })
+        Ok(Self { path, location, options: store::options(&app.settings) })
     }
 
     /// The same, where it must be there.
@@ -43,11 +44,11 @@ impl Place {
 
     /// The store, with tables as they are.
     pub(super) async fn as_it_is(&self) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open(&self.location, Options::default().as_it_is()).await
+        SqliteStore::open(&self.location, self.options.clone().as_it_is()).await
     }
 
     /// The store, with tables of this version.
     pub(super) async fn current(&self) -> Result<SqliteStore, StoreError> {
-        SqliteStore::connect(&self.location).await
+        SqliteStore::open(&self.location, self.options.clone()).await
     }
 }

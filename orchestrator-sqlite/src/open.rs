@@ -1,6 +1,6 @@
 //! Where a database is, and how its connections are opened.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,12 +53,14 @@ pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
         Ok(found) if found.is_dir() => {
             return Err(StoreError::Invalid(format!("{} is a folder: name a file in it", path.display())));
         }
-        Ok(_) => return Ok(()),
+        Ok(found) if found.len() > 0 => return Ok(()),
+        // Whoever has made it may not have synced its folder yet.
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(cannot(path, "open", &error)),
     }
     if let Some(parent) = path.parent() {
-        private_folder(parent).map_err(|error| cannot(parent, "make", &error))?;
+        lasting_folder(parent).map_err(|error| cannot(parent, "make", &error))?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -78,6 +80,20 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// As [`private_folder`], and a loss of power does not take it.
+pub(crate) fn lasting_folder(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|folder| !folder.exists()).count();
+    private_folder(path)?;
+    // At least one: somebody else may have made the folder just now.
+    for above in path.ancestors().skip(1).take(missing.max(1)) {
+        // One that may not be read has been there before.
+        if let Ok(above) = File::open(above) {
+            above.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn cannot(path: &Path, what: &str, error: &io::Error) -> StoreError {

@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::artifacts::{BESIDE, Folder, Missing, apart};
-use crate::open::{cannot, path_of, private_folder};
+use crate::open::{cannot, lasting_folder, path_of};
 use crate::{Sqlite, error, open};
 
 /// The most faults of pages that are told.
@@ -142,7 +142,7 @@ pub async fn restore(copy: &Path, location: &str, replace: bool) -> Result<u64, 
     };
     let done = async {
         if let Some(folder) = target.parent() {
-            private_folder(folder).map_err(|error| cannot(folder, "make", &error))?;
+            lasting_folder(folder).map_err(|error| cannot(folder, "make", &error))?;
         }
         let mut from = File::open(copy).map_err(|error| cannot(copy, "open", &error))?;
         let mut into = new_file(&partial).map_err(|error| cannot(&partial, "make", &error))?;

@@ -1,0 +1,16 @@
+//! Faults of the storage below the real binary: a loss of power, a full disk, a disk that fails, other programs at the
+//! same file, files that are damaged.
+//!
+//! `ORCHESTRATOR_BATTERY` (`smoke`, `change`, `release`) says how much is tried, `ORCHESTRATOR_STORAGE_SEED` with which
+//! chance. What each part has found goes to the file that `ORCHESTRATOR_BATTERY_REPORT` names, a line a part. Each part
+//! plants a fault of its own and fails unless it is found.
+
+mod battery;
+mod chance;
+mod disk;
+mod power;
+#[path = "../cli/sandbox.rs"]
+#[expect(dead_code, reason = "the tests of the command line use more of it")]
+mod sandbox;
+mod trace;
+mod witness;

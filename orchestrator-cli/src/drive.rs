@@ -20,6 +20,7 @@ use crate::report::{self, Place};
 use crate::shell::quoted;
 use crate::signals::Signals;
 use crate::situation::{self, Situation};
+use crate::user;
 
 /// How often moving lines are drawn.
 const FRAME: Duration = Duration::from_millis(90);
@@ -291,8 +292,9 @@ impl Driving<'_> {
         let store = self.engine.store();
         let Some(row) = store.run(report.run_id).await? else { return Ok(None) };
         let now = store.now().await?;
-        let driver =
-            situation::driver(store, &row, now).await?.filter(|owner| owner.id != self.engine.owner());
+        // Not by the id: one that was not believed to live any longer goes by another.
+        let driver = situation::driver(store, &row, now).await?;
+        let driver = driver.filter(|owner| owner.label != user::process());
         Ok(situation::of(&row, driver.as_ref(), report, now, &self.app.shell))
     }
 

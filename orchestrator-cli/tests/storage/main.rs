@@ -8,6 +8,9 @@
 mod battery;
 mod chance;
 mod disk;
+mod driven;
+mod effects;
+mod full;
 mod power;
 #[path = "../cli/sandbox.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]

@@ -6,6 +6,7 @@
 //! plants a fault of its own and fails unless it is found.
 
 mod battery;
+mod busy;
 mod chance;
 mod disk;
 mod driven;

@@ -12,7 +12,7 @@ use crate::sandbox::Sandbox;
 /// Reads a script of SQL, answers a query with one JSON array a row, or dumps everything, by python's own SQLite: the
 /// command line may not name a driver.
 const PYTHON: &str = "\
-import json, sqlite3, sys
+import hashlib, json, sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
 if sys.argv[2:] == ['dump']:
     for line in database.iterdump():
@@ -23,6 +23,18 @@ elif sys.argv[2:]:
     database.commit()
 else:
     database.executescript(sys.stdin.read())
+    # Names and folders were replaced in the values: their digests follow.
+    tables = [name for (name,) in database.execute(\"SELECT name FROM sqlite_master WHERE type = 'table'\")]
+    for run, old, body in database.execute('SELECT run, digest, body FROM orchestrator_outputs').fetchall():
+        new = hashlib.sha256(body.encode()).digest()
+        if new == old or body.startswith('artifact:'):
+            continue
+        database.execute('UPDATE orchestrator_outputs SET digest = ? WHERE run = ? AND digest = ?', (new, run, old))
+        for table in tables:
+            for column in [row[1] for row in database.execute(f'PRAGMA table_info({table})')]:
+                change = f\"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE typeof({column}) = 'text'\"
+                database.execute(change + f' AND instr({column}, ?)', (old.hex(), new.hex(), old.hex()))
+    database.commit()
 database.close()
 ";
 

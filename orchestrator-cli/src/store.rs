@@ -192,7 +192,7 @@ pub(crate) fn of_error(error: &StoreError) -> Problem {
     let (code, hint) = match error {
         StoreError::Unavailable(_) => ("store_unavailable", None),
         StoreError::Busy => ("store_busy", Some("try again")),
-        StoreError::Corrupt(_) => ("store_corrupt", Some("`orchestrator doctor` looks at it")),
+        StoreError::Corrupt(_) => ("store_corrupt", Some("`orchestrator store check` looks at all of it")),
         StoreError::Incompatible(_) => {
             ("store_incompatible", Some("use the version of orchestrator that wrote it, or a newer one"))
         }

@@ -12,12 +12,13 @@ use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{Member, StoreError};
 use orchestrator_core::value::{Digest, StoredValue};
 use sea_orm::sea_query::Expr;
-use sea_orm::{DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::dialect::{Dialect, WriteError};
 use crate::encoding::{corrupt, digest_of};
-use crate::entity::outputs;
+use crate::entity::{outputs, revisions};
 use crate::store::Shared;
 
 /// The longest value, in bytes of its encoding, that is kept in the database where there is an artifact store (256 KiB).
@@ -85,7 +86,12 @@ impl<D: Dialect> Shared<D> {
         held: String,
     ) -> Result<Arc<str>, StoreError> {
         let Some(artifacts) = self.dialect.artifacts().filter(|_| held.starts_with(MARK)) else {
-            return Ok(held.into());
+            return match artifact_fault(digest, Some(held.as_bytes())) {
+                Some(fault) => {
+                    Err(StoreError::Corrupt(format!("{run} needs the value {digest}, which is {fault}")))
+                }
+                None => Ok(held.into()),
+            };
         };
         let bytes = artifacts.get(digest).await?;
         if let Some(fault) = artifact_fault(digest, bytes.as_deref()) {
@@ -138,6 +144,52 @@ impl<D: Dialect> Shared<D> {
                 }
             };
             faults.extend(fault.map(|fault| told(&*artifacts, run, digest, fault)));
+        }
+        Ok(faults)
+    }
+}
+
+/// How many values are held in memory at a time while all are looked at.
+const AT_ONCE: u64 = 64;
+
+impl<D: Dialect> Shared<D> {
+    /// What is wrong with the values in the database, and with the texts of workflows: those that no longer fit their
+    /// digest. An error that is one of a value is a fault like any other.
+    pub(crate) async fn value_faults(&self) -> Result<Vec<String>, StoreError> {
+        let mut faults = Vec::new();
+        let mut after: Option<(Uuid, Vec<u8>)> = None;
+        loop {
+            let mut query = outputs::Entity::find()
+                .order_by_asc(outputs::Column::Run)
+                .order_by_asc(outputs::Column::Digest);
+            if let Some((run, digest)) = after.take() {
+                let later = outputs::Column::Run.eq(run).and(outputs::Column::Digest.gt(digest));
+                query = query.filter(outputs::Column::Run.gt(run).or(later));
+            }
+            let rows = self.read(query.limit(AT_ONCE).all(self.db()).await)?;
+            for row in &rows {
+                let digest = digest_of(&row.digest)?;
+                let is_artifact = self.dialect.artifacts().is_some() && row.body.starts_with(MARK);
+                if !is_artifact && Digest::of(row.body.as_bytes()) != digest {
+                    faults.push(format!(
+                        "{} needs the value {digest}, which is damaged",
+                        RunId::from_uuid(row.run)
+                    ));
+                }
+            }
+            let Some(last) = rows.into_iter().last() else { break };
+            after = Some((last.run, last.digest));
+        }
+        let texts: Result<Vec<Vec<u8>>, DbErr> = revisions::Entity::find()
+            .select_only()
+            .column(revisions::Column::Digest)
+            .into_tuple()
+            .all(self.db())
+            .await;
+        for digest in self.read(texts)? {
+            if let Err(StoreError::Corrupt(why)) = self.revision(digest_of(&digest)?).await {
+                faults.push(why);
+            }
         }
         Ok(faults)
     }

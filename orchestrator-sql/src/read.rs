@@ -99,7 +99,11 @@ impl<D: Dialect> Shared<D> {
 
     pub(crate) async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {
         let found = revisions::Entity::find_by_id(revision.as_bytes().to_vec()).one(self.db()).await;
-        Ok(self.read(found)?.map(|row| row.text.into()))
+        let Some(row) = self.read(found)? else { return Ok(None) };
+        if Digest::of(row.text.as_bytes()) != revision {
+            return Err(StoreError::Corrupt(format!("the revision {revision} is damaged")));
+        }
+        Ok(Some(row.text.into()))
     }
 
     pub(crate) async fn claim_due(&self, most: usize) -> Result<Vec<RunId>, StoreError> {

@@ -114,6 +114,7 @@ impl<D: Dialect> SqlStore<D> {
                 faults.push(format!("{count} {what}"));
             }
         }
+        faults.extend(self.shared.value_faults().await?);
         faults.extend(self.shared.artifact_faults().await?);
         Ok(faults)
     }

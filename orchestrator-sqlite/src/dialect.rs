@@ -45,9 +45,7 @@ impl Sqlite {
         // One taken from the pool would go back to it in its own time, and meanwhile the next reader opens another.
         let failed = |error: sqlx::Error| error::at(path, error::of_read(&error));
         let mut first = options.connect().await.map_err(failed)?;
-        let version: Result<String, _> =
-            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut first).await;
-        let version = version.map_err(failed)?;
+        let version = open::look(&mut first).await.map_err(|error| error::at(path, error))?;
         open::require_library(&version)?;
         Ok(Self {
             path: path.to_owned(),

@@ -10,8 +10,11 @@ use orchestrator_core::port::store::StoreError;
 use orchestrator_sql::Options;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
+
+use crate::error;
 
 /// How long a reader waits for one of the connections that read.
 const READER: Duration = Duration::from_secs(30);
@@ -131,6 +134,19 @@ pub(crate) fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePoo
 /// The pool for reading.
 pub(crate) fn readers(options: SqliteConnectOptions, asked: &Options) -> SqlitePool {
     pool(options, asked.readers.max(1))
+}
+
+/// Makes sure that the definitions of our tables can be read, and gives the version of the library. The driver does not
+/// survive one that is no text, and takes the end of its thread for the end of the rows: nothing would be told.
+pub(crate) async fn look(connection: &mut SqliteConnection) -> Result<String, StoreError> {
+    // All of them are written in letters that every code has.
+    let query = "SELECT sqlite_version(), EXISTS (SELECT 1 FROM sqlite_schema WHERE name GLOB 'orchestrator_*' \
+                 AND sql GLOB '*[^' || char(9, 10) || ' -~]*')";
+    let answer: Result<(String, bool), _> = sqlx::query_as(query).fetch_one(connection).await;
+    match answer.map_err(|error| error::of_read(&error))? {
+        (_, true) => Err(StoreError::Corrupt("the definition of a table is damaged".to_owned())),
+        (version, false) => Ok(version),
+    }
 }
 
 /// The version of the SQLite library in use, whatever store there may be.

@@ -194,7 +194,9 @@ pub async fn compact(location: &str) -> Result<(), StoreError> {
 async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
     let asked = Options::default().busy_timeout(PATIENCE);
     let options = open::options(SqliteConnectOptions::new().filename(path), &asked);
-    options.connect().await.map_err(|error| error::at(path, error::of_read(&error)))
+    let mut connection = options.connect().await.map_err(|error| error::at(path, error::of_read(&error)))?;
+    open::look(&mut connection).await.map_err(|error| error::at(path, error))?;
+    Ok(connection)
 }
 
 async fn leave(connection: SqliteConnection) {
@@ -249,6 +251,7 @@ async fn verify(path: &Path) -> Result<Vec<Digest>, StoreError> {
     let failed = |error: sqlx::Error| error::at(path, error::of_read(&error));
     let mut connection = options.disable_statement_logging().connect().await.map_err(failed)?;
     let verified = async {
+        open::look(&mut connection).await.map_err(|error| error::at(path, error))?;
         let damage = damage_of(path, &mut connection).await?;
         if let Some(first) = damage.first() {
             return Err(StoreError::Corrupt(format!("{}: {first}", path.display())));

@@ -91,10 +91,13 @@ fn id(value: &Value) -> &str {
     value["run_id"].as_str().unwrap_or_default()
 }
 
+/// A way to spoil what was seen, given the first run of it.
+type Spoil = fn(&mut Seen, &Value);
+
 /// Way after way to spoil what was seen: each must be found. Gives how many there were.
 pub(crate) fn plant(seen: &Seen) -> usize {
     let first = seen.shown.first().expect("a run to spoil").clone();
-    let plants: [(&str, fn(&mut Seen, &Value)); 5] = [
+    let plants: [(&str, Spoil); 5] = [
         ("a run is lost", |seen, first| seen.shown.retain(|run| run != first)),
         ("an effect happens twice", |seen, _| seen.lines.push(seen.lines[0].clone())),
         ("an effect is lost", |seen, _| drop(seen.lines.remove(0))),

@@ -8,6 +8,7 @@
 mod battery;
 mod busy;
 mod chance;
+mod damaged;
 mod disk;
 mod driven;
 mod effects;

@@ -139,7 +139,7 @@ struct Toll {
 }
 
 /// Where states are put: in memory, if there is such a place.
-fn elsewhere() -> TempDir {
+pub(crate) fn elsewhere() -> TempDir {
     let memory = Path::new("/dev/shm");
     let mut builder = tempfile::Builder::new();
     builder.prefix("storage-");

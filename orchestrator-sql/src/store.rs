@@ -77,12 +77,18 @@ impl<D: Dialect> SqlStore<D> {
     async fn over(dialect: D, options: &Options) -> Result<Self, StoreError> {
         let dialect = Arc::new(dialect);
         let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), dialect }) };
-        if options.migrate {
-            store.migrate().await?;
+        let ready = if options.migrate {
+            store.migrate().await
         } else if options.require_current {
-            store.require_current().await?;
+            store.require_current().await
+        } else {
+            Ok(())
+        };
+        if ready.is_err() {
+            // Whatever it is that was opened, nothing of ours stays beside it.
+            store.shared.dialect.close().await;
         }
-        Ok(store)
+        ready.map(|()| store)
     }
 
     /// Does something on a task of its own: it runs to its end even if the caller goes away.

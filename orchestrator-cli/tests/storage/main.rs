@@ -13,6 +13,7 @@ mod disk;
 mod driven;
 mod effects;
 mod full;
+mod odd;
 mod power;
 #[path = "../cli/sandbox.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]

@@ -18,5 +18,6 @@ mod power;
 #[path = "../cli/sandbox.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 mod sandbox;
+mod shared;
 mod trace;
 mod witness;

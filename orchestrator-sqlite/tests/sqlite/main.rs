@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod conformance;
+mod dropped;
 mod faults;
 mod files;
 mod hosts;

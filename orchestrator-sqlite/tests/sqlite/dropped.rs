@@ -1,0 +1,141 @@
+//! Callers that go away at any moment, from any method: nobody afterwards finds a connection inside a transaction.
+//!
+//! `ORCHESTRATOR_BATTERY` (`smoke`, `change`, `release`) says how many go away, `ORCHESTRATOR_STORAGE_SEED` when.
+
+use std::future::poll_fn;
+use std::io::Write;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::place::Folder;
+use orchestrator_core::id::OwnerId;
+use orchestrator_core::port::store::{
+    ApprovalQuery, EventsAfter, NewOwner, Prune, RunQuery, Store, WorkflowQuery,
+};
+use orchestrator_core::testkit::Story;
+use orchestrator_core::time::Timestamp;
+use orchestrator_sqlite::SqliteStore;
+use sqlx::{Connection, Executor};
+use uuid::Uuid;
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// How many callers go away.
+fn callers() -> usize {
+    match std::env::var("ORCHESTRATOR_BATTERY").as_deref() {
+        Ok("smoke") => 500,
+        Ok("release") => 20_000,
+        _ => 2_000,
+    }
+}
+
+/// Numbers of one seed (splitmix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % limit as u64).unwrap()
+    }
+}
+
+/// Polls a future so often, then drops it.
+async fn leave<T>(future: impl Future<Output = T>, polls: usize) {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Calls a method, one of many, and goes away.
+async fn call_and_leave(store: &SqliteStore, story: &Story, which: usize, polls: usize) {
+    let run = story.run;
+    let owner = OwnerId::from_uuid(Uuid::now_v7());
+    match which {
+        // Written or not: both are fine, and so is a conflict after that.
+        0..=4 => leave(store.commit(vec![story.step_due()]), polls).await,
+        5 => leave(store.load(run), polls).await,
+        6 => leave(store.list_runs(RunQuery::default()), polls).await,
+        7 => leave(store.steps(run), polls).await,
+        8 => leave(store.register(NewOwner { id: owner, ttl: TTL, label: "x".to_owned() }), polls).await,
+        9 => leave(store.sweep(), polls).await,
+        10 => leave(store.change_mark(), polls).await,
+        11 => leave(store.events_after(EventsAfter { run, after: 0, limit: 9 }), polls).await,
+        12 => leave(store.approvals(ApprovalQuery::default()), polls).await,
+        13 => leave(store.workflows(WorkflowQuery::default()), polls).await,
+        14 => {
+            let before = Timestamp::from_millis(0);
+            leave(store.prune(Prune { project: None, before, limit: 9, dry: false }), polls).await;
+        }
+        15 => leave(store.claim_due(9), polls).await,
+        _ => leave(store.append_logs(run, Vec::new()), polls).await,
+    }
+}
+
+/// Whether nobody writes, and nobody reads from an old state.
+async fn is_free(folder: &Folder) -> bool {
+    let mut bare = folder.bare().await;
+    bare.execute("PRAGMA busy_timeout = 0").await.unwrap();
+    let written = bare.execute("BEGIN IMMEDIATE; ROLLBACK").await.is_ok();
+    let moved: Result<(i64, i64, i64), _> =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut bare).await;
+    bare.close().await.unwrap();
+    written && moved.is_ok_and(|(busy, _, _)| busy == 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_caller_that_goes_away_leaves_a_transaction() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let seed = std::env::var("ORCHESTRATOR_STORAGE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let mut chance = Chance(seed);
+    let callers = callers();
+    let mut probe = Story::begun(&store).await;
+    let mut left = Story::begun(&store).await;
+    for nth in 0..callers {
+        call_and_leave(&store, &left, chance.below(17), chance.below(9)).await;
+        if nth % 20 == 0 {
+            // Waits for its turn behind everything that was begun.
+            probe.write(&store, probe.step_due()).await;
+            left.seq = store.run(left.run).await.unwrap().unwrap().seq;
+            assert_eq!(store.load(left.run).await.unwrap().unwrap().events.len() as u64, left.seq);
+        }
+    }
+    for _ in 0..callers / 2 {
+        probe.write(&store, probe.step_due()).await;
+        assert_eq!(store.run(probe.run).await.unwrap().unwrap().seq, probe.seq);
+    }
+    assert!(is_free(&folder).await, "somebody is inside of a transaction");
+    assert_eq!(store.faults().await.unwrap(), [""; 0]);
+
+    // Faults of our own: one who writes, and one who reads.
+    for (begin, what) in
+        [("BEGIN IMMEDIATE", "writes"), ("BEGIN; SELECT count(*) FROM orchestrator_events", "reads")]
+    {
+        let mut other = folder.bare().await;
+        other.execute(begin).await.unwrap();
+        if what == "reads" {
+            // Something that it does not see yet.
+            probe.write(&store, probe.step_due()).await;
+        }
+        assert!(!is_free(&folder).await, "one who {what} is not noticed");
+        other.execute("ROLLBACK").await.unwrap();
+    }
+    tell(callers);
+}
+
+/// Appends what came of it to the file that `ORCHESTRATOR_BATTERY_REPORT` names.
+fn tell(trials: usize) {
+    let Some(path) = std::env::var_os("ORCHESTRATOR_BATTERY_REPORT") else { return };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let counts = "\"lost\":0,\"regressions\":0,\"duplicates\":0,\"unrecorded\":0,\"stuck\":0,\"survivors\":0";
+    let part = "\"part\":\"F-14 callers that go away\"";
+    writeln!(file, "{{{part},\"trials\":{trials},{counts},\"notes\":\"2 planted faults, both found\"}}")
+        .unwrap();
+}

@@ -27,6 +27,9 @@ pub(crate) struct Hand<W> {
     /// Whoever is stopped in the middle of a statement thus takes the connection with him, and with it the
     /// transaction.
     writer: Option<W>,
+    /// One that was given up, until another is open. A database may take what a connection could not commit for
+    /// committed once nobody has it open any longer who knows better.
+    given_up: Option<W>,
     pub(crate) texts: Texts,
 }
 
@@ -41,7 +44,7 @@ enum Synced {
 
 impl<D: Dialect> Pen<D> {
     pub(crate) fn new(dialect: Arc<D>) -> Self {
-        let hand = Hand { writer: None, texts: Texts::default() };
+        let hand = Hand { writer: None, given_up: None, texts: Texts::default() };
         Self { dialect, hand: Mutex::new(hand), closed: AtomicBool::new(false) }
     }
 
@@ -76,11 +79,19 @@ impl<D: Dialect> Pen<D> {
         };
         let sound = match &answer {
             Ok(_) => true,
-            Err(WriteError::Ambiguous(_)) => false,
-            Err(_) => writer.rollback().await.is_ok(),
+            Err(error) => {
+                let clean = writer.rollback().await.is_ok();
+                if clean && matches!(error, WriteError::Ambiguous(_)) {
+                    hand.given_up = Some(writer);
+                    tracing::warn!("gave up the connection that writes; the next write opens another");
+                    return answer;
+                }
+                clean
+            }
         };
         if sound {
             hand.writer = Some(writer);
+            hand.given_up = None;
         } else {
             tracing::warn!("gave up the connection that writes; the next write opens another");
         }
@@ -111,7 +122,7 @@ impl<D: Dialect> Pen<D> {
     pub(crate) async fn close(&self) {
         let mut hand = self.take().await;
         self.closed.store(true, Ordering::Release);
-        if let Some(writer) = hand.writer.take() {
+        for writer in [hand.given_up.take(), hand.writer.take()].into_iter().flatten() {
             writer.close().await;
         }
     }

@@ -60,6 +60,14 @@ impl Sqlite {
         })
     }
 
+    /// The connection that writes after another was given up. What a sync has failed on is never brought to the disk by a
+    /// later one, so that the log is not gone on with: what is in it goes to the file, and it begins anew.
+    async fn replacement(&self) -> sqlx::Result<SqliteConnection> {
+        let mut connection = self.options.connect().await?;
+        sqlx::query("PRAGMA wal_checkpoint(RESTART)").execute(&mut connection).await?;
+        Ok(connection)
+    }
+
     /// Does something with lock files, where it may block.
     async fn with_holds<T: Send + 'static>(
         &self,
@@ -130,12 +138,12 @@ impl Dialect for Sqlite {
     }
 
     async fn connect_writer(&self) -> Result<SqliteWriter, StoreError> {
-        let connection = match self.first.lock().await.take() {
-            Some(first) => Ok(first),
-            None => self.options.connect().await,
+        let first = self.first.lock().await.take();
+        let connection = match first {
+            Some(first) => first,
+            None => self.replacement().await.map_err(|error| error::of_read(&error))?,
         };
-        let writer = |connection| SqliteWriter::new(connection, self.durable);
-        connection.map(writer).map_err(|error| error::of_read(&error))
+        Ok(SqliteWriter::new(connection, self.durable))
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

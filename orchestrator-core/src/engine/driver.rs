@@ -319,6 +319,7 @@ impl Driver {
                 true => self.applied(batch),
                 false => {
                     self.take_back(batch);
+                    self.pause_before_retry().await;
                     self.catch_up().await;
                 }
             },

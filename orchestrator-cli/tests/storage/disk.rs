@@ -53,6 +53,8 @@ struct Op {
     until: usize,
     /// From when on it is on the disk for certain.
     durable: usize,
+    /// Whether a sync of it has failed.
+    given_up: bool,
 }
 
 /// Bytes that were given to the outside world.
@@ -79,6 +81,8 @@ pub(crate) enum Deaf {
     ToFolders,
     /// Those of large values themselves.
     ToValues,
+    /// Those of the log of the database.
+    ToLog,
 }
 
 /// How much survives of what was not synced.
@@ -263,6 +267,12 @@ impl<'p> Reading<'p> {
     }
 
     fn take(&mut self, call: &Call) {
+        if call.answer < 0 {
+            if matches!(&*call.name, "fsync" | "fdatasync") {
+                self.fail(call);
+            }
+            return;
+        }
         match &*call.name {
             "openat" | "open" | "creat" => self.open(call),
             "write" | "pwrite64" => self.write(call),
@@ -298,7 +308,7 @@ impl<'p> Reading<'p> {
     fn op(&mut self, node: Node, change: Change, call: &Call) {
         self.moments.extend([call.from, call.until, call.until + 1]);
         let (from, until) = (call.from, call.until);
-        self.ops.push(Op { node, change, from, until, durable: usize::MAX });
+        self.ops.push(Op { node, change, from, until, durable: usize::MAX, given_up: false });
     }
 
     fn node_of(&self, arg: &Arg) -> Option<Node> {
@@ -377,7 +387,8 @@ impl<'p> Reading<'p> {
         let is_folder = self.folders.contains(&node);
         let is_of_values = path.to_string_lossy().contains("-artifacts");
         let unheard = if is_folder { Deaf::ToFolders } else { Deaf::ToValues };
-        if is_of_values && self.deaf == unheard {
+        let is_log = path.to_string_lossy().ends_with("-wal");
+        if is_of_values && self.deaf == unheard || is_log && self.deaf == Deaf::ToLog {
             return;
         }
         self.syncs += 1;
@@ -385,9 +396,22 @@ impl<'p> Reading<'p> {
         for op in &mut self.ops {
             let concerns =
                 op.node == node || matches!(&op.change, Change::Move { out_of, .. } if out_of.0 == node);
-            if concerns && op.until < call.from {
+            if concerns && op.until < call.from && !op.given_up {
                 op.durable = op.durable.min(call.until);
             }
+        }
+    }
+
+    /// A sync that has failed: what was to be synced is not on the disk, and no later sync brings it there. The system has
+    /// told of it once, and takes it for written.
+    fn fail(&mut self, call: &Call) {
+        let Some(node) = self.node_of(&call.args[0]) else { return };
+        // What a folder holds stays to be written.
+        if self.folders.contains(&node) {
+            return;
+        }
+        for op in &mut self.ops {
+            op.given_up |= op.node == node && op.durable == usize::MAX;
         }
     }
 

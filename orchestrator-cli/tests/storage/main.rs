@@ -12,6 +12,7 @@ mod damaged;
 mod disk;
 mod driven;
 mod effects;
+mod failing;
 mod full;
 mod odd;
 mod power;

@@ -129,11 +129,11 @@ impl Work {
 
 /// What came of many losses of power.
 #[derive(Debug, Default)]
-struct Toll {
-    states: usize,
+pub(crate) struct Toll {
+    pub(crate) states: usize,
     /// States in which something was lost, or was not sound; the first few are told.
-    lost: usize,
-    unsound: usize,
+    pub(crate) lost: usize,
+    pub(crate) unsound: usize,
     told: Vec<String>,
     resumed: usize,
 }
@@ -148,7 +148,7 @@ pub(crate) fn elsewhere() -> TempDir {
 
 /// Takes the power away `states` times, evenly spread over all moments. `resume`: of how many states one is gone on
 /// with; 0: of none.
-fn take_power(disk: &Disk, states: usize, seed: u64, resume: usize) -> Toll {
+pub(crate) fn take_power(disk: &Disk, states: usize, seed: u64, resume: usize) -> Toll {
     let words = witness::words(&disk.lines);
     let next = AtomicUsize::new(0);
     let toll = Mutex::new(Toll::default());

@@ -14,11 +14,12 @@ const CALLS: &str = "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,fs
 /// What the path of a file has at its end that nothing is called by any longer.
 pub(crate) const DELETED: &str = " (deleted)";
 
-/// A call that has succeeded.
+/// A call that has come back.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) name: String,
     pub(crate) args: Vec<Arg>,
+    /// What it has answered; -1 where it has failed.
     pub(crate) answer: i64,
     /// Its place in the order: when it was begun, and when it was done. No two calls share a place.
     pub(crate) from: usize,
@@ -50,7 +51,7 @@ pub(crate) fn strace(into: &Path) -> Command {
     command
 }
 
-/// The calls that have succeeded, in the order in which they were done.
+/// The calls that have come back, in the order in which they did.
 pub(crate) fn read(text: &[u8]) -> Vec<Call> {
     let mut calls = Vec::new();
     let mut begun: HashMap<&[u8], (usize, Vec<u8>)> = HashMap::new();
@@ -82,8 +83,8 @@ fn call(text: &[u8], from: usize, until: usize) -> Option<Call> {
     }
     let rest = String::from_utf8_lossy(&text[reader.at..]).into_owned();
     let answer = rest.split_once("= ")?.1;
-    let digits: String = answer.chars().take_while(|c| c.is_ascii_digit()).collect();
-    // `-1 EEXIST`, and `?` of a process that has ended in it.
+    let digits: String = answer.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
+    // `?` stands for a process that has ended in it.
     Some(Call { name, args, answer: digits.parse().ok()?, from, until })
 }
 
@@ -193,13 +194,13 @@ fn what_strace_writes_is_read_as_it_was_meant() {
                  8 writev(1<pipe:[5]>, [{iov_base=\"a, b\", iov_len=4}], 1) = 4\n8 +++ exited with 0 +++\n";
     let calls = read(text);
     let shown: Vec<_> = calls.iter().map(|call| (&*call.name, call.from, call.until, call.answer)).collect();
-    assert_eq!(shown, [("openat", 1, 1, 4), ("pwrite64", 0, 2, 7), ("writev", 4, 4, 4)]);
+    assert_eq!(shown, [("openat", 1, 1, 4), ("pwrite64", 0, 2, 7), ("fsync", 3, 3, -1), ("writev", 4, 4, 4)]);
     assert_eq!(calls[0].args[0], Arg::Place("/r".into()));
     assert_eq!(calls[0].args[1], Arg::Bytes(b"n".to_vec()));
     assert_eq!(calls[1].args[0], Arg::Place("/a b/ü".into()));
     assert_eq!(calls[1].args[1], Arg::Bytes(b"x\0\"1\x7f2\n".to_vec()));
     assert_eq!(calls[1].args[3], Arg::Word("512".to_owned()));
-    assert_eq!(calls[2].args.len(), 3);
+    assert_eq!(calls[3].args.len(), 3);
 }
 
 #[test]

@@ -47,6 +47,11 @@ pub(crate) fn words(lines: &[Line]) -> Vec<Word> {
     lines.iter().filter_map(read).collect()
 }
 
+/// The same as it was told.
+pub(crate) fn told(lines: &[Line]) -> Vec<Value> {
+    words(lines).into_iter().map(|word| word.told).collect()
+}
+
 /// Opens a store as the program does, looks at all of it, and for everything that was told before `moment`.
 pub(crate) async fn examine(file: &Path, words: &[Word], moment: usize) -> Verdict {
     let mut verdict = Verdict::default();

@@ -13,6 +13,7 @@ mod disk;
 mod driven;
 mod effects;
 mod failing;
+mod foreign;
 mod full;
 mod odd;
 mod power;

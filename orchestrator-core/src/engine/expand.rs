@@ -5,23 +5,23 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::engine::loaded::{Loaded, references_of};
-use crate::engine::prepare::{Done, Preparation, referred_to, scope};
+use crate::engine::prepare::{Done, Misrender, Preparation, referred_to, scope};
 use crate::engine::values::Values;
 use crate::id::{StepIx, Unit};
 use crate::machine::{MAX_ITEMS, Prepared, RunState};
-use crate::spec::expr::{ExprError, Scope, Template};
+use crate::spec::expr::{Scope, Template, place};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{Each, Matrix, Over};
 use crate::value::ValueRef;
 
 /// Why there is no list.
 enum Fault {
-    Expression(ExprError),
+    Expression(Misrender),
     Other(String),
 }
 
-impl From<ExprError> for Fault {
-    fn from(error: ExprError) -> Self {
+impl From<Misrender> for Fault {
+    fn from(error: Misrender) -> Self {
         Self::Expression(error)
     }
 }
@@ -37,7 +37,7 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
     let scope = scope(loaded, state, values, references_of(spec).flatten(), Some(Unit::of(step)));
     let listed = scope.map_err(Fault::from).and_then(|scope| {
         if let Some(condition) = &spec.options().condition
-            && !condition.evaluate(&scope)?
+            && !condition.evaluate(&scope).map_err(|error| Misrender::of("if", &error))?
         {
             return Ok(None);
         }
@@ -46,7 +46,7 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
     let items = match listed {
         Ok(Some(items)) => items,
         Ok(None) => return Done::bare(Prepared::Skip),
-        Err(Fault::Expression(error)) => return Done::fault(ErrorClass::Template, error.to_string()),
+        Err(Fault::Expression(error)) => return Done::bare(Prepared::Fault(error.into())),
         Err(Fault::Other(why)) => return Done::fault(ErrorClass::Invalid, why),
     };
     if items.len() > MAX_ITEMS {
@@ -69,15 +69,18 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
 
 fn list(each: &Each, scope: &Scope) -> Result<Vec<Value>, Fault> {
     match &each.over {
-        Over::List(list) => rendered_list(list, scope, "`for_each`"),
+        Over::List(list) => rendered_list(list, scope, "for_each"),
         Over::Matrix(matrix) => combinations(matrix, scope),
     }
 }
 
-fn rendered_list(list: &Template, scope: &Scope, what: &str) -> Result<Vec<Value>, Fault> {
-    match list.render(scope)? {
+fn rendered_list(list: &Template, scope: &Scope, key: &str) -> Result<Vec<Value>, Fault> {
+    match list.render(scope).map_err(|error| Misrender::of(key, &error))? {
         Value::Array(items) => Ok(items),
-        other => Err(Fault::Other(format!("{what} is {}, not a list", kind(&other)))),
+        other => {
+            let place = place(key, list.line(&[]));
+            Err(Fault::Other(format!("{place}: it is {}, not a list", kind(&other))))
+        }
     }
 }
 
@@ -97,7 +100,7 @@ const fn kind(value: &Value) -> &'static str {
 fn combinations(matrix: &Matrix, scope: &Scope) -> Result<Vec<Value>, Fault> {
     let mut found: Vec<Map<String, Value>> = vec![Map::new()];
     for (name, axis) in &matrix.axes {
-        let values = rendered_list(axis, scope, &format!("axis `{name}` of the matrix"))?;
+        let values = rendered_list(axis, scope, &format!("strategy.matrix.{name}"))?;
         if found.len().saturating_mul(values.len()) > MAX_ITEMS {
             return Err(Fault::Other(format!("the matrix has more than {MAX_ITEMS} combinations")));
         }
@@ -123,10 +126,13 @@ fn combinations(matrix: &Matrix, scope: &Scope) -> Result<Vec<Value>, Fault> {
 
 fn entries(list: Option<&Template>, scope: &Scope, what: &str) -> Result<Vec<Map<String, Value>>, Fault> {
     let Some(list) = list else { return Ok(Vec::new()) };
-    let entries = rendered_list(list, scope, &format!("`{what}` of the matrix"))?;
+    let entries = rendered_list(list, scope, &format!("strategy.matrix.{what}"))?;
     let mapping = |entry: Value| match entry {
         Value::Object(entry) => Ok(entry),
-        other => Err(Fault::Other(format!("`{what}` of the matrix holds {}, not a mapping", kind(&other)))),
+        other => {
+            let place = place(&format!("strategy.matrix.{what}"), list.line(&[]));
+            Err(Fault::Other(format!("{place}: it holds {}, not a mapping", kind(&other))))
+        }
     };
     entries.into_iter().map(mapping).collect()
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use crate::engine::loaded::Loaded;
-use crate::engine::prepare::{Done, Preparation, referred_to, scope, view};
+use crate::engine::prepare::{Done, Misrender, Preparation, referred_to, scope, view};
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
 use crate::id::Unit;
 use crate::machine::{Prepared, RunState};
 use crate::spec::expr::StepView;
-use crate::spec::retry::ErrorClass;
 use crate::value::ValueRef;
 
 /// Whether it was the last time.
@@ -35,7 +34,7 @@ pub(crate) fn judge(
     let judged = scope(loaded, state, values, references(), Some(step)).and_then(|mut scope| {
         let output = values.get(output);
         scope.own = Some(StepView { status: "completed", output, ..view(state, values, step, false) });
-        repeat.until.evaluate(&scope)
+        repeat.until.evaluate(&scope).map_err(|error| Misrender::of("repeat.until", &error))
     });
     match judged {
         Ok(true) => Done::bare(Prepared::Enough),
@@ -43,6 +42,6 @@ pub(crate) fn judge(
             let at = (!repeat.delay.is_zero()).then(|| shared.clock.now() + repeat.delay);
             Done::bare(Prepared::Again { at })
         }
-        Err(error) => Done::fault(ErrorClass::Template, format!("`until`: {error}")),
+        Err(error) => Done::bare(Prepared::Fault(error.into())),
     }
 }

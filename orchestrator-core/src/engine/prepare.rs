@@ -19,7 +19,7 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
 use crate::port::plugin::Request;
 use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
-use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template};
+use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template, place};
 use crate::spec::retry::ErrorClass;
 use crate::spec::schema::check_value;
 use crate::spec::{EffectClass, Stage, StepSpec, Workflow};
@@ -157,8 +157,8 @@ fn misfit(spec: &StepSpec, schema: &Value, with: &Value) -> Option<String> {
     }
     let issues = check_value(schema, with);
     let told = issues.iter().map(|issue| {
-        let place = issue.path.iter().fold(String::from("with"), |place, key| place + "." + key);
-        format!("{place}: {}", issue.message)
+        let path = issue.path.iter().fold(String::from("with"), |path, key| path + "." + key);
+        format!("{}: {}", place(&path, spec.with.line(&issue.path)), issue.message)
     });
     let told: Vec<String> = told.collect();
     (!told.is_empty()).then(|| told.join("; "))
@@ -181,7 +181,7 @@ fn render(
     step: Unit,
     spec: &StepSpec,
 ) -> Result<Option<Rendered>, StepError> {
-    let template_fault = |error: ExprError| StepError::new(ErrorClass::Template, error.to_string());
+    let fault = |key: &'static str| move |error: ExprError| StepError::from(Misrender::of(key, &error));
     let options = spec.options();
     let constant = spec.with.as_constant();
     let plain = options.condition.is_none() && options.env.is_empty() && loaded.workflow.env.is_empty();
@@ -190,29 +190,51 @@ fn render(
         Some(with) if plain => Request { with: with.clone(), env: BTreeMap::new() },
         _ => {
             let references = references_of(spec).flatten();
-            let scope = scope(loaded, state, values, references, Some(step)).map_err(template_fault)?;
+            let scope = scope(loaded, state, values, references, Some(step)).map_err(StepError::from)?;
             // Of items it was judged before there were any.
             let judged = step.item().is_some() && state.slot(step).stage != Stage::Compensation;
             if let Some(condition) = options.condition.as_ref().filter(|_| !judged)
-                && !condition.evaluate(&scope).map_err(template_fault)?
+                && !condition.evaluate(&scope).map_err(fault("if"))?
             {
                 return Ok(None);
             }
             let mut env: BTreeMap<String, String> =
                 scope.env.iter().map(|(name, text)| (name.to_string(), text.clone())).collect();
-            let own = render_env(&options.env, &scope).map_err(template_fault)?;
+            let own = render_env("env", &options.env, &scope).map_err(StepError::from)?;
             env.extend(own.into_iter().map(|(name, text)| (name.to_string(), text)));
-            Request { with: spec.with.render(&scope).map_err(template_fault)?, env }
+            Request { with: spec.with.render(&scope).map_err(fault("with"))?, env }
         }
     };
     stored_form(request).map(Some)
 }
 
+/// An expression that could not be evaluated, told with its key and its line.
+#[derive(Debug)]
+pub(crate) struct Misrender(String);
+
+impl Misrender {
+    pub(crate) fn of(key: &str, error: &ExprError) -> Self {
+        Self(error.told(key))
+    }
+}
+
+impl From<Misrender> for StepError {
+    fn from(Misrender(message): Misrender) -> Self {
+        Self::new(ErrorClass::Template, message)
+    }
+}
+
+/// `key` is where the variables are written.
 fn render_env<'a>(
+    key: &str,
     env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
     scope: &Scope,
-) -> Result<BTreeMap<Arc<str>, String>, ExprError> {
-    env.into_iter().map(|(name, template)| Ok((name.clone(), template.render_text(scope)?))).collect()
+) -> Result<BTreeMap<Arc<str>, String>, Misrender> {
+    let render = |(name, template): (&'a Arc<str>, &'a Template)| {
+        let text = template.render_text(scope);
+        Ok((name.clone(), text.map_err(|error| Misrender::of(&format!("{key}.{name}"), &error))?))
+    };
+    env.into_iter().map(render).collect()
 }
 
 /// The request, and its stored form. Its digest is what policies judge and approvals are bound to.
@@ -289,7 +311,7 @@ pub(crate) fn scope<'a>(
     values: &Values,
     references: impl Iterator<Item = &'a Reference>,
     step: Option<Unit>,
-) -> Result<Scope, ExprError> {
+) -> Result<Scope, Misrender> {
     let mut scope =
         Scope { inputs: values.get(&state.head().inputs).unwrap_or_default(), ..Scope::default() };
     for reference in references {
@@ -323,7 +345,7 @@ pub(crate) fn scope<'a>(
         Some(step) => scope.standing = state.standing(step),
         None => scope.standing.cancelled = state.head().intent == Intent::Cancel,
     }
-    scope.env = render_env(&loaded.workflow.env, &scope)?;
+    scope.env = render_env("the workflow's env", &loaded.workflow.env, &scope)?;
     Ok(scope)
 }
 
@@ -341,13 +363,11 @@ pub(crate) fn render_outputs(
 ) -> Result<(ValueRef, Option<StoredValue>), StepError> {
     let outputs = &loaded.workflow.outputs;
     let references = outputs.values().chain(loaded.workflow.env.values()).flat_map(Template::references);
-    let fault = |name: &str, error: &dyn std::fmt::Display| {
-        StepError::new(ErrorClass::Template, format!("output `{name}`: {error}"))
-    };
-    let scope = scope(loaded, state, values, references, None).map_err(|error| fault("env", &error))?;
+    let scope = scope(loaded, state, values, references, None)?;
     let mut rendered = serde_json::Map::new();
     for (name, template) in outputs {
-        let value = template.render(&scope).map_err(|error| fault(name, &error))?;
+        let value = template.render(&scope);
+        let value = value.map_err(|error| Misrender::of(&format!("outputs.{name}"), &error))?;
         rendered.insert(name.to_string(), value);
     }
     ValueRef::encode(&Value::Object(rendered)).map_err(|error| {

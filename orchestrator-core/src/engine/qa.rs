@@ -25,7 +25,7 @@ impl Attempt {
         let qa = self.qa.as_deref()?;
         let (message, shown) = match self.render_qa(qa, output) {
             Ok(rendered) => rendered,
-            Err(error) => return Some(failed(ErrorClass::Template, format!("`qa`: {error}"))),
+            Err(error) => return Some(failed(ErrorClass::Template, error)),
         };
         let show = match shown.as_ref().map(ValueRef::encode).transpose() {
             Ok(Some((show, stored))) => {
@@ -49,7 +49,7 @@ impl Attempt {
         Some(Finished::Waiting { on, until })
     }
 
-    fn render_qa(&self, qa: &Qa, output: &Value) -> Result<(String, Option<Value>), ExprError> {
+    fn render_qa(&self, qa: &Qa, output: &Value) -> Result<(String, Option<Value>), String> {
         let own = StepView {
             status: "completed",
             output: Some(Arc::new(output.clone())),
@@ -58,7 +58,8 @@ impl Attempt {
             items: None,
         };
         let scope = Scope { own: Some(own), ..Scope::default() };
-        let show = qa.show.as_ref().map(|show| show.render(&scope)).transpose()?;
-        Ok((qa.message.render_text(&scope)?, show))
+        let told = |key: &'static str| move |error: ExprError| error.told(key);
+        let show = qa.show.as_ref().map(|show| show.render(&scope)).transpose().map_err(told("qa.show"))?;
+        Ok((qa.message.render_text(&scope).map_err(told("qa.message"))?, show))
     }
 }

@@ -168,3 +168,33 @@ async fn quick_steps_end_at_once_or_go_on_elsewhere_and_may_panic() {
     assert_eq!((report.status.as_str(), report.output::<u64>("c").unwrap()), ("failed", 4));
     assert!(report.error.unwrap().contains("panicked: as told"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_rendered_names_its_key_and_its_line() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    // A line each, from the third one on; what comes of it is known only when the run goes.
+    let flow = "one: { uses: puppet, with: { n: null } }
+        a: { uses: puppet, needs: one, with: { deep: [x, { b: \"${{ steps.one.nothing.x }}\" }] } }
+        b: { uses: puppet, needs: one, if: steps.one.nothing.x == 1 }
+        c: { uses: puppet, needs: one, if: steps.one.n }
+        d: { uses: puppet, needs: one, env: { OK: x, X: \"${{ steps.one.n + 1 }}\" } }
+        e: { uses: puppet, needs: one, for_each: \"${{ steps.one.n }}\" }
+        f: { uses: puppet, needs: one, strategy: { matrix: { v: \"${{ steps.one.n }}\" } } }
+        g: { uses: puppet, needs: one, with: x, repeat: { until: self.nothing.x, max: 2 } }";
+    let report = engine.start(workflow(&engine, flow)).await.unwrap().wait().await.unwrap();
+    let errors: Vec<&str> = report.steps.iter().filter_map(|step| step.error.as_deref()).collect();
+    let places = [
+        "with.deep.1.b (line 4): ",
+        "if (line 5): ",
+        "if (line 6): ",
+        "env.X (line 7): ",
+        "for_each (line 8): ",
+        "strategy.matrix.v (line 9): ",
+        "repeat.until (line 10): ",
+    ];
+    assert_eq!(errors.len(), places.len(), "{errors:#?}");
+    for (error, place) in errors.iter().zip(places) {
+        assert!(error.starts_with(place), "{place}{errors:#?}");
+    }
+}

@@ -88,5 +88,8 @@ async fn a_question_that_cannot_be_rendered_fails_the_step() {
     let engine = engine(&puppet).start().await.unwrap();
     let flow = "a: { uses: puppet, with: { n: 1 }, qa: { message: \"${{ self.m }}\" } }";
     let report = engine.start(workflow(&engine, flow)).await.unwrap().wait().await.unwrap();
-    assert!(report.steps[0].error.as_deref().is_some_and(|error| error.contains("`qa`")), "{report:?}");
+    assert!(
+        report.steps[0].error.as_deref().is_some_and(|error| error.starts_with("qa.message (line 3): ")),
+        "{report:?}"
+    );
 }

@@ -146,6 +146,16 @@ const STRUCTURE: &[Row] = &[
         ],
     ),
     (
+        "lists that are none",
+        "name: a\ninputs: { host: { type: string }, some: { type: any }, many: { type: array, default: [] }, n: { type: integer, default: 1 } }\nenv: { X: y }\nsteps:\n  a: { uses: script, with: { run: x }, for_each: '${{ inputs.host }}' }\n  b: { uses: script, with: { run: x }, for_each: '${{ inputs.some }}' }\n  c: { uses: script, with: { run: x }, for_each: '${{ inputs.many }}' }\n  d: { uses: script, with: { run: x }, strategy: { matrix: { ok: [1], n: '${{ inputs.n }}' } } }\n  e: { uses: script, with: { run: x } }\n  f: { uses: noop, needs: e, for_each: '${{ steps.e.stdout }}' }\n  g: { uses: noop, needs: e, for_each: '${{ steps.e.stdout|lines }}' }\n  h: { uses: noop, needs: e, for_each: '${{ steps.e.more }}' }\n  i: { uses: noop, needs: e, for_each: '${{ steps.e.exit_code }}' }\n  j: { uses: noop, for_each: '${{ env.X }}' }\n",
+        &["type_mismatch"; 5],
+    ),
+    (
+        "fields that items have not",
+        "name: a\nsteps:\n  a: { uses: llm, with: { prompt: x }, for_each: [1] }\n  b: { uses: noop, needs: a, with: \"${{ steps.a.items|map(attribute='output.txet')|list }}\" }\n  c: { uses: noop, needs: a, with: \"${{ steps.a.items|selectattr('output.txet')|map(attribute='text')|list }}\" }\n  d: { uses: noop, needs: a, if: \"'x' in steps.a.items|map(attribute='outptu')\" }\n  e: { uses: noop, needs: a, with: \"${{ steps.a.items|selectattr('status', 'equalto', 'failed')|map(attribute='output.text')|join(',') }}\" }\n  f: { uses: noop, needs: a, with: \"${{ steps.a.items|map(attribute='output')|map(attribute='txet')|list }}\" }\noutputs:\n  all: \"${{ steps.a.items|map(attribute='output.status') }}\"\n",
+        &["undefined_variable"; 5],
+    ),
+    (
         "items where there are none",
         "name: a\nsteps:\n  a: { uses: noop, with: '${{ item }}' }\n  b: { uses: noop, for_each: [1], with: '${{ matrix.v }}' }\n  c: { uses: noop, strategy: { matrix: { version: [1] } }, with: '${{ matrix.verson }}' }\n  d: { uses: noop, for_each: [1], if: 'item > 1' }\n  e: { uses: noop, needs: d, with: '${{ steps.d.value }}' }\n  f: { uses: noop, needs: a, with: '${{ steps.a.items }}' }\n",
         &[

@@ -18,6 +18,11 @@ const RUN_FIELDS: [&str; 4] = ["id", "workflow", "status", "error"];
 const ROOTS: [&str; 8] = ["inputs", "env", "run", "steps", "item", "index", "matrix", "self"];
 /// Roots that the language will have.
 const LATER: [&str; 1] = ["secrets"];
+/// Filters whose first argument names an attribute of each element.
+const ATTRIBUTE_FIRST: [&str; 3] = ["selectattr", "rejectattr", "groupby"];
+/// Filters that give elements of what they are given, unchanged.
+const KEEPS_ELEMENTS: [&str; 8] =
+    ["selectattr", "rejectattr", "select", "reject", "sort", "unique", "reverse", "list"];
 const WORDS: [&str; 12] =
     ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False"];
 
@@ -52,6 +57,8 @@ pub(super) struct Analysis {
     pub(super) paths: Vec<(Path, usize)>,
     /// Paths that stand beside a `*` and must be numbers.
     pub(super) factors: Vec<Path>,
+    /// What filters look at in each of the items of a step: its name, the attribute, and the byte where that stands.
+    pub(super) attributes: Vec<(Arc<str>, Arc<str>, usize)>,
     /// Whether a status function is called.
     pub(super) status_function: bool,
     /// Whether the whole expression is one path.
@@ -191,6 +198,7 @@ impl<'s> Walk<'s, '_> {
         }
         if is_before("|") {
             self.known("filter", token, FILTERS.iter().copied());
+            self.attribute(ix);
             return ix + 1;
         }
         let negated_test = before.is_some_and(|before| before.is_word("not"))
@@ -225,6 +233,49 @@ impl<'s> Walk<'s, '_> {
                 few.then(|| format!("there are {}", names.collect::<Vec<_>>().join(", ")))
             });
             self.fault(fault);
+        }
+    }
+
+    /// Notes what the filter at `ix` looks at in each item of a step.
+    fn attribute(&mut self, ix: usize) {
+        let Some(name) = self.at(ix).filter(|_| self.sign_at(ix + 1, "(")) else { return };
+        let named =
+            self.at(ix + 2).is_some_and(|word| word.is_word("attribute")) && self.sign_at(ix + 3, "=");
+        let at = match (named, ATTRIBUTE_FIRST.contains(&name.text)) {
+            (true, _) => ix + 4,
+            (false, true) => ix + 2,
+            (false, false) => return,
+        };
+        let Some(text) = self.at(at).filter(|text| text.kind == Kind::Text && !text.text.contains('\\'))
+        else {
+            return;
+        };
+        if let Some(path) = self.elements_of(ix - 1)
+            && let (Root::Steps, [step, field]) = (path.root, &*path.names)
+            && &**field == "items"
+        {
+            let attribute = text.text[1..text.text.len() - 1].into();
+            self.found.attributes.push((step.clone(), attribute, text.offset));
+        }
+    }
+
+    /// The path whose elements come through to the `|` at `bar`, if the filters before it leave them as they are.
+    fn elements_of(&self, mut bar: usize) -> Option<Path> {
+        loop {
+            let last = bar.checked_sub(1)?;
+            let name = if self.sign_at(last, ")") { self.opening(last)?.checked_sub(1)? } else { last };
+            let filter = name.checked_sub(1).filter(|before| self.sign_at(*before, "|"));
+            match filter {
+                Some(before) if KEEPS_ELEMENTS.contains(&self.at(name)?.text) => bar = before,
+                Some(_) => return None,
+                None => {
+                    let mut begin = last;
+                    while begin >= 2 && self.sign_at(begin - 1, ".") {
+                        begin -= 2;
+                    }
+                    return self.path_between(begin, bar);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ pub(in crate::spec) use crate::spec::expr::analyse::Fault;
 use crate::spec::expr::analyse::analyse;
 use crate::spec::expr::evaluate;
 use crate::spec::expr::filters::ENVIRONMENT;
-use crate::spec::expr::path::Path;
+use crate::spec::expr::path::{Path, Root};
 use crate::spec::expr::scan::{Piece, has_expression, pieces};
 use crate::spec::expr::scope::{ExprError, Reference, Scope};
 
@@ -40,6 +40,8 @@ pub(super) struct Program {
     compiled: Option<Compiled>,
     /// One for each occurrence.
     pub(super) paths: Box<[Path]>,
+    /// What filters look at in the items of steps.
+    attributes: Box<[Reference]>,
     /// Paths that must be numbers.
     pub(super) factors: Box<[Path]>,
     pub(super) status_function: bool,
@@ -80,7 +82,22 @@ impl Expr {
     }
 
     pub(super) fn references(&self) -> impl Iterator<Item = Reference> + '_ {
-        self.paths().iter().filter_map(Path::reference)
+        let attributes: &[Reference] = match self {
+            Self::Path(_) => &[],
+            Self::Program(program) => &program.attributes,
+        };
+        self.paths().iter().filter_map(Path::reference).chain(attributes.iter().cloned())
+    }
+
+    /// What it is, if it is an input, a variable or a field of a step and nothing below that.
+    pub(super) fn as_reference(&self) -> Option<Reference> {
+        let Self::Path(path) = self else { return None };
+        let whole = match path.root {
+            Root::Inputs | Root::Env => 1,
+            Root::Steps => 2,
+            _ => return None,
+        };
+        path.reference().filter(|_| path.names.len() == whole)
     }
 
     pub(super) fn has_status_function(&self) -> bool {
@@ -140,6 +157,11 @@ fn compile(source: &str, keep: bool) -> Result<Expr, Vec<Fault>> {
         source: source.into(),
         compiled: keep.then_some(compiled),
         paths: analysis.paths.into_iter().map(|(path, _)| path).collect(),
+        attributes: analysis
+            .attributes
+            .into_iter()
+            .map(|(step, attribute, _)| Reference::EachItem(step, attribute))
+            .collect(),
         factors: analysis.factors.into(),
         status_function: analysis.status_function,
     })))
@@ -161,11 +183,13 @@ pub(in crate::spec) fn reference_place(
     bare: bool,
 ) -> Option<(Option<usize>, usize)> {
     let offset_in = |source: &str| {
-        let paths = analyse(source).ok()?.paths;
-        paths
-            .into_iter()
-            .find(|(path, _)| path.reference().as_ref() == Some(wanted))
-            .map(|(_, offset)| offset)
+        let found = analyse(source).ok()?;
+        if let Reference::EachItem(step, attribute) = wanted {
+            let same = |other: &&(Arc<str>, Arc<str>, usize)| (&other.0, &other.1) == (step, attribute);
+            return found.attributes.iter().find(same).map(|(_, _, offset)| *offset);
+        }
+        let mut paths = found.paths.into_iter();
+        paths.find(|(path, _)| path.reference().as_ref() == Some(wanted)).map(|(_, offset)| offset)
     };
     if bare && !has_expression(text) {
         return offset_in(text).map(|offset| (None, offset));

@@ -1,5 +1,7 @@
 //! The `if:` of a step.
 
+use std::num::NonZeroU32;
+
 use serde_json::Value;
 
 use crate::spec::expr::compile::{Compiler, Expr, Fault, Located};
@@ -12,6 +14,7 @@ use crate::spec::expr::scope::{ExprError, Reference, Scope, Standing};
 pub struct Condition {
     expr: Expr,
     references: Box<[Reference]>,
+    line: Option<NonZeroU32>,
 }
 
 impl Condition {
@@ -21,8 +24,8 @@ impl Condition {
     /// What does not compile.
     pub fn compile(text: &str) -> Result<Self, ExprError> {
         Self::build(text, &mut Compiler::default()).map_err(|faults| match faults.into_iter().next() {
-            Some(Located { fault: Fault { code, message, .. }, .. }) => ExprError { code, message },
-            None => ExprError { code: "template.syntax", message: "the condition does not compile".into() },
+            Some(Located { fault: Fault { code, message, .. }, .. }) => ExprError::new(code, message),
+            None => ExprError::new("template.syntax", "the condition does not compile"),
         })
     }
 
@@ -34,7 +37,12 @@ impl Condition {
         let mut references: Vec<Reference> = expr.references().collect();
         references.sort_unstable();
         references.dedup();
-        Ok(Self { expr, references: references.into() })
+        Ok(Self { expr, references: references.into(), line: None })
+    }
+
+    /// Says on which line of the workflow it stands, for errors.
+    pub(in crate::spec) fn locate(&mut self, line: u32) {
+        self.line = NonZeroU32::new(line);
     }
 
     /// Whether it calls `success()`, `failure()`, `always()` or `cancelled()`.
@@ -60,16 +68,13 @@ impl Condition {
     /// # Errors
     /// [`ExprError`], `type_mismatch` where the value is not a boolean.
     pub fn evaluate(&self, scope: &Scope) -> Result<bool, ExprError> {
-        match self.expr.evaluate(scope)? {
+        match self.expr.evaluate(scope).map_err(|error| error.on(self.line))? {
             Value::Bool(answer) => Ok(answer),
-            other => Err(ExprError {
-                code: "type_mismatch",
-                message: format!(
-                    "`{}` is {}; a condition must be true or false",
-                    shown(&self.expr.source()),
-                    kind_name(&other)
-                ),
-            }),
+            other => {
+                let (source, kind) = (self.expr.source(), kind_name(&other));
+                let message = format!("`{}` is {kind}; a condition must be true or false", shown(&source));
+                Err(ExprError::new("type_mismatch", message).on(self.line))
+            }
         }
     }
 

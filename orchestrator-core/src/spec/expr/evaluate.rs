@@ -22,18 +22,17 @@ pub(super) fn run(program: &Program, scope: &Scope) -> Result<Value, ExprError> 
         let value = factor.evaluate(scope)?;
         if value.is_string() || value.is_array() || value.is_object() {
             let message = format!("`*` multiplies numbers, and `{factor}` is {}", kind_name(&value));
-            return Err(ExprError { code: "type_mismatch", message });
+            return Err(ExprError::new("type_mismatch", message));
         }
     }
     let context = context(program, scope)?;
     let result = program.eval(context).map_err(|error| explain(program, scope, &error))?;
     if result.is_undefined() {
         let message = format!("`{}` is not defined", shown(&program.source));
-        return Err(ExprError { code: "undefined_variable", message });
+        return Err(ExprError::new("undefined_variable", message));
     }
-    to_json(&result).map_err(|error| ExprError {
-        code: error.code,
-        message: format!("`{}`: {}", shown(&program.source), error.message),
+    to_json(&result).map_err(|error| {
+        ExprError::new(error.code, format!("`{}`: {}", shown(&program.source), error.message))
     })
 }
 
@@ -108,16 +107,16 @@ pub(super) fn to_json(value: &Jinja) -> Result<Value, ExprError> {
 
 fn convert(value: &Jinja, depth: usize) -> Result<Value, ExprError> {
     let work = value.as_str().map_or(16, |text| text.len() + 16);
-    charge(work).map_err(|_| ExprError { code: "template.fuel", message: EXHAUSTED.into() })?;
+    charge(work).map_err(|_| ExprError::new("template.fuel", EXHAUSTED))?;
     if depth > DEPTH_LIMIT {
         let message = format!("the value is nested deeper than {DEPTH_LIMIT} levels");
-        return Err(ExprError { code: "template.output_limit", message });
+        return Err(ExprError::new("template.output_limit", message));
     }
-    let mismatch = |message: String| ExprError { code: "type_mismatch", message };
+    let mismatch = |message: String| ExprError::new("type_mismatch", message);
     Ok(match value.kind() {
         ValueKind::Undefined => {
-            let message = "a part of the value is not defined".into();
-            return Err(ExprError { code: "undefined_variable", message });
+            let message = "a part of the value is not defined";
+            return Err(ExprError::new("undefined_variable", message));
         }
         ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(value.is_true()),
@@ -182,7 +181,7 @@ fn explain(program: &Program, scope: &Scope, error: &Error) -> ExprError {
         (_, Some(detail)) => shown(detail).into_owned(),
         (kind, None) => kind.to_string(),
     };
-    ExprError { code, message: format!("`{}`: {what}", shown(&program.source)) }
+    ExprError::new(code, format!("`{}`: {what}", shown(&program.source)))
 }
 
 /// The first path of the expression that leads nowhere.

@@ -37,5 +37,7 @@ pub use filters::{MAX_RANGE, MAX_WORK};
 pub use scope::{ExprError, Reference, Scope, Standing, StepView};
 pub use template::Template;
 
+pub(crate) use scope::place;
+
 pub(in crate::spec) use compile::{Compiler, Located, reference_place};
 pub(in crate::spec) use scan::{OPEN, has_expression, is_one_expression};

@@ -81,12 +81,12 @@ impl Path {
 
     /// The value at the end of the path.
     pub(super) fn evaluate<'s>(&self, scope: &'s Scope) -> Result<Cow<'s, Value>, ExprError> {
-        resolve(self.root, &self.names, scope).ok_or_else(|| ExprError {
-            code: "undefined_variable",
-            message: match self.skipped_step(scope) {
+        resolve(self.root, &self.names, scope).ok_or_else(|| {
+            let message = match self.skipped_step(scope) {
                 Some(step) => format!("`{self}` is not defined: step `{step}` has no output"),
                 None => format!("`{self}` is not defined"),
-            },
+            };
+            ExprError::new("undefined_variable", message)
         })
     }
 

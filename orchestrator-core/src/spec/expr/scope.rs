@@ -1,6 +1,7 @@
 //! What an expression may look at, what it refers to, and how it fails.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -68,6 +69,8 @@ pub enum Reference {
     Env(Arc<str>),
     /// `steps.NAME` or `steps.NAME.FIELD`
     Step(Arc<str>, Option<Arc<str>>),
+    /// What a filter looks at in each of `steps.NAME.items`: `map(attribute='output.FIELD')`.
+    EachItem(Arc<str>, Arc<str>),
     /// `item` or `index`
     Item,
     /// `self` or `self.FIELD`
@@ -86,4 +89,36 @@ pub struct ExprError {
     pub code: &'static str,
     /// What went wrong, with the expression.
     pub message: String,
+    /// The line of the expression in the text of the workflow, where there is one.
+    pub line: Option<NonZeroU32>,
+    /// The keys that lead to its text inside of the value, from the inside out.
+    pub(super) keys: Vec<String>,
+}
+
+impl ExprError {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), line: None, keys: Vec::new() }
+    }
+
+    pub(super) fn on(mut self, line: Option<NonZeroU32>) -> Self {
+        self.line = self.line.or(line);
+        self
+    }
+
+    pub(super) fn inside(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// As an error of what is written under `key`: `with.prompt (line 12): …`.
+    #[must_use]
+    pub fn told(&self, key: &str) -> String {
+        let path = self.keys.iter().rev().fold(key.to_owned(), |path, key| path + "." + key);
+        format!("{}: {}", place(&path, self.line), self.message)
+    }
+}
+
+/// A key as messages name it, with its line where that is known: `with.prompt (line 12)`.
+pub(crate) fn place(path: &str, line: Option<NonZeroU32>) -> String {
+    line.map_or_else(|| path.to_owned(), |line| format!("{path} (line {line})"))
 }

@@ -1,6 +1,7 @@
 //! Values that hold expressions.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ struct Dynamic {
 enum Part {
     Constant(Value),
     /// A text that is exactly one expression; keeps the type of its value.
-    Whole(Expr),
+    Whole(Placed),
     Text(Box<[TextPart]>),
     List(Box<[Part]>),
     Map(Box<[(Box<str>, Part)]>),
@@ -38,7 +39,25 @@ enum Part {
 #[derive(Debug)]
 enum TextPart {
     Literal(Box<str>),
-    Expression(Expr),
+    Expression(Placed),
+}
+
+/// An expression and its line in the text of the workflow, where there is one.
+#[derive(Debug)]
+struct Placed {
+    expr: Expr,
+    line: Option<NonZeroU32>,
+}
+
+impl Placed {
+    fn evaluate(&self, scope: &Scope) -> Result<Value, ExprError> {
+        self.expr.evaluate(scope).map_err(|error| error.on(self.line))
+    }
+
+    /// Takes the bytes of what it has become from those that are left.
+    fn take(&self, left: &mut usize, bytes: usize) -> Result<(), ExprError> {
+        take(left, bytes, &self.expr).map_err(|error| error.on(self.line))
+    }
 }
 
 impl Template {
@@ -54,6 +73,17 @@ impl Template {
         matches!(&self.0, Repr::Dynamic(dynamic) if matches!(dynamic.root, Part::Whole(_)))
     }
 
+    /// What the value is, if it is exactly one input, variable or field of a step.
+    pub(in crate::spec) fn as_reference(&self) -> Option<Reference> {
+        match &self.0 {
+            Repr::Dynamic(dynamic) => match &dynamic.root {
+                Part::Whole(placed) => placed.expr.as_reference(),
+                _ => None,
+            },
+            Repr::Constant(_) => None,
+        }
+    }
+
     /// Compiles the expressions in the texts of a value.
     ///
     /// # Errors
@@ -64,7 +94,7 @@ impl Template {
             Self::build(value, &mut Compiler::default(), &mut |_, located| faults.push(located.fault));
         match faults.into_iter().next() {
             None => Ok(template),
-            Some(Fault { code, message, .. }) => Err(ExprError { code, message }),
+            Some(Fault { code, message, .. }) => Err(ExprError::new(code, message)),
         }
     }
 
@@ -83,6 +113,22 @@ impl Template {
         references.sort_unstable();
         references.dedup();
         Self(Repr::Dynamic(Box::new(Dynamic { root, references: references.into() })))
+    }
+
+    /// Says on which lines of the workflow the expressions stand, for errors: `line_of` is given the keys that lead to a
+    /// text and the number of the expression there, counted from 0.
+    pub(in crate::spec) fn locate(&mut self, line_of: &dyn Fn(&[String], usize) -> u32) {
+        if let Repr::Dynamic(dynamic) = &mut self.0 {
+            dynamic.root.locate(&mut Vec::new(), line_of);
+        }
+    }
+
+    /// The line in the text of the workflow of the first expression under these keys, where there is one.
+    pub(crate) fn line(&self, keys: &[String]) -> Option<NonZeroU32> {
+        match &self.0 {
+            Repr::Dynamic(dynamic) => dynamic.root.line(keys),
+            Repr::Constant(_) => None,
+        }
     }
 
     /// The value, if no expression has to be evaluated for it.
@@ -204,7 +250,7 @@ impl Build<'_> {
                 Piece::Expression { source, number } => match self.compiler.compile(source) {
                     Ok(expr) => {
                         self.references.extend(expr.references());
-                        parts.push(TextPart::Expression(expr));
+                        parts.push(TextPart::Expression(Placed { expr, line: None }));
                     }
                     Err(faults) => {
                         for fault in faults {
@@ -227,7 +273,7 @@ impl Part {
             Self::Constant(value) => value.clone(),
             Self::Whole(expr) => {
                 let value = expr.evaluate(scope)?;
-                take(left, text_len(&value), expr)?;
+                expr.take(left, text_len(&value))?;
                 value
             }
             Self::Text(parts) => {
@@ -237,7 +283,7 @@ impl Part {
                         TextPart::Literal(literal) => text.push_str(literal),
                         TextPart::Expression(expr) => {
                             let value = text_of(expr.evaluate(scope)?);
-                            take(left, value.len(), expr)?;
+                            expr.take(left, value.len())?;
                             text.push_str(&value);
                         }
                     }
@@ -245,20 +291,79 @@ impl Part {
                 Value::String(text)
             }
             Self::List(parts) => {
-                Value::Array(parts.iter().map(|part| part.render(scope, left)).collect::<Result<_, _>>()?)
+                let render = |(ix, part): (usize, &Self)| {
+                    part.render(scope, left).map_err(|error| error.inside(ix.to_string()))
+                };
+                Value::Array(parts.iter().enumerate().map(render).collect::<Result<_, _>>()?)
             }
             Self::Map(parts) => {
                 let rendered: Result<BTreeMap<String, Value>, ExprError> = parts
                     .iter()
-                    .map(|(key, part)| Ok((key.to_string(), part.render(scope, left)?)))
+                    .map(|(key, part)| {
+                        let value = part.render(scope, left).map_err(|error| error.inside(&**key))?;
+                        Ok((key.to_string(), value))
+                    })
                     .collect();
                 Value::Object(rendered?.into_iter().collect())
             }
         })
     }
 
+    /// Calls `line_of` for each expression with the keys to its text and its number there, counted from 0.
+    fn locate(&mut self, keys: &mut Vec<String>, line_of: &dyn Fn(&[String], usize) -> u32) {
+        let inside = |key: String, part: &mut Self, keys: &mut Vec<String>| {
+            keys.push(key);
+            part.locate(keys, line_of);
+            keys.pop();
+        };
+        match self {
+            Self::Constant(_) => {}
+            Self::Whole(placed) => placed.line = NonZeroU32::new(line_of(keys, 0)),
+            Self::Text(parts) => {
+                let expressions = parts.iter_mut().filter_map(|part| match part {
+                    TextPart::Expression(placed) => Some(placed),
+                    TextPart::Literal(_) => None,
+                });
+                for (number, placed) in expressions.enumerate() {
+                    placed.line = NonZeroU32::new(line_of(keys, number));
+                }
+            }
+            Self::List(parts) => {
+                parts.iter_mut().enumerate().for_each(|(ix, part)| inside(ix.to_string(), part, keys));
+            }
+            Self::Map(parts) => {
+                parts.iter_mut().for_each(|(key, part)| inside(key.to_string(), part, keys));
+            }
+        }
+    }
+
+    /// The line of the first expression in the part to which `keys` lead, as far as they lead.
+    fn line(&self, keys: &[String]) -> Option<NonZeroU32> {
+        let further = keys.get(1..).unwrap_or_default();
+        match self {
+            Self::Constant(_) => None,
+            Self::Whole(placed) => placed.line,
+            Self::Text(parts) => parts.iter().find_map(|part| match part {
+                TextPart::Expression(placed) => placed.line,
+                TextPart::Literal(_) => None,
+            }),
+            Self::List(parts) => {
+                match keys.first().and_then(|key| key.parse().ok()).and_then(|ix: usize| parts.get(ix)) {
+                    Some(part) => part.line(further),
+                    None => parts.iter().find_map(|part| part.line(&[])),
+                }
+            }
+            Self::Map(parts) => {
+                match keys.first().and_then(|key| parts.iter().find(|(name, _)| **name == **key)) {
+                    Some((_, part)) => part.line(further),
+                    None => parts.iter().find_map(|(_, part)| part.line(&[])),
+                }
+            }
+        }
+    }
+
     fn as_written(&self) -> Value {
-        let delimited = |expr: &Expr| format!("{OPEN} {} }}}}", expr.source());
+        let delimited = |placed: &Placed| format!("{OPEN} {} }}}}", placed.expr.source());
         match self {
             Self::Constant(value) => value.clone(),
             Self::Whole(expr) => Value::String(delimited(expr)),
@@ -293,12 +398,11 @@ fn text_len(value: &Value) -> usize {
 }
 
 fn take(left: &mut usize, bytes: usize, expr: &Expr) -> Result<(), ExprError> {
-    *left = left.checked_sub(bytes).ok_or_else(|| ExprError {
-        code: "template.output_limit",
-        message: format!(
-            "with `{}` the text becomes longer than {VALUE_LIMIT} bytes",
-            super::evaluate::shown(&expr.source())
-        ),
+    *left = left.checked_sub(bytes).ok_or_else(|| {
+        let source = expr.source();
+        let shown = super::evaluate::shown(&source);
+        let message = format!("with `{shown}` the text becomes longer than {VALUE_LIMIT} bytes");
+        ExprError::new("template.output_limit", message)
     })?;
     Ok(())
 }

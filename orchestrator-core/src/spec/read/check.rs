@@ -15,7 +15,7 @@ use crate::spec::tree::{Content, Node, Place};
 use crate::spec::{Over, Stage, StepSpec, Workflow, suggest};
 
 /// What every step has beside the fields of its output.
-const STEP_FIELDS: [&str; 4] = ["status", "error", "attempts", "items"];
+pub(super) const STEP_FIELDS: [&str; 4] = ["status", "error", "attempts", "items"];
 
 /// A reference to the output of a step that may not come before.
 struct Question<'n, 't> {
@@ -27,11 +27,11 @@ struct Question<'n, 't> {
 
 /// Where an expression stands: the node under this key of the step, or of the workflow.
 #[derive(Clone, Copy)]
-struct Site<'n, 't> {
-    node: Option<&'n Node<'t>>,
-    key: &'static str,
+pub(super) struct Site<'n, 't> {
+    pub(super) node: Option<&'n Node<'t>>,
+    pub(super) key: &'static str,
     /// The step, where the expression is rendered for each of its items.
-    each: Option<usize>,
+    pub(super) each: Option<usize>,
 }
 
 /// What is known of the whole workflow.
@@ -129,6 +129,7 @@ impl<'t> Reader<'t, '_> {
         if let Some(qa) = &draft.spec.options().qa {
             templates.extend(qa.templates().map(|value| (value.references(), "qa")));
         }
+        self.lists(all, draft, place);
         for (references, key) in templates {
             // A compensation has the items of its step.
             let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
@@ -194,6 +195,10 @@ impl<'t> Reader<'t, '_> {
                 let hint =
                     near.unwrap_or_else(|| "`env` holds what the `env` of the workflow declares".into());
                 (format!("there is no `{name}` in the `env` of the workflow"), hint)
+            }
+            Reference::EachItem(step, attribute) => {
+                let step = names.get(step).map(|step| &drafts[*step as usize].spec)?;
+                self.no_attribute(step, attribute)?
             }
             Reference::Own(_) => (
                 "there is no `self` here: it is what the step itself has given".to_owned(),
@@ -289,25 +294,43 @@ impl<'t> Reader<'t, '_> {
         self.no_field(step, field)
     }
 
-    /// Whether what a step gives, or each of its items, cannot have a field: message and hint.
+    /// Whether what a step gives cannot have a field: message and hint.
     fn no_field(&self, step: &StepSpec, field: &str) -> Option<(String, String)> {
+        self.no_field_beside(step, field, &STEP_FIELDS)
+    }
+
+    /// Whether neither the output of a step nor what there is `beside` it can have a field: message and hint.
+    pub(super) fn no_field_beside(
+        &self,
+        step: &StepSpec,
+        field: &str,
+        beside: &[&'static str],
+    ) -> Option<(String, String)> {
         let child = step.options().child.as_ref().and_then(|child| self.children.get(child));
-        if let Some(child) = child {
-            return no_output(step, child, field);
-        }
-        let facts = self.catalog.facts(&step.uses)?;
-        let OutputFields::Only(fields) = schema::output_fields(facts.output_schema) else { return None };
-        if STEP_FIELDS.contains(&field) || fields.contains(&field) {
+        let (fields, message): (Vec<&str>, _) = match child {
+            Some(child) => (
+                child.outputs.keys().map(|name| &**name).collect(),
+                format!("the workflow of step `{}` ({}) has no output `{field}`", step.name, child.name),
+            ),
+            None => {
+                let facts = self.catalog.facts(&step.uses)?;
+                let OutputFields::Only(fields) = schema::output_fields(facts.output_schema) else {
+                    return None;
+                };
+                (fields, format!("the output of step `{}` ({}) has no field `{field}`", step.name, step.uses))
+            }
+        };
+        let all = fields.into_iter().chain(beside.iter().copied());
+        if all.clone().any(|name| name == field) {
             return None;
         }
-        let all = fields.iter().copied().chain(STEP_FIELDS);
         let hint = suggest::hint(field, all.clone())
             .unwrap_or_else(|| format!("it has {}", all.collect::<Vec<_>>().join(", ")));
-        Some((format!("the output of step `{}` ({}) has no field `{field}`", step.name, step.uses), hint))
+        Some((message, hint))
     }
 
     /// Tells something wrong about a reference, at the place where it is written.
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         reference: &Reference,
         site: Site<'_, 't>,
@@ -421,6 +444,8 @@ impl<'t> Reader<'t, '_> {
                 Reference::Item | Reference::Matrix(_) | Reference::Own(_) | Reference::Verdict(_) => {
                     _ = self.reference(all, &reference, site, &place);
                 }
+                // The items themselves have been referred to as well.
+                Reference::EachItem(..) => {}
                 Reference::Step(name, _) => {
                     let message = format!(
                         "step `{name}` has no output yet while the `env` of the workflow is rendered"
@@ -435,16 +460,4 @@ impl<'t> Reader<'t, '_> {
             self.reference(all, &reference, site, &place);
         }
     }
-}
-
-/// Whether the workflow that carries out a step does not give this output: message and hint.
-fn no_output(step: &StepSpec, child: &Workflow, field: &str) -> Option<(String, String)> {
-    if STEP_FIELDS.contains(&field) || child.outputs.contains_key(field) {
-        return None;
-    }
-    let all = child.outputs.keys().map(|name| &**name).chain(STEP_FIELDS);
-    let hint = suggest::hint(field, all.clone())
-        .unwrap_or_else(|| format!("it has {}", all.collect::<Vec<_>>().join(", ")));
-    let message = format!("the workflow of step `{}` ({}) has no output `{field}`", step.name, child.name);
-    Some((message, hint))
 }

@@ -7,6 +7,7 @@ mod each;
 mod fields;
 mod gate;
 mod inputs;
+mod kinds;
 mod needs;
 mod policy;
 mod reader;

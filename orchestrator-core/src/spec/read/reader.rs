@@ -110,7 +110,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     /// Compiles the expressions of a value whose node is `node`.
     pub(super) fn template(&mut self, value: Value, node: &Node<'_>, place: &Place<'_>) -> Template {
         let mut faults = Vec::new();
-        let template = Template::build(value, &mut self.compiler, &mut |keys, fault| {
+        let mut template = Template::build(value, &mut self.compiler, &mut |keys, fault| {
             faults.push((keys.to_vec(), fault));
         });
         for (keys, located) in faults {
@@ -122,6 +122,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             }
             self.fault(at, &path, located);
         }
+        template.locate(&|keys, number| self.span_in(node.follow(keys, false).1, Some(number), 0).line);
         template
     }
 

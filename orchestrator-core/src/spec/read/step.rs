@@ -321,7 +321,7 @@ impl<'t> Reader<'t, '_> {
                 return None;
             }
         };
-        let condition = match Condition::build(text, &mut self.compiler) {
+        let mut condition = match Condition::build(text, &mut self.compiler) {
             Ok(condition) => condition,
             Err(faults) => {
                 for located in faults {
@@ -333,6 +333,7 @@ impl<'t> Reader<'t, '_> {
                 return None;
             }
         };
+        condition.locate(node.at.span.line);
         match condition.foregone() {
             Some(Ok(false)) => {
                 let message = "this condition is never true: the step is always skipped";

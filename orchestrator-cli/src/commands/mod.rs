@@ -9,6 +9,7 @@ mod doctor;
 mod graph;
 pub(crate) mod init;
 mod man;
+mod past;
 mod plan;
 mod plugins;
 mod run;

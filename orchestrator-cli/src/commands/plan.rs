@@ -1,14 +1,14 @@
 //! `plan`: what a run would do. Nothing is run and nothing is written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::engine::Registry;
-use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::id::StepIx;
 use orchestrator_core::plan::Plan as Graph;
-use orchestrator_core::port::store::{RunQuery, Store, StoreError};
 use orchestrator_core::spec::{Diff, Evidence, Stage, StepSpec, Workflow};
 use serde::Serialize;
 use serde_json::json;
@@ -16,44 +16,11 @@ use serde_json::json;
 use crate::app::App;
 use crate::args::Plan;
 use crate::commands::asked::{Expected, approvals, asks, signals};
+use crate::commands::past::Past;
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
-use crate::store;
 use crate::workflow::{self, counted};
-
-/// How long steps took in the last run of the workflow that has completed.
-struct Past {
-    run: RunId,
-    took: HashMap<Arc<str>, u64>,
-}
-
-impl Past {
-    /// Looks into the store, if there is one. A plan does not fail for want of a past.
-    async fn of(app: &App, workflow: &Workflow) -> Option<Self> {
-        let store = store::glance(&app.settings).await?;
-        Self::read(&*store, &workflow.name).await.ok().flatten()
-    }
-
-    async fn read(store: &dyn Store, workflow: &str) -> Result<Option<Self>, StoreError> {
-        let query = RunQuery {
-            workflow: Some(workflow.to_owned()),
-            statuses: vec!["completed".to_owned()],
-            limit: 1,
-            ..RunQuery::default()
-        };
-        let Some(row) = store.list_runs(query).await?.items.pop() else { return Ok(None) };
-        let steps = store.steps(row.run).await?.into_iter().filter_map(|step| {
-            let took = step.finished_at?.since(step.started_at?);
-            Some((step.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
-        });
-        Ok(Some(Self { run: row.run, took: steps.collect() }))
-    }
-
-    fn took(&self, step: &str) -> Option<u64> {
-        self.took.get(step).copied()
-    }
-}
 
 /// A step as the plan shows it.
 #[derive(Debug, Serialize)]
@@ -74,8 +41,17 @@ struct Planned<'a> {
     timeout_ms: Option<u64>,
     /// How long it may take in all.
     deadline_ms: Option<u64>,
-    /// How long it took in the last finished run of the workflow.
+    /// How long it took in the last finished run of the workflow; where it has items, what these take together with as
+    /// many at a time as `max_parallel` allows.
     last_ms: Option<u64>,
+    /// How many items it had then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_items: Option<usize>,
+    /// Whether it runs once for each of many.
+    each: bool,
+    /// How many of its items run at a time, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_parallel: Option<u32>,
     reaches: Vec<String>,
     /// What must hold of a success, in words.
     evidence: Vec<String>,
@@ -178,8 +154,9 @@ fn planned<'a>(
     for (number, wave) in (1..).zip(waves) {
         steps.extend(wave.iter().map(|step| {
             let spec = workflow.step(*step);
-            let last_ms = past.and_then(|past| past.took(&spec.name));
-            Planned { last_ms, ..plan_step(workflow, spec, number, plugins) }
+            let last_ms = past.and_then(|past| past.took(spec));
+            let last_items = past.and_then(|past| past.items(spec));
+            Planned { last_ms, last_items, ..plan_step(workflow, spec, number, plugins) }
         }));
     }
     for stage in Stage::CLEANUP {
@@ -209,6 +186,9 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         timeout_ms: options.timeout.map(|timeout| millis(timeout.after)),
         deadline_ms: options.deadline.map(millis),
         last_ms: None,
+        last_items: None,
+        each: options.each.is_some(),
+        max_parallel: options.each.as_ref().and_then(|each| each.max_parallel).map(NonZeroU32::get),
         reaches: match below(workflow, step) {
             Some(child) => reaches_below(child, plugins),
             None => plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
@@ -216,7 +196,7 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         workflow: options.child.as_deref().map(|reference| PlannedBelow {
             reference,
             name: below(workflow, step).map(|child| &*child.name),
-            steps: below(workflow, step).map(|child| child.steps.len()),
+            steps: below(workflow, step).map(|child| child.counted_steps() as usize),
         }),
         evidence: options.evidence.as_deref().map(evidence).unwrap_or_default(),
         qa: options.qa.is_some(),
@@ -282,7 +262,7 @@ fn critical_path<'a>(
         let spec = workflow.step(*step);
         let before = spec.needs.iter().copied().max_by_key(|need| chains[need.index()].0);
         let (took, length) = before.map_or((0, 0), |before| chains[before.index()].0);
-        let own = past.and_then(|past| past.took(&spec.name)).unwrap_or(0);
+        let own = past.and_then(|past| past.took(spec)).unwrap_or(0);
         chains[step.index()] = ((took + own, length + 1), before);
         if end.is_none_or(|end: StepIx| chains[step.index()].0 > chains[end.index()].0) {
             end = Some(*step);
@@ -351,6 +331,10 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     if let (Some(past), Some(took)) = (&told.past, told.path_ms) {
         let took = moment::duration(Duration::from_millis(took));
         let _ = write!(text, "\n  {took} the last time, in {}", past.run);
+        if steps.iter().any(|step| step.last_items.is_some() && path.contains(&step.id)) {
+            let allows = format!("`max-parallel` and the {} allow", counted(past.slots, "slot"));
+            let _ = write!(text, "\n  items count with as many at a time as {allows}");
+        }
     }
     let missing: Vec<&str> =
         workflow.inputs.iter().filter(|(_, spec)| spec.default.is_none()).map(|(name, _)| &**name).collect();
@@ -427,7 +411,14 @@ fn row(step: &Planned<'_>, timed: bool) -> Vec<String> {
     if let Some(deadline) = step.deadline_ms {
         bounds.push(format!("{} in all", moment::duration(Duration::from_millis(deadline))));
     }
-    let took = step.last_ms.map(|took| moment::duration(Duration::from_millis(took)));
+    if step.each {
+        let at_a_time = step.max_parallel.map(|most| format!(", {most} at a time"));
+        bounds.push(format!("each item{}", at_a_time.unwrap_or_default()));
+    }
+    let took = step.last_ms.map(|took| {
+        let items = step.last_items.map(|items| format!(" ({})", counted(items, "item")));
+        moment::duration(Duration::from_millis(took)) + &items.unwrap_or_default()
+    });
     let mut cells = vec![
         if step.stage == Stage::Main.key() { step.wave.to_string() } else { step.stage.to_owned() },
         escape::line(step.id).into_owned(),

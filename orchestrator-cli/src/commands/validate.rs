@@ -38,7 +38,10 @@ pub(crate) async fn carry_out(app: &App, args: &Validate) -> Result<Exit, Proble
 
 fn summary(app: &App, loaded: &Loaded) -> String {
     let workflow = &loaded.workflow;
-    let mut counts = vec![counted(workflow.steps.len(), "step")];
+    let mut counts = vec![counted(workflow.counted_steps() as usize, "step")];
+    if workflow.stages.compensations() > 0 {
+        counts.push(counted(workflow.stages.compensations(), "compensation"));
+    }
     if !workflow.inputs.is_empty() {
         counts.push(counted(workflow.inputs.len(), "input"));
     }
@@ -69,7 +72,8 @@ fn as_json(app: &App, valid: &[Loaded], mut problems: Vec<Problem>, files: usize
                     "file": loaded.name,
                     "workflow": loaded.workflow.name,
                     "revision": loaded.workflow.revision,
-                    "steps": loaded.workflow.steps.len(),
+                    "steps": loaded.workflow.counted_steps(),
+                    "compensations": loaded.workflow.stages.compensations(),
                     "inputs": loaded.workflow.inputs.len(),
                     "warnings": loaded.warnings,
                 })

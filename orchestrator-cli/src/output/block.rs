@@ -1,5 +1,7 @@
 //! A run, its outputs and its approvals as blocks of text for people.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use orchestrator_core::engine::{RunReport, StepReport, Waiting};
@@ -8,7 +10,7 @@ use orchestrator_core::time::Timestamp;
 use serde_json::Value;
 
 use crate::output::style::{Style, Tint};
-use crate::output::{escape, moment};
+use crate::output::{escape, moment, size};
 use crate::shell::Shell;
 use crate::situation;
 use crate::workflow::counted;
@@ -19,13 +21,37 @@ const MAX_ITEMS: usize = 20;
 /// The most lines of a text that are shown before it is cut.
 const MAX_LINES: usize = 200;
 
+/// The most lines and characters of a value that are shown where there is a command that prints all of it.
+const MAX_BRIEF_LINES: usize = 20;
+const MAX_BRIEF: usize = 2_000;
+
 /// Named values: `name: value`, long texts as an indented block below the name.
 pub(crate) fn values(values: &Value, style: &Style) -> String {
-    let Value::Object(fields) = values else { return value(values, 0) };
+    named(values, style, |field| value(field, 2))
+}
+
+/// As [`values`], but long ones are cut: with how long they are, and the command that prints `all`.
+pub(crate) fn brief(values: &Value, style: &Style, all: &str) -> String {
+    named(values, style, |field| cut(&value(field, 2), all))
+}
+
+/// The beginning of a value that is shown; all of it if it is short.
+fn cut(shown: &str, all: &str) -> String {
+    // A block begins with the end of the line before it.
+    let lines = shown.match_indices('\n').map(|(at, _)| at).nth(MAX_BRIEF_LINES);
+    let chars = shown.char_indices().map(|(at, _)| at).nth(MAX_BRIEF);
+    let Some(end) = lines.into_iter().chain(chars).min() else { return shown.to_owned() };
+    let len = size::bytes(shown.len() as u64);
+    let gap = if shown.starts_with('\n') { "\n  " } else { " " };
+    format!("{}{gap}… ({len} in all: {all})", shown[..end].trim_end())
+}
+
+fn named(values: &Value, style: &Style, show: impl Fn(&Value) -> String) -> String {
+    let Value::Object(fields) = values else { return show(values) };
     let mut text = String::new();
     for (name, field) in fields {
         let name = style.tint(Tint::Strong, &escape::line(name)).to_string();
-        let shown = value(field, 2);
+        let shown = show(field);
         let gap = if shown.starts_with('\n') { "" } else { " " };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}:{gap}{shown}");
@@ -126,7 +152,7 @@ pub(crate) fn stopped(report: &RunReport, style: &Style) -> String {
 /// The rows of a table of steps.
 pub(crate) fn step_rows(steps: &[StepReport], now: Timestamp) -> Vec<Vec<String>> {
     let needed = steps.chunk_by(|_, next| next.item.is_some()).filter(|step| !step[0].is_idle());
-    let rows = needed.flat_map(|step| {
+    let rows = in_order(steps, needed.collect()).into_iter().flat_map(|step| {
         let items = &step[1..];
         let shown = |item: &&StepReport| items.len() <= MAX_ITEMS || item.status != "completed";
         let hidden = items.len() - items.iter().filter(shown).take(MAX_ITEMS).count();
@@ -139,6 +165,26 @@ pub(crate) fn step_rows(steps: &[StepReport], now: Timestamp) -> Vec<Vec<String>
         step[..1].iter().chain(items).map(|step| step_row(step, now)).chain(rest).collect::<Vec<_>>()
     });
     rows.collect()
+}
+
+/// Steps in the order of the text, but compensations in the order in which they are undone.
+fn in_order<'a>(steps: &[StepReport], mut shown: Vec<&'a [StepReport]>) -> Vec<&'a [StepReport]> {
+    let undone = Stage::Compensation.key();
+    let ended: HashMap<&str, Option<Timestamp>> = steps
+        .iter()
+        .filter(|step| step.item.is_none() && step.stage == Stage::Main.key())
+        .map(|step| (&*step.id, step.finished_at))
+        .collect();
+    // Whose turn has not come yet follows those that have begun; of these, what has ended last is undone first.
+    let turn = |step: &&[StepReport]| {
+        let name = step[0].id.strip_suffix(".compensate").unwrap_or(&step[0].id);
+        let ended = ended.get(name).copied().flatten();
+        (step[0].started_at.is_none(), step[0].started_at, Reverse(ended))
+    };
+    let begin = shown.iter().position(|step| step[0].stage == undone).unwrap_or(shown.len());
+    let count = shown[begin..].iter().take_while(|step| step[0].stage == undone).count();
+    shown[begin..begin + count].sort_by_key(turn);
+    shown
 }
 
 fn step_row(step: &StepReport, now: Timestamp) -> Vec<String> {
@@ -182,6 +228,13 @@ mod tests {
             &json!({"count": 3, "title": "one line", "notes": "two\n\nlines\n", "list": ["a", 1]}),
             &Style::plain(),
         );
+        let text = |lines: usize| (0..lines).map(|line| format!("{line}\n")).collect::<String>();
+        let long = json!({"a": text(20), "b": text(21), "c": "x".repeat(2_001), "d": "é".repeat(2_000)});
+        let shown_short = brief(&long, &Style::plain(), "ALL");
+        let told: Vec<&str> = shown_short.lines().filter(|line| line.contains("ALL")).collect();
+        assert_eq!(told.len(), 2, "{shown_short}");
+        assert!(shown_short.contains("\n  19\n  … (74 B in all: ALL)\nc: xxx"), "{shown_short}");
+        assert!(told[1].ends_with("xxx … (2.0 KiB in all: ALL)"), "{shown_short}");
         assert_eq!(shown, "count: 3\nlist: [\"a\",1]\nnotes:\n  two\n\n  lines\ntitle: one line");
     }
 }

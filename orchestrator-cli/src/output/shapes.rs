@@ -51,6 +51,9 @@ pub(crate) struct ListShape<T> {
 #[derive(Debug, Serialize)]
 pub(crate) struct RunItem<'a> {
     run_id: RunId,
+    /// The run whose step it carries out, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<RunId>,
     workflow: &'a str,
     revision: Digest,
     status: &'a str,
@@ -167,6 +170,7 @@ impl<'a> From<&'a RunRow> for RunItem<'a> {
     fn from(row: &'a RunRow) -> Self {
         Self {
             run_id: row.run,
+            parent: row.new.parent.map(|parent| parent.run),
             workflow: &row.new.workflow,
             revision: row.new.revision,
             status: &row.status,

@@ -137,6 +137,18 @@ fn an_approval_below_is_named_by_the_run_above() {
 fn lists_leave_out_children_and_pruning_takes_them_along() {
     let sandbox = sandbox(&CHILD.replace("echo $ORCHESTRATOR_ATTEMPT > begun; cat go", "echo on"));
     sandbox.run("run parent.yaml").exits(0);
+    let shown = sandbox.run("runs list --children").exits(0).out;
+    let indents: Vec<usize> = shown
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.trim_start().split_once("  "))
+        .map(|(_, rest)| rest.len() - rest.trim_start().len())
+        .collect();
+    assert!(indents.len() > 1 && indents[1..].iter().all(|indent| *indent > indents[0]), "{shown}");
+    let listed = sandbox.run("runs list --children --json").exits(0).json();
+    let items = listed["items"].as_array().unwrap();
+    let top = items.iter().find(|item| item.get("parent").is_none()).unwrap();
+    assert!(items.iter().any(|item| item["parent"] == top["run_id"]), "{listed}");
     assert_eq!(sandbox.run("runs list --json").exits(0).json()["items"].as_array().unwrap().len(), 1);
     let all = runs(&sandbox);
     assert_eq!(all.len(), 2);

@@ -45,6 +45,30 @@ fn a_plan_is_one_object_with_json() {
 }
 
 #[test]
+fn items_count_with_as_many_at_a_time_as_may_run() {
+    let flow = "\
+name: mapped
+steps:
+  each:
+    uses: sleep
+    for_each: [1, 2, 3, 4]
+    with: { for: 50ms }
+";
+    let bounded = format!("{flow}    strategy: {{ max-parallel: 1 }}\n");
+    let sandbox = Sandbox::with(&[("free.yaml", flow), ("one.yaml", &bounded)]);
+    sandbox.run("run free.yaml -q").exits(0);
+    let took = |args: &str| sandbox.run(args).exits(0).json()["critical_path_ms"].as_u64().unwrap();
+    let (free, one) = (took("plan free.yaml --json"), took("plan one.yaml --json"));
+    // The same items, all at once and one after the other.
+    assert!(free < one && one >= 200, "{free} and {one}");
+    let plan = sandbox.run("plan one.yaml --json").exits(0).json();
+    assert_eq!((&plan["steps"][0]["last_items"], &plan["steps"][0]["max_parallel"]), (&4.into(), &1.into()));
+    let said = sandbox.run("plan one.yaml").exits(0).out;
+    assert!(said.contains("(4 items)") && said.contains("each item, 1 at a time"), "{said}");
+    assert!(said.contains("as many at a time as `max-parallel` and the 64 slots allow"), "{said}");
+}
+
+#[test]
 fn a_plan_tells_how_long_it_took_the_last_time() {
     let flow = "\
 name: timed

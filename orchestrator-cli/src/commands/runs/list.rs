@@ -1,5 +1,7 @@
 //! `runs list`.
 
+use std::collections::{HashMap, HashSet};
+
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{RunQuery, RunRow};
 use orchestrator_core::time::Timestamp;
@@ -48,7 +50,8 @@ pub(crate) async fn carry_out(app: &App, args: &ListRuns) -> Result<Exit, Proble
     }
     let now = store.now().await?;
     let digits = shown_digits(&page.items);
-    let rows = page.items.iter().map(|row| cells(row, digits, now)).collect();
+    let rows = below_parents(&page.items).into_iter().map(|(depth, row)| cells(row, depth, digits, now));
+    let rows = rows.collect();
     app.output.table(&["RUN", "WORKFLOW", "STATUS", "STEPS", "STARTED", "TOOK"], rows)?;
     if let Some(next) = next {
         app.output.note(&format!("\nmore: {}", app.shell.command(&format!("runs list --after {next}"))));
@@ -56,8 +59,34 @@ pub(crate) async fn carry_out(app: &App, args: &ListRuns) -> Result<Exit, Proble
     Ok(Exit::Ok)
 }
 
-fn cells(row: &RunRow, digits: usize, now: Timestamp) -> Vec<String> {
-    let mut workflow = escape::line(&row.new.workflow).into_owned();
+/// Runs that carry out steps below the runs that they do it for, the first one first; each with how deep it is. One whose
+/// parent is not among the rows stands where it is.
+fn below_parents(rows: &[RunRow]) -> Vec<(usize, &RunRow)> {
+    let listed: HashSet<RunId> = rows.iter().map(|row| row.run).collect();
+    let mut children: HashMap<RunId, Vec<&RunRow>> = HashMap::new();
+    let parent = |row: &RunRow| row.new.parent.map(|parent| parent.run).filter(|run| listed.contains(run));
+    for row in rows {
+        if let Some(parent) = parent(row) {
+            children.entry(parent).or_default().push(row);
+        }
+    }
+    // The rows come newest first; what is taken from the end is the oldest child of the latest run.
+    let mut open: Vec<_> =
+        rows.iter().rev().filter(|row| parent(row).is_none()).map(|row| (0, row)).collect();
+    let mut ordered = Vec::with_capacity(rows.len());
+    while let Some((depth, row)) = open.pop() {
+        ordered.push((depth, row));
+        open.extend(children.get(&row.run).into_iter().flatten().map(|child| (depth + 1, *child)));
+    }
+    ordered
+}
+
+fn cells(row: &RunRow, depth: usize, digits: usize, now: Timestamp) -> Vec<String> {
+    let mut workflow = format!("{:width$}{}", "", escape::line(&row.new.workflow), width = 2 * depth);
+    if let Some(parent) = row.new.parent.filter(|_| depth == 0) {
+        let id: String = parent.run.to_string().chars().take(RunId::PREFIX.len() + digits).collect();
+        workflow.push_str(&format!(" (of {id})"));
+    }
     if let Some(name) = row.new.labels.get("name") {
         workflow.push_str(&format!(" ({})", escape::line(name)));
     }

@@ -44,7 +44,8 @@ pub(crate) async fn carry_out(app: &App, args: &Show) -> Result<Exit, Problem> {
         }
     }
     if report.outputs.as_object().is_some_and(|outputs| !outputs.is_empty()) {
-        let _ = write!(tail, "\n{}", block::values(&report.outputs, app.output.out()));
+        let all = app.shell.command(&format!("runs show {run} --json"));
+        let _ = write!(tail, "\n{}", block::brief(&report.outputs, app.output.out(), &all));
     }
     if !tail.is_empty() {
         app.output.print(&tail)?;

@@ -84,7 +84,7 @@ fn head(
                 line("for", description.trim());
             }
             let inputs: Vec<&str> = read.inputs.keys().map(|name| &**name).collect();
-            line("steps", &counted(read.steps.len(), "step"));
+            line("steps", &counted(read.counted_steps() as usize, "step"));
             if !inputs.is_empty() {
                 line("inputs", &inputs.join(", "));
             }

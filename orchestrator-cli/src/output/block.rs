@@ -32,16 +32,17 @@ pub(crate) fn values(values: &Value, style: &Style) -> String {
 
 /// As [`values`], but long ones are cut: with how long they are, and the command that prints `all`.
 pub(crate) fn brief(values: &Value, style: &Style, all: &str) -> String {
-    named(values, style, |field| cut(&value(field, 2), all))
+    named(values, style, |field| cut(field, &value(field, 2), all))
 }
 
 /// The beginning of a value that is shown; all of it if it is short.
-fn cut(shown: &str, all: &str) -> String {
+fn cut(whole: &Value, shown: &str, all: &str) -> String {
     // A block begins with the end of the line before it.
     let lines = shown.match_indices('\n').map(|(at, _)| at).nth(MAX_BRIEF_LINES);
     let chars = shown.char_indices().map(|(at, _)| at).nth(MAX_BRIEF);
     let Some(end) = lines.into_iter().chain(chars).min() else { return shown.to_owned() };
-    let len = size::bytes(shown.len() as u64);
+    let len = whole.as_str().map_or_else(|| whole.to_string().len(), str::len);
+    let len = size::bytes(len as u64);
     let gap = if shown.starts_with('\n') { "\n  " } else { " " };
     format!("{}{gap}… ({len} in all: {all})", shown[..end].trim_end())
 }
@@ -233,7 +234,7 @@ mod tests {
         let shown_short = brief(&long, &Style::plain(), "ALL");
         let told: Vec<&str> = shown_short.lines().filter(|line| line.contains("ALL")).collect();
         assert_eq!(told.len(), 2, "{shown_short}");
-        assert!(shown_short.contains("\n  19\n  … (74 B in all: ALL)\nc: xxx"), "{shown_short}");
+        assert!(shown_short.contains("\n  19\n  … (53 B in all: ALL)\nc: xxx"), "{shown_short}");
         assert!(told[1].ends_with("xxx … (2.0 KiB in all: ALL)"), "{shown_short}");
         assert_eq!(shown, "count: 3\nlist: [\"a\",1]\nnotes:\n  two\n\n  lines\ntitle: one line");
     }

@@ -3,6 +3,7 @@
 mod approvals;
 mod bad_input;
 mod children;
+mod compensations;
 mod doctor;
 mod evidence;
 mod graph;

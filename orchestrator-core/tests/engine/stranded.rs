@@ -5,7 +5,7 @@ use std::sync::Arc;
 use orchestrator_core::engine::stranded;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::machine::DriverTaken;
-use orchestrator_core::port::store::{Commit, Member, Store};
+use orchestrator_core::port::store::{Commit, Member};
 use orchestrator_core::{Engine, MemoryStore, RunId};
 use uuid::Uuid;
 

@@ -22,6 +22,7 @@ pub mod spec;
 
 pub mod plan;
 
+pub mod failpoint;
 pub mod id;
 pub mod time;
 pub mod value;

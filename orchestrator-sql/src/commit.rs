@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{
     Commit, LogLine, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER, StoreError,
@@ -127,7 +128,10 @@ impl<D: Dialect> Shared<D> {
             .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
         let mut hand = self.pen.take().await;
         let script = batch.finish(&mut hand.texts, D::WORDS);
-        self.pen.run(&mut hand, script).await.map(drop)
+        failpoint!("commit.before");
+        self.pen.run(&mut hand, script).await?;
+        failpoint!("commit.after");
+        Ok(())
     }
 }
 

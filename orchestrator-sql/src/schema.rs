@@ -22,6 +22,7 @@ impl<D: Dialect> SqlStore<D> {
         if self.pending().await?.is_empty() {
             return Ok(());
         }
+        orchestrator_core::failpoint!("migrate.before");
         self.alter(|transaction| Box::pin(async move { Migrator::<D>::up(transaction, None).await })).await
     }
 

@@ -59,12 +59,19 @@ enum Heard {
 pub(crate) struct Place {
     dir: TempDir,
     pub(crate) sink: Sink,
+    /// What `ORCHESTRATOR_FAILPOINT` says to the processes that drive; nothing else hears it.
+    #[cfg(feature = "failpoints")]
+    pub(crate) failpoint: Option<String>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place =
-            Self { dir: tempfile::Builder::new().prefix("crash-").tempdir().unwrap(), sink: Sink::open() };
+        let place = Self {
+            dir: tempfile::Builder::new().prefix("crash-").tempdir().unwrap(),
+            sink: Sink::open(),
+            #[cfg(feature = "failpoints")]
+            failpoint: None,
+        };
         fs::create_dir(place.path("tmp")).unwrap();
         place
     }
@@ -107,7 +114,10 @@ impl Place {
     pub(crate) fn drive(&self, args: &[&str], moment: Option<Moment>, mut heed: impl FnMut(&Value)) -> Ended {
         self.sink.hold(matches!(moment, Some(Moment::Request)));
         let log = File::options().create(true).append(true).open(self.path("stderr")).unwrap();
-        let mut child = self.command(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut command = self.command(args);
+        #[cfg(feature = "failpoints")]
+        command.envs(self.failpoint.iter().map(|armed| ("ORCHESTRATOR_FAILPOINT", armed)));
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let heard = self.listen(&mut child);
         let begun = Instant::now();
         let end = begun + PATIENCE;

@@ -8,6 +8,9 @@ mod check;
 mod flows;
 mod ledger;
 mod plants;
+mod points;
+#[path = "../battery/row.rs"]
+mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -85,6 +88,7 @@ fn runs_that_are_killed_end_as_if_nobody_had() {
     battery.nothing_is_lost();
     battery.print(begun.elapsed());
     assert!(battery.planted > 0, "nothing was planted");
+    battery.report("F-03 kills at random");
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -174,13 +178,22 @@ impl Battery {
         self.judge(flow, &run);
     }
 
+    /// The arguments that start a run.
+    fn start(place: &Place, flow: &Flow) -> Vec<String> {
+        let ledger = format!("ledger={}", place.path("ledger").display());
+        let sink = format!("sink={}", place.sink.url);
+        let words = ["run", flow.name, "-i", &ledger, "-i", &sink, "--json=stream", "--slots", "4"];
+        words.map(str::to_owned).to_vec()
+    }
+
     fn end(&mut self, flow: &'static Flow, moments: &[Moment]) -> String {
-        let inputs = [
-            format!("ledger={}", self.place.path("ledger").display()),
-            format!("sink={}", self.place.sink.url),
-        ];
-        let start = ["run", flow.name, "-i", &inputs[0], "-i", &inputs[1], "--json=stream", "--slots", "4"];
-        let mut run: Option<String> = None;
+        self.finish(flow, moments, None)
+    }
+
+    /// Brings a run to its end, one that is there or a new one.
+    fn finish(&mut self, flow: &'static Flow, moments: &[Moment], mut run: Option<String>) -> String {
+        let start = Self::start(&self.place, flow);
+        let start: Vec<&str> = start.iter().map(String::as_str).collect();
         for turn in 0..moments.len() + LEFT_ALONE {
             let moment = moments.get(turn).copied();
             let approves = flow.asks.filter(|_| self.coin());
@@ -223,6 +236,39 @@ impl Battery {
                 self.approve(event["run_id"].as_str().unwrap(), event["step"].as_str().unwrap());
             }
         })
+    }
+
+    /// Drives runs in a store of their own until a process dies at a point or the run has ended, then goes on without
+    /// any; whether one died.
+    #[cfg(feature = "failpoints")]
+    fn die_at(&mut self, flow: &'static Flow, armed: &str, code: i32) -> bool {
+        let old = std::mem::replace(&mut self.place, Place::new());
+        std::fs::write(self.place.path(flow.name), flow.text).unwrap();
+        self.place.failpoint = Some(armed.to_owned());
+        let told = std::mem::take(&mut self.told);
+        let died = self.drive_armed(flow, code);
+        self.nothing_is_lost();
+        self.place = old;
+        self.told = told;
+        died
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn drive_armed(&mut self, flow: &'static Flow, code: i32) -> bool {
+        let start = Self::start(&self.place, flow);
+        let start: Vec<&str> = start.iter().map(String::as_str).collect();
+        // The first process creates the run, the second takes it up: some points are reached only then.
+        let mut ended = self.place.drive(&start, None, |_| ());
+        let run = ended.run.take().or_else(|| self.unheard());
+        if let Some(run) = &run
+            && ended.code != Some(code)
+        {
+            ended = self.place.drive(&["runs", "resume", run, "--json=stream"], None, |_| ());
+        }
+        self.place.failpoint = None;
+        let run = self.finish(flow, &[], run);
+        self.judge(flow, &run);
+        ended.code == Some(code)
     }
 
     /// A run that was created by a process that died before it could tell.
@@ -327,6 +373,12 @@ impl Battery {
         let listed = self.listed();
         let lost: Vec<_> = self.told.difference(&listed).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
+    }
+
+    /// A row for the table: whatever would not be zero has failed the test before.
+    fn report(&self, part: &'static str) {
+        let notes = format!("{} runs, {} planted faults found", self.told.len(), self.planted);
+        row::Row { part, trials: self.kills, notes, ..row::Row::default() }.report();
     }
 
     fn print(&self, took: Duration) {

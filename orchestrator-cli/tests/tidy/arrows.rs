@@ -6,7 +6,7 @@ use crate::source::Source;
 
 /// The modules of core from the ground up. Those of one storey may name each other.
 const STOREYS: [&[&str]; 8] = [
-    &["id", "time", "value"],
+    &["failpoint", "id", "time", "value"],
     &["plan"],
     &["spec"],
     &["machine"],

@@ -86,6 +86,7 @@ impl Attempt {
         request: Arc<Request>,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Option<Stopper> {
+        crate::failpoint!("step.dispatch.before");
         let shared = &driver.shared;
         let lines = Arc::new(Lines::new(shared.clone(), self.run, self.step, self.attempt));
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
@@ -187,6 +188,7 @@ impl Attempt {
         lines: Vec<LogLine>,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Ended {
+        crate::failpoint!("step.complete.before");
         let mut values = Vec::new();
         let mut output = None;
         let outcome = match outcome {

@@ -148,6 +148,7 @@ impl Shared {
                 return Ok(None);
             }
             self.check_plugins(&opened.loaded)?;
+            crate::failpoint!("run.takeover.before");
             let inputs = self.inputs_of_a_takeover(&opened.state).await?;
             let (reply, answer) = oneshot::channel();
             let mut taking = vec![Input::Take { dead: inputs.previous, reply: Some(reply) }];

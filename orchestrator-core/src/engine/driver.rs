@@ -243,6 +243,7 @@ impl Driver {
             self.stopping = Some(Timestamp::from_millis(i64::MAX));
         }
         if next_timer(&self.state).is_some_and(|due| due <= now) {
+            crate::failpoint!("timer.fire.before");
             self.inputs.push(Input::Wake);
         }
     }
@@ -302,6 +303,7 @@ impl Driver {
     fn open_batch(&mut self) {
         let Some(mut batch) = Batch::open(self) else { return };
         let Some(member) = batch.member(self) else { return };
+        crate::failpoint!("driver.decided");
         let answer = self.shared.committer.submit(member);
         self.inflight = Some((batch, answer));
     }
@@ -345,6 +347,7 @@ impl Driver {
     }
 
     fn applied(&mut self, batch: Batch) {
+        crate::failpoint!("driver.applied");
         self.state.keep();
         self.retry_wait = FIRST_RETRY;
         self.cautious = false;

@@ -15,6 +15,7 @@ impl Shared {
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
         let owner = NewOwner { id: self.owner(), ttl: self.ttl, label: self.label.clone() };
         self.store.register(owner).await?;
+        crate::failpoint!("owner.register.after");
         self.is_registered();
         Ok(())
     }

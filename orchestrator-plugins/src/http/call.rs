@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{ConfigIssue, Context, Outcome, StopReason, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
@@ -105,7 +106,9 @@ async fn answer(
     expected: &Expected,
     max_bytes: u64,
 ) -> Result<Answer, NoAnswer> {
+    failpoint!("step.effect.before_send");
     let mut response = client.execute(request).await?;
+    failpoint!("step.effect.after_reply");
     let status = response.status();
     let headers = response.headers().clone();
     let body = if expected.covers(status.as_u16()) {

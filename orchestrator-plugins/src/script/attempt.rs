@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason};
 use orchestrator_core::spec::retry::ErrorClass;
@@ -51,6 +52,7 @@ pub(super) async fn run(
     let mut process = Process::start(&launch)?;
     let mut output = Capture::new(process.outputs(), with.output_limit(), &*context.log);
     let ended = process.end(&mut output, &mut context.stop.clone()).await;
+    failpoint!("script.ended");
     let kept = output.finish();
     let outcome = match ended {
         Ok(Ended::Itself(status)) if status.success() => succeeded(&folder, kept),

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Stop, StopReason};
 use orchestrator_core::spec::retry::ErrorClass;
@@ -144,11 +145,14 @@ impl Process {
             .stdin(line)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        failpoint!("script.spawn.before");
         let child = command.spawn().map_err(|error| not_started(&error, launch))?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let leader = leader.ok_or_else(|| transient("the script has no process id"))?;
         let group = Group { leader, marker, over: false };
+        failpoint!("script.spawn.before_noted");
         watchdog::note(leader);
+        failpoint!("step.dispatch.after_spawn");
         Ok(Self { group, child })
     }
 

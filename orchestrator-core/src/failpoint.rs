@@ -1,0 +1,95 @@
+//! Named points at which a test makes a process die, panic or hang. Without the feature `failpoints`, which no default
+//! build has, [`failpoint!`](crate::failpoint) is nothing at all: not even the names are in the binary.
+//!
+//! `ORCHESTRATOR_FAILPOINT=NAME=ACTION@K`, read once, does something at the K-th hit of a point: `exit(CODE)` ends the
+//! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever.
+
+/// Marks a point: `failpoint!("commit.before")`.
+#[cfg(feature = "failpoints")]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        $crate::failpoint::hit($name)
+    };
+}
+
+/// Marks a point: `failpoint!("commit.before")`. Nothing, in this build.
+#[cfg(not(feature = "failpoints"))]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {};
+}
+
+#[cfg(feature = "failpoints")]
+pub use armed::hit;
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Action {
+        Exit(i32),
+        Panic,
+        Stall,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Armed {
+        name: String,
+        action: Action,
+        /// The hit that counts, from 1.
+        at: u64,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        let text = std::env::var("ORCHESTRATOR_FAILPOINT").ok()?;
+        Some(read(&text).unwrap_or_else(|| panic!("ORCHESTRATOR_FAILPOINT: expected NAME=ACTION@K: {text}")))
+    });
+
+    static HITS: AtomicU64 = AtomicU64::new(0);
+
+    fn read(text: &str) -> Option<Armed> {
+        let (name, what) = text.split_once('=')?;
+        let (action, at) = what.split_once('@')?;
+        let action = match action {
+            "panic" => Action::Panic,
+            "stall" => Action::Stall,
+            exit => Action::Exit(exit.strip_prefix("exit(")?.strip_suffix(')')?.parse().ok()?),
+        };
+        Some(Armed { name: name.to_owned(), action, at: at.parse().ok()? })
+    }
+
+    /// What [`failpoint!`](crate::failpoint) calls.
+    ///
+    /// # Panics
+    /// Where it was told to, or cannot read what it was told.
+    pub fn hit(name: &str) {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return };
+        if HITS.fetch_add(1, Ordering::SeqCst) + 1 != armed.at {
+            return;
+        }
+        match armed.action {
+            Action::Exit(code) => std::process::exit(code),
+            Action::Panic => panic!("the failpoint {name}"),
+            Action::Stall => loop {
+                std::thread::park();
+            },
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_is_armed_is_read_whole_or_not_at_all() {
+            let exit = Armed { name: "a.b".to_owned(), action: Action::Exit(137), at: 3 };
+            assert_eq!(read("a.b=exit(137)@3"), Some(exit));
+            for text in ["", "a", "a=panic", "a=exit@1", "a=panic@x", "a=jump@1"] {
+                assert_eq!(read(text), None, "{text}");
+            }
+        }
+    }
+}

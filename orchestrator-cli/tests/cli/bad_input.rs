@@ -287,5 +287,5 @@ steps:
     let report = sandbox.run("run typed.yaml --json").exits(1).json();
     assert_eq!(report["steps"][0]["status"], "failed");
     let error = report["steps"][0]["error"].to_string();
-    assert!(error.contains("with.temperature: expected a number, found the text"), "{error}");
+    assert!(error.contains("with.temperature (line 4): expected a number, found the text"), "{error}");
 }

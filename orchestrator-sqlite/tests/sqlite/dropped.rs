@@ -148,6 +148,8 @@ async fn reading_before_writing_is_never_told_to_be_locked() {
                     store.sweep().await.unwrap();
                 }
             }
+            // What is dropped without a word closes its connections when it comes to that.
+            store.close().await.unwrap();
         }));
     }
     for writer in writers {

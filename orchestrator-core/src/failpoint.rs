@@ -1,5 +1,5 @@
 //! Named points at which a test makes a process die, panic or hang. Without the feature `failpoints`, which no default
-//! build has, [`failpoint!`](crate::failpoint) is nothing at all: not even the names are in the binary.
+//! build has, [`failpoint!`](crate::failpoint!) is nothing at all: not even the names are in the binary.
 //!
 //! `ORCHESTRATOR_FAILPOINT=NAME=ACTION@K`, read once, does something at the K-th hit of a point: `exit(CODE)` ends the
 //! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever.

@@ -418,10 +418,7 @@ impl RunState {
     pub fn standing(&self, unit: Unit) -> Standing {
         let mut standing =
             Standing { success: true, failure: false, cancelled: self.head.intent == Intent::Cancel };
-        // Where everything that has ended has succeeded, so have the needs of what is ready: nothing to look up.
-        let unlike =
-            self.count(StepKind::Failed) + self.count(StepKind::Skipped) + self.count(StepKind::Cancelled);
-        if unlike == 0 && self.find(unit).is_some_and(|slot| slot.state == StepState::Ready) {
+        if self.is_ready_and_all_is_well(self.slot(unit)) {
             return standing;
         }
         standing.success = self.needs_completed(unit);
@@ -433,6 +430,13 @@ impl RunState {
         standing
     }
 
+    /// Where everything that has ended has succeeded, so have the needs of what is ready: nothing to look up.
+    fn is_ready_and_all_is_well(&self, slot: &Slot) -> bool {
+        let unlike =
+            self.count(StepKind::Failed) + self.count(StepKind::Skipped) + self.count(StepKind::Cancelled);
+        unlike == 0 && slot.state == StepState::Ready && slot.stage != Stage::Compensation
+    }
+
     /// Whether a ready step may begin: everything it needs has completed, or it judges that itself. Costs O(needs).
     #[must_use]
     pub fn may_begin(&self, unit: Unit) -> bool {
@@ -440,8 +444,10 @@ impl RunState {
     }
 
     fn needs_completed(&self, unit: Unit) -> bool {
-        match self.slot(unit).stage {
+        let slot = self.slot(unit);
+        match slot.stage {
             Stage::Compensation => self.was_undone_before(unit),
+            _ if self.is_ready_and_all_is_well(slot) => true,
             _ => self.spec(unit).needs.iter().all(|need| self.slots[need.index()].has_completed()),
         }
     }

@@ -166,10 +166,14 @@ impl Shop {
 
     /// An order, and how far its run is.
     pub(crate) async fn find(&self, id: i64) -> Result<Option<serde_json::Value>, Failure> {
-        let query = statement(&format!("{ORDERS} WHERE id = ?"), [id.into()]);
-        let Some(row) = self.db.query_one_raw(query).await? else { return Ok(None) };
+        let read = || self.db.query_one_raw(statement(&format!("{ORDERS} WHERE id = ?"), [id.into()]));
+        let Some(row) = read().await? else { return Ok(None) };
         let (mut order, run) = shown(&row)?;
         if let Some(report) = self.engine.report(run).await? {
+            // Read again after the run: the order must not be older than what the run says it has done.
+            if let Some(row) = read().await? {
+                order = shown(&row)?.0;
+            }
             order["status"] = report.status.into();
             order["parcel"] = report.outputs["parcel"].clone();
         }

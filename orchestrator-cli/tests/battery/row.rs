@@ -2,14 +2,13 @@
 //!
 //! Included by each battery with `#[path]`. Only a battery that has seen its own planted fault writes a row.
 
+use std::fs::File;
 use std::io::Write as _;
 
-/// The figures of one part; all but `trials` must be zero.
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) part: &'static str,
-    pub(crate) trials: u64,
-    /// Acknowledged runs that are not there.
+/// What is counted beside the trials of a part; all of it has to be 0.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Losses {
+    /// What was acknowledged and is not there.
     pub(crate) lost: u64,
     /// Steps or runs that left a state that is final.
     pub(crate) regressions: u64,
@@ -21,28 +20,22 @@ pub(crate) struct Row {
     pub(crate) stuck: u64,
     /// Processes that outlived their run.
     pub(crate) survivors: u64,
-    pub(crate) notes: String,
 }
 
-impl Row {
-    fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "part": self.part,
-            "trials": self.trials,
-            "lost": self.lost,
-            "regressions": self.regressions,
-            "duplicates": self.duplicates,
-            "unrecorded": self.unrecorded,
-            "stuck": self.stuck,
-            "survivors": self.survivors,
-            "notes": self.notes,
-        })
-    }
-
-    /// Appends the row, if anybody wants it; one write, so that rows of several processes do not mix.
-    pub(crate) fn report(&self) {
-        let Some(path) = std::env::var_os("ORCHESTRATOR_BATTERY_REPORT") else { return };
-        let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
-        file.write_all(format!("{}\n", self.json()).as_bytes()).unwrap();
-    }
+/// Appends a row, if anybody wants it; one write, so that rows of several processes do not mix.
+pub(crate) fn report(part: &str, trials: u64, losses: Losses, notes: &str) {
+    let Some(path) = std::env::var_os("ORCHESTRATOR_BATTERY_REPORT") else { return };
+    let row = serde_json::json!({
+        "part": part,
+        "trials": trials,
+        "lost": losses.lost,
+        "regressions": losses.regressions,
+        "duplicates": losses.duplicates,
+        "unrecorded": losses.unrecorded,
+        "stuck": losses.stuck,
+        "survivors": losses.survivors,
+        "notes": notes,
+    });
+    let mut file = File::options().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{row}\n").as_bytes()).unwrap();
 }

@@ -17,6 +17,8 @@ mod foreign;
 mod full;
 mod odd;
 mod power;
+#[path = "../battery/row.rs"]
+mod row;
 #[path = "../cli/sandbox.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 mod sandbox;

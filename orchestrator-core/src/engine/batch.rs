@@ -117,13 +117,14 @@ impl Batch {
         draft.events.reserve(count);
         self.inputs.reserve(count);
         let mut inputs = inputs.into_iter();
-        while let Some(input) = inputs.next() {
+        for input in inputs.by_ref() {
             self.take(driver, &mut draft, input);
             if self.could_not_take() {
-                // What else has come was prepared for a run that is another's.
-                driver.inputs.splice(..0, inputs.by_ref());
+                break;
             }
         }
+        // What else has come was prepared for a run that is another's.
+        driver.inputs.splice(..0, inputs);
         // A driver that could not take the run must not move it.
         if driver.state.head().driver == Some(driver.owner()) {
             if !driver.cautious && driver.stopping.is_none() {

@@ -177,7 +177,6 @@ impl EngineBuilder {
         };
         // What cannot be made absolute (no current folder) stays as given.
         let workdir = std::path::absolute(&self.workdir).unwrap_or(self.workdir);
-        let is_simulated = self.executor.is_some();
         let tasks = self.executor.map_or_else(|| Tasks::Runtime(Handle::current()), Tasks::Given);
         let shared = Arc::new(Shared::new(Parts {
             store,
@@ -193,7 +192,7 @@ impl EngineBuilder {
             tasks,
         }));
         shared.register().await?;
-        let keeper = if is_simulated { Keeper::task(&shared) } else { Keeper::thread(&shared)? };
+        let keeper = Keeper::start(&shared)?;
         shared.tasks.spawn(watch_changes(Arc::downgrade(&shared)));
         if let Some(every) = self.poll {
             shared.tasks.spawn(claim_due_runs(Arc::downgrade(&shared), every));

@@ -1,6 +1,7 @@
 //! This incarnation: makes itself known, keeps itself alive from a thread of its own, and knows when it may be taken
 //! for dead.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::engine::shared::Shared;
+use crate::engine::tasks::Tasks;
 use crate::port::store::{NewOwner, Renewal, StoreError};
 
 impl Shared {
@@ -16,7 +18,7 @@ impl Shared {
         let owner = NewOwner { id: self.owner(), ttl: self.ttl, label: self.label.clone() };
         self.store.register(owner).await?;
         crate::failpoint!("owner.register.after");
-        self.is_registered();
+        self.make_known();
         Ok(())
     }
 
@@ -41,25 +43,19 @@ struct End {
 }
 
 impl Keeper {
-    /// Renews from a thread of its own: attempts that hog the runtime do not make the owner look dead.
-    pub(crate) fn thread(shared: &Arc<Shared>) -> Result<Self, StoreError> {
-        let unavailable = |error| StoreError::Unavailable(format!("no thread for renewals: {error}"));
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
+    /// Renews from a thread of its own, so that attempts that hog the runtime do not make the owner look dead; or, where the
+    /// host polls the engine's tasks, from one of those.
+    pub(crate) fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let (sender, end) = oneshot::channel();
-        let shared = Arc::downgrade(shared);
-        let thread = std::thread::Builder::new()
-            .name("orchestrator-keeper".into())
-            .spawn(move || runtime.block_on(keep(shared, end)))
-            .map_err(unavailable)?;
-        Ok(Self { end: Mutex::new(Some(End { sender, thread: Some(thread) })) })
-    }
-
-    /// Renews from a task among the others.
-    pub(crate) fn task(shared: &Arc<Shared>) -> Self {
-        let (sender, end) = oneshot::channel();
-        shared.tasks.spawn(keep(Arc::downgrade(shared), end));
-        Self { end: Mutex::new(Some(End { sender, thread: None })) }
+        let keeping = keep(Arc::downgrade(shared), end);
+        let thread = match shared.tasks {
+            Tasks::Given(_) => {
+                shared.tasks.spawn(keeping);
+                None
+            }
+            Tasks::Runtime(_) => Some(thread_for(keeping)?),
+        };
+        Ok(Self { end: Mutex::new(Some(End { sender, thread })) })
     }
 
     /// Ends the renewals; a thread is over by then.
@@ -72,12 +68,20 @@ impl Keeper {
     }
 }
 
+fn thread_for(keeping: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let unavailable = |error| StoreError::Unavailable(format!("no thread for renewals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
+    std::thread::Builder::new()
+        .name("orchestrator-keeper".into())
+        .spawn(move || runtime.block_on(keeping))
+        .map_err(unavailable)
+}
+
 async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
     let Some((clock, ttl)) = shared.upgrade().map(|shared| (shared.clock.clone(), shared.ttl)) else {
         return;
     };
     let mut renewed = clock.now();
-    let mut registered = true;
     loop {
         let next = clock.now() + ttl / 3;
         tokio::select! {
@@ -86,24 +90,25 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
             () = clock.sleep_until(next) => {}
         }
         let Some(shared) = shared.upgrade() else { return };
-        if !registered {
-            // Under another name than the last time: the store may know that one after all, and it would die unnoticed.
-            registered = shared.begin_anew().await.is_ok();
-            renewed = clock.now();
-            continue;
-        }
-        let asked = clock.now();
-        match renew(&shared).await {
-            // From when it was asked: the answer may have been long on its way.
-            Standing::Alive => renewed = asked,
-            Standing::Unknown if clock.now().since(renewed) < ttl.mul_f64(0.6) => {}
-            // Others take us for dead, or may do so soon: what we execute must be over by then.
-            Standing::Unknown | Standing::Dead => {
-                tracing::error!(owner = %shared.owner(), "this process counts as dead; beginning anew");
-                registered = shared.begin_anew().await.is_ok();
-                renewed = clock.now();
+        if shared.is_known() {
+            let asked = clock.now();
+            match renew(&shared).await {
+                Standing::Alive => {
+                    // From when it was asked: the answer may have been long on its way.
+                    renewed = asked;
+                    continue;
+                }
+                Standing::Unknown if clock.now().since(renewed) < ttl.mul_f64(0.6) => continue,
+                // Others take us for dead, or may do so soon: what we execute must be over by then.
+                Standing::Unknown | Standing::Dead => {
+                    tracing::error!(owner = %shared.owner(), "this process counts as dead; beginning anew");
+                }
             }
         }
+        // Each time under another name: the store may know the last one after all, and it would die unnoticed. What could
+        // not be registered is tried again at the next turn.
+        let _ = shared.begin_anew().await;
+        renewed = clock.now();
     }
 }
 

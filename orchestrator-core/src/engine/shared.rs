@@ -158,8 +158,13 @@ impl Shared {
         self.present.send_replace(Present::unknown(&*self.ids));
     }
 
-    /// The store knows the present incarnation.
-    pub(crate) fn is_registered(&self) {
+    /// Whether the store knows the present incarnation.
+    pub(crate) fn is_known(&self) -> bool {
+        self.present.borrow().is_known
+    }
+
+    /// From here on the store knows the present incarnation.
+    pub(crate) fn make_known(&self) {
         self.present.send_modify(|present| present.is_known = true);
     }
 

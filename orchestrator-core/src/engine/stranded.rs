@@ -1,10 +1,8 @@
 //! Nobody is left behind: of every run that has not ended, who or what moves it next.
 
-use std::sync::Arc;
-
+use crate::engine::loaded::Library;
 use crate::id::RunId;
 use crate::machine::{Intent, RunState, StepKind, fold, wake_at};
-use crate::plan::Plan;
 use crate::port::store::{RunLog, RunRow, Store, StoreError};
 
 /// Why a run is stranded: nobody drives it, it waits for nobody, and whoever looks for runs that are due will not find it.
@@ -20,13 +18,9 @@ use crate::port::store::{RunLog, RunRow, Store, StoreError};
 /// [`StoreError`]; [`StoreError::Corrupt`] if the log does not fold.
 pub async fn stranded(store: &dyn Store, run: RunId) -> Result<Option<String>, StoreError> {
     let Some(RunLog { row, text, events }) = store.load(run).await? else { return Ok(None) };
-    let corrupt = |what: String| StoreError::Corrupt(format!("{run}: {what}"));
-    let workflow = crate::spec::parse_stored(&text, &row.new.workflow)
-        .map_err(|problems| corrupt(format!("its workflow does not read: {problems}")))?;
-    let plan = Plan::new(workflow.steps.iter().map(|step| step.needs.as_slice()))
-        .map_err(|_| corrupt("the needs of its workflow form a cycle".into()))?;
-    let mut state = RunState::new(run, Arc::new(workflow), Arc::new(plan));
-    fold(&mut state, &events).map_err(|illegal| corrupt(illegal.to_string()))?;
+    let loaded = Library::default().read(row.new.revision, &row.new.workflow, &text)?;
+    let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
+    fold(&mut state, &events).map_err(|illegal| StoreError::Corrupt(format!("{run}: {illegal}")))?;
     if state.head().ended.is_some() {
         return Ok(None);
     }

@@ -23,12 +23,14 @@
 //! Backends of runtimes with one thread are welcome, but races are found with two.
 
 mod between;
+mod caller;
 mod cases;
 mod kit;
 mod model;
 mod puppet;
 mod sample;
 
+pub use caller::poll_and_drop;
 pub use cases::CASES;
 pub use kit::{Backend, Case, CaseFn, Failure, Group, Place, failures, run};
 pub use model::{Difference, Model, compare};

@@ -2,9 +2,7 @@
 //!
 //! `ORCHESTRATOR_BATTERY` (`smoke`, `change`, `release`) says how many go away, `ORCHESTRATOR_STORAGE_SEED` when.
 
-use std::future::poll_fn;
 use std::io::Write;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::place::Folder;
@@ -12,7 +10,7 @@ use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{
     ApprovalQuery, EventsAfter, NewOwner, Prune, RunQuery, Store, WorkflowQuery,
 };
-use orchestrator_core::testkit::Story;
+use orchestrator_core::testkit::{Story, poll_and_drop};
 use orchestrator_core::time::Timestamp;
 use orchestrator_sqlite::SqliteStore;
 use sqlx::{Connection, Executor};
@@ -42,39 +40,31 @@ impl Chance {
     }
 }
 
-/// Polls a future so often, then drops it.
-async fn leave<T>(future: impl Future<Output = T>, polls: usize) {
-    let mut future = Box::pin(future);
-    for _ in 0..polls {
-        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Calls a method, one of many, and goes away.
 async fn call_and_leave(store: &SqliteStore, story: &Story, which: usize, polls: usize) {
     let run = story.run;
     let owner = OwnerId::from_uuid(Uuid::now_v7());
     match which {
         // Written or not: both are fine, and so is a conflict after that.
-        0..=4 => leave(store.commit(vec![story.step_due()]), polls).await,
-        5 => leave(store.load(run), polls).await,
-        6 => leave(store.list_runs(RunQuery::default()), polls).await,
-        7 => leave(store.steps(run), polls).await,
-        8 => leave(store.register(NewOwner { id: owner, ttl: TTL, label: "x".to_owned() }), polls).await,
-        9 => leave(store.sweep(), polls).await,
-        10 => leave(store.change_mark(), polls).await,
-        11 => leave(store.events_after(EventsAfter { run, after: 0, limit: 9 }), polls).await,
-        12 => leave(store.approvals(ApprovalQuery::default()), polls).await,
-        13 => leave(store.workflows(WorkflowQuery::default()), polls).await,
+        0..=4 => poll_and_drop(store.commit(vec![story.step_due()]), polls).await,
+        5 => poll_and_drop(store.load(run), polls).await,
+        6 => poll_and_drop(store.list_runs(RunQuery::default()), polls).await,
+        7 => poll_and_drop(store.steps(run), polls).await,
+        8 => {
+            poll_and_drop(store.register(NewOwner { id: owner, ttl: TTL, label: "x".to_owned() }), polls)
+                .await;
+        }
+        9 => poll_and_drop(store.sweep(), polls).await,
+        10 => poll_and_drop(store.change_mark(), polls).await,
+        11 => poll_and_drop(store.events_after(EventsAfter { run, after: 0, limit: 9 }), polls).await,
+        12 => poll_and_drop(store.approvals(ApprovalQuery::default()), polls).await,
+        13 => poll_and_drop(store.workflows(WorkflowQuery::default()), polls).await,
         14 => {
             let before = Timestamp::from_millis(0);
-            leave(store.prune(Prune { project: None, before, limit: 9, dry: false }), polls).await;
+            poll_and_drop(store.prune(Prune { project: None, before, limit: 9, dry: false }), polls).await;
         }
-        15 => leave(store.claim_due(9), polls).await,
-        _ => leave(store.append_logs(run, Vec::new()), polls).await,
+        15 => poll_and_drop(store.claim_due(9), polls).await,
+        _ => poll_and_drop(store.append_logs(run, Vec::new()), polls).await,
     }
 }
 

@@ -1,26 +1,12 @@
 //! Callers that go away, other writers, and rows that cannot be written.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::place::Folder;
 use orchestrator_core::port::store::{Commit, Member, Store};
-use orchestrator_core::testkit::{Story, new_run};
+use orchestrator_core::testkit::{Story, new_run, poll_and_drop};
 use orchestrator_sqlite::{Options, SqliteStore};
 use sqlx::{Connection, Executor};
-
-/// Polls a future some times, then drops it.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) {
-    let mut future = Box::pin(future);
-    for _ in 0..polls {
-        let done = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
-        if done {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
 
 /// Nobody has a transaction open.
 async fn assert_free(folder: &Folder) {

@@ -1,14 +1,13 @@
 //! A member is there whole or not at all: for those who look while it is written, whose caller has gone away, and who
 //! have not heard the answer.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use crate::id::StepIx;
 use crate::machine::{Event, StepSucceeded};
 use crate::port::store::{Commit, EventsAfter, LogQuery, Member, RunLog, StepRow, Store};
 use crate::testkit::Place;
+use crate::testkit::caller::poll_and_drop;
 use crate::testkit::sample::{Story, at, decision, line, new_run, step_row, value};
 
 /// A member each part of which tells the number of its event.
@@ -82,18 +81,6 @@ pub(super) async fn a_member_is_never_seen_in_part(place: Arc<dyn Place>) {
     }
     writer.await.expect("every member is written");
     assert_eq!(whole(&*reads, &story).await.row.seq, 61);
-}
-
-/// Polls a future some times, then drops it.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) {
-    let mut future = Box::pin(future);
-    for _ in 0..polls {
-        let done = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
-        if done {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 pub(super) async fn a_caller_that_goes_away_leaves_a_member_whole(place: Arc<dyn Place>) {

@@ -85,6 +85,16 @@ impl Plan {
         self.successors[from as usize..to as usize].iter().copied()
     }
 
+    /// Where its successors are, for [`Plan::successor`].
+    pub(crate) fn successor_range(&self, step: StepIx) -> std::ops::Range<u32> {
+        self.begins[step.index()]..self.begins[step.index() + 1]
+    }
+
+    /// A successor by its place.
+    pub(crate) fn successor(&self, nth: u32) -> StepIx {
+        self.successors[nth as usize]
+    }
+
     /// The steps in waves: each step in the first wave after all it needs.
     #[must_use]
     pub fn waves(&self) -> Vec<Vec<StepIx>> {

@@ -114,7 +114,8 @@ impl Batch {
         let count = if driver.cautious { driver.inputs.len().min(1) } else { driver.inputs.len() };
         let later = driver.inputs.split_off(count);
         let inputs = std::mem::replace(&mut driver.inputs, later);
-        draft.events.reserve(count);
+        // What ends lets about as many begin: room for both at once.
+        draft.events.reserve(count + (count + driver.state.actionable_count()).min(EVENT_LIMIT));
         self.inputs.reserve(count);
         let mut inputs = inputs.into_iter();
         for input in inputs.by_ref() {

@@ -130,7 +130,7 @@ pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparatio
         request,
         reference,
         value,
-        granted: slot.granted.as_deref().copied(),
+        granted: slot.granted().copied(),
     };
     // Most policies answer without waiting for anything.
     let digest = case.digest();

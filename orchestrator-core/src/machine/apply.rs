@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::id::{StepIx, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{
-    DriverReleased, DriverTaken, Event, Recorded, RunCreated, RunEnded, RunReopened, RunSignalled,
-    StepArrived, StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepKept, StepLost,
-    StepRepeated, StepResolved,
+    DriverReleased, DriverTaken, Event, Recorded, RunEnded, RunReopened, RunSignalled, StepArrived,
+    StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepKept, StepLost, StepRepeated,
+    StepResolved,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
@@ -79,11 +79,11 @@ pub fn fold(state: &mut RunState, log: &[Recorded]) -> Result<(), IllegalTransit
 
 fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<(), String> {
     match event {
-        Event::RunCreated(RunCreated { inputs, by, .. }) => {
+        Event::RunCreated(created) => {
             state.head.created_at = at;
             state.head.since = at;
-            state.head.inputs = inputs.clone();
-            state.head.by = by.clone();
+            state.head.inputs = created.inputs.clone();
+            state.head.by = created.by.clone();
         }
         Event::RunForked(_) if state.head.seq != 1 => {
             return Err("a run is forked when it is created".into());
@@ -238,7 +238,7 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
     let to = state.change(place, |slot| {
         change_slot(slot, event, at)?;
         if due.is_some() {
-            slot.due = due.map(Box::new);
+            slot.extra().due = due;
         }
         let to = slot.state.kind();
         slot.ended_at = to.is_terminal().then_some(at);
@@ -260,8 +260,9 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
     match unit.item() {
         Some(_) => state.item_moved(unit, from, to),
         None if to.is_terminal() => {
-            let plan = state.plan.clone();
-            plan.successors(unit.step).for_each(|successor| state.need_ended(successor));
+            for nth in state.plan.successor_range(unit.step) {
+                state.need_ended(state.plan.successor(nth));
+            }
         }
         None => {}
     }
@@ -341,7 +342,9 @@ fn collect(slot: &Slot, collected: &StepCollected) -> Result<StepState, String> 
 
 fn keep(slot: &mut Slot, kept: &StepKept) -> StepState {
     slot.kept = true;
-    slot.child = kept.child.map(Box::new);
+    if kept.child.is_some() {
+        slot.extra().child = kept.child;
+    }
     match &kept.state {
         KeptAs::Succeeded { output } => StepState::Succeeded { output: output.clone() },
         KeptAs::Failed { error } => StepState::Failed { error: Arc::new(error.clone()) },
@@ -352,9 +355,9 @@ fn keep(slot: &mut Slot, kept: &StepKept) -> StepState {
 fn iterate(slot: &mut Slot, iterated: &StepIterated) -> Result<StepState, String> {
     expect_attempt(slot, iterated.attempt)?;
     expect_judged(slot, &iterated.output)?;
-    slot.feedback = None;
+    slot.forget_feedback();
     let count = slot.iterations() + 1;
-    slot.round = Some(Box::new(Round { count, output: Some(iterated.output.clone()) }));
+    slot.extra().round = Some(Round { count, output: Some(iterated.output.clone()) });
     // The next time is a request of its own, with attempts of its own.
     slot.request = None;
     slot.failures = 0;
@@ -363,10 +366,10 @@ fn iterate(slot: &mut Slot, iterated: &StepIterated) -> Result<StepState, String
 }
 
 fn repeat(slot: &mut Slot, repeated: &StepRepeated) -> Result<StepState, String> {
-    let Some(round) = slot.round.as_mut().filter(|round| round.output.is_some()) else {
-        return Err("is repeated without having run".into());
-    };
-    round.output = None;
+    match &mut slot.extra().round {
+        Some(round) if round.output.is_some() => round.output = None,
+        _ => return Err("is repeated without having run".into()),
+    }
     Ok(repeated.until.map_or(StepState::Ready, |until| StepState::Backoff { until }))
 }
 
@@ -417,7 +420,7 @@ fn fail(slot: &mut Slot, failed: &StepFailed) -> Result<StepState, String> {
         return Err(format!("speaks of attempt {}, the current is {begun}", failed.attempt));
     }
     if failed.error.class == ErrorClass::Evidence {
-        slot.feedback = Some(Box::new(failed.error.message.clone()));
+        slot.extra().feedback = Some(failed.error.message.clone());
     }
     if begun > 0 {
         slot.failures = slot.failures.saturating_add(1);

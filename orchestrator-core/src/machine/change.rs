@@ -65,7 +65,8 @@ impl RunState {
             }
         }
         for at in from.slots..self.slots.len() {
-            self.index.leave(at as u32, &self.slots[at]);
+            let gone = self.index.leave(at as u32, &self.slots[at]);
+            self.index.forget(gone);
             self.touched.remove(at as u32);
         }
         self.slots.truncate(from.slots);
@@ -85,9 +86,9 @@ impl RunState {
     /// As [`RunState::change`], without a way back.
     fn alter<T>(&mut self, at: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
         let slot = &mut self.slots[at as usize];
-        self.index.leave(at, slot);
+        let before = self.index.leave(at, slot);
         let changed = change(slot);
-        self.index.enter(at, slot);
+        self.index.enter_again(at, slot, before);
         self.touched.insert(at);
         changed
     }

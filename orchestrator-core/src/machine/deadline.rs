@@ -32,7 +32,7 @@ impl RunState {
     ) -> Option<Timestamp> {
         let deadline = self.workflow.step(unit.step).options.as_ref()?.deadline?;
         let begins = matches!(event, Event::StepBegun(_) | Event::StepExpanded(_) | Event::StepWaiting(_));
-        (begins && unit.item().is_none() && slot.due.is_none()).then(|| at + deadline)
+        (begins && unit.item().is_none() && slot.due().is_none()).then(|| at + deadline)
     }
 
     /// What a run that has missed its deadline says.

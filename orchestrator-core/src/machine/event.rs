@@ -46,13 +46,21 @@ pub enum UnreadableEvent {
     },
 }
 
+macro_rules! held {
+    ($variant:ident) => { $variant };
+    ($variant:ident $holder:ident) => { $holder<$variant> };
+}
+
+// `StepWaiting in Box`: what is rare and large is kept apart, or the many small events of a log would be as large.
 macro_rules! events {
-    ($($(#[$doc:meta])* $variant:ident = $kind:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $variant:ident $(in $holder:ident)? = $kind:literal {
+        $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)?
+    })*) => {
         /// What happened to a run.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum Event {
-            $($(#[$doc])* $variant($variant),)*
+            $($(#[$doc])* $variant(held!($variant $($holder)?)),)*
         }
 
         $(
@@ -64,7 +72,7 @@ macro_rules! events {
 
             impl From<$variant> for Event {
                 fn from(event: $variant) -> Self {
-                    Self::$variant(event)
+                    Self::$variant(event.into())
                 }
             }
         )*
@@ -94,7 +102,7 @@ macro_rules! events {
             pub fn read(kind: &str, body: &str) -> Result<Self, UnreadableEvent> {
                 let unreadable = |source| UnreadableEvent::Body { kind: kind.to_owned(), source };
                 match kind {
-                    $($kind => serde_json::from_str(body).map(Self::$variant).map_err(unreadable),)*
+                    $($kind => serde_json::from_str::<$variant>(body).map(Self::from).map_err(unreadable),)*
                     _ => Err(UnreadableEvent::UnknownKind(kind.to_owned())),
                 }
             }
@@ -104,7 +112,7 @@ macro_rules! events {
 
 events! {
     /// The run exists. Always the first event.
-    RunCreated = "run.created" {
+    RunCreated in Box = "run.created" {
         /// Name of its workflow.
         workflow: Arc<str>,
         /// The revision it is pinned to.
@@ -245,7 +253,7 @@ events! {
         attempt: u32,
     }
     /// The attempt waits, without a slot.
-    StepWaiting = "step.waiting" {
+    StepWaiting in Box = "step.waiting" {
         /// The step.
         step: Unit,
         /// The attempt; 0 if the policy asks before one is begun.
@@ -392,7 +400,7 @@ events! {
         error: Option<StepError>,
     }
     /// An ended run goes on: a new generation begins.
-    RunReopened = "run.reopened" {
+    RunReopened in Box = "run.reopened" {
         /// The new generation; the first is 1.
         generation: u32,
         /// The steps that begin again. None where it is only to settle an unknown outcome.

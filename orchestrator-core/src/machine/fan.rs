@@ -141,7 +141,7 @@ impl RunState {
             slot.fan = fan;
             slot.began_at = Some(at);
             if due.is_some() {
-                slot.due = due.map(Box::new);
+                slot.extra().due = due;
             }
             slot.state = StepState::Expanded(items);
         });

@@ -43,9 +43,31 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Takes up a new slot.
     pub(crate) fn enter(&mut self, at: u32, slot: &Slot) {
-        self.counts[slot.state.kind() as usize] += 1;
-        self.count(slot, 1);
+        self.count(Tally::of(slot), 1);
+        self.list(at, slot);
+    }
+
+    /// Takes up a slot again that has changed since [`Index::leave`] gave how it counted.
+    pub(crate) fn enter_again(&mut self, at: u32, slot: &Slot, before: Tally) {
+        let now = Tally::of(slot);
+        if now.counts_like(before) {
+            self.counts[before.kind as usize] -= 1;
+            self.counts[now.kind as usize] += 1;
+        } else {
+            self.count(before, u32::MAX);
+            self.count(now, 1);
+        }
+        self.list(at, slot);
+    }
+
+    /// Forgets a slot that is gone since [`Index::leave`] gave how it counted.
+    pub(crate) fn forget(&mut self, gone: Tally) {
+        self.count(gone, u32::MAX);
+    }
+
+    fn list(&mut self, at: u32, slot: &Slot) {
         if let Some(due) = deadline(slot) {
             self.deadlines.insert((due, at));
         }
@@ -67,9 +89,8 @@ impl Index {
         }
     }
 
-    pub(crate) fn leave(&mut self, at: u32, slot: &Slot) {
-        self.counts[slot.state.kind() as usize] -= 1;
-        self.count(slot, u32::MAX);
+    /// Lets go of a slot that is about to change. Until that has come it counts as it does now, which is given.
+    pub(crate) fn leave(&mut self, at: u32, slot: &Slot) -> Tally {
         if let Some(due) = deadline(slot) {
             self.deadlines.remove(&(due, at));
         }
@@ -91,23 +112,19 @@ impl Index {
             }
             _ => {}
         }
+        Tally::of(slot)
     }
 
     /// Counts a slot in, or out where `one` is minus one.
-    fn count(&mut self, slot: &Slot, one: u32) {
-        let add = |count: &mut u32, counts: bool| {
-            if counts {
-                *count = count.wrapping_add(one);
-            }
-        };
-        let kind = slot.state.kind();
-        let stage = slot.stage as usize;
-        let is_held = matches!(slot.state, StepState::Expanded(items) if items.is_held());
-        add(&mut self.overdue, slot.overdue && kind == StepKind::Running);
-        add(&mut self.ended_steps, !slot.is_item && kind.is_terminal() && slot.stage != Stage::Compensation);
-        add(&mut self.open[stage], !kind.is_terminal());
-        add(&mut self.unknown[stage], kind == StepKind::OutcomeUnknown || is_held);
-        add(&mut self.failed[stage], !slot.is_item && kind == StepKind::Failed && !slot.tolerated);
+    fn count(&mut self, tally: Tally, one: u32) {
+        let add = |count: &mut u32, counts: bool| *count = count.wrapping_add(if counts { one } else { 0 });
+        let stage = tally.stage as usize;
+        add(&mut self.counts[tally.kind as usize], true);
+        add(&mut self.overdue, tally.is(OVERDUE));
+        add(&mut self.ended_steps, tally.is(ENDED));
+        add(&mut self.open[stage], tally.is(OPEN));
+        add(&mut self.unknown[stage], tally.is(UNKNOWN));
+        add(&mut self.failed[stage], tally.is(FAILED));
     }
 
     /// How many steps have failed without the author's leave to go on.
@@ -116,9 +133,51 @@ impl Index {
     }
 }
 
+/// How a slot counts: a bit for each of the counts that it is part of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tally {
+    kind: StepKind,
+    stage: Stage,
+    counts: u8,
+}
+
+/// In [`Index::overdue`].
+const OVERDUE: u8 = 1;
+/// In [`Index::ended_steps`].
+const ENDED: u8 = 1 << 1;
+/// In [`Index::open`].
+const OPEN: u8 = 1 << 2;
+/// In [`Index::unknown`].
+const UNKNOWN: u8 = 1 << 3;
+/// In [`Index::failed`].
+const FAILED: u8 = 1 << 4;
+
+impl Tally {
+    fn of(slot: &Slot) -> Self {
+        let (kind, stage) = (slot.state.kind(), slot.stage);
+        let is_held = matches!(slot.state, StepState::Expanded(items) if items.is_held());
+        let bit = |bit: u8, counts: bool| if counts { bit } else { 0 };
+        let counts = bit(OVERDUE, slot.overdue && kind == StepKind::Running)
+            | bit(ENDED, !slot.is_item && kind.is_terminal() && stage != Stage::Compensation)
+            | bit(OPEN, !kind.is_terminal())
+            | bit(UNKNOWN, kind == StepKind::OutcomeUnknown || is_held)
+            | bit(FAILED, !slot.is_item && kind == StepKind::Failed && !slot.tolerated);
+        Self { kind, stage, counts }
+    }
+
+    const fn is(self, bit: u8) -> bool {
+        self.counts & bit != 0
+    }
+
+    /// Whether only the kind is another.
+    fn counts_like(self, other: Self) -> bool {
+        (self.stage, self.counts) == (other.stage, other.counts)
+    }
+}
+
 /// When a slot falls due that can do something about it: not one that waits for somebody to say what has happened.
 fn deadline(slot: &Slot) -> Option<Timestamp> {
-    let due = slot.due.as_deref().filter(|_| !slot.overdue)?;
+    let due = slot.due().filter(|_| !slot.overdue)?;
     let kind = slot.state.kind();
-    (!kind.is_terminal() && !kind.needs_outsider()).then_some(*due)
+    (!kind.is_terminal() && !kind.needs_outsider()).then_some(due)
 }

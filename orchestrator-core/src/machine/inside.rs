@@ -30,7 +30,7 @@ impl RunState {
     pub fn inside(&self, unit: Unit) -> Option<&Inside> {
         let all = self.head.inside.as_deref()?;
         let slot = self.find(unit)?;
-        if slot.request.is_some() || slot.round.is_some() {
+        if slot.request.is_some() || slot.has_round() {
             return None;
         }
         all.binary_search_by_key(&unit, |inside| inside.step).ok().map(|at| &all[at])
@@ -44,7 +44,7 @@ impl RunState {
         if !is_open || self.spec(unit).options().child.is_none() {
             return None;
         }
-        let fresh = || Some(Inside { step: unit, child: **slot.child.as_ref()?, from: Vec::new() });
+        let fresh = || Some(Inside { step: unit, child: slot.child()?, from: Vec::new() });
         // What it was to go on with before it came to that, it still is.
         self.inside(unit).cloned().or_else(fresh)
     }

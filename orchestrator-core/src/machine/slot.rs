@@ -45,18 +45,25 @@ pub struct Slot {
     pub(crate) fan: Option<NonZeroU32>,
     /// The request of this generation, or of this time of a step that is repeated; every attempt sends the same bytes.
     pub request: Option<ValueRef>,
-    /// What is remembered of a step that is repeated, once it has run.
-    pub(crate) round: Option<Box<Round>>,
-    /// When it is to have ended, once it has begun, if the author bounds that.
-    pub(crate) due: Option<Box<Timestamp>>,
-    /// Whether it has missed that: what is executed is to stop.
+    /// Whether it has missed its deadline: what is executed is to stop.
     pub(crate) overdue: bool,
+    /// What only few steps have to remember.
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What few steps have to remember in a generation: the others are smaller for it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Extra {
+    /// How far it is, if it is repeated, once it has run.
+    pub(crate) round: Option<Round>,
+    /// When it is to have ended, once it has begun, if the author bounds that.
+    pub(crate) due: Option<Timestamp>,
     /// The digest a person has granted.
-    pub granted: Option<Box<Digest>>,
-    /// The run that carries it out in this generation, or has carried it out: the latest.
-    pub(crate) child: Option<Box<RunId>>,
+    pub(crate) granted: Option<Digest>,
+    /// The run that carries it out, or has carried it out: the latest.
+    pub(crate) child: Option<RunId>,
     /// Why an earlier attempt was not good enough, for the next one.
-    pub(crate) feedback: Option<Box<Arc<str>>>,
+    pub(crate) feedback: Option<Arc<str>>,
 }
 
 /// How far a step is that is repeated.
@@ -88,31 +95,69 @@ impl Slot {
             is_item: false,
             fan: None,
             request: None,
-            round: None,
-            due: None,
             overdue: false,
-            granted: None,
-            child: None,
-            feedback: None,
+            extra: None,
         }
+    }
+
+    /// What it remembers beside what every step does, to be changed.
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// Why an earlier attempt of this generation was not good enough, if one was not.
     #[must_use]
     pub fn feedback(&self) -> Option<&Arc<str>> {
-        self.feedback.as_deref()
+        self.extra.as_ref()?.feedback.as_ref()
+    }
+
+    pub(crate) fn forget_feedback(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.feedback = None;
+        }
+    }
+
+    /// The digest that a person has granted.
+    #[must_use]
+    pub fn granted(&self) -> Option<&Digest> {
+        self.extra.as_ref()?.granted.as_ref()
+    }
+
+    pub(crate) fn forget_grant(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.granted = None;
+        }
+    }
+
+    /// When it is to have ended, once it has begun, if the author bounds that.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.extra.as_ref()?.due
+    }
+
+    /// The run that carries it out in this generation, or has carried it out: the latest.
+    pub(crate) fn child(&self) -> Option<RunId> {
+        self.extra.as_ref()?.child
+    }
+
+    fn round(&self) -> Option<&Round> {
+        self.extra.as_ref()?.round.as_ref()
+    }
+
+    /// Whether it is repeated, and has run.
+    pub(crate) fn has_round(&self) -> bool {
+        self.round().is_some()
     }
 
     /// How many times the step has run in this generation, if it is repeated.
     #[must_use]
     pub fn iterations(&self) -> u32 {
-        self.round.as_ref().map_or(0, |round| round.count)
+        self.round().map_or(0, |round| round.count)
     }
 
     /// What it gave the last time, if that is to be judged.
     #[must_use]
     pub fn to_judge(&self) -> Option<&ValueRef> {
-        self.round.as_ref()?.output.as_ref()
+        self.round()?.output.as_ref()
     }
 
     /// Begins a generation in this state.
@@ -124,13 +169,9 @@ impl Slot {
         self.losses = 0;
         self.tainted = false;
         self.request = None;
-        self.round = None;
-        self.due = None;
         self.overdue = false;
         self.kept = false;
-        self.granted = None;
-        self.child = None;
-        self.feedback = None;
+        self.extra = None;
     }
 
     /// Counts on from an earlier slot of the same item: rights and attempts are counted for ever.

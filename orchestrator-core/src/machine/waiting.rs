@@ -31,7 +31,7 @@ pub(super) fn judge(slot: &mut Slot, judged: &StepJudged) -> Result<StepState, S
     }
     if !judged.passed {
         let feedback = judged.comment.clone().unwrap_or_else(|| "it was not passed".into());
-        slot.feedback = Some(Box::new(feedback));
+        slot.extra().feedback = Some(feedback);
     }
     Ok(slot.state.clone())
 }
@@ -40,7 +40,7 @@ pub(super) fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> 
     match slot.state {
         StepState::Running { attempt, .. } if attempt == waiting.attempt => {}
         // The policy asks before anything begins; what it has asked earlier is void.
-        StepState::Ready if waiting.attempt == 0 => slot.granted = None,
+        StepState::Ready if waiting.attempt == 0 => slot.forget_grant(),
         StepState::Waiting { attempt, ref on, .. }
             if attempt == waiting.attempt && waiting.on.is_overdue_of(on) => {}
         _ => return Err(format!("attempt {} waits out of turn", waiting.attempt)),
@@ -49,7 +49,7 @@ pub(super) fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> 
         return Err("waits for a moment that nobody names".into());
     }
     if let Some(child) = waiting.on.child() {
-        slot.child = Some(Box::new(child));
+        slot.extra().child = Some(child);
     }
     Ok(StepState::Waiting {
         attempt: waiting.attempt,
@@ -83,7 +83,7 @@ pub(super) fn arrive(slot: &mut Slot, arrived: &StepArrived) -> Result<StepState
     // The policy had asked before anything began: a grant holds for exactly what was shown.
     match (&*on, &arrived.arrival) {
         (WaitOn::Approval { digest, .. }, Arrival::Decision { approved, .. }) => {
-            slot.granted = approved.then(|| Box::new(*digest));
+            slot.extra().granted = approved.then_some(*digest);
             Ok(StepState::Ready)
         }
         _ => Err("only a person answers the policy's question".into()),

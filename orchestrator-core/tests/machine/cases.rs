@@ -25,14 +25,14 @@ fn a_grant_holds_for_exactly_what_was_shown() {
     assert_eq!((world.state.status(), wake_at(&world.state)), ("blocked", None));
     world.say(approve(A, Some(Digest::of(&[2])), true)).unwrap_err();
     world.say(approve(A, Some(Digest::of(&[1])), true)).unwrap();
-    assert_eq!(world.state.slot(A).granted.as_deref().copied(), Some(Digest::of(&[1])));
+    assert_eq!(world.state.slot(A).granted().copied(), Some(Digest::of(&[1])));
     world
         .say(Command::Prepared { step: A.into(), verdict: ask(1, None) })
         .expect_err("nobody is asked twice");
     world
         .say(Command::Prepared { step: A.into(), verdict: ask(2, None) })
         .expect("but anew for something else");
-    assert_eq!(world.state.slot(A).granted, None, "the first grant is void");
+    assert_eq!(world.state.slot(A).granted(), None, "the first grant is void");
     world.settle();
 }
 
@@ -47,7 +47,7 @@ fn a_rejection_before_the_first_attempt_says_who_rejected() {
             .any(|event| matches!(event, Event::StepArrived(arrived) if arrived.arrival == decided(false))),
         "{events:?}"
     );
-    assert_eq!((kind(&world, A), world.state.slot(A).granted.as_deref().copied()), (StepKind::Failed, None));
+    assert_eq!((kind(&world, A), world.state.slot(A).granted().copied()), (StepKind::Failed, None));
 }
 
 #[test]

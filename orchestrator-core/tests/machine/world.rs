@@ -292,7 +292,7 @@ impl World {
         assert_eq!(self.state.head().driver, ledger.driver.map(|driver| driver.owner));
         for (step, slot) in self.state.slots().map(|(unit, slot)| (unit.step, slot)) {
             let entry = &ledger.steps[step.index()];
-            assert_eq!(slot.granted.as_deref().copied(), entry.granted, "what was granted for s{}", step.0);
+            assert_eq!(slot.granted().copied(), entry.granted, "what was granted for s{}", step.0);
             assert_eq!(slot.feedback(), entry.feedback.as_ref(), "what s{} is told", step.0);
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
             assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);

@@ -72,7 +72,7 @@ pub(super) fn prepared(
             delegated(slot, step, begin, *child, *until, events);
             return Ok(());
         }
-        Prepared::Ask { digest, .. } if slot.granted.as_deref() == Some(digest) => {
+        Prepared::Ask { digest, .. } if slot.granted() == Some(digest) => {
             return Err(Rejection::NotOpen("has been granted: the step may begin"));
         }
         Prepared::Ask { digest, message, until, .. } => {

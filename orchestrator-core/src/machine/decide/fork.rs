@@ -43,7 +43,7 @@ pub fn fork_inside(
     let mut from = from.to_vec();
     let mut entered: BTreeMap<Unit, Inside> = BTreeMap::new();
     for (unit, place) in inside {
-        let before = slot(state, *unit)?.child.as_deref().copied();
+        let before = slot(state, *unit)?.child();
         let Some(child) = state.inside(*unit).map(|inside| inside.child).or(before) else {
             return Err(Rejection::NothingToRetry(
                 "no run has carried out the step yet: fork at the step itself",
@@ -158,7 +158,7 @@ fn present_fan(state: &RunState, step: StepIx) -> Option<&Fan> {
 }
 
 fn kept(state: &RunState, step: Unit) -> Option<StepKept> {
-    let child = state.slot(step).child.as_deref().copied();
+    let child = state.slot(step).child();
     let state = match &state.slot(step).state {
         StepState::Succeeded { output } => KeptAs::Succeeded { output: output.clone() },
         StepState::Failed { error } => KeptAs::Failed { error: (**error).clone() },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::machine::command::{Asked, Rejection};
-use crate::machine::event::{Event, RunSignalled, StepArrived, StepWaiting};
+use crate::machine::event::{Event, RunSignalled, StepArrived};
 use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 use crate::machine::state::{Intent, RunState};
 use crate::machine::wait::{Arrival, Signal, WaitOn};
@@ -46,10 +46,9 @@ pub(super) fn signal(
 
 /// What a step that begins to wait need not wait for: a signal that was kept for it.
 pub(super) fn kept_for(state: &RunState, event: Option<&Event>) -> Option<Event> {
-    let Some(Event::StepWaiting(StepWaiting { step, attempt, on: WaitOn::Signal { name }, .. })) = event
-    else {
-        return None;
-    };
+    let Some(Event::StepWaiting(waiting)) = event else { return None };
+    let WaitOn::Signal { name } = &waiting.on else { return None };
     let signal = state.signals().first(name)?.clone();
-    Some(StepArrived { step: *step, attempt: *attempt, arrival: Arrival::Signal(signal) }.into())
+    let (step, attempt) = (waiting.step, waiting.attempt);
+    Some(StepArrived { step, attempt, arrival: Arrival::Signal(signal) }.into())
 }

@@ -40,7 +40,7 @@ pub(super) fn decide_approval(
     let slot = slot(state, step)?;
     let StepState::Waiting { attempt, on, until, .. } = &slot.state else {
         let is_new = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
-        return Err(Rejection::NotOpen(match is_new && slot.attempts == 0 && slot.granted.is_none() {
+        return Err(Rejection::NotOpen(match is_new && slot.attempts == 0 && slot.granted().is_none() {
             true => "has not been asked for yet",
             false => "is no longer open",
         }));

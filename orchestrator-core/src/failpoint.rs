@@ -1,15 +1,22 @@
-//! Named points at which a test makes a process die, panic or hang. Without the feature `failpoints`, which no default
-//! build has, [`failpoint!`](crate::failpoint!) is nothing at all: not even the names are in the binary.
+//! Named points at which a test makes a process die, panic, hang or fail. Without the feature `failpoints`, which no
+//! default build has, [`failpoint!`](crate::failpoint!) is nothing at all: not even the names are in the binary.
 //!
 //! `ORCHESTRATOR_FAILPOINT=NAME=ACTION@K`, read once, does something at the K-th hit of a point: `exit(CODE)` ends the
-//! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever.
+//! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever; `error` makes the function
+//! around the point return what stands beside the name, where something does.
 
-/// Marks a point: `failpoint!("commit.before")`.
+/// Marks a point: `failpoint!("commit.before")`, or `failpoint!("commit.at", ERROR)`, at which the function may also be
+/// made to return `ERROR`.
 #[cfg(feature = "failpoints")]
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
         $crate::failpoint::hit($name)
+    };
+    ($name:literal, $error:expr) => {
+        if $crate::failpoint::fails($name) {
+            return $error;
+        }
     };
 }
 
@@ -18,10 +25,11 @@ macro_rules! failpoint {
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {};
+    ($name:literal, $error:expr) => {};
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::hit;
+pub use armed::{fails, hit};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -33,6 +41,7 @@ mod armed {
         Exit(i32),
         Panic,
         Stall,
+        Error,
     }
 
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +65,7 @@ mod armed {
         let action = match action {
             "panic" => Action::Panic,
             "stall" => Action::Stall,
+            "error" => Action::Error,
             exit => Action::Exit(exit.strip_prefix("exit(")?.strip_suffix(')')?.parse().ok()?),
         };
         Some(Armed { name: name.to_owned(), action, at: at.parse().ok()? })
@@ -64,13 +74,22 @@ mod armed {
     /// What [`failpoint!`](crate::failpoint) calls.
     ///
     /// # Panics
-    /// Where it was told to, or cannot read what it was told.
+    /// Where it was told to, or cannot read what it was told; where the point was told to fail, and has no error.
     pub fn hit(name: &str) {
-        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return };
+        assert!(!fails(name), "the failpoint {name} has no error");
+    }
+
+    /// What [`failpoint!`](crate::failpoint) calls at a point with an error: whether it is to be returned.
+    ///
+    /// # Panics
+    /// Where it was told to, or cannot read what it was told.
+    pub fn fails(name: &str) -> bool {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return false };
         if HITS.fetch_add(1, Ordering::SeqCst) + 1 != armed.at {
-            return;
+            return false;
         }
         match armed.action {
+            Action::Error => true,
             Action::Exit(code) => std::process::exit(code),
             Action::Panic => panic!("the failpoint {name}"),
             Action::Stall => loop {
@@ -87,6 +106,8 @@ mod armed {
         fn what_is_armed_is_read_whole_or_not_at_all() {
             let exit = Armed { name: "a.b".to_owned(), action: Action::Exit(137), at: 3 };
             assert_eq!(read("a.b=exit(137)@3"), Some(exit));
+            let error = Armed { name: "a.b".to_owned(), action: Action::Error, at: 1 };
+            assert_eq!(read("a.b=error@1"), Some(error));
             for text in ["", "a", "a=panic", "a=exit@1", "a=panic@x", "a=jump@1"] {
                 assert_eq!(read(text), None, "{text}");
             }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{NewOwner, OwnerRow, Renewal, StoreError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -62,6 +63,7 @@ impl<D: Dialect> Shared<D> {
 
     pub(crate) async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
         self.pen.run_relaxed(script(RETIRE, [id(owner)])).await?;
+        failpoint!("owner.retire.after");
         self.dialect.let_go(owner).await;
         Ok(())
     }
@@ -82,6 +84,7 @@ impl<D: Dialect> Shared<D> {
             };
             // Of several who sweep at the same time, one marks it; one renews, and it is not marked.
             if self.pen.run_relaxed(bury).await? > 0 {
+                failpoint!("owner.sweep.after");
                 self.dialect.let_go(row.id).await;
                 newly.push(row.id);
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::port::store::{Prune, Pruned, StoreError};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
@@ -61,8 +62,10 @@ impl<D: Dialect> Shared<D> {
             }
             let these = self.counted(just(&ids)).await?;
             let mut hand = self.pen.take().await;
+            failpoint!("prune.before");
             match self.pen.run(&mut hand, removal::<D>(&prune, &ids)).await {
                 Ok(_) => {
+                    failpoint!("prune.after");
                     pruned.runs += ids.len() as u64;
                     pruned.events += these.events;
                     pruned.lines += these.lines;

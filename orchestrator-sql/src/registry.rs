@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::id::DocumentId;
 use orchestrator_core::port::store::{
     NewRevision, Page, Registered, RevisionQuery, RevisionRow, StoreError, WorkflowQuery, WorkflowRow,
@@ -51,8 +52,12 @@ impl<D: Dialect> Shared<D> {
             }
             let mut hand = self.pen.take().await;
             let script = script::<D>(new, latest.map(|(id, _)| id), number);
+            failpoint!("workflow.register.before");
             match self.pen.run(&mut hand, script).await {
-                Ok(_) => return Ok(Registered::New(number + 1)),
+                Ok(_) => {
+                    failpoint!("workflow.register.after");
+                    return Ok(Registered::New(number + 1));
+                }
                 // Someone else has changed the document since it was read.
                 Err(WriteError::Refused) => {}
                 Err(error) => return Err(error.into()),

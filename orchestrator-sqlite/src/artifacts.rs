@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use orchestrator_core::failpoint;
 use orchestrator_core::port::artifact::{Artifact, ArtifactStore};
 use orchestrator_core::port::store::StoreError;
 use orchestrator_core::value::Digest;
@@ -86,8 +87,12 @@ impl Folder {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(partial)?;
         file.write_all(body)?;
+        failpoint!("artifact.written");
         file.sync_all()?;
-        fs::rename(partial, path)
+        failpoint!("artifact.synced");
+        fs::rename(partial, path)?;
+        failpoint!("artifact.renamed");
+        Ok(())
     }
 
     /// A name that nobody else uses, in the folder of the artifact: a file system may be mounted below.

@@ -143,6 +143,10 @@ impl Dialect for Sqlite {
             Some(first) => first,
             None => self.replacement().await.map_err(|error| error::of_read(&error))?,
         };
+        #[cfg(feature = "failpoints")]
+        let mut connection = connection;
+        #[cfg(feature = "failpoints")]
+        crate::points::set(&mut connection).await.map_err(|error| error::of_read(&error))?;
         Ok(SqliteWriter::new(connection, self.durable))
     }
 

@@ -13,6 +13,8 @@ mod dialect;
 mod error;
 mod holds;
 mod open;
+#[cfg(feature = "failpoints")]
+mod points;
 pub mod upkeep;
 mod watch;
 mod writer;

@@ -121,8 +121,10 @@ pub(crate) fn options(base: SqliteConnectOptions, asked: &Options) -> SqliteConn
 
 /// A pool that opens connections when they are needed, and keeps them.
 pub(crate) fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .min_connections(0)
+    let pool = SqlitePoolOptions::new();
+    #[cfg(feature = "failpoints")]
+    let pool = pool.after_connect(|connection, _| Box::pin(crate::points::set(connection)));
+    pool.min_connections(0)
         .max_connections(connections)
         .acquire_timeout(READER)
         .idle_timeout(None)

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use orchestrator_core::failpoint;
 use orchestrator_core::port::store::StoreError;
 use orchestrator_core::value::Digest;
 use orchestrator_sql::{CHECKS, NAMED_ARTIFACTS, Options, SqlStore};
@@ -358,7 +359,9 @@ fn publish(partial: &Path, target: &Path, replace: bool) -> Result<u64, StoreErr
     if !replace && target.exists() {
         return Err(StoreError::Invalid(format!("{} exists", target.display())));
     }
+    failpoint!("backup.rename.before");
     fs::rename(partial, target).map_err(failed)?;
+    failpoint!("backup.rename.after");
     if let Some(folder) = target.parent() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     }

@@ -1,6 +1,7 @@
 //! The connection that writes.
 
 use async_trait::async_trait;
+use orchestrator_core::failpoint;
 use orchestrator_sql::{Arg, Script, WriteError, Writer};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
@@ -26,6 +27,14 @@ impl SqliteWriter {
         Self { connection, synced: if durable { STRICT } else { RELAXED } }
     }
 
+    /// As a database that cannot commit: all is written, and the transaction is still open.
+    #[cfg(feature = "failpoints")]
+    async fn fail_at_commit(&mut self, script: Script) -> Result<u64, WriteError> {
+        let text = script.text.trim_end().trim_end_matches("COMMIT;").into();
+        self.run(Script { text, ..script }).await?;
+        Err(WriteError::Busy)
+    }
+
     /// Where this fails it is not certain how the connection syncs, so that it must not be used again.
     async fn set(&mut self, pragma: &'static str) -> Result<(), WriteError> {
         let set = self.connection.execute(pragma).await;
@@ -36,10 +45,12 @@ impl SqliteWriter {
 #[async_trait]
 impl Writer for SqliteWriter {
     async fn run(&mut self, script: Script) -> Result<u64, WriteError> {
+        failpoint!("commit.at", self.fail_at_commit(script).await);
         let arguments = arguments(script.args)?;
         // Safe: the text is made of constants and question marks alone.
         let query = sqlx::query_with(AssertSqlSafe(script.text), arguments);
         let answer = self.connection.execute(query).await.map_err(|error| error::of_write(&error))?;
+        failpoint!("commit.answer", Err(WriteError::Ambiguous("the answer is lost".to_owned())));
         Ok(answer.rows_affected())
     }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::ledger::{Line, Sink};
+use crate::survivors;
 
 /// Nothing here takes this long; what does, hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,7 +190,7 @@ impl Place {
     pub(crate) fn until_nobody_is_left(&self, run: &str) {
         let begun = Instant::now();
         loop {
-            let processes = processes_of(run);
+            let processes = survivors::of_run(run);
             let folders = full_folders(&self.path("tmp"));
             if processes.is_empty() && folders.is_empty() {
                 return;
@@ -209,18 +210,4 @@ fn full_folders(root: &Path) -> Vec<(PathBuf, Vec<OsString>)> {
         entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
     };
     folders.map(|folder| (folder.clone(), within(&folder))).filter(|(_, within)| !within.is_empty()).collect()
-}
-
-/// The processes that carry a run's id in their environment.
-fn processes_of(run: &str) -> Vec<String> {
-    let marker = format!("ORCHESTRATOR_RUN_ID={run}");
-    let carries = |process: &str| {
-        fs::read(format!("/proc/{process}/environ"))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
-    };
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && carries(name))
-        .collect()
 }

@@ -5,12 +5,29 @@
 
 mod binary;
 mod check;
+#[cfg(feature = "failpoints")]
+mod commits;
+#[cfg(feature = "failpoints")]
+mod deaths;
+#[cfg(feature = "failpoints")]
+#[expect(dead_code, reason = "the tests of upgrades use more of it")]
+#[path = "../upgrade/fixture.rs"]
+mod fixture;
 mod flows;
 mod ledger;
 mod plants;
 mod points;
 #[path = "../battery/row.rs"]
 mod row;
+#[cfg(feature = "failpoints")]
+#[expect(dead_code, reason = "the tests of the command line use more of it")]
+#[path = "../cli/sandbox.rs"]
+mod sandbox;
+#[cfg(feature = "failpoints")]
+#[path = "../battery/size.rs"]
+mod sizes;
+#[path = "../battery/survivors.rs"]
+mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -239,14 +256,13 @@ impl Battery {
     }
 
     /// Drives runs in a store of their own until a process dies at a point or the run has ended, then goes on without
-    /// any; whether one died.
+    /// any; whether one died. `killed`: when the first process is killed, so that another has to take the run from it.
     #[cfg(feature = "failpoints")]
-    fn die_at(&mut self, flow: &'static Flow, armed: &str, code: i32) -> bool {
+    fn die_at(&mut self, flow: &'static Flow, killed: Option<Moment>, armed: &str, code: i32) -> bool {
         let old = std::mem::replace(&mut self.place, Place::new());
         std::fs::write(self.place.path(flow.name), flow.text).unwrap();
-        self.place.failpoint = Some(armed.to_owned());
         let told = std::mem::take(&mut self.told);
-        let died = self.drive_armed(flow, code);
+        let died = self.drive_armed(flow, killed, armed, code);
         self.nothing_is_lost();
         self.place = old;
         self.told = told;
@@ -254,11 +270,14 @@ impl Battery {
     }
 
     #[cfg(feature = "failpoints")]
-    fn drive_armed(&mut self, flow: &'static Flow, code: i32) -> bool {
+    fn drive_armed(&mut self, flow: &'static Flow, killed: Option<Moment>, armed: &str, code: i32) -> bool {
         let start = Self::start(&self.place, flow);
         let start: Vec<&str> = start.iter().map(String::as_str).collect();
-        // The first process creates the run, the second takes it up: some points are reached only then.
-        let mut ended = self.place.drive(&start, None, |_| ());
+        // The first process creates the run, the second takes it up: some points are reached only then, and some only
+        // after a process that has not let it go.
+        self.place.failpoint = killed.is_none().then(|| armed.to_owned());
+        let mut ended = self.place.drive(&start, killed, |_| ());
+        self.place.failpoint = Some(armed.to_owned());
         let run = ended.run.take().or_else(|| self.unheard());
         if let Some(run) = &run
             && ended.code != Some(code)

@@ -1,16 +1,11 @@
 //! How much is tried, with which chance, and the line that says what came of it.
 
-use crate::row;
 pub(crate) use crate::row::Losses;
+use crate::{row, sizes};
 
 /// One of three sizes, by `ORCHESTRATOR_BATTERY`.
 pub(crate) fn size(smoke: usize, change: usize, release: usize) -> usize {
-    match std::env::var("ORCHESTRATOR_BATTERY").as_deref() {
-        Err(_) | Ok("change" | "") => change,
-        Ok("smoke") => smoke,
-        Ok("release") => release,
-        Ok(other) => panic!("ORCHESTRATOR_BATTERY is smoke, change or release, not `{other}`"),
-    }
+    sizes::size("change", [smoke, change, release])
 }
 
 /// A number that somebody has set, or another.

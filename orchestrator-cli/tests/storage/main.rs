@@ -23,5 +23,7 @@ mod row;
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 mod sandbox;
 mod shared;
+#[path = "../battery/size.rs"]
+mod sizes;
 mod trace;
 mod witness;

@@ -227,6 +227,7 @@ impl Attempt {
     }
 
     fn wait(&self, shared: &Shared, on: Awaited, values: &mut Vec<StoredValue>) -> Finished {
+        crate::failpoint!("step.wait.before");
         let now = shared.clock.now();
         match on {
             Awaited::Signal { name } => Finished::Waiting {

@@ -163,6 +163,7 @@ impl Shared {
 
     /// Takes in how a child has ended.
     async fn take_end(&self, ward: Ward, row: &RunRow) -> Result<(), StoreError> {
+        crate::failpoint!("child.ended");
         let child = ward.child;
         let end = match &*row.status {
             "completed" => {

@@ -135,6 +135,7 @@ impl Batch {
             self.conclude(driver, &mut draft);
             // What comes after the steps proper begins in the commit that ends them.
             if driver.state.head().stage != stage && !driver.cautious && driver.stopping.is_none() {
+                crate::failpoint!("stage.begun");
                 self.begin_more(driver, &mut draft);
             }
         }
@@ -150,6 +151,7 @@ impl Batch {
     fn take(&mut self, driver: &mut Driver, draft: &mut Draft, input: Input) {
         let decided = match &input {
             Input::Create(new, _) => {
+                crate::failpoint!("run.create.before");
                 draft.create = Some(new.clone());
                 draft.values.extend(driver.created_values.iter().cloned());
                 // The first steps refer to the inputs before this very commit has brought them into the store.
@@ -181,6 +183,7 @@ impl Batch {
                     outcome: ended.outcome.clone(),
                 };
                 let decided = self.say(driver, draft, &command);
+                crate::failpoint!("step.complete.decided");
                 if matches!(decided, Decided::Changed(_)) {
                     self.bytes += ended.values.iter().map(|value| value.body.len()).sum::<usize>();
                     draft.values.extend(ended.values.iter().cloned());
@@ -205,7 +208,10 @@ impl Batch {
                 self.take_done(driver, draft, *step, (**done).clone(), permit)
             }
             Input::Returned(returned) => self.take_returned(driver, draft, returned),
-            Input::Wake => self.say(driver, draft, &Command::Wake),
+            Input::Wake => {
+                crate::failpoint!("timer.fire.after");
+                self.say(driver, draft, &Command::Wake)
+            }
             Input::Release => match self.fence {
                 Some(fence) => self.say(driver, draft, &Command::ReleaseDriver(fence)),
                 None => Decided::Changed(false),
@@ -370,6 +376,7 @@ impl Batch {
             draft.values.extend(value);
             outputs
         });
+        crate::failpoint!("run.conclude.before");
         self.say(driver, draft, &Command::Conclude(outputs));
     }
 

@@ -95,12 +95,14 @@ impl Shared {
                 return Ok(Receipt { changed: false, seq: before, driven });
             };
             member.values.extend_from_slice(values);
+            crate::failpoint!("command.decided");
             let mut answer = self.committer.submit(member).await.unwrap_or(Commit::Ambiguous);
             if answer == Commit::Ambiguous && self.is_written(run, before, transition).await? {
                 answer = Commit::Applied;
             }
             match answer {
                 Commit::Applied => {
+                    crate::failpoint!("command.applied");
                     if let Some(actor) = self.actor(run) {
                         // One that is gone needs no telling.
                         let _ = actor.mailbox.send(Note::Changed);
@@ -159,7 +161,10 @@ impl Shared {
                 continue;
             };
             match answer.await {
-                Ok(Commit::Applied) => return Ok(Some(actor)),
+                Ok(Commit::Applied) => {
+                    crate::failpoint!("run.takeover.after");
+                    return Ok(Some(actor));
+                }
                 Ok(Commit::Unavailable(why)) => return Err(StoreError::Unavailable(why).into()),
                 Ok(Commit::Invalid(why)) => return Err(StoreError::Invalid(why).into()),
                 // Someone else was first: look again.

@@ -121,6 +121,7 @@ impl Birth {
 
     /// It exists: drives it.
     pub(crate) fn drive(self, driver: &Driver) {
+        crate::failpoint!("child.created");
         let Self { state, loaded, origin, .. } = self;
         Driver::spawn_child(&driver.shared, loaded, origin, state);
     }

@@ -366,6 +366,7 @@ impl Driver {
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step)
             && let Some(local) = self.local.get(&step)
         {
+            crate::failpoint!("cancel.stop.before");
             local.stopper.stop(StopReason::Cancelled);
         }
     }

@@ -58,6 +58,7 @@ pub(crate) fn expand(loaded: &Arc<Loaded>, state: &RunState, values: &Values, st
     let items = Value::Array(items);
     match ValueRef::encode(&items) {
         Ok((reference, value)) => {
+            crate::failpoint!("items.expanded");
             let verdict = Prepared::Expand { items: reference, count };
             Preparation::Done(Done { value, list: Some(Arc::new(items)), ..Done::of(verdict) })
         }

@@ -241,10 +241,12 @@ impl Engine {
         let until = self.shared.clock.now() + grace;
         let watched: Vec<_> = self.shared.actors().values().map(|actor| actor.progress.clone()).collect();
         self.shared.tell_all(|| Note::Stop(until));
+        crate::failpoint!("shutdown.drain");
         for mut progress in watched {
             // An actor that is gone has nothing left to stop.
             let _ = progress.wait_for(|progress| !progress.driven).await;
         }
+        crate::failpoint!("shutdown.released");
         self.keeper.stop();
         if let Err(error) = self.shared.store.retire(self.shared.owner()).await {
             // It will count as dead when its time is up.

@@ -100,6 +100,7 @@ impl Gathered {
                 let newer = std::mem::replace(&mut held.lines, batch);
                 held.lines.extend(newer);
             }
+            crate::failpoint!("lines.kept");
         }
     }
 }

@@ -92,8 +92,10 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         let Some(shared) = shared.upgrade() else { return };
         if shared.is_known() {
             let asked = clock.now();
+            crate::failpoint!("owner.renew.before");
             match renew(&shared).await {
                 Standing::Alive => {
+                    crate::failpoint!("owner.renew.after");
                     // From when it was asked: the answer may have been long on its way.
                     renewed = asked;
                     continue;

@@ -449,6 +449,7 @@ impl Case {
             rule: None,
             reason: Some(error.to_string().into()),
         });
+        crate::failpoint!("policy.decided");
         let id = shared.decision();
         let granted = self.granted == Some(digest);
         let begin = Begin { owner: self.owner, request: self.reference, effect: self.effect, decision: id };

@@ -151,7 +151,10 @@ impl Shared {
         let inputs = vec![Input::Create(Box::new(new), Some(reply)), Input::Take { dead: None, reply: None }];
         let actor = Driver::spawn(self, loaded, origin, state, inputs, values);
         match answer.await {
-            Ok(Commit::Applied) => Ok((run, actor)),
+            Ok(Commit::Applied) => {
+                crate::failpoint!("run.create.after");
+                Ok((run, actor))
+            }
             Ok(Commit::Duplicate { run, same: true }) => Ok((run, self.join(run).await?)),
             Ok(Commit::Duplicate { run, same: false }) => Err(StartError::KeyReused { run }),
             Ok(Commit::Invalid(why)) => Err(StartError::Invalid(why)),

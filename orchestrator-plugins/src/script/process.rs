@@ -211,6 +211,7 @@ impl Process {
             let _ = kill_process_group(self.group.leader, Signal::TERM);
             // One that is suspended would not hear of it.
             let _ = kill_process_group(self.group.leader, Signal::CONT);
+            failpoint!("script.stop.told");
             let ending = async {
                 tokio::select! {
                     _ = self.child.wait() => {}
@@ -223,6 +224,7 @@ impl Process {
             }
         }
         self.group.kill_all().await;
+        failpoint!("script.stop.killed");
         let _ = timeout(DEATH, self.child.wait()).await;
         let _ = timeout(DRAIN, output.drain()).await;
         self.group.gone_within(DEATH).await;

@@ -15,6 +15,7 @@ use orchestrator_core::port::store::{
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
+use tokio::task::JoinHandle;
 
 use crate::dialect::{Dialect, Options};
 use crate::pen::Pen;
@@ -97,9 +98,7 @@ impl<D: Dialect> SqlStore<D> {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let task = tokio::spawn(work(self.shared.clone()));
-        task.await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(format!("its task has ended: {error}"))))
+        joined(tokio::spawn(work(self.shared.clone()))).await?
     }
 }
 
@@ -117,9 +116,9 @@ impl<D: Dialect> Store for SqlStore<D> {
     async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
         let members = batch.len();
         let shared = self.shared.clone();
-        let task = tokio::spawn(async move { shared.commit(batch).await });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the task of a commit has ended");
+        let committed = joined(tokio::spawn(async move { shared.commit(batch).await })).await;
+        committed.unwrap_or_else(|error| {
+            tracing::error!(%error, "a commit whose end is not known");
             vec![Commit::Ambiguous; members]
         })
     }
@@ -237,4 +236,15 @@ impl<D: Dialect> Store for SqlStore<D> {
         })
         .await
     }
+}
+
+/// Waits for a task that is one only so that it runs to its end whoever goes away. Its panic is that of who waits.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the runtime has ended it.
+pub async fn joined<T>(task: JoinHandle<T>) -> Result<T, StoreError> {
+    task.await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => StoreError::Unavailable(format!("its task has ended: {error}")),
+    })
 }

@@ -18,7 +18,7 @@ use orchestrator_core::failpoint;
 use orchestrator_core::port::artifact::{Artifact, ArtifactStore};
 use orchestrator_core::port::store::StoreError;
 use orchestrator_core::value::Digest;
-use orchestrator_sql::artifact_fault;
+use orchestrator_sql::{artifact_fault, joined};
 
 use crate::open::{cannot, private_folder};
 
@@ -245,8 +245,7 @@ fn digest_of(path: &Path) -> Option<Digest> {
 pub(crate) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let task = tokio::task::spawn_blocking(work);
-    task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("its task has ended: {error}"))))
+    joined(tokio::task::spawn_blocking(work)).await?
 }
 
 #[async_trait]

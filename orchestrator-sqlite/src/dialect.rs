@@ -9,7 +9,7 @@ use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_sql::{Dialect, Forms, Options, Words};
+use orchestrator_sql::{Dialect, Forms, Options, Words, joined};
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
@@ -74,8 +74,7 @@ impl Sqlite {
         work: impl FnOnce(&Holds) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let holds = self.holds.clone();
-        let task = tokio::task::spawn_blocking(move || work(&holds));
-        task.await.map_err(|error| StoreError::Unavailable(error.to_string()))
+        joined(tokio::task::spawn_blocking(move || work(&holds))).await
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) enum Scene {
 const SAID: &[Scene] = &[Approved, Signalled, Paused, Cancelled];
 
 /// Every named point, with the scenes that it is tried in: it has to be reached in each.
-pub(crate) const POINTS: [(&str, &[Scene]); 58] = [
+pub(crate) const POINTS: [(&str, &[Scene]); 59] = [
     ("migrate.before", &[Calm, Migrated]),
     ("migrate.in_tx", &[Wide, Migrated]),
     ("owner.register.after", &[Calm]),
@@ -67,6 +67,7 @@ pub(crate) const POINTS: [(&str, &[Scene]); 58] = [
     ("child.created", &[Wide]),
     ("child.ended", &[Wide]),
     ("stage.begun", &[Wide]),
+    ("committer.taken", &[Calm]),
     ("commit.before", &[Calm]),
     ("commit.events.in_tx", &[Calm, Approved, Signalled, Paused, Cancelled]),
     ("commit.values.in_tx", &[Wide]),

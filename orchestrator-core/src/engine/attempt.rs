@@ -1,8 +1,6 @@
 //! Executing one attempt: calls the plugin, bounds it in time, catches its panics, tells the driver how it ended.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -16,6 +14,7 @@ use crate::engine::evidence::witnessed;
 use crate::engine::lines::Lines;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::Shared;
+use crate::engine::tasks::guarded;
 use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
@@ -286,15 +285,7 @@ async fn caught(work: &mut Work) -> Outcome {
 /// Polls a plugin; a panic in it is an outcome, not ours.
 fn poll(work: &mut Work, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
     // After a panic the future is never polled again: the outcome is returned and the future dropped.
-    std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)))
-        .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Outcome {
-    let said =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Outcome::failed(
-        ErrorClass::PluginPanicked,
-        format!("the plugin panicked: {}", said.unwrap_or("without a word")),
-    )
+    guarded(|| work.as_mut().poll(cx)).unwrap_or_else(|said| {
+        Poll::Ready(Outcome::failed(ErrorClass::PluginPanicked, format!("the plugin panicked: {said}")))
+    })
 }

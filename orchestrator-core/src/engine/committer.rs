@@ -66,6 +66,7 @@ async fn write(
         gather(&mut inbox, &mut held, &drivers).await;
         let (members, replies): (Vec<_>, Vec<_>) =
             take_batch(&mut held).into_iter().map(|submission| (submission.member, submission.reply)).unzip();
+        crate::failpoint!("committer.taken");
         let answers = store.commit(members).await;
         for (reply, answer) in replies.into_iter().zip(answers) {
             let _ = reply.send(answer);

@@ -1,12 +1,19 @@
 //! What a driver cannot tell by itself, and has looked up on a task beside it: values, and the policy's word.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::driver::Driver;
 use crate::engine::note::Note;
-use crate::engine::prepare::Adjourned;
+use crate::engine::prepare::{Adjourned, Done};
+use crate::engine::shared::Shared;
+use crate::engine::tasks::guarded;
 use crate::engine::values::load_value;
 use crate::id::Unit;
+use crate::port::policy::{PolicyError, Ruling};
 use crate::value::ValueRef;
 
 impl Driver {
@@ -42,4 +49,28 @@ impl Driver {
             let _ = driver.send(Note::Ruled(step, generation, Box::new(done), permit));
         });
     }
+}
+
+impl Adjourned {
+    /// Asks a policy that needs time.
+    async fn judge(self, shared: &Shared) -> Done {
+        let Self { case, project, by, loaded } = self;
+        let digest = case.digest();
+        let ruling = {
+            let mut ruling =
+                pin!(shared.policy.evaluate(case.question(&loaded.workflow, &project, &by, digest)));
+            poll_fn(|cx| poll_policy(ruling.as_mut(), cx)).await
+        };
+        let now = shared.clock.now();
+        case.close(shared, ruling, digest, now)
+    }
+}
+
+/// Polls a policy. One that panics has not decided.
+pub(crate) fn poll_policy(
+    ruling: Pin<&mut impl Future<Output = Result<Ruling, PolicyError>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Ruling, PolicyError>> {
+    guarded(|| ruling.poll(cx))
+        .unwrap_or_else(|said| Poll::Ready(Err(PolicyError(format!("it panicked: {said}")))))
 }

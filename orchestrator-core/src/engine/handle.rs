@@ -24,6 +24,9 @@ use crate::spec::{Diagnostics, ParseOptions, Parsed};
 /// Drives runs. Cheap to clone; all clones are one engine.
 ///
 /// Dropping the last clone stops nothing in an orderly way: call [`Engine::stop`] first.
+///
+/// A panic in a task of the engine itself or of its store ends the process with code 101, unless an executor was given:
+/// then whoever polls the task sees it. What plugins and policies do is none: a panic there is the step's failure.
 #[derive(Debug, Clone)]
 pub struct Engine {
     shared: Arc<Shared>,

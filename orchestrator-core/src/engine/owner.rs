@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::engine::shared::Shared;
-use crate::engine::tasks::Tasks;
+use crate::engine::tasks::{Tasks, whole};
 use crate::port::store::{NewOwner, Renewal, StoreError};
 
 impl Shared {
@@ -73,7 +73,7 @@ fn thread_for(keeping: impl Future<Output = ()> + Send + 'static) -> Result<Join
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
     std::thread::Builder::new()
         .name("orchestrator-keeper".into())
-        .spawn(move || runtime.block_on(keeping))
+        .spawn(move || runtime.block_on(whole(keeping)))
         .map_err(unavailable)
 }
 

@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use crate::engine::driver::Driver;
 use crate::engine::expand::expand;
+use crate::engine::fetch::poll_policy;
 use crate::engine::ground::Ground;
 use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
 use crate::engine::shared::Shared;
+use crate::engine::tasks::guarded;
 use crate::engine::values::Values;
 use crate::id::{OwnerId, Unit};
 use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
@@ -84,9 +86,9 @@ pub(crate) struct Case {
 #[derive(Debug)]
 pub(crate) struct Adjourned {
     pub(crate) case: Case,
-    project: Arc<str>,
-    by: Arc<str>,
-    loaded: Arc<Loaded>,
+    pub(crate) project: Arc<str>,
+    pub(crate) by: Arc<str>,
+    pub(crate) loaded: Arc<Loaded>,
 }
 
 /// Prepares a ready step that may begin, as far as that is possible at once.
@@ -121,7 +123,15 @@ pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparatio
             Err(fault) => return Done::bare(Prepared::Fault(fault)),
         },
     };
-    let effect = spec.options().effect.unwrap_or_else(|| plugin.effect_class(&request.with));
+    let effect = match spec.options().effect {
+        Some(effect) => effect,
+        None => match guarded(|| plugin.effect_class(&request.with)) {
+            Ok(effect) => effect,
+            Err(said) => {
+                return Done::fault(ErrorClass::PluginPanicked, format!("the plugin panicked: {said}"));
+            }
+        },
+    };
     let case = Case {
         step,
         run: state.run(),
@@ -137,7 +147,7 @@ pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparatio
     let by = &state.head().by;
     let polled = {
         let ruling = pin!(shared.policy.evaluate(case.question(&loaded.workflow, project, by, digest)));
-        ruling.poll(&mut TaskContext::from_waker(Waker::noop()))
+        poll_policy(ruling, &mut TaskContext::from_waker(Waker::noop()))
     };
     match polled {
         Poll::Ready(ruling) => Preparation::Done(case.close(shared, ruling, digest, now)),
@@ -399,23 +409,12 @@ fn item_value(view: StepView) -> Value {
 /// The words of a decision record.
 static WORDS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["allow", "ask", "deny"].map(Arc::from));
 
-impl Adjourned {
-    /// Asks a policy that needs time.
-    pub(crate) async fn judge(self, shared: &Shared) -> Done {
-        let digest = self.case.digest();
-        let question = self.case.question(&self.loaded.workflow, &self.project, &self.by, digest);
-        let ruling = shared.policy.evaluate(question).await;
-        let now = shared.clock.now();
-        self.case.close(shared, ruling, digest, now)
-    }
-}
-
 impl Case {
-    fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         if self.reference == NOTHING.1 { NOTHING.2 } else { self.reference.digest() }
     }
 
-    fn question<'a>(
+    pub(crate) fn question<'a>(
         &'a self,
         workflow: &'a Workflow,
         project: &'a str,
@@ -436,7 +435,7 @@ impl Case {
         }
     }
 
-    fn close(
+    pub(crate) fn close(
         self,
         shared: &Shared,
         ruling: Result<Ruling, PolicyError>,

@@ -2,12 +2,14 @@
 
 mod approvals;
 mod bench;
+mod blocking;
 mod brake;
 mod children;
 mod ends;
 mod evidence;
 mod forks;
 mod inside;
+mod panics;
 mod qa;
 mod recovery;
 mod signals;

@@ -13,7 +13,7 @@ use crate::sandbox::{PATIENCE, Sandbox};
 
 /// A process, and what it has told so far.
 pub(crate) struct Driven {
-    child: Child,
+    pub(crate) child: Child,
     lines: Receiver<Value>,
     problems: Option<JoinHandle<String>>,
     pub(crate) told: Vec<Value>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::battery::Losses;
+use crate::row::Losses;
 
 /// Three steps whose effects must not happen twice, and a large value that is kept as a file.
 pub(crate) const PAY: &str = "

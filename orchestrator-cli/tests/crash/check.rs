@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::flows::Flow;
 use crate::ledger::{Line, Post};
+use crate::results::is_result;
 
 /// What can be seen of a run that has ended.
 #[derive(Debug, Clone)]
@@ -52,17 +53,6 @@ impl Facts {
 
     fn lines_of<'f>(&'f self, step: &'f str, what: &'f str) -> impl Iterator<Item = &'f Line> {
         self.lines.iter().filter(move |line| line.step == step && line.what == what)
-    }
-}
-
-/// Whether nothing more happens to the step after this event.
-fn is_result(event: &Value) -> bool {
-    match event["kind"].as_str() {
-        Some("step.succeeded" | "step.skipped" | "step.cancelled") => true,
-        Some("step.failed") => event["data"]["retry_at"].is_null(),
-        Some("step.resolved") => !event["data"]["output"].is_null(),
-        Some("step.lost") => matches!(event["data"]["then"].as_str(), Some("fail" | "cancel")),
-        _ => false,
     }
 }
 

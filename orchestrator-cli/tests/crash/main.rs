@@ -17,6 +17,8 @@ mod flows;
 mod ledger;
 mod plants;
 mod points;
+#[path = "../battery/results.rs"]
+mod results;
 #[path = "../battery/row.rs"]
 mod row;
 #[cfg(feature = "failpoints")]

@@ -10,7 +10,9 @@ mod busy;
 mod chance;
 mod damaged;
 mod disk;
+#[path = "../battery/driven.rs"]
 mod driven;
+#[path = "../battery/effects.rs"]
 mod effects;
 mod failing;
 mod foreign;

@@ -1,0 +1,76 @@
+//! What a part has found, added up over its trials.
+
+use crate::row::{self, Losses};
+use crate::sandbox::Sandbox;
+use crate::seen::Seen;
+use crate::sizes;
+
+/// One of three numbers, by the size of the battery.
+pub(crate) fn size(smoke: usize, change: usize, release: usize) -> usize {
+    sizes::size("smoke", [smoke, change, release])
+}
+
+/// A row in the making.
+#[derive(Debug)]
+pub(crate) struct Row {
+    part: &'static str,
+    trials: u64,
+    losses: Losses,
+    planted: usize,
+}
+
+impl Row {
+    pub(crate) fn new(part: &'static str) -> Self {
+        Self { part, trials: 0, losses: Losses::default(), planted: 0 }
+    }
+
+    /// Looks at a run in which so much was tried.
+    pub(crate) fn look(&mut self, place: &Sandbox, run: &str, trials: usize) -> Seen {
+        let seen = Seen::of(place, run);
+        let losses = seen.losses();
+        if total(losses) > 0 {
+            println!("{}: {losses:?}\n{}\n{:#?}\n{:#?}", self.part, seen.shown, seen.events, seen.effects);
+        } else if self.planted == 0 {
+            self.planted = seen.plant();
+        }
+        self.add(trials, losses);
+        seen
+    }
+
+    pub(crate) fn add(&mut self, trials: usize, losses: Losses) {
+        self.trials += trials as u64;
+        self.losses = sum(self.losses, losses);
+    }
+
+    /// So many faults of our own were found.
+    pub(crate) fn planted(&mut self, planted: usize) {
+        self.planted += planted;
+    }
+
+    /// Writes the row; fails where something in it is not zero, or nothing was planted.
+    #[track_caller]
+    pub(crate) fn tell(self, notes: &str) {
+        let Self { part, trials, losses, planted } = self;
+        assert!(planted > 0, "{part}: nothing was planted");
+        let notes = format!("{notes}; {planted} planted faults found");
+        println!("{part}: {trials} trials, {losses:?}; {notes}");
+        row::report(part, trials, losses, &notes);
+        assert_eq!(total(losses), 0, "{part}: {losses:?}");
+    }
+}
+
+fn total(losses: Losses) -> u64 {
+    let Losses { lost, regressions, duplicates, unrecorded, stuck, survivors } = losses;
+    lost + regressions + duplicates + unrecorded + stuck + survivors
+}
+
+fn sum(one: Losses, other: Losses) -> Losses {
+    Losses {
+        lost: one.lost + other.lost,
+        regressions: one.regressions + other.regressions,
+        duplicates: one.duplicates + other.duplicates,
+        unrecorded: one.unrecorded + other.unrecorded,
+        stuck: one.stuck + other.stuck,
+        survivors: one.survivors + other.survivors,
+    }
+}

@@ -1,0 +1,349 @@
+//! An account of a run kept from its events alone. It shares no code with the machine, and says which promise an event
+//! breaks: I3 (terminal is terminal), I4 (no gaps), I6 (attempts), I7 (one result), I9 (order), I10 (rights), G5 (at most
+//! once).
+
+use orchestrator_core::machine::{
+    AfterLoss, Event, Intent, RunState, StepBegun, StepFailed, StepKind, StepLost, StepResolved, WaitOn,
+};
+use orchestrator_core::spec::EffectClass;
+
+use crate::bounds::{Kind, STEPS, Scope};
+use crate::word::{Right, Word, number};
+
+/// After so many losses a step is not begun again unasked.
+const MAX_CRASHES: u8 = 3;
+
+/// Where a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Open,
+    Running(Right),
+    Backoff,
+    Waiting,
+    Arrived,
+    Unknown,
+    Quarantined,
+    Ended { completed: bool },
+}
+
+/// What is known of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    /// Whether it waits for a signal, if it waits.
+    pub(crate) listens: bool,
+    attempts: u8,
+    epoch: u8,
+    /// Of this generation.
+    begun: u8,
+    failures: u8,
+    losses: u8,
+    forgiven: u8,
+    /// Whether its attempt has waited and got what it waited for.
+    arrived: bool,
+    /// Whether an attempt has begun of which nobody has said how it ended.
+    unsettled: bool,
+}
+
+/// The account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Account {
+    pub(crate) steps: [Entry; STEPS],
+    pub(crate) seq: u8,
+    pub(crate) driver: u8,
+    pub(crate) driver_epoch: u8,
+    pub(crate) ended: bool,
+    pub(crate) paused: bool,
+    pub(crate) cancelled: bool,
+    generation: u8,
+}
+
+type Verdict = Result<(), String>;
+
+fn hold(holds: bool, promise: &str, what: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(format!("{promise}: {}", what())) }
+}
+
+impl Account {
+    pub(crate) fn new() -> Self {
+        let entry = Entry {
+            place: Place::Open,
+            listens: false,
+            attempts: 0,
+            epoch: 0,
+            begun: 0,
+            failures: 0,
+            losses: 0,
+            forgiven: 0,
+            arrived: false,
+            unsettled: false,
+        };
+        Self {
+            steps: [entry; STEPS],
+            seq: 0,
+            driver: 0,
+            driver_epoch: 0,
+            ended: false,
+            paused: false,
+            cancelled: false,
+            generation: 1,
+        }
+    }
+
+    /// Whether an attempt is under way under a right.
+    pub(crate) fn is_running(&self, right: Right) -> bool {
+        self.steps[usize::from(right.step)].place == Place::Running(right)
+    }
+
+    /// The rights under which attempts are under way.
+    pub(crate) fn running(&self) -> impl Iterator<Item = Right> {
+        self.steps.iter().filter_map(|entry| match entry.place {
+            Place::Running(right) => Some(right),
+            _ => None,
+        })
+    }
+
+    /// Whether an owner drives the run, or something is under way in its name.
+    pub(crate) fn names(&self, owner: u8) -> bool {
+        self.driver == owner || self.running().any(|right| right.owner == owner)
+    }
+
+    /// Whether a step's needs have ended, and whether all of them have completed.
+    pub(crate) fn needs(&self, scope: &Scope, step: usize) -> (bool, bool) {
+        match self.steps[0].place {
+            _ if step == 0 || !scope.chained => (true, true),
+            Place::Ended { completed } => (true, completed),
+            _ => (false, false),
+        }
+    }
+
+    /// Takes note of an event that follows from a word.
+    pub(crate) fn note(&mut self, scope: &Scope, seq: u64, event: &Event, word: Option<Word>) -> Verdict {
+        self.seq += 1;
+        hold(seq == u64::from(self.seq), "I4", || format!("event {seq} where {} comes next", self.seq))?;
+        let reopens = matches!(event, Event::RunReopened(_));
+        hold(self.ended == reopens, "I3", || {
+            format!("`{}`; the run has ended: {}", event.kind(), self.ended)
+        })?;
+        match event.unit() {
+            Some(unit) => self.note_step(scope, unit.step.index(), event, word),
+            None => self.note_run(event, word),
+        }
+    }
+
+    fn note_run(&mut self, event: &Event, word: Option<Word>) -> Verdict {
+        match event {
+            Event::RunCreated(_) => hold(self.seq == 1, "I3", || "created twice".into())?,
+            Event::DriverTaken(taken) => {
+                let (owner, epoch) = (number(taken.owner), taken.epoch as u8);
+                let last = self.driver_epoch;
+                hold(epoch > last, "I10", || format!("the driver's epoch is {epoch} after {last}"))?;
+                let asserted = word.map_or(0, Word::asserts);
+                let from = self.driver;
+                hold(from == asserted, "I10", || format!("taken from {from}; {asserted} is dead"))?;
+                (self.driver, self.driver_epoch) = (owner, epoch);
+            }
+            Event::DriverReleased(released) => {
+                let right = (number(released.owner), released.epoch as u8);
+                let held = (self.driver, self.driver_epoch);
+                hold(right == held, "I10", || format!("{right:?} lets go of what {held:?} holds"))?;
+                self.driver = 0;
+            }
+            Event::IntentChanged(changed) => {
+                hold(!self.cancelled, "I3", || "a cancelled run wants something else".into())?;
+                self.paused = changed.intent == Intent::Pause;
+                self.cancelled = changed.intent == Intent::Cancel;
+            }
+            Event::RunSignalled(_) => {}
+            Event::RunEnded(_) => {
+                let open = |entry: &Entry| match entry.place {
+                    Place::Ended { .. } => false,
+                    Place::Unknown => !self.cancelled,
+                    _ => true,
+                };
+                hold(!self.steps.iter().any(open), "I3", || "the run ends with open steps".into())?;
+                self.ended = true;
+                self.driver = 0;
+            }
+            Event::RunReopened(reopened) => {
+                self.generation += 1;
+                let expected = self.generation;
+                let given = reopened.generation;
+                hold(given == u32::from(expected), "I3", || format!("generation {given} for {expected}"))?;
+                for unit in &reopened.steps {
+                    let entry = &mut self.steps[unit.step.index()];
+                    let ended = matches!(entry.place, Place::Ended { .. });
+                    hold(ended, "I3", || "a step is reopened that has not ended".into())?;
+                    let unsettled = entry.unsettled;
+                    let (attempts, epoch) = (entry.attempts, entry.epoch);
+                    *entry = Self::new().steps[0];
+                    (entry.attempts, entry.epoch, entry.unsettled) = (attempts, epoch, unsettled);
+                }
+                (self.ended, self.paused, self.cancelled) = (false, false, false);
+            }
+            other => return Err(format!("I3: `{}` is none of these runs", other.kind())),
+        }
+        Ok(())
+    }
+
+    fn note_step(&mut self, scope: &Scope, step: usize, event: &Event, word: Option<Word>) -> Verdict {
+        let place = self.steps[step].place;
+        let late = || format!("`{}` in {place:?}", event.kind());
+        hold(!matches!(place, Place::Ended { .. }), "I7", late)?;
+        if let Some(Word::Finish(right, _)) = word
+            && !matches!(event, Event::StepArrived(_))
+        {
+            hold(place == Place::Running(right), "I10", late)?;
+        }
+        match event {
+            Event::StepBegun(begun) => self.begin(scope, step, begun),
+            Event::StepContinued(continued) => {
+                hold(place == Place::Arrived, "I3", late)?;
+                self.start(scope, step, continued.epoch, number(continued.owner), continued.attempt)
+            }
+            _ => self.move_on(step, event, late),
+        }
+    }
+
+    /// What happens to a step that has begun, or never will.
+    fn move_on(&mut self, step: usize, event: &Event, late: impl Fn() -> String + Copy) -> Verdict {
+        let place = self.steps[step].place;
+        let entry = &mut self.steps[step];
+        let running = matches!(place, Place::Running(_));
+        entry.place = match event {
+            Event::StepSucceeded(_) => {
+                hold(running, "I3", late)?;
+                Place::Ended { completed: true }
+            }
+            Event::StepFailed(StepFailed { attempt, retry_at, .. }) => {
+                entry.failures += u8::from(*attempt > 0);
+                if retry_at.is_some() { Place::Backoff } else { Place::Ended { completed: false } }
+            }
+            Event::StepInterrupted(_) => {
+                hold(running, "I3", late)?;
+                entry.forgiven += 1;
+                entry.again()
+            }
+            Event::StepWaiting(waiting) => {
+                hold(running, "I3", late)?;
+                entry.listens = matches!(waiting.on, WaitOn::Signal { .. });
+                Place::Waiting
+            }
+            Event::StepOutcomeUnknown(_) => {
+                hold(running, "I3", late)?;
+                entry.losses += 1;
+                Place::Unknown
+            }
+            Event::StepLost(lost) => entry.lose(lost, place)?,
+            Event::StepArrived(_) => {
+                hold(place == Place::Waiting, "I3", late)?;
+                entry.arrived = true;
+                Place::Arrived
+            }
+            Event::StepDue(_) => {
+                hold(place == Place::Backoff, "I3", late)?;
+                Place::Open
+            }
+            Event::StepResolved(StepResolved { output, .. }) => {
+                hold(matches!(place, Place::Unknown | Place::Quarantined), "I3", late)?;
+                if output.is_some() {
+                    Place::Ended { completed: true }
+                } else {
+                    entry.losses -= 1;
+                    entry.forgiven += 1;
+                    entry.again()
+                }
+            }
+            Event::StepSkipped(_) => {
+                hold(place == Place::Open, "I3", late)?;
+                Place::Ended { completed: false }
+            }
+            Event::StepCancelled(_) => Place::Ended { completed: false },
+            other => return Err(format!("I3: `{}` is nothing that happens to these steps", other.kind())),
+        };
+        // After a loss nobody has said how it ended, until somebody does.
+        entry.unsettled &= matches!(event, Event::StepLost(_) | Event::StepOutcomeUnknown(_));
+        Ok(())
+    }
+
+    fn begin(&mut self, scope: &Scope, step: usize, begun: &StepBegun) -> Verdict {
+        let Kind { retry, .. } = scope.steps[step];
+        let needs = self.needs(scope, step);
+        hold(needs == (true, true), "I9", || format!("begins with needs that are {needs:?}"))?;
+        let entry = &mut self.steps[step];
+        let place = entry.place;
+        hold(place == Place::Open, "I3", || format!("begins in {place:?}"))?;
+        let (next, given) = (entry.attempts + 1, begun.attempt);
+        hold(given == u32::from(next), "I6", || format!("attempt {given} where {next} comes next"))?;
+        let Entry { failures, losses, forgiven, .. } = *entry;
+        hold(entry.begun <= failures + losses + forgiven, "I6", || format!("{entry:?} begins once more"))?;
+        let left =
+            losses < MAX_CRASHES && retry.map_or(failures == 0, |max| u32::from(failures + losses) < max);
+        hold(left, "I6", || format!("begins after {failures} failures and {losses} losses"))?;
+        entry.attempts = next;
+        entry.begun += 1;
+        entry.arrived = false;
+        self.start(scope, step, begun.epoch, number(begun.owner), begun.attempt)
+    }
+
+    /// An attempt is dispatched once this is committed.
+    fn start(&mut self, scope: &Scope, step: usize, epoch: u64, owner: u8, attempt: u32) -> Verdict {
+        let driver = self.driver;
+        hold(driver == 0 || driver == owner, "I10", || format!("{owner} begins in a run of {driver}"))?;
+        let entry = &mut self.steps[step];
+        let (epoch, last) = (epoch as u8, entry.epoch);
+        hold(epoch > last, "I10", || format!("epoch {epoch} of a step after {last}"))?;
+        let risky = entry.unsettled && scope.steps[step].effect == EffectClass::AtMostOnce;
+        hold(!risky, "G5", || "begins while nobody can say how the last attempt ended".into())?;
+        entry.epoch = epoch;
+        entry.unsettled = true;
+        entry.place = Place::Running(Right { step: step as u8, attempt: attempt as u8, epoch, owner });
+        Ok(())
+    }
+
+    /// The state says of each step what the account says.
+    pub(crate) fn agrees(&self, state: &RunState) -> bool {
+        let fits = |(entry, kind): (&Entry, StepKind)| match entry.place {
+            Place::Open => matches!(kind, StepKind::Pending | StepKind::Ready),
+            Place::Running(_) => kind == StepKind::Running,
+            Place::Backoff => kind == StepKind::Backoff,
+            Place::Waiting => kind == StepKind::Waiting,
+            Place::Arrived => kind == StepKind::Arrived,
+            Place::Unknown => kind == StepKind::OutcomeUnknown,
+            Place::Quarantined => kind == StepKind::Quarantined,
+            Place::Ended { .. } => kind.is_terminal(),
+        };
+        let head = state.head();
+        let kinds = state.slots().map(|(_, slot)| slot.state.kind());
+        self.steps.iter().zip(kinds).all(fits)
+            && head.seq == u64::from(self.seq)
+            && head.driver.map_or(0, number) == self.driver
+            && head.driver_epoch == u64::from(self.driver_epoch)
+            && head.ended.is_some() == self.ended
+    }
+}
+
+impl Entry {
+    /// Whether its attempt has got what it waited for.
+    pub(crate) const fn has_arrived(&self) -> bool {
+        self.arrived
+    }
+
+    /// Where it is when it is to begin again: what its attempt has waited for is not waited for twice.
+    const fn again(&self) -> Place {
+        if self.arrived { Place::Arrived } else { Place::Open }
+    }
+
+    fn lose(&mut self, lost: &StepLost, place: Place) -> Result<Place, String> {
+        let owner = number(lost.owner);
+        let theirs = matches!(place, Place::Running(right) if right.owner == owner);
+        hold(theirs, "I10", || format!("{owner} loses what is {place:?}"))?;
+        self.losses += 1;
+        Ok(match lost.then {
+            AfterLoss::Again => self.again(),
+            AfterLoss::Unknown => Place::Unknown,
+            AfterLoss::Quarantine => Place::Quarantined,
+            _ => Place::Ended { completed: false },
+        })
+    }
+}

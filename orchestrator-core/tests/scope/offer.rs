@@ -1,0 +1,244 @@
+//! Everything that could happen next in a world, wise or not.
+
+use crate::account::Place;
+use crate::act::{Action, Fate};
+use crate::bounds::{STEPS, Scope, Waits};
+use crate::runs::{Ran, Runs};
+use crate::word::{How, Right, Word};
+use crate::world::{Lease, NODES, Node, World, place_of};
+use orchestrator_core::spec::EffectClass;
+
+/// The words that could be said to what a process drives, or might drive.
+pub(crate) fn of_driver(scope: &Scope, ran: &Ran, owner: u8, words: &mut Vec<Word>) {
+    for step in 0..STEPS {
+        let at = step as u8;
+        words.push(Word::Begin { step: at, owner });
+        // Nobody skips a step that may begin: there is no `if:` here.
+        if ran.account.needs(scope, step) == (true, false) {
+            words.push(Word::Skip { step: at });
+        }
+        if scope.steps[step].waits != Waits::Never {
+            words.push(Word::Continue { step: at, owner });
+        }
+    }
+    words.push(Word::Wake);
+    words.push(Word::Conclude);
+}
+
+/// How an attempt could end.
+pub(crate) fn outcomes(scope: &Scope, ran: &Ran, right: Right, interrupts: bool) -> Vec<How> {
+    let step = usize::from(right.step);
+    let kind = scope.steps[step];
+    let mut hows = vec![How::Done, How::Failed];
+    if kind.effect == EffectClass::AtMostOnce {
+        hows.push(How::Unknown);
+    }
+    match kind.waits {
+        Waits::Approval if !ran.account.steps[step].has_arrived() => hows.push(How::Asks),
+        Waits::Signal if !ran.account.steps[step].has_arrived() => hows.push(How::Listens),
+        _ => {}
+    }
+    if interrupts {
+        hows.push(How::Interrupted);
+    }
+    hows
+}
+
+/// Everything that could happen.
+pub(crate) fn moves(scope: &Scope, runs: &Runs, world: &World, found: &mut Vec<Action>) {
+    let ran = runs.at(world.run);
+    found.clear();
+    let over = ran.account.ended && world.left.reopenings == 0;
+    for node in 0..NODES {
+        match world.nodes[node].flight {
+            Some(flight) if flight.unsure => found.push(Action::Settle(node)),
+            Some(_) => found.push(Action::Commit(node)),
+            None if !ran.account.ended => decisions(scope, ran, world, node, found),
+            None => {}
+        }
+        if let Some(flight) = world.nodes[node].flight
+            && !flight.unsure
+            && world.left.ambiguous > 0
+        {
+            found.extend([Action::Lose(node, Fate::Applied), Action::Lose(node, Fate::Gone)]);
+            if world.left.copies > 0 {
+                found.push(Action::Lose(node, Fate::OnTheWire));
+            }
+        }
+        if !over {
+            befalls(world, node, world.matters(ran, node), found);
+        }
+    }
+    if world.wire.is_some() {
+        found.push(Action::Land);
+    }
+    for right in world.attempts.iter().filter(|right| !world.is_current(right.owner)) {
+        found.extend([How::Done, How::Failed].map(|how| Action::Late(*right, how)));
+    }
+    if world.echo.is_some() {
+        found.push(Action::Echo);
+    }
+    if !over {
+        let passing = world.owners().filter(|(owner, lease)| {
+            let may = world.left.lapses > 0 && world.matters(ran, place_of(*owner).0);
+            *lease == Lease::Held && (!world.is_current(*owner) || may)
+        });
+        found.extend(passing.map(|(owner, _)| Action::Lapse(owner)));
+        found.push(Action::Sweep);
+    }
+    people(scope, world, found);
+}
+
+/// What a process without a member on its way could decide.
+fn decisions(scope: &Scope, ran: &Ran, world: &World, node: usize, found: &mut Vec<Action>) {
+    let owner = world.owner(node);
+    let (held, driver) = (world.nodes[node].held, ran.account.driver);
+    if held == 0 {
+        let dead = driver != 0 && world.lease(driver) == Lease::Dead;
+        let word = Word::Take { owner, dead: if dead { driver } else { 0 } };
+        // The processes are alike: that the second one is the first to do something is the same world.
+        if node == 0 || world.nodes[0] != Node::default() || world.run != 0 {
+            found.push(Action::Say(node, word));
+        }
+        return;
+    }
+    if (driver, ran.account.driver_epoch) != (owner, held) {
+        found.push(Action::Notice(node));
+    }
+    let mut words = Vec::new();
+    of_driver(scope, ran, owner, &mut words);
+    let interrupts = world.left.interrupts > 0;
+    for right in world.executed_by(owner) {
+        let hows = outcomes(scope, ran, right, interrupts);
+        words.extend(hows.into_iter().map(|how| Word::Finish(right, how)));
+    }
+    let dead = world.owners().filter(|(_, lease)| *lease == Lease::Dead);
+    words.extend(dead.map(|(owner, _)| Word::Lost { owner }));
+    if world.left.releases > 0 && world.executed_by(owner).next().is_none() {
+        words.push(Word::Release { owner, epoch: held });
+    }
+    found.extend(words.into_iter().map(|word| Action::Say(node, word)));
+}
+
+/// What can befall a process, and what a driver of it does that has left.
+fn befalls(world: &World, node: usize, matters: bool, found: &mut Vec<Action>) {
+    found.push(Action::Renew(node));
+    if world.nodes[node].former != 0 {
+        let owner = world.owner(node);
+        found.extend((0..STEPS as u8).map(|step| Action::Stale(node, Word::Begin { step, owner })));
+        found.push(Action::Stale(node, Word::Wake));
+    }
+    if world.left.crashes > 0 && matters {
+        found.push(Action::Crash(node, Fate::Gone));
+        let sent = world.nodes[node].flight.is_some_and(|flight| !flight.applied);
+        if sent && world.left.copies > 0 {
+            found.push(Action::Crash(node, Fate::OnTheWire));
+        }
+    }
+}
+
+/// What people could say.
+fn people(scope: &Scope, world: &World, found: &mut Vec<Action>) {
+    let left = world.left;
+    let mut say = |may: bool, word: Word| {
+        if may {
+            found.push(Action::People(word));
+        }
+    };
+    for step in 0..STEPS {
+        let at = step as u8;
+        say(scope.steps[step].waits == Waits::Approval, Word::Approve { step: at });
+        say(true, Word::Resolve { step: at, applied: true });
+        say(left.denials > 0, Word::Resolve { step: at, applied: false });
+    }
+    say(left.signals > 0, Word::Signal);
+    say(left.pauses > 0, Word::Pause);
+    say(scope.budget.pauses > 0, Word::Resume);
+    say(left.cancels > 0, Word::Cancel);
+    say(left.reopenings > 0, Word::Retry);
+}
+
+/// What happens next where nothing goes wrong any more and everybody does what is theirs; `None` where nothing is left
+/// to do.
+pub(crate) fn fair(scope: &Scope, runs: &Runs, world: &World) -> Option<Action> {
+    let ran = runs.at(world.run);
+    for node in 0..NODES {
+        match world.nodes[node].flight {
+            Some(flight) if flight.unsure => return Some(Action::Settle(node)),
+            Some(_) => return Some(Action::Commit(node)),
+            None => {}
+        }
+    }
+    if world.wire.is_some() {
+        return Some(Action::Land);
+    }
+    let owners = || world.owners();
+    if let Some((owner, _)) =
+        owners().find(|(owner, lease)| *lease == Lease::Held && !world.is_current(*owner))
+    {
+        return Some(Action::Lapse(owner));
+    }
+    if owners().any(|(_, lease)| lease == Lease::Past) {
+        return Some(Action::Sweep);
+    }
+    if let Some(node) = (0..NODES).find(|node| world.lease(world.owner(*node)) == Lease::Dead) {
+        return Some(Action::Renew(node));
+    }
+    if let Some(right) = world.attempts.iter().find(|right| !world.is_current(right.owner)) {
+        return Some(Action::Late(*right, How::Done));
+    }
+    if world.echo.is_some() {
+        return Some(Action::Echo);
+    }
+    if ran.account.ended {
+        return None;
+    }
+    by_driver(scope, ran, world).or_else(|| by_people(ran))
+}
+
+/// What the driver does, or who becomes it.
+fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
+    let (driver, epoch) = (ran.account.driver, ran.account.driver_epoch);
+    let holds = |node: &usize| world.nodes[*node].held != 0;
+    let drives = |node: &usize| (world.owner(*node), world.nodes[*node].held) == (driver, epoch);
+    if let Some(node) = (0..NODES).find(|node| holds(node) && !drives(node)) {
+        return Some(Action::Notice(node));
+    }
+    let Some(node) = (0..NODES).find(drives) else {
+        let node = (0..NODES).find(|node| world.owner(*node) == driver).unwrap_or(0);
+        let dead = driver != 0 && world.lease(driver) == Lease::Dead;
+        let word = Word::Take { owner: world.owner(node), dead: if dead { driver } else { 0 } };
+        return Some(Action::Say(node, word));
+    };
+    let owner = driver;
+    let executed = world.executed_by(owner).next().map(|right| Word::Finish(right, How::Done));
+    let lost = ran.account.running().find(|right| world.lease(right.owner) == Lease::Dead);
+    let lost = lost.map(|right| Word::Lost { owner: right.owner });
+    let open = (0..STEPS).find_map(|step| {
+        let at = step as u8;
+        match (ran.account.steps[step].place, ran.account.needs(scope, step)) {
+            _ if ran.account.paused || ran.account.cancelled => None,
+            (Place::Open, (true, true)) => Some(Word::Begin { step: at, owner }),
+            (Place::Open, (true, false)) => Some(Word::Skip { step: at }),
+            (Place::Arrived, _) => Some(Word::Continue { step: at, owner }),
+            (Place::Backoff, _) => Some(Word::Wake),
+            _ => None,
+        }
+    });
+    let ends = ran.state.is_settled().then_some(Word::Conclude);
+    executed.or(lost).or(open).or(ends).map(|word| Action::Say(node, word))
+}
+
+/// What somebody says to a run that only an outsider can move.
+fn by_people(ran: &Ran) -> Option<Action> {
+    if ran.account.paused {
+        return Some(Action::People(Word::Resume));
+    }
+    let word = (0u8..).zip(&ran.account.steps).find_map(|(step, entry)| match entry.place {
+        Place::Waiting if entry.listens => Some(Word::Signal),
+        Place::Waiting => Some(Word::Approve { step }),
+        Place::Unknown | Place::Quarantined => Some(Word::Resolve { step, applied: true }),
+        _ => None,
+    });
+    word.map(Action::People)
+}

@@ -1,0 +1,196 @@
+//! What can be said to the run: commands, small enough to be kept in every state.
+
+use std::fmt;
+
+use orchestrator_core::id::{DecisionId, OwnerId, StepIx, Unit};
+use orchestrator_core::machine::{
+    Asked, Begin, Command, Decide, Fence, Finished, Prepared, StepError, WaitOn,
+};
+use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::spec::{EffectClass, OnExpiry};
+use orchestrator_core::time::Timestamp;
+use orchestrator_core::value::{Digest, ValueRef};
+use uuid::Uuid;
+
+/// All that happens, happens now: what differs only in when it has happened is one state.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// When every timer that was set now has fallen due.
+pub(crate) const LATER: Timestamp = Timestamp::from_millis(2_000_000);
+
+/// The right to execute an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Right {
+    pub(crate) step: u8,
+    pub(crate) attempt: u8,
+    pub(crate) epoch: u8,
+    pub(crate) owner: u8,
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum How {
+    Done,
+    Failed,
+    Unknown,
+    Asks,
+    Listens,
+    Interrupted,
+}
+
+/// A command. Owners and epochs are small numbers; 0 is nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Word {
+    Take { owner: u8, dead: u8 },
+    Release { owner: u8, epoch: u8 },
+    Begin { step: u8, owner: u8 },
+    Skip { step: u8 },
+    Continue { step: u8, owner: u8 },
+    Finish(Right, How),
+    Lost { owner: u8 },
+    Wake,
+    Conclude,
+    Approve { step: u8 },
+    Signal,
+    Pause,
+    Resume,
+    Cancel,
+    Resolve { step: u8, applied: bool },
+    Retry,
+}
+
+/// The id of a number.
+pub(crate) const fn owner(number: u8) -> OwnerId {
+    OwnerId::from_uuid(Uuid::from_u128(number as u128))
+}
+
+/// The number of an id.
+pub(crate) fn number(owner: OwnerId) -> u8 {
+    owner.as_uuid().as_u128() as u8
+}
+
+pub(crate) fn unit(step: u8) -> Unit {
+    Unit::of(StepIx(u32::from(step)))
+}
+
+fn value(text: &str) -> ValueRef {
+    ValueRef::Inline(text.into())
+}
+
+fn asked() -> Asked {
+    Asked { by: "someone".into(), reason: None }
+}
+
+impl Word {
+    /// Who asserts what with it: the owner whose death the commit asserts, or nobody.
+    pub(crate) const fn asserts(self) -> u8 {
+        match self {
+            Self::Take { dead, .. } => dead,
+            Self::Lost { owner } => owner,
+            _ => 0,
+        }
+    }
+
+    /// At which time it is decided.
+    pub(crate) const fn time(self) -> Timestamp {
+        if matches!(self, Self::Wake) { LATER } else { NOW }
+    }
+
+    /// The command, where a step has this effect class.
+    pub(crate) fn command(self, effect: impl Fn(u8) -> EffectClass) -> Command {
+        match self {
+            Self::Take { owner: by, dead } => {
+                Command::TakeDriver { owner: owner(by), dead: (dead != 0).then(|| owner(dead)) }
+            }
+            Self::Release { owner: by, epoch } => Command::ReleaseDriver(fence(by, epoch)),
+            Self::Begin { step, owner: by } => {
+                let begin = Begin {
+                    owner: owner(by),
+                    request: value("\"the same\""),
+                    effect: effect(step),
+                    decision: DecisionId::from_uuid(Uuid::from_u128(1)),
+                };
+                Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin) }
+            }
+            Self::Skip { step } => Command::Prepared { step: unit(step), verdict: Prepared::Skip },
+            Self::Continue { step, owner: by } => Command::Continue { step: unit(step), owner: owner(by) },
+            Self::Finish(right, how) => Command::Finish {
+                step: unit(right.step),
+                attempt: u32::from(right.attempt),
+                fence: fence(right.owner, right.epoch),
+                outcome: outcome(how),
+            },
+            Self::Lost { owner: dead } => Command::Lost { owner: owner(dead) },
+            Self::Wake => Command::Wake,
+            Self::Conclude => Command::Conclude(Ok(value("{}"))),
+            Self::Approve { step } => Command::Decide(Decide {
+                step: unit(step),
+                digest: None,
+                approved: true,
+                asked: asked(),
+                via: "cli".into(),
+            }),
+            Self::Signal => Command::Signal { name: "go".into(), data: value("1"), asked: asked() },
+            Self::Pause => Command::Pause(asked()),
+            Self::Resume => Command::Resume(asked()),
+            Self::Cancel => Command::Cancel(asked()),
+            Self::Resolve { step, applied } => {
+                Command::Resolve { step: unit(step), applied: applied.then(|| value("2")), asked: asked() }
+            }
+            Self::Retry => Command::Retry { steps: Vec::new(), asked: asked() },
+        }
+    }
+}
+
+fn fence(by: u8, epoch: u8) -> Fence {
+    Fence { epoch: u64::from(epoch), owner: owner(by) }
+}
+
+fn outcome(how: How) -> Finished {
+    let error = || StepError::new(ErrorClass::Transient, "it went wrong");
+    match how {
+        How::Done => Finished::Succeeded(value("3")),
+        How::Failed => Finished::Failed { error: error(), not_before: None },
+        How::Unknown => Finished::Unknown(error()),
+        How::Asks => {
+            let (digest, message) = (Digest::of(b"this"), "shall I?".into());
+            let on = WaitOn::Approval { digest, message, show: None, then: OnExpiry::Reject };
+            Finished::Waiting { on, until: Some(LATER) }
+        }
+        How::Listens => Finished::Waiting { on: WaitOn::Signal { name: "go".into() }, until: None },
+        How::Interrupted => Finished::Interrupted,
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = char::from(b'a' + self.step);
+        write!(f, "attempt {} of {step} (epoch {}, owner {})", self.attempt, self.epoch, self.owner)
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |step: &u8| char::from(b'a' + step);
+        match self {
+            Self::Take { dead: 0, .. } => write!(f, "take driver"),
+            Self::Take { dead, .. } => write!(f, "take driver from {dead}, who is dead"),
+            Self::Release { epoch, .. } => write!(f, "release driver (epoch {epoch})"),
+            Self::Begin { step, .. } => write!(f, "begin {}", name(step)),
+            Self::Skip { step } => write!(f, "skip {}", name(step)),
+            Self::Continue { step, .. } => write!(f, "go on with {}", name(step)),
+            Self::Finish(right, how) => write!(f, "{right} ends: {how:?}"),
+            Self::Lost { owner } => write!(f, "what {owner} executed is lost"),
+            Self::Wake => write!(f, "timers fall due"),
+            Self::Conclude => write!(f, "end the stage"),
+            Self::Approve { step } => write!(f, "approve {}", name(step)),
+            Self::Signal => write!(f, "signal"),
+            Self::Pause => write!(f, "pause"),
+            Self::Resume => write!(f, "resume"),
+            Self::Cancel => write!(f, "cancel"),
+            Self::Resolve { step, applied: true } => write!(f, "{} has had its effect", name(step)),
+            Self::Resolve { step, .. } => write!(f, "{} has had no effect", name(step)),
+            Self::Retry => write!(f, "retry"),
+        }
+    }
+}

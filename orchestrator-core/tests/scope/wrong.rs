@@ -1,0 +1,42 @@
+//! Wrong rules: each is planted once, and must be noticed as the breach of a promise.
+
+/// A rule that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// The store compares no sequence numbers.
+    NoSequence,
+    /// The store compares the driver's owner, not its epoch.
+    NoEpoch,
+    /// Taking a run gives the first epoch again.
+    EpochReset,
+    /// Who is dead is renewed.
+    DeadRenewed,
+    /// A commit whose answer was lost is written again unseen.
+    BlindRetry,
+    /// A lost attempt does not count as one.
+    LossNotCounted,
+    /// An attempt is dispatched before its beginning is committed.
+    EarlyDispatch,
+    /// What has begun is not dispatched.
+    Undispatched,
+    /// Nobody takes over from a driver that is dead.
+    NoTakeOver,
+    /// A result counts though the attempt was lost.
+    LateResult,
+}
+
+impl Wrong {
+    /// All of them, each with the promise that it breaks and with how few actions.
+    pub(crate) const ALL: [(Self, &'static str, usize); 10] = [
+        (Self::NoSequence, "I10: the driver's epoch is 1 after 1", 4),
+        (Self::NoEpoch, "I10: written under", 7),
+        (Self::EpochReset, "I10: the driver's epoch is 1 after 1", 5),
+        (Self::DeadRenewed, "G6: 1 was dead and lives again", 4),
+        (Self::BlindRetry, "G2: written twice", 3),
+        (Self::LossNotCounted, "I6: begins after 0 failures and 1 losses", 11),
+        (Self::EarlyDispatch, "G5: attempt 1 of a", 3),
+        (Self::Undispatched, "I2: attempt 1 of a", 4),
+        (Self::NoTakeOver, "I2: what is due is refused", 5),
+        (Self::LateResult, "I10: `step.succeeded` in Open", 11),
+    ];
+}

@@ -74,9 +74,11 @@ impl Input {
     /// tries again without a driver.
     pub(crate) fn refuse(self) {
         match self {
-            Self::Create(_, Some(reply)) | Self::Take { reply: Some(reply), .. } => {
+            Self::Create(_, Some(reply)) => {
                 drop(reply.send(Commit::Unavailable("the driver has stopped".into())));
             }
+            // Others have changed the run in between, without taking it perhaps: whoever wants it looks again.
+            Self::Take { reply: Some(reply), .. } => drop(reply.send(Commit::Conflict)),
             _ => {}
         }
     }

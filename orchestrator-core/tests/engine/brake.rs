@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use orchestrator_core::engine::Engine;
 use orchestrator_core::id::{OwnerId, RunId};
-use orchestrator_core::machine::Recorded;
+use orchestrator_core::machine::{Command, Recorded};
 use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::store::{
@@ -16,7 +17,7 @@ use orchestrator_core::port::store::{
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// Passes everything on, and the first so many commits.
 #[derive(Debug)]
@@ -25,11 +26,13 @@ pub(crate) struct Brake {
     left: AtomicI64,
     /// Rung when a commit is no longer passed on.
     pub(crate) stuck: Notify,
+    /// Who says something to a run just before the next commit comes.
+    pub(crate) rival: Mutex<Option<(Engine, RunId, Command)>>,
 }
 
 impl Brake {
     pub(crate) fn new(right: Arc<MemoryStore>, commits: i64) -> Arc<Self> {
-        Arc::new(Self { right, left: AtomicI64::new(commits), stuck: Notify::new() })
+        Arc::new(Self { right, left: AtomicI64::new(commits), stuck: Notify::new(), rival: Mutex::default() })
     }
 }
 
@@ -44,6 +47,10 @@ impl Store for Brake {
     }
 
     async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
+        let rival = self.rival.lock().await.take();
+        if let Some((engine, run, command)) = rival {
+            engine.command(run, command).await.unwrap();
+        }
         let members = batch.len();
         if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
             self.stuck.notify_one();

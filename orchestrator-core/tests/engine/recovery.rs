@@ -10,6 +10,7 @@ use orchestrator_core::value::ValueRef;
 use orchestrator_core::{Engine, MemoryStore, RunId};
 
 use crate::bench::{Puppet, engine, workflow};
+use crate::brake::Brake;
 
 /// Starts a run and crashes its engine (never stopped, its owner declared dead) once `step` has begun.
 async fn crash_at(store: &Arc<MemoryStore>, puppet: &Arc<Puppet>, step: &str, steps: &str) -> RunId {
@@ -76,6 +77,21 @@ async fn a_live_driver_is_not_robbed_and_a_dead_one_cannot_write() {
     puppet.gate.notify_one();
     let report = taken.wait().await.unwrap();
     assert_eq!((report.status.as_str(), report.steps[0].attempts), ("completed", 2));
+}
+
+#[tokio::test]
+async fn a_run_is_taken_from_the_dead_although_somebody_says_something_to_it_at_that_moment() {
+    let (store, lost) = (Arc::new(MemoryStore::default()), Puppet::new());
+    let run = crash_at(&store, &lost, "a", "a: { uses: puppet, with: { do: gate } }").await;
+    let puppet = Puppet::new();
+    let person = engine(&puppet).store(store.clone()).start().await.unwrap();
+    let brake = Brake::new(store, i64::MAX);
+    let second = engine(&puppet).store(brake.clone()).start().await.unwrap();
+    let asked = Asked { by: "kim".into(), reason: None };
+    *brake.rival.lock().await = Some((person, run, Command::Cancel(asked)));
+    let handle = second.drive(run).await.unwrap();
+    assert_eq!(handle.wait().await.unwrap().status, "cancelled");
+    assert!(brake.rival.lock().await.is_none(), "nobody has said anything");
 }
 
 #[tokio::test(start_paused = true)]

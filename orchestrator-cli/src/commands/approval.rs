@@ -145,21 +145,22 @@ async fn choose<'a>(
     report: &'a RunReport,
     named: Option<&str>,
 ) -> Result<&'a Waiting, Problem> {
-    let open: Vec<&Waiting> =
+    let mut open: Vec<&Waiting> =
         report.waiting_for.iter().filter(|waiting| waiting.kind == "approval").collect();
-    let below = |waiting: &&&Waiting| waiting.run != report.run_id && named == Some(&*waiting.name());
-    if let Some(waiting) = open.iter().find(below) {
-        return Ok(waiting);
-    }
     if let Some(name) = named {
-        let step = find::step(&Names::from(report), name)?;
-        return match open.into_iter().find(|waiting| waiting.run == report.run_id && waiting.ix == step) {
-            Some(waiting) => Ok(waiting),
-            None => Err(not_open(app, engine, report, Some(name)).await?),
-        };
+        // A step of the run itself is meant wherever it has one of this name, also if that does not wait.
+        match find::step(&Names::from(report), name) {
+            Ok(step) => open.retain(|waiting| waiting.run == report.run_id && waiting.ix == step),
+            Err(unknown) => {
+                open.retain(|waiting| waiting.name() == name);
+                if open.is_empty() {
+                    return Err(unknown);
+                }
+            }
+        }
     }
     match open.as_slice() {
-        [] => Err(not_open(app, engine, report, None).await?),
+        [] => Err(not_open(app, engine, report, named).await?),
         [waiting] => Ok(waiting),
         several => {
             let names: Vec<String> = several.iter().map(|waiting| waiting.name()).collect();

@@ -133,6 +133,35 @@ fn an_approval_below_is_named_by_the_run_above() {
     sandbox.run(&format!("approval approve {child}")).exits(6);
 }
 
+/// A workflow and the one that carries out a step of it both have a step of this name that waits.
+const NAMESAKES: [(&str, &str); 2] = [
+    (
+        "parts/child.yaml",
+        "steps:\n  first: { run: echo on, effect: pure }\n  ask: { uses: approval, with: { message: Below? } }\n  \
+         draft: { run: echo below, effect: pure, qa: true }\n  alone: { uses: approval, with: { message: Alone? } }\n",
+    ),
+    (
+        "parent.yaml",
+        "steps:\n  below: { uses: workflow, with: { workflow: ./parts/child.yaml } }\n  ask: { uses: approval, with: { \
+         message: Above? } }\n  draft: { run: echo above, effect: pure, qa: true }\n",
+    ),
+];
+
+#[test]
+fn a_step_of_the_run_is_meant_before_its_namesake_below() {
+    let sandbox = Sandbox::with(&NAMESAKES);
+    sandbox.run("run parent.yaml").exits(9);
+    sandbox.run("approval reject @last ask").exits(0);
+    let question = sandbox.run("runs qa @last draft --pass").exits(0).err;
+    assert!(question.contains("above"), "{question}");
+    let open = sandbox.last()["waiting_for"].clone();
+    let open: Vec<_> = open.as_array().unwrap().iter().map(|waiting| &waiting["message"]).collect();
+    assert_eq!(open, ["Below?", "Is this good?", "Alone?"]);
+    // Decided is decided: it does not fall to the one below.
+    sandbox.run("approval approve @last ask").exits(6);
+    sandbox.run("approval approve @last alone").exits(0);
+}
+
 #[test]
 fn lists_leave_out_children_and_pruning_takes_them_along() {
     let sandbox = sandbox(&CHILD.replace("echo $ORCHESTRATOR_ATTEMPT > begun; cat go", "echo on"));

@@ -232,11 +232,9 @@ impl Reader<'_> {
             });
         }
         steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
-        for waiting in &mut waiting_for {
-            let of_this = waiting.run == row.run;
-            if let Some(approval) =
-                approvals.iter().find(|approval| of_this && unit_of(approval) == waiting.ix)
-            {
+        // What a run below asks, it has said itself.
+        for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
+            if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
                 waiting.show = match &approval.show {
                     Some(show) => Some(self.shown(row.run, Some(show)).await?),
                     None => None,

@@ -34,8 +34,8 @@ async fn judge(
 ) -> Result<Exit, Problem> {
     let report = engine.outline(run).await?.ok_or_else(|| no_run(&args.run.run))?;
     let step = find::step(&Names::from(&report), &args.step)?;
-    let waiting: Option<&Waiting> =
-        report.waiting_for.iter().find(|waiting| waiting.ix == step && waiting.kind == "qa");
+    let is_meant = |waiting: &&Waiting| waiting.run == run && waiting.ix == step && waiting.kind == "qa";
+    let waiting: Option<&Waiting> = report.waiting_for.iter().find(is_meant);
     if let Some(waiting) = waiting.filter(|_| app.output.json().is_none()) {
         for line in block::question(waiting, app.output.err()) {
             app.output.note(&line);

@@ -1,21 +1,17 @@
 //! The real binary in a folder of its own, and how it is killed.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::ops::Deref;
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
+use crate::folder::{Folder, PATIENCE};
 use crate::ledger::{Line, Sink};
 use crate::survivors;
-
-/// Nothing here takes this long; what does, hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]
@@ -58,56 +54,29 @@ enum Heard {
 
 /// A folder with a store, a ledger and a service.
 pub(crate) struct Place {
-    dir: TempDir,
+    folder: Folder,
     pub(crate) sink: Sink,
     /// What `ORCHESTRATOR_FAILPOINT` says to the processes that drive; nothing else hears it.
     #[cfg(feature = "failpoints")]
     pub(crate) failpoint: Option<String>,
 }
 
+impl Deref for Place {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self {
-            dir: tempfile::Builder::new().prefix("crash-").tempdir().unwrap(),
+        Self {
+            folder: Folder::new("crash-"),
             sink: Sink::open(),
             #[cfg(feature = "failpoints")]
             failpoint: None,
-        };
-        fs::create_dir(place.path("tmp")).unwrap();
-        place
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.dir.path())
-            .env("TMPDIR", self.path("tmp"))
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command to its end: its exit code, and what it has said.
-    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-    }
-
-    /// Runs a command that has to succeed: the JSON that it prints, a value a line.
-    #[track_caller]
-    pub(crate) fn ask(&self, args: &[&str]) -> Vec<Value> {
-        let (code, out, err) = self.run(args);
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
     }
 
     /// Drives a run, calls `heed` with each event, and kills the process at a moment. Only the process: what it has
@@ -185,29 +154,4 @@ impl Place {
         let text = fs::read_to_string(self.path("ledger")).unwrap_or_default();
         text.lines().map(Line::read).filter(|line| line.run == run).collect()
     }
-
-    /// Returns when no process of a run's steps is left, and nothing in their folders.
-    pub(crate) fn until_nobody_is_left(&self, run: &str) {
-        let begun = Instant::now();
-        loop {
-            let processes = survivors::of_run(run);
-            let folders = full_folders(&self.path("tmp"));
-            if processes.is_empty() && folders.is_empty() {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "left of {run}: {processes:?}, {folders:?}");
-            std::thread::yield_now();
-        }
-    }
-}
-
-/// The folders in `root` with something in them. An empty one is what a kill leaves between making the folder and
-/// starting the process that would remove it.
-fn full_folders(root: &Path) -> Vec<(PathBuf, Vec<OsString>)> {
-    let folders = fs::read_dir(root).unwrap().flatten().map(|entry| entry.path());
-    let within = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
-    };
-    folders.map(|folder| (folder.clone(), within(&folder))).filter(|(_, within)| !within.is_empty()).collect()
 }

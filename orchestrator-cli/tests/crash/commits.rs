@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::row::{self, Losses};
 use crate::sandbox::{Said, Sandbox};
-use crate::sizes::size;
+use crate::size::{Size, asked};
 
 /// How many operations follow in the same process.
 const AFTER: usize = 100;
@@ -50,7 +50,7 @@ fn failing(place: &Sandbox, words: &str, armed: &str) -> Said {
 
 #[test]
 fn what_fails_at_the_commit_is_done_once_and_a_hundred_operations_go_on_after_it() {
-    let trials = size("smoke", [3, 10, 50]);
+    let trials = asked(Size::Smoke).of([3, 10, 50]);
     let text = chain();
     let mut ledger = String::new();
     for fault in FAULTS {

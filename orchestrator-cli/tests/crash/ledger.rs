@@ -1,11 +1,13 @@
 //! The outside world: a file that scripts append to, and a service that keeps what it was sent before it answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+
+use crate::request;
 
 /// A line that a script has appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +97,9 @@ impl Sink {
         let mut writer = stream.try_clone().ok()?;
         let mut reader = BufReader::new(stream);
         loop {
-            let (key, body) = request(&mut reader)?;
+            let request = request::read(&mut reader)?;
+            let key = request.header("idempotency-key").to_owned();
+            let body = request.body;
             let run = serde_json::from_str::<Value>(&body).ok()?["run"].as_str()?.to_owned();
             self.posts.lock().unwrap().push(Post { run, key, body });
             if let Some(listener) = &*self.listener.lock().unwrap() {
@@ -115,29 +119,4 @@ impl Sink {
             .ok()?;
         }
     }
-}
-
-/// The idempotency key and the body of a request.
-fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
-    let mut key = String::new();
-    let mut len = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':') {
-            match name.to_ascii_lowercase().as_str() {
-                "idempotency-key" => value.trim().clone_into(&mut key),
-                "content-length" => len = value.trim().parse().ok()?,
-                _ => {}
-            }
-        }
-    }
-    let mut body = vec![0; len];
-    reader.read_exact(&mut body).ok()?;
-    Some((key, String::from_utf8(body).ok()?))
 }

@@ -14,9 +14,13 @@ mod deaths;
 #[path = "../upgrade/fixture.rs"]
 mod fixture;
 mod flows;
+#[path = "../battery/folder.rs"]
+mod folder;
 mod ledger;
 mod plants;
 mod points;
+#[path = "../battery/request.rs"]
+mod request;
 #[path = "../battery/results.rs"]
 mod results;
 #[path = "../battery/row.rs"]
@@ -25,9 +29,9 @@ mod row;
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 #[path = "../cli/sandbox.rs"]
 mod sandbox;
-#[cfg(feature = "failpoints")]
 #[path = "../battery/size.rs"]
-mod sizes;
+#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "how much is killed is a number of its own"))]
+mod size;
 #[path = "../battery/survivors.rs"]
 mod survivors;
 
@@ -39,6 +43,7 @@ use serde_json::Value;
 use binary::{Moment, Place};
 use check::Facts;
 use flows::{CALM, DOOMED, Flow};
+use size::number;
 
 /// Every state in which a kill has to find a step. `queued` and `waiting` are told apart by what they wait for.
 const STATES: [&str; 11] = [
@@ -108,13 +113,6 @@ fn runs_that_are_killed_end_as_if_nobody_had() {
     battery.print(begun.elapsed());
     assert!(battery.planted > 0, "nothing was planted");
     battery.report("F-03 kills at random");
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")),
-        Err(_) => default,
-    }
 }
 
 /// Kills, and keeps count.
@@ -338,7 +336,7 @@ impl Battery {
 
     /// Does what people have to do: decides, and says of each doubt what the ledger says.
     fn settle(&self, run: &str) {
-        self.place.until_nobody_is_left(run);
+        self.nobody_is_left(run);
         let shown = self.show(run);
         for waiting in shown["waiting_for"].as_array().unwrap() {
             let step = waiting["step"].as_str().unwrap();
@@ -349,6 +347,11 @@ impl Battery {
                 _ => {}
             }
         }
+    }
+
+    fn nobody_is_left(&self, run: &str) {
+        let left = self.place.left_of(run);
+        assert!(left.is_empty(), "left of {run}: {left:?}");
     }
 
     fn resolve(&self, run: &str, step: &str, shown: &Value) {
@@ -372,7 +375,7 @@ impl Battery {
 
     /// Checks a run that has ended, and that the checker finds what is planted.
     fn judge(&mut self, flow: &'static Flow, run: &str) {
-        self.place.until_nobody_is_left(run);
+        self.nobody_is_left(run);
         let facts = Facts {
             flow,
             shown: self.show(run),

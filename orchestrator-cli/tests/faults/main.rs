@@ -28,7 +28,7 @@ mod row;
 mod sandbox;
 mod seen;
 #[path = "../battery/size.rs"]
-mod sizes;
+mod size;
 mod stops;
 mod stubborn;
 #[path = "../battery/survivors.rs"]

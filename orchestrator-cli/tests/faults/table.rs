@@ -3,11 +3,11 @@
 use crate::row::{self, Losses};
 use crate::sandbox::Sandbox;
 use crate::seen::Seen;
-use crate::sizes;
+use crate::size::{Size, asked};
 
 /// One of three numbers, by the size of the battery.
 pub(crate) fn size(smoke: usize, change: usize, release: usize) -> usize {
-    sizes::size("smoke", [smoke, change, release])
+    asked(Size::Smoke).of([smoke, change, release])
 }
 
 /// A row in the making.

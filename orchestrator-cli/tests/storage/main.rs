@@ -7,6 +7,7 @@
 
 mod battery;
 mod busy;
+#[path = "../battery/chance.rs"]
 mod chance;
 mod damaged;
 mod disk;
@@ -26,6 +27,6 @@ mod row;
 mod sandbox;
 mod shared;
 #[path = "../battery/size.rs"]
-mod sizes;
+mod size;
 mod trace;
 mod witness;

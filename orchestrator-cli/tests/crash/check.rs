@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::flows::Flow;
 use crate::ledger::{Line, Post};
-use crate::results::is_result;
+use crate::printed::{is_result, rising};
 
 /// What can be seen of a run that has ended.
 #[derive(Debug, Clone)]
@@ -83,14 +83,6 @@ fn the_log(facts: &Facts, faults: &mut Vec<String>) {
         faults.push("the log does not end with `run.ended`, once".to_owned());
     }
     rising("the run", events.iter().filter(|event| event["kind"] == "driver.taken"), faults);
-}
-
-/// Each right is larger than every earlier one.
-fn rising<'f>(whose: &str, events: impl Iterator<Item = &'f Value>, faults: &mut Vec<String>) {
-    let epochs: Vec<Option<u64>> = events.map(|event| event["epoch"].as_u64()).collect();
-    if epochs.contains(&None) || epochs.windows(2).any(|pair| pair[0] >= pair[1]) {
-        faults.push(format!("{whose} has been given the rights {epochs:?}"));
-    }
 }
 
 /// The run stands as one that nobody has disturbed, and the rows say what the log says.

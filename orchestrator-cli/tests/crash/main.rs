@@ -19,10 +19,10 @@ mod folder;
 mod ledger;
 mod plants;
 mod points;
+#[path = "../battery/printed.rs"]
+mod printed;
 #[path = "../battery/request.rs"]
 mod request;
-#[path = "../battery/results.rs"]
-mod results;
 #[path = "../battery/row.rs"]
 mod row;
 #[cfg(feature = "failpoints")]

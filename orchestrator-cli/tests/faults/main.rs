@@ -19,8 +19,9 @@ mod panics;
 mod peak;
 mod poison;
 mod readers;
-#[path = "../battery/results.rs"]
-mod results;
+#[path = "../battery/printed.rs"]
+#[expect(dead_code, reason = "the other batteries use more of it")]
+mod printed;
 #[path = "../battery/row.rs"]
 mod row;
 #[path = "../cli/sandbox.rs"]

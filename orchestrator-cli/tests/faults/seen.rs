@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::results::is_result;
+use crate::printed::is_result;
 use crate::row::Losses;
 use crate::sandbox::Sandbox;
 use crate::survivors;

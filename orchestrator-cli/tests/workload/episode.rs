@@ -1,0 +1,224 @@
+//! An episode: some runs on one store, driven by several processes at once, killed, brought to their ends, and looked at.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::chance::Chance;
+use crate::facts::{Copy, Facts, Run};
+use crate::flow::Flow;
+use crate::invariant::{ALL, violations};
+use crate::journey::{Journey, Place};
+use crate::row::Losses;
+use crate::tally::Tally;
+
+/// Runs of an episode.
+pub(crate) const RUNS: u64 = 8;
+
+/// How many clients there are while processes are killed.
+const CLIENTS: usize = 6;
+
+/// How long a run stays open whose recovery is killed, in milliseconds.
+const HOLD: usize = 4_000;
+
+/// How processes are killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kills {
+    /// Some of each run, after 50 to 1,500 ms.
+    Random,
+    /// Ten of each run, one after the other, while it is taken up again.
+    Recovery,
+}
+
+impl Kills {
+    /// How long processes live, and how many of them have to be killed while the run is open.
+    fn drawn(self, chance: &mut Chance) -> (Vec<Duration>, usize) {
+        let (tries, wanted, least, span) = match self {
+            Self::Random => (chance.below(7), 7, 50, 1_451),
+            Self::Recovery => (30, 10, 100, 201),
+        };
+        let kills = (0..tries).map(|_| Duration::from_millis((least + chance.below(span)) as u64));
+        (kills.collect(), wanted)
+    }
+
+    /// The test that plays it.
+    const fn test(self) -> &'static str {
+        match self {
+            Self::Random => "every_run_ends",
+            Self::Recovery => "converge",
+        }
+    }
+}
+
+/// Plays the episode of a seed, and adds what it has found to the tally; `keeps`: writes down all that was seen.
+pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
+    let place = Place::new();
+    let mut chance = Chance::new(seed);
+    let journeys: Vec<Journey> =
+        (0..RUNS).map(|number| journey(seed, number, kills, &mut chance, &place)).collect();
+    let journeys = at_once(CLIENTS, journeys, |journey| journey.torment(&place));
+    // From here on everything is left alone.
+    let moved = Mutex::new(Vec::new());
+    let mut journeys = at_once(journeys.len(), journeys, |journey| {
+        moved.lock().unwrap().extend(journey.finish(&place));
+    });
+    let facts = look(&place, &mut journeys);
+    tally.runs += RUNS;
+    tally.kills += journeys.iter().map(|journey| journey.landed).sum::<usize>() as u64;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+    tally.first.extend(journeys.iter().flat_map(|journey| &journey.first).copied().map(millis));
+    tally.ended.extend(journeys.iter().filter_map(|journey| journey.ended_after).map(millis));
+    tally.all.extend(moved.into_inner().unwrap().into_iter().max().map(millis));
+    let faults = judge(&facts, &format!("seed {seed}"), tally);
+    if keeps || !faults.is_empty() {
+        let test = kills.test();
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("workload-{test}-{seed}.txt"));
+        fs::write(&file, told(&facts, &faults, keeps, &place)).unwrap();
+        let again = format!(
+            "ORCHESTRATOR_WORKLOAD_SEED={seed} cargo test -p orchestrator-cli --test workload -- {test}"
+        );
+        let all = format!("seed {seed}: all that was seen is in {}; again: {again}", file.display());
+        println!("{all}");
+        tally.violations.extend((!faults.is_empty()).then_some(all));
+    }
+    plant(&facts, tally);
+}
+
+fn journey(seed: u64, number: u64, kills: Kills, chance: &mut Chance, place: &Place) -> Journey {
+    let mut flow = Flow::drawn(chance, &format!("w{number}"));
+    if kills == Kills::Recovery {
+        flow.hold(HOLD);
+    }
+    for flow in flow.all() {
+        fs::write(place.folder.path(&format!("{}.yaml", flow.name)), flow.text()).unwrap();
+    }
+    let cancel = (chance.below(6) == 0).then(|| Duration::from_millis(chance.below(800) as u64));
+    let own = Chance::new(seed.wrapping_mul(1_000).wrapping_add(number));
+    Journey::new(own, flow, format!("{seed}-{number}"), kills.drawn(chance), cancel)
+}
+
+/// Does something with each journey, so many at once.
+fn at_once(threads: usize, journeys: Vec<Journey>, does: impl Fn(&mut Journey) + Sync) -> Vec<Journey> {
+    let waiting = Mutex::new(journeys.into_iter());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().unwrap().next();
+                    let Some(mut journey) = next else { break };
+                    does(&mut journey);
+                    done.lock().unwrap().push(journey);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap()
+}
+
+/// Looks at all that can be seen.
+fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
+    let folder = &place.folder;
+    let ask = |args: &[&str]| folder.ask(args).remove(0);
+    let list = ask(&["runs", "list", "--children", "--limit", "1000", "--json"]);
+    let items = |list: &Value| {
+        assert!(list["next"].is_null(), "there are more");
+        list["items"].as_array().unwrap().clone()
+    };
+    let id = |row: &Value| row["run_id"].as_str().unwrap().to_owned();
+    let listed: BTreeMap<String, Value> = items(&list).into_iter().map(|row| (id(&row), row)).collect();
+    let flows: Vec<&Flow> = journeys.iter().flat_map(|journey| journey.flow.all()).collect();
+    let mut runs: Vec<Run> = listed
+        .iter()
+        .filter_map(|(run, row)| {
+            let flow = flows.iter().find(|flow| row["workflow"] == flow.name)?;
+            let shown = ask(&["runs", "show", run, "--json"]);
+            let events = folder.ask(&["runs", "events", run, "--json"]);
+            let cancelled = events.iter().any(|event| event["data"]["intent"] == "cancel");
+            Some(Run { id: run.clone(), flow: (*flow).clone().into(), cancelled, shown, events })
+        })
+        .collect();
+    // Cancelling goes down; a run below may have ended before it came.
+    for at in 0..runs.len() {
+        let above = |run: &Run| runs.iter().find(|it| run.shown["parent"] == *it.id);
+        let mut run = &runs[at];
+        while let Some(parent) = above(run) {
+            run = parent;
+        }
+        runs[at].cancelled |= run.cancelled;
+    }
+    let left = listed.keys().flat_map(|run| folder.left_of(run));
+    let left: Vec<String> =
+        left.chain(journeys.iter_mut().flat_map(|it| std::mem::take(&mut it.left))).collect();
+    let (code, out, _) = folder.run(&["doctor", "--json"]);
+    let doctor = serde_json::from_str(&out).unwrap_or(Value::Null);
+    let (damaged, said, why) = folder.run(&["store", "check", "--json"]);
+    Facts {
+        told: journeys.iter().map(|journey| (journey.key.clone(), journey.told.clone())).collect(),
+        listed,
+        runs,
+        approvals: items(&ask(&["approval", "list", "--all", "--limit", "1000", "--json"])),
+        decided: journeys.iter().flat_map(|journey| journey.decided.clone()).collect(),
+        cancels: journeys.iter().flat_map(|journey| journey.cancels.clone()).collect(),
+        lines: place.ledger.lines(),
+        left,
+        doctor,
+        damage: if damaged == 0 { Vec::new() } else { vec![format!("store check: {said}{why}")] },
+        copy: Copy::of(folder),
+        hung: journeys
+            .iter()
+            .flat_map(|journey| journey.hung.clone())
+            .chain((code != 0).then(|| format!("doctor: {code}")))
+            .collect(),
+    }
+}
+
+/// Counts everything that does not hold, under its name.
+fn judge(facts: &Facts, whose: &str, tally: &mut Tally) -> Vec<String> {
+    let mut losses = Losses::default();
+    let mut faults = Vec::new();
+    for (invariant, what) in violations(facts) {
+        invariant.column.count(&mut losses);
+        faults.push(format!("{whose}: {}: {what}", invariant.name));
+    }
+    tally.count(losses);
+    tally.violations.extend_from_slice(&faults);
+    faults
+}
+
+/// The runs that something is wrong with, or all, whole.
+fn told(facts: &Facts, faults: &[String], all: bool, place: &Place) -> String {
+    let mut told = faults.join("\n");
+    let named = |run: &&Run| all || faults.iter().any(|fault| fault.contains(&run.id));
+    for run in facts.runs.iter().filter(named) {
+        let _ = write!(told, "\n\n{}\n{}\n{}\n", run.id, run.flow.text(), run.shown);
+        for event in &run.events {
+            let _ = writeln!(told, "{event}");
+        }
+        let lines = facts.lines.iter().filter(|line| line.run == run.id);
+        for line in lines {
+            let _ = writeln!(told, "{line:?}");
+        }
+    }
+    let _ = write!(told, "\n{}", fs::read_to_string(place.folder.path("stderr")).unwrap_or_default());
+    told
+}
+
+/// Spoils what was really seen in every way: each invariant has to find its own.
+fn plant(facts: &Facts, tally: &mut Tally) {
+    for invariant in &ALL {
+        let mut spoilt = facts.clone();
+        if (invariant.plant)(&mut spoilt).is_none() {
+            continue;
+        }
+        let found = (invariant.check)(&spoilt).len() > (invariant.check)(facts).len();
+        assert!(found, "{} does not find what is planted", invariant.name);
+        tally.planted.insert(invariant.name.to_owned());
+        tally.plants += 1;
+    }
+}

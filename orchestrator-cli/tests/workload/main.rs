@@ -1,0 +1,72 @@
+//! Workflows of chance on the real binary, driven by several processes at once on one store and killed at any moment: a
+//! small model predicts every end, and one list of invariants is held against all that can be seen from outside.
+//!
+//! `ORCHESTRATOR_BATTERY` (`smoke`, `change`, `release`) says how much is played, `ORCHESTRATOR_WORKLOAD_FIRST` from which
+//! seed on. `ORCHESTRATOR_WORKLOAD_SEED=N` plays the episode of one seed again and keeps all that was seen of it.
+//! `ORCHESTRATOR_WORKLOAD_STATE=NAME` names where the progress is kept, so that a long battery that is broken off goes on
+//! with the next seed.
+
+#[path = "../battery/chance.rs"]
+mod chance;
+mod episode;
+mod facts;
+mod flow;
+#[path = "../battery/folder.rs"]
+mod folder;
+mod invariant;
+mod journey;
+mod ledger;
+mod model;
+#[path = "../battery/printed.rs"]
+mod printed;
+mod replay;
+#[path = "../battery/request.rs"]
+mod request;
+#[path = "../battery/row.rs"]
+mod row;
+#[path = "../battery/size.rs"]
+mod size;
+#[path = "../battery/survivors.rs"]
+mod survivors;
+mod tally;
+
+use episode::{Kills, RUNS};
+use invariant::ALL;
+use size::{Size, asked, number};
+use tally::Tally;
+
+#[test]
+fn whatever_is_killed_every_run_ends_as_the_model_says() {
+    battery("F-03 workload W", Kills::Random, [32, 360, 10_000], 3_000);
+}
+
+#[test]
+fn runs_whose_recovery_is_killed_ten_times_converge_once_left_alone() {
+    battery("F-04 kills during recovery", Kills::Recovery, [8, 40, 304], 3_000);
+}
+
+/// Plays episodes until there were so many runs and, in a release, so many kills.
+fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
+    let size = asked(Size::Smoke);
+    let runs = runs[size as usize];
+    let least = if size == Size::Release { release } else { 0 };
+    let again: u64 = number("ORCHESTRATOR_WORKLOAD_SEED", 0);
+    let first = if again > 0 { again } else { number("ORCHESTRATOR_WORKLOAD_FIRST", 1) };
+    let mut tally = Tally::resumed(part, &format!("{size:?} from {first}, again {again}"), first);
+    while tally.runs < runs || tally.kills < least {
+        let seed = tally.next;
+        episode::play(seed, kills, again > 0, &mut tally);
+        tally.next += 1;
+        tally.keep(part);
+        if again > 0 {
+            break;
+        }
+    }
+    let missing: Vec<_> =
+        ALL.iter().map(|it| it.name).filter(|name| !tally.planted.contains(*name)).collect();
+    let (kills, is_whole) = (tally.kills, tally.runs >= 4 * RUNS);
+    let violations = tally.conclude(part);
+    assert!(violations.is_empty(), "{} violations:\n  {}\n", violations.len(), violations.join("\n  "));
+    assert!(kills > 0, "nothing was killed");
+    assert!(missing.is_empty() || !is_whole, "nothing was planted for {missing:?}");
+}

@@ -1,0 +1,118 @@
+//! What a battery has found so far; kept in a file where one is named, so that a long battery can be broken off.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::row::{self, Losses};
+
+/// What has been found in the episodes of a part.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// What was asked for; a file of another battery is not gone on with.
+    asked: String,
+    /// The episode that comes next.
+    pub(crate) next: u64,
+    pub(crate) kills: u64,
+    pub(crate) runs: u64,
+    lost: u64,
+    regressions: u64,
+    duplicates: u64,
+    unrecorded: u64,
+    stuck: u64,
+    survivors: u64,
+    /// Everything that does not hold, with its seed.
+    pub(crate) violations: Vec<String>,
+    /// Invariants that have found their planted fault in what was really seen.
+    pub(crate) planted: BTreeSet<String>,
+    pub(crate) plants: u64,
+    /// Milliseconds from a kill to the first word of whoever goes on.
+    pub(crate) first: Vec<u64>,
+    /// Milliseconds from the last kill of an episode until each of its runs has moved.
+    pub(crate) all: Vec<u64>,
+    /// Milliseconds from the last kill of a run to its end, left alone.
+    pub(crate) ended: Vec<u64>,
+}
+
+impl Tally {
+    /// What the file of a part says, if it is of the same battery; else nothing yet.
+    pub(crate) fn resumed(part: &str, asked: &str, first: u64) -> Self {
+        let fresh = Self { asked: asked.to_owned(), next: first, ..Self::default() };
+        let Some(text) = file(part).and_then(|file| fs::read_to_string(file).ok()) else { return fresh };
+        let kept: Self = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{part}: {error}"));
+        if kept.asked != asked {
+            return fresh;
+        }
+        println!("{part}: goes on with seed {} after {} runs, {} kills", kept.next, kept.runs, kept.kills);
+        kept
+    }
+
+    /// Keeps what was found so far; whole, or as it was before.
+    pub(crate) fn keep(&self, part: &str) {
+        let Some(file) = file(part) else { return };
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let new = file.with_extension("new");
+        fs::write(&new, serde_json::to_string(self).unwrap()).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+
+    pub(crate) fn count(&mut self, losses: Losses) {
+        self.lost += losses.lost;
+        self.regressions += losses.regressions;
+        self.duplicates += losses.duplicates;
+        self.unrecorded += losses.unrecorded;
+        self.stuck += losses.stuck;
+        self.survivors += losses.survivors;
+    }
+
+    /// Says what was found, writes its row, and gives the violations. The next battery begins anew.
+    pub(crate) fn conclude(mut self, part: &str) -> Vec<String> {
+        if let Some(file) = file(part) {
+            drop(fs::remove_file(file));
+        }
+        let losses = Losses {
+            lost: self.lost,
+            regressions: self.regressions,
+            duplicates: self.duplicates,
+            unrecorded: self.unrecorded,
+            stuck: self.stuck,
+            survivors: self.survivors,
+        };
+        let times = [
+            ("first progress", &mut self.first),
+            ("all moving", &mut self.all),
+            ("ended, left alone", &mut self.ended),
+        ];
+        let times: Vec<String> = times.into_iter().map(|(what, times)| percentiles(what, times)).collect();
+        let notes = format!("{} runs, {} planted faults found; {}", self.runs, self.plants, times.join("; "));
+        println!("{part}: {} kills, {losses:?}; {notes}", self.kills);
+        row::report(part, self.kills, losses, &notes);
+        self.violations
+    }
+}
+
+fn percentiles(what: &str, times: &mut [u64]) -> String {
+    times.sort_unstable();
+    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
+    match (at(50), at(99)) {
+        (Some(half), Some(most)) => format!("{what} p50 {half} ms, p99 {most} ms"),
+        _ => format!("{what}: never measured"),
+    }
+}
+
+/// Where the progress of a part is kept, if anywhere. A relative name is below the workspace.
+fn file(part: &str) -> Option<PathBuf> {
+    let name = std::env::var_os("ORCHESTRATOR_WORKLOAD_STATE").filter(|name| !name.is_empty())?;
+    let part = part.split(' ').next().unwrap_or_default();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
+    Some(path.with_extension(format!("{part}.json")))
+}
+
+#[test]
+fn percentiles_are_those_of_the_sorted_times() {
+    assert_eq!(percentiles("t", &mut (1..=200).rev().collect::<Vec<_>>()), "t p50 101 ms, p99 199 ms");
+    assert_eq!(percentiles("t", &mut [7]), "t p50 7 ms, p99 7 ms");
+    assert_eq!(percentiles("t", &mut []), "t: never measured");
+}

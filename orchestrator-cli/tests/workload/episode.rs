@@ -63,17 +63,15 @@ pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
         (0..RUNS).map(|number| journey(seed, number, kills, &mut chance, &place)).collect();
     let journeys = at_once(CLIENTS, journeys, |journey| journey.torment(&place));
     // From here on everything is left alone.
-    let moved = Mutex::new(Vec::new());
-    let mut journeys = at_once(journeys.len(), journeys, |journey| {
-        moved.lock().unwrap().extend(journey.finish(&place));
-    });
+    let mut journeys = at_once(journeys.len(), journeys, |journey| journey.finish(&place));
     let facts = look(&place, &mut journeys);
     tally.runs += RUNS;
     tally.kills += journeys.iter().map(|journey| journey.landed).sum::<usize>() as u64;
+    tally.turned_away += journeys.iter().map(|journey| journey.turned_away).sum::<u64>();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap();
     tally.first.extend(journeys.iter().flat_map(|journey| &journey.first).copied().map(millis));
     tally.ended.extend(journeys.iter().filter_map(|journey| journey.ended_after).map(millis));
-    tally.all.extend(moved.into_inner().unwrap().into_iter().max().map(millis));
+    tally.all.extend(journeys.iter().filter_map(|journey| journey.moved_after).max().map(millis));
     let faults = judge(&facts, &format!("seed {seed}"), tally);
     if keeps || !faults.is_empty() {
         let test = kills.test();

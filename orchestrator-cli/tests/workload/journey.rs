@@ -20,6 +20,9 @@ use crate::model::Unit;
 /// A run that is left alone ends within so many turns: each may ask once more for someone's word.
 const LEFT_ALONE: usize = 40;
 
+/// As long as this, a process waits for a store that others write to, before it says that it is busy.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// A folder with a store and a ledger that all runs of an episode share.
 pub(crate) struct Place {
     pub(crate) folder: Folder,
@@ -62,12 +65,18 @@ pub(crate) struct Journey {
     pub(crate) landed: usize,
     /// How long it took after each kill until a process told that the run moves.
     pub(crate) first: Vec<Duration>,
-    /// How long it took after the last kill until the run had ended.
+    /// Since when nobody kills any more, until it has moved.
+    alone: Option<Instant>,
+    /// How long it took from then until a process told that the run moves.
+    pub(crate) moved_after: Option<Duration>,
+    /// How long it took from then until the run had ended.
     pub(crate) ended_after: Option<Duration>,
     pub(crate) decided: Vec<(String, Unit, bool)>,
     pub(crate) cancels: BTreeSet<String>,
     pub(crate) hung: Vec<String>,
     pub(crate) left: Vec<String>,
+    /// How often a process was told to come again.
+    pub(crate) turned_away: u64,
 }
 
 impl Journey {
@@ -90,11 +99,14 @@ impl Journey {
             killed_at: None,
             landed: 0,
             first: Vec::new(),
+            alone: None,
+            moved_after: None,
             ended_after: None,
             decided: Vec::new(),
             cancels: BTreeSet::new(),
             hung: Vec::new(),
             left: Vec::new(),
+            turned_away: 0,
         }
     }
 
@@ -116,24 +128,21 @@ impl Journey {
         self.run_errands(place, Instant::now() + PATIENCE);
     }
 
-    /// Brings the run to its end, now that nobody kills; gives how long it took until it moved.
-    pub(crate) fn finish(&mut self, place: &Place) -> Option<Duration> {
+    /// Brings the run to its end, now that nobody kills.
+    pub(crate) fn finish(&mut self, place: &Place) {
         let begun = Instant::now();
-        let before = self.first.len();
-        self.killed_at.get_or_insert(begun);
-        let killed_at = self.killed_at;
+        self.killed_at = None;
+        self.alone = Some(begun);
         for _ in 0..LEFT_ALONE {
             let Some(run) = self.told.first().cloned() else { break };
             self.settle(place, &run);
             if !place.show(&run)["finished_at"].is_null() {
-                self.ended_after = killed_at.map(|at| at.elapsed());
-                return (self.first.len() > before).then(|| self.first.pop()).flatten();
+                self.ended_after = self.moved_after.map(|_| begun.elapsed());
+                return;
             }
-            let code = self.drive(place, &["runs", "resume", &run, "--json=stream"], None);
-            self.heed(&run, code);
+            self.drive(place, &["runs", "resume", &run, "--json=stream"], None);
         }
         self.hung.push(format!("`{}` {:?} does not end", self.key, self.told));
-        None
     }
 
     /// Drives the run once, killed after a while or not.
@@ -150,7 +159,6 @@ impl Journey {
             }
             _ => self.drive(place, &start, kill),
         };
-        self.heed(run.as_deref().unwrap_or("-"), code);
         if code == Some(9)
             && let Some(run) = self.told.first().cloned()
         {
@@ -158,12 +166,14 @@ impl Journey {
         }
     }
 
-    /// What the exit code of who drives says.
-    fn heed(&mut self, run: &str, code: Option<i32>) {
+    /// What the exit code of who has driven so long says.
+    fn heed(&mut self, args: &[&str], code: Option<i32>, took: Duration) {
         match code {
             None | Some(9) => {}
             Some(0 | 1 | 8) => self.has_ended = true,
-            Some(code) => self.hung.push(format!("`{}` {run}: exit {code}", self.key)),
+            // Whoever is told to come again does.
+            Some(7) if took >= BUSY => self.turned_away += 1,
+            Some(code) => self.hung.push(format!("`{}` {args:?}: exit {code} after {took:?}", self.key)),
         }
     }
 
@@ -202,12 +212,16 @@ impl Journey {
             self.landed += usize::from(!self.has_ended);
             self.killed_at = Some(killed_at);
         }
+        self.heed(args, code, killed_at - begun);
         code
     }
 
     fn hear(&mut self, event: &Value) {
         if let Some(killed_at) = self.killed_at.take() {
             self.first.push(killed_at.elapsed());
+        }
+        if let Some(alone) = self.alone.take() {
+            self.moved_after = Some(alone.elapsed());
         }
         let run = event["run_id"].as_str().unwrap_or_default().to_owned();
         let now = Instant::now();

@@ -28,11 +28,13 @@ pub(crate) struct Tally {
     /// Invariants that have found their planted fault in what was really seen.
     pub(crate) planted: BTreeSet<String>,
     pub(crate) plants: u64,
+    /// How often a process was told that the store is busy, after it had waited for it.
+    pub(crate) turned_away: u64,
     /// Milliseconds from a kill to the first word of whoever goes on.
     pub(crate) first: Vec<u64>,
-    /// Milliseconds from the last kill of an episode until each of its runs has moved.
+    /// Milliseconds from when nobody kills any more until each run of an episode has moved.
     pub(crate) all: Vec<u64>,
-    /// Milliseconds from the last kill of a run to its end, left alone.
+    /// Milliseconds from then to the end of a run.
     pub(crate) ended: Vec<u64>,
 }
 

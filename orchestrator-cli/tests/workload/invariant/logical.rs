@@ -2,20 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Run};
 use crate::invariant::{Column, Invariant};
-use crate::model::{End, logical};
+use crate::model::{End, Unit, logical};
 
 pub(crate) const INVARIANT: Invariant = Invariant {
     name: "I8 logical",
     column: Column::Lost,
     check,
     plant: |facts| {
-        let completed = facts.runs.iter().find(|run| run.shown["status"] == "completed" && !run.cancelled);
-        let run = completed.filter(|run| run.effects().next().is_some()).map(|run| run.id.clone())?;
-        let before = facts.lines.len();
-        facts.lines.retain(|line| line.run != run);
-        (facts.lines.len() < before).then_some(())
+        let completed = |unit: &Unit, run: &Run| {
+            run.rows().any(|(shown, row)| shown == *unit && row["status"] == "completed")
+        };
+        let found = facts.runs.iter().find_map(|run| {
+            let unit = run.effects().map(|(unit, _)| unit).find(|unit| completed(unit, run))?;
+            Some((run.id.clone(), unit))
+        });
+        let (run, (step, item)) = found?;
+        facts.lines.retain(|line| line.run != run || line.step != step || line.item != item);
+        Some(())
     },
     also: &[],
 };
@@ -34,8 +39,13 @@ fn check(facts: &Facts) -> Vec<String> {
             };
             let keys: BTreeSet<&str> = facts.lines_of(&run.id, &unit).map(|line| &*line.key).collect();
             let wanted = logical(step, unit.1, end);
-            // What has failed may have been lost each time before it could do anything.
-            let fits = if end == End::Failed { keys.len() <= wanted } else { keys.len() == wanted };
+            let fits = match end {
+                // It was not retried any more.
+                End::Failed if run.cancelled => keys.len() <= 1,
+                // It may have been lost each time before it could do anything.
+                End::Failed => keys.len() <= wanted,
+                _ => keys.len() == wanted,
+            };
             if !fits {
                 faults.push(format!("{}: {unit:?} {} with {keys:?} of {wanted}", run.id, end.shown()));
             }

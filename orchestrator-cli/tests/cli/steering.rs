@@ -65,6 +65,23 @@ fn a_run_whose_driver_was_killed_is_cancelled_at_once() {
 }
 
 #[test]
+fn nothing_is_shown_as_running_in_a_run_that_was_cancelled_in_doubt() {
+    let (sandbox, mut run) = slow(&SLOW.replacen("    effect: pure\n", "    for_each: [only]\n", 1));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    sandbox.run("runs cancel @last").exits(0);
+    let shown = sandbox.last();
+    let statuses: Vec<_> =
+        shown["steps"].as_array().unwrap().iter().map(|step| (&step["item"], &step["status"])).collect();
+    let (none, first) = (serde_json::Value::Null, serde_json::json!(0));
+    let (unknown, cancelled) = ("outcome_unknown".into(), "cancelled".into());
+    assert_eq!(statuses, [(&none, &unknown), (&first, &unknown), (&none, &cancelled)], "{shown}");
+    sandbox.run("runs resolve @last slow[0] --not-applied").exits(0);
+    let statuses = sandbox.last()["steps"].clone();
+    assert!(statuses.as_array().unwrap().iter().all(|step| step["status"] == "cancelled"), "{statuses}");
+}
+
+#[test]
 fn a_paused_run_begins_nothing_until_it_is_resumed() {
     let (sandbox, run) = slow(SLOW);
     sandbox.run("runs pause @last").exits(0);

@@ -220,7 +220,11 @@ impl Reader<'_> {
                 id: step.name,
                 item: step.item,
                 stage: stage(step.step.index()),
-                status: step.status,
+                // Nothing runs in a run that has ended: the outcome of one of the step's items is unknown.
+                status: match step.status {
+                    "running" if row.finished_at.is_some() => "outcome_unknown",
+                    status => status,
+                },
                 attempts: step.attempts,
                 effect: step.effect,
                 started_at: step.started_at,

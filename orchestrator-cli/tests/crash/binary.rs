@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use crate::folder::{Folder, PATIENCE};
 use crate::ledger::{Line, Sink};
-use crate::survivors;
 
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]

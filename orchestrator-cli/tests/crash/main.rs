@@ -30,7 +30,10 @@ mod row;
 #[path = "../cli/sandbox.rs"]
 mod sandbox;
 #[path = "../battery/size.rs"]
-#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "how much is killed is a number of its own"))]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(dead_code, reason = "how much is killed is a number of its own")
+)]
 mod size;
 #[path = "../battery/survivors.rs"]
 mod survivors;

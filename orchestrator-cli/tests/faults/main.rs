@@ -18,10 +18,10 @@ mod outputs;
 mod panics;
 mod peak;
 mod poison;
-mod readers;
 #[path = "../battery/printed.rs"]
 #[expect(dead_code, reason = "the other batteries use more of it")]
 mod printed;
+mod readers;
 #[path = "../battery/row.rs"]
 mod row;
 #[path = "../cli/sandbox.rs"]
@@ -29,6 +29,7 @@ mod row;
 mod sandbox;
 mod seen;
 #[path = "../battery/size.rs"]
+#[expect(dead_code, reason = "no number here is set by itself")]
 mod size;
 mod stops;
 mod stubborn;

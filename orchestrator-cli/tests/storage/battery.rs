@@ -1,5 +1,6 @@
 //! How much is tried, with which chance, and the line that says what came of it.
 
+use crate::row;
 pub(crate) use crate::row::Losses;
 pub(crate) use crate::size::number;
 use crate::size::{Size, asked};

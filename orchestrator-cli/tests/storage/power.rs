@@ -224,7 +224,7 @@ fn orchestrator(folder: &Path, args: &[&str]) -> Said {
 
 #[test]
 fn what_was_acknowledged_survives_a_loss_of_power() {
-    let states = number("ORCHESTRATOR_STORAGE_STATES", size(300, 1_000, 20_000));
+    let states = number("ORCHESTRATOR_STORAGE_STATES", size(1_000, 3_000, 20_000));
     let work = Work::done("full");
     let disk = work.disk(Deaf::No);
     assert!(disk.lines.len() > 60 && disk.syncs > 100, "{} lines, {} syncs", disk.lines.len(), disk.syncs);

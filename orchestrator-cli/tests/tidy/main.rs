@@ -11,6 +11,7 @@ mod licence;
 mod markdown;
 mod names;
 mod papers;
+mod promises;
 mod purity;
 mod rust;
 mod sizes;
@@ -113,4 +114,9 @@ fn every_method_of_the_store_has_a_case_in_the_kit() {
 #[test]
 fn papers_are_in_order() {
     hold("papers", &papers::check(&HOUSE));
+}
+
+#[test]
+fn every_promise_names_what_checks_it() {
+    hold("promises", &promises::check(&HOUSE));
 }

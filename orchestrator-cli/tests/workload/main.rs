@@ -48,7 +48,7 @@ fn runs_whose_recovery_is_killed_ten_times_converge_once_left_alone() {
 /// Plays episodes until there were so many runs and, in a release, so many kills.
 fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
     let size = asked(Size::Smoke);
-    let runs = runs[size as usize];
+    let runs = size.of(runs);
     let least = if size == Size::Release { release } else { 0 };
     let again: u64 = number("ORCHESTRATOR_WORKLOAD_SEED", 0);
     let first = if again > 0 { again } else { number("ORCHESTRATOR_WORKLOAD_FIRST", 1) };

@@ -20,12 +20,15 @@
 //! falls due has fallen due as soon as somebody looks. How often each thing goes wrong is bounded (`bounds.rs`), so that every
 //! scope has an end.
 //!
-//! `ORCHESTRATOR_SCOPE_DEPTH` says to which depth each scope is searched; `all`: until there is nothing left to find.
+//! `ORCHESTRATOR_SCOPE_DEPTH` says to which depth each scope is searched; `all`, as in a release: until there is nothing left
+//! to find.
 
 mod account;
 mod act;
 mod bounds;
 mod offer;
+#[path = "../battery/row.rs"]
+mod row;
 mod runs;
 mod search;
 mod word;
@@ -47,7 +50,10 @@ const NEVER_TAKEN: [&str; 2] = ["deliver again", "write stale"];
 
 /// To which depth; `None` where nobody has said.
 fn depth() -> Option<usize> {
-    let text = std::env::var("ORCHESTRATOR_SCOPE_DEPTH").ok()?;
+    let of_battery = || {
+        std::env::var("ORCHESTRATOR_BATTERY").ok().filter(|size| size == "release").map(|_| "all".to_owned())
+    };
+    let text = std::env::var("ORCHESTRATOR_SCOPE_DEPTH").ok().or_else(of_battery)?;
     match text.as_str() {
         "all" => Some(usize::MAX),
         text => Some(text.parse().unwrap_or_else(|error| panic!("ORCHESTRATOR_SCOPE_DEPTH={text}: {error}"))),
@@ -76,6 +82,13 @@ fn every_promise_holds_however_a_tiny_world_goes() {
         assert!(found.closed || found.depth == depth);
         assert!(depth < scope.depth || found.states >= scope.floor, "{}: few states: {found:?}", scope.name);
         assert!(depth < scope.depth || found.ends > 0, "{}: no run has ended: {found:?}", scope.name);
+        let notes = format!(
+            "{} states to depth {}{}",
+            found.states,
+            found.depth,
+            if found.closed { ", all" } else { "" }
+        );
+        row::report(&format!("scope: {}", scope.name), found.transitions, &notes);
         for (name, (taken, refused)) in found.tally {
             let sum = tally.entry(name).or_default();
             *sum = (sum.0 + taken, sum.1 + refused);
@@ -107,4 +120,5 @@ fn each_wrong_rule_breaks_its_promise_in_the_fewest_actions() {
         assert!(broken.promise.starts_with(promise), "{wrong:?}: {}", broken.promise);
         assert_eq!((broken.actions, broken.trace.lines().count()), (actions, actions), "{wrong:?}");
     }
+    row::report("scope: wrong rules", Wrong::ALL.len() as u64, "all noticed, by a shortest way");
 }

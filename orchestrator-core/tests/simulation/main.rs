@@ -3,7 +3,7 @@
 //! promises about the log are checked; at the end nothing goes wrong any more, and every run has to come to the end that a
 //! model predicts. See docs/guarantees.md.
 //!
-//! `ORCHESTRATOR_SIM_SEEDS` says how many worlds (default 1,000; as a part of a battery 5,000 or 50,000),
+//! `ORCHESTRATOR_SIM_SEEDS` says how many worlds (default 1,000; as a part of a battery 5,000 or 20,000),
 //! `ORCHESTRATOR_SIM_FIRST` with which seed they begin (default 1), `ORCHESTRATOR_SIM_SEED` plays one seed alone and tells
 //! all of it.
 
@@ -15,12 +15,13 @@ mod outside;
 mod people;
 mod play;
 mod reach;
+#[path = "../battery/row.rs"]
+mod row;
 mod truth;
 mod workload;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -43,22 +44,11 @@ fn number(name: &str, default: u64) -> u64 {
 /// How many worlds there are.
 fn worlds() -> u64 {
     let default = match std::env::var("ORCHESTRATOR_BATTERY").as_deref() {
-        Ok("release") => 50_000,
+        Ok("release") => 20_000,
         Ok("change") => 5_000,
         _ => 1_000,
     };
     number("ORCHESTRATOR_SIM_SEEDS", default)
-}
-
-/// Adds a line to the table of the battery, if this is part of one.
-fn report(part: &str, trials: u64, notes: &str) {
-    let Ok(file) = std::env::var("ORCHESTRATOR_BATTERY_REPORT") else { return };
-    let row = serde_json::json!({
-        "part": part, "trials": trials, "lost": 0, "regressions": 0, "duplicates": 0, "unrecorded": 0, "stuck": 0,
-        "survivors": 0, "notes": notes,
-    });
-    let mut table = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
-    table.write_all(format!("{row}\n").as_bytes()).unwrap();
 }
 
 /// Panics of simulated plugins are caught by the engine; they need not be printed.
@@ -158,7 +148,7 @@ fn every_world_keeps_the_promises() {
     }
     // Where a promise is broken, this is not reached.
     let commits = sum(|told| told.events);
-    report(
+    row::report(
         "simulation",
         count,
         &format!("{hours:.1} hours of the worlds, {commits} events, {} kinds of faults", hits.len()),
@@ -188,5 +178,5 @@ fn what_is_built_wrong_is_noticed() {
     }
     assert!(missed.is_empty(), "not noticed in {most} worlds: {missed:?}");
     let count = Bug::ALL.len() as u64;
-    report("simulation: built wrong", count, &format!("{count} wrong engines and stores, all noticed"));
+    row::report("simulation: built wrong", count, &format!("{count} wrong engines and stores, all noticed"));
 }

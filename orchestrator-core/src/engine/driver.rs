@@ -380,6 +380,10 @@ impl Driver {
         permit: Option<OwnedSemaphorePermit>,
         request: Option<Arc<Request>>,
     ) {
+        if self.incarnation.is_over() {
+            // The commit, or its answer, has taken so long that others may have recorded the attempt as lost.
+            return;
+        }
         let spec = self.loaded.workflow.step(step.step);
         let slot = self.state.slot(step);
         let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };

@@ -87,10 +87,15 @@ impl Incarnation {
         }
     }
 
+    /// Whether this incarnation is dead, or may be taken for dead.
+    pub(crate) fn is_over(&self) -> bool {
+        self.watched.borrow().owner != self.owner
+    }
+
     /// Returns when this incarnation is dead, or may be taken for dead.
     pub(crate) async fn ended(&mut self) {
         while self.watched.changed().await.is_ok() {
-            if self.watched.borrow().owner != self.owner {
+            if self.is_over() {
                 return;
             }
         }

@@ -17,13 +17,18 @@ use orchestrator_core::port::store::{
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 /// Passes everything on, and the first so many commits.
 #[derive(Debug)]
 pub(crate) struct Brake {
     right: Arc<MemoryStore>,
     left: AtomicI64,
+    /// Whether the last commit that is passed on is not answered, and events are read once there is a permit for it.
+    loses: bool,
+    pub(crate) reads: Semaphore,
+    /// Rung when an owner has made itself known.
+    pub(crate) known: Notify,
     /// Rung when a commit is no longer passed on.
     pub(crate) stuck: Notify,
     /// Who says something to a run just before the next commit comes.
@@ -32,7 +37,25 @@ pub(crate) struct Brake {
 
 impl Brake {
     pub(crate) fn new(right: Arc<MemoryStore>, commits: i64) -> Arc<Self> {
-        Arc::new(Self { right, left: AtomicI64::new(commits), stuck: Notify::new(), rival: Mutex::default() })
+        Arc::new(Self::over(right, commits))
+    }
+
+    /// One that passes on all commits, but loses the first answer, and lets nobody read what became of it until there are
+    /// permits.
+    pub(crate) fn losing(right: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { loses: true, ..Self::over(right, 1) })
+    }
+
+    fn over(right: Arc<MemoryStore>, commits: i64) -> Self {
+        Self {
+            right,
+            left: AtomicI64::new(commits),
+            loses: false,
+            reads: Semaphore::new(0),
+            known: Notify::new(),
+            stuck: Notify::new(),
+            rival: Mutex::default(),
+        }
     }
 }
 
@@ -52,7 +75,16 @@ impl Store for Brake {
             engine.command(run, command).await.unwrap();
         }
         let members = batch.len();
-        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if self.loses {
+            let answers = self.right.commit(batch).await;
+            if left != 1 {
+                return answers;
+            }
+            self.stuck.notify_one();
+            return vec![Commit::Ambiguous; members];
+        }
+        if left <= 0 {
             self.stuck.notify_one();
             return vec![Commit::Unavailable("the process is dead".to_owned()); members];
         }
@@ -64,6 +96,10 @@ impl Store for Brake {
     }
 
     async fn events_after(&self, query: EventsAfter) -> Result<Vec<Recorded>, StoreError> {
+        if self.loses {
+            let unavailable = |_| StoreError::Unavailable("closed".to_owned());
+            let _permit = self.reads.acquire().await.map_err(unavailable)?;
+        }
         self.right.events_after(query).await
     }
 
@@ -84,7 +120,9 @@ impl Store for Brake {
     }
 
     async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
-        self.right.register(owner).await
+        self.right.register(owner).await?;
+        self.known.notify_one();
+        Ok(())
     }
 
     async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use orchestrator_core::engine::DriveError;
 use orchestrator_core::id::StepIx;
 use orchestrator_core::machine::{Asked, Command};
+use orchestrator_core::port::store::{RunQuery, Store as _};
 use orchestrator_core::value::ValueRef;
 use orchestrator_core::{Engine, MemoryStore, RunId};
 
@@ -123,4 +124,32 @@ async fn a_run_created_in_the_hosts_own_transaction_is_taken_up() {
         }
     }
     assert_eq!(puppet.begun("a"), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_to_have_begun_only_after_the_death_of_its_owner_is_not_dispatched() {
+    let (puppet, store) = (Puppet::new(), Arc::new(MemoryStore::default()));
+    let brake = Brake::losing(store.clone());
+    let first = engine(&puppet).store(brake.clone()).ttl(Duration::from_secs(3)).start().await.unwrap();
+    brake.known.notified().await;
+    let owner = first.owner();
+    let flow = workflow(&first, "        once: { uses: puppet, with: { effect: at_most_once } }");
+    let starting = tokio::spawn({
+        let first = first.clone();
+        async move { first.start(flow).await }
+    });
+    brake.stuck.notified().await;
+    store.retire(owner).await.unwrap();
+    let run = store.list_runs(RunQuery::default()).await.unwrap().items[0].run;
+    let second = engine(&puppet).store(store).start().await.unwrap();
+    let handle = second.drive(run).await.unwrap();
+    handle.progress().wait_for(|progress| progress.status == "blocked").await.unwrap();
+    // The first is told of its death when it renews, and begins anew; then it learns what became of its commit.
+    brake.known.notified().await;
+    assert_ne!(first.owner(), owner);
+    brake.reads.add_permits(1);
+    // Whether the caller is told that the run has begun does not matter here.
+    let _ = starting.await.unwrap();
+    first.stop(Duration::ZERO).await;
+    assert_eq!(puppet.begun("once"), 0, "dispatched under the name of a dead owner");
 }

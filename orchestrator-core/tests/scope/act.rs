@@ -332,7 +332,8 @@ impl Deed<'_> {
     /// Executes what a word has begun, if it has begun something and its owner may count as alive.
     fn dispatch(&mut self, run: RunIx, word: Word) -> Result<(), String> {
         let (Word::Begin { step, owner } | Word::Continue { step, owner }) = word else { return Ok(()) };
-        if self.world.lease(owner) != Lease::Held || self.is(Wrong::Undispatched) {
+        let may = self.world.lease(owner) == Lease::Held || self.is(Wrong::DeadDispatch);
+        if !may || self.is(Wrong::Undispatched) {
             return Ok(());
         }
         let mut running = self.runs.at(run).account.running();

@@ -19,6 +19,8 @@ pub(crate) enum Wrong {
     EarlyDispatch,
     /// What has begun is not dispatched.
     Undispatched,
+    /// Who may count as dead dispatches what it has begun.
+    DeadDispatch,
     /// Nobody takes over from a driver that is dead.
     NoTakeOver,
     /// A result counts though the attempt was lost.
@@ -27,7 +29,7 @@ pub(crate) enum Wrong {
 
 impl Wrong {
     /// All of them, each with the promise that it breaks and with how few actions.
-    pub(crate) const ALL: [(Self, &'static str, usize); 10] = [
+    pub(crate) const ALL: [(Self, &'static str, usize); 11] = [
         (Self::NoSequence, "I10: the driver's epoch is 1 after 1", 4),
         (Self::NoEpoch, "I10: written under", 7),
         (Self::EpochReset, "I10: the driver's epoch is 1 after 1", 5),
@@ -36,6 +38,7 @@ impl Wrong {
         (Self::LossNotCounted, "I6: begins after 0 failures and 1 losses", 11),
         (Self::EarlyDispatch, "G5: attempt 1 of a", 3),
         (Self::Undispatched, "I2: attempt 1 of a", 4),
+        (Self::DeadDispatch, "G5: begin a is to be executed", 11),
         (Self::NoTakeOver, "I2: what is due is refused", 5),
         (Self::LateResult, "I10: `step.succeeded` in Open", 11),
     ];

@@ -260,8 +260,11 @@ impl World {
         self.state.begin_scratch();
         for recorded in &batch {
             let from = recorded.event.unit().map(|step| self.state.slot(step).state.kind());
+            let driver = self.ledger.driver;
             self.apply(recorded);
             self.ledger.note(recorded);
+            let fence = recorded.event.fence().map(|(epoch, owner)| Fence { epoch, owner });
+            assert_eq!(fence, self.fence_of(&recorded.event, driver), "{recorded:?}");
             self.compare();
             *self.coverage.kinds.entry(recorded.event.kind()).or_default() += 1;
             if let (Some(step), Some(from)) = (recorded.event.unit(), from) {
@@ -274,6 +277,19 @@ impl World {
         assert_eq!(View::of(&self.state), after, "keeping changed something");
         self.log.extend(batch);
         self.look();
+    }
+
+    /// The right that an event gives, or takes from who drove the run before it.
+    fn fence_of(&self, event: &Event, driver: Option<Fence>) -> Option<Fence> {
+        match event {
+            Event::DriverTaken(_) => self.ledger.driver,
+            Event::DriverReleased(_) => driver,
+            Event::StepBegun(_) | Event::StepContinued(_) => match self.ledger.place(event.unit()?.step) {
+                Some(Place::Running(right)) => Some(right.fence),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn apply(&mut self, recorded: &Recorded) {

@@ -579,3 +579,22 @@ fn a_tolerated_failure_lets_the_run_complete() {
     assert_eq!(map.state.slot(MAPPED).state.kind(), StepKind::Failed);
     assert_eq!(map.state.status(), "completed");
 }
+
+#[test]
+fn an_item_that_a_longer_list_brings_has_no_attempts_of_others() {
+    let form = Form {
+        bound: None,
+        count: 2,
+        retried: false,
+        tolerated: false,
+        times: None,
+        effect: EffectClass::Pure,
+    };
+    let mut map = Map::new(form);
+    map.settle();
+    map.form.count = 4;
+    assert!(map.say(Command::Rerun { step: MAPPED.into(), asked: asked() }));
+    map.settle();
+    let attempts = |item| map.state.slot(Unit::item_of(MAPPED, item)).attempts;
+    assert_eq!((map.state.status(), [0, 1, 2, 3].map(attempts)), ("completed", [2, 2, 1, 1]));
+}

@@ -87,15 +87,16 @@ impl Incarnation {
         }
     }
 
-    /// Whether this incarnation is dead, or may be taken for dead.
+    /// Whether this incarnation is dead, or may be taken for dead. Asked before every dispatch: nothing is locked where
+    /// nothing has changed.
     pub(crate) fn is_over(&self) -> bool {
-        self.watched.borrow().owner != self.owner
+        self.watched.has_changed().unwrap_or(true) && self.watched.borrow().owner != self.owner
     }
 
     /// Returns when this incarnation is dead, or may be taken for dead.
     pub(crate) async fn ended(&mut self) {
         while self.watched.changed().await.is_ok() {
-            if self.is_over() {
+            if self.watched.borrow().owner != self.owner {
                 return;
             }
         }

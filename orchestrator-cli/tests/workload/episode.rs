@@ -14,6 +14,7 @@ use crate::facts::{Copy, Facts, Run};
 use crate::flow::Flow;
 use crate::invariant::{ALL, violations};
 use crate::journey::{Journey, Place};
+use crate::replay::kind;
 use crate::row::Losses;
 use crate::tally::Tally;
 
@@ -72,6 +73,7 @@ pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
     tally.first.extend(journeys.iter().flat_map(|journey| &journey.first).copied().map(millis));
     tally.ended.extend(journeys.iter().filter_map(|journey| journey.ended_after).map(millis));
     tally.all.extend(journeys.iter().filter_map(|journey| journey.moved_after).max().map(millis));
+    notice(&facts, tally);
     let faults = judge(&facts, &format!("seed {seed}"), tally);
     if keeps || !faults.is_empty() {
         let test = kills.test();
@@ -173,6 +175,23 @@ fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
             .flat_map(|journey| journey.hung.clone())
             .chain((code != 0).then(|| format!("doctor: {code}")))
             .collect(),
+    }
+}
+
+/// Counts what has happened: that is what the kills have hit.
+fn notice(facts: &Facts, tally: &mut Tally) {
+    for event in facts.runs.iter().flat_map(|run| &run.events) {
+        let data = &event["data"];
+        let more = match kind(event) {
+            "step.lost" => data["then"].as_str().unwrap_or_default().to_owned(),
+            "step.resolved" => if data["output"].is_null() { "not applied" } else { "applied" }.to_owned(),
+            "step.failed" => if data["retry_at"].is_null() { "for good" } else { "again" }.to_owned(),
+            "run.ended" => data["status"].as_str().unwrap_or_default().to_owned(),
+            "step.waiting" | "step.arrived" | "step.begun" | "step.skipped" | "run.reopened"
+            | "driver.taken" => String::new(),
+            _ => continue,
+        };
+        *tally.seen.entry(format!("{} {more}", kind(event)).trim().to_owned()).or_default() += 1;
     }
 }
 

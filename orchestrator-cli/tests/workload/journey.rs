@@ -60,6 +60,7 @@ pub(crate) struct Journey {
     pub(crate) told: BTreeSet<String>,
     errands: Vec<(Instant, Errand)>,
     has_ended: bool,
+    was_cancelled: bool,
     killed_at: Option<Instant>,
     /// Kills that have landed.
     pub(crate) landed: usize,
@@ -96,6 +97,7 @@ impl Journey {
             told: BTreeSet::new(),
             errands: Vec::new(),
             has_ended: false,
+            was_cancelled: false,
             killed_at: None,
             landed: 0,
             first: Vec::new(),
@@ -171,6 +173,8 @@ impl Journey {
         match code {
             None | Some(9) => {}
             Some(0 | 1 | 8) => self.has_ended = true,
+            // Whoever cancels a run that nobody drives brings it to its end: one who comes then leaves it to them.
+            Some(6) if self.was_cancelled => {}
             // Whoever is told to come again does.
             Some(7) if took >= BUSY => self.turned_away += 1,
             Some(code) => self.hung.push(format!("`{}` {args:?}: exit {code} after {took:?}", self.key)),
@@ -257,6 +261,7 @@ impl Journey {
 
     fn cancel(&mut self, place: &Place) {
         let Some(run) = self.told.first().cloned() else { return };
+        self.was_cancelled = true;
         match self.person(place, &["runs", "cancel", &run, "--json"]) {
             0 => drop(self.cancels.insert(run)),
             // It has ended.

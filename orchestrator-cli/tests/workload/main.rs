@@ -52,21 +52,26 @@ fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
     let least = if size == Size::Release { release } else { 0 };
     let again: u64 = number("ORCHESTRATOR_WORKLOAD_SEED", 0);
     let first = if again > 0 { again } else { number("ORCHESTRATOR_WORKLOAD_FIRST", 1) };
-    let mut tally = Tally::resumed(part, &format!("{size:?} from {first}, again {again}"), first);
+    let asked = format!("{size:?} from {first}, again {again}");
+    let mut tally = Tally::resumed(tally::file(part), &asked, first);
+    if tally.runs > 0 {
+        println!("{part}: goes on with seed {} after {} runs, {} kills", tally.next, tally.runs, tally.kills);
+    }
     while tally.runs < runs || tally.kills < least {
         let seed = tally.next;
         episode::play(seed, kills, again > 0, &mut tally);
         tally.next += 1;
-        tally.keep(part);
+        tally.keep();
         if again > 0 {
             break;
         }
     }
     let missing: Vec<_> =
         ALL.iter().map(|it| it.name).filter(|name| !tally.planted.contains(*name)).collect();
+    let is_lost = tally.seen.keys().any(|what| what.starts_with("step.lost"));
     let (kills, is_whole) = (tally.kills, tally.runs >= 4 * RUNS);
     let violations = tally.conclude(part);
     assert!(violations.is_empty(), "{} violations:\n  {}\n", violations.len(), violations.join("\n  "));
-    assert!(kills > 0, "nothing was killed");
+    assert!(kills > 0 && is_lost, "nothing was killed while it was executed");
     assert!(missing.is_empty() || !is_whole, "nothing was planted for {missing:?}");
 }

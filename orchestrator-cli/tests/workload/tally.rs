@@ -1,6 +1,6 @@
 //! What a battery has found so far; kept in a file where one is named, so that a long battery can be broken off.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use crate::row::{self, Losses};
 /// What has been found in the episodes of a part.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
+    /// Where it is kept, if anywhere.
+    #[serde(skip)]
+    file: Option<PathBuf>,
     /// What was asked for; a file of another battery is not gone on with.
     asked: String,
     /// The episode that comes next.
@@ -23,6 +26,8 @@ pub(crate) struct Tally {
     unrecorded: u64,
     stuck: u64,
     survivors: u64,
+    /// What has happened to steps and runs, and how often.
+    pub(crate) seen: BTreeMap<String, u64>,
     /// Everything that does not hold, with its seed.
     pub(crate) violations: Vec<String>,
     /// Invariants that have found their planted fault in what was really seen.
@@ -39,21 +44,20 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// What the file of a part says, if it is of the same battery; else nothing yet.
-    pub(crate) fn resumed(part: &str, asked: &str, first: u64) -> Self {
-        let fresh = Self { asked: asked.to_owned(), next: first, ..Self::default() };
-        let Some(text) = file(part).and_then(|file| fs::read_to_string(file).ok()) else { return fresh };
-        let kept: Self = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{part}: {error}"));
-        if kept.asked != asked {
-            return fresh;
+    /// What the file says, if it is of the same battery; else nothing yet.
+    pub(crate) fn resumed(file: Option<PathBuf>, asked: &str, first: u64) -> Self {
+        let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        let kept =
+            text.map(|text| serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+        match kept.filter(|kept: &Self| kept.asked == asked) {
+            Some(kept) => Self { file, ..kept },
+            None => Self { file, asked: asked.to_owned(), next: first, ..Self::default() },
         }
-        println!("{part}: goes on with seed {} after {} runs, {} kills", kept.next, kept.runs, kept.kills);
-        kept
     }
 
     /// Keeps what was found so far; whole, or as it was before.
-    pub(crate) fn keep(&self, part: &str) {
-        let Some(file) = file(part) else { return };
+    pub(crate) fn keep(&self) {
+        let Some(file) = &self.file else { return };
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let new = file.with_extension("new");
         fs::write(&new, serde_json::to_string(self).unwrap()).unwrap();
@@ -71,7 +75,7 @@ impl Tally {
 
     /// Says what was found, writes its row, and gives the violations. The next battery begins anew.
     pub(crate) fn conclude(mut self, part: &str) -> Vec<String> {
-        if let Some(file) = file(part) {
+        if let Some(file) = &self.file {
             drop(fs::remove_file(file));
         }
         let losses = Losses {
@@ -90,6 +94,7 @@ impl Tally {
         let times: Vec<String> = times.into_iter().map(|(what, times)| percentiles(what, times)).collect();
         let notes = format!("{} runs, {} planted faults found; {}", self.runs, self.plants, times.join("; "));
         println!("{part}: {} kills, {losses:?}; {notes}", self.kills);
+        self.seen.iter().for_each(|(what, times)| println!("  {times:>6}  {what}"));
         row::report(part, self.kills, losses, &notes);
         self.violations
     }
@@ -105,7 +110,7 @@ fn percentiles(what: &str, times: &mut [u64]) -> String {
 }
 
 /// Where the progress of a part is kept, if anywhere. A relative name is below the workspace.
-fn file(part: &str) -> Option<PathBuf> {
+pub(crate) fn file(part: &str) -> Option<PathBuf> {
     let name = std::env::var_os("ORCHESTRATOR_WORKLOAD_STATE").filter(|name| !name.is_empty())?;
     let part = part.split(' ').next().unwrap_or_default();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
@@ -117,4 +122,21 @@ fn percentiles_are_those_of_the_sorted_times() {
     assert_eq!(percentiles("t", &mut (1..=200).rev().collect::<Vec<_>>()), "t p50 101 ms, p99 199 ms");
     assert_eq!(percentiles("t", &mut [7]), "t p50 7 ms, p99 7 ms");
     assert_eq!(percentiles("t", &mut []), "t: never measured");
+}
+
+#[test]
+fn a_battery_that_is_broken_off_goes_on_with_the_next_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Some(folder.path().join("state/part.json"));
+    let mut tally = Tally::resumed(file.clone(), "all", 7);
+    assert_eq!(tally.next, 7);
+    tally.next = 9;
+    tally.kills = 3;
+    tally.count(Losses { lost: 1, ..Losses::default() });
+    tally.keep();
+    assert_eq!(Tally::resumed(file.clone(), "less", 7).next, 7);
+    let resumed = Tally::resumed(file.clone(), "all", 7);
+    assert_eq!((resumed.next, resumed.kills, resumed.lost), (9, 3, 1));
+    resumed.conclude("part");
+    assert_eq!(Tally::resumed(file, "all", 7).next, 7, "the next battery begins anew");
 }

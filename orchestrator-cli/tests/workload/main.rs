@@ -30,6 +30,8 @@ mod size;
 mod survivors;
 mod tally;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use episode::{Kills, RUNS};
 use invariant::ALL;
 use size::{Size, asked, number};
@@ -59,7 +61,11 @@ fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
     }
     while tally.runs < runs || tally.kills < least {
         let seed = tally.next;
-        episode::play(seed, kills, again > 0, &mut tally);
+        let played = catch_unwind(AssertUnwindSafe(|| episode::play(seed, kills, again > 0, &mut tally)));
+        if played.is_err() {
+            // What has been told on stderr is all that is known; the others are played nevertheless.
+            tally.broken(seed);
+        }
         tally.next += 1;
         tally.keep();
         if again > 0 {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::episode::RUNS;
 use crate::row::{self, Losses};
 
 /// What has been found in the episodes of a part.
@@ -71,6 +72,13 @@ impl Tally {
         self.unrecorded += losses.unrecorded;
         self.stuck += losses.stuck;
         self.survivors += losses.survivors;
+    }
+
+    /// Counts an episode that did not come to its end as one that is stuck.
+    pub(crate) fn broken(&mut self, seed: u64) {
+        self.runs += RUNS;
+        self.stuck += 1;
+        self.violations.push(format!("seed {seed}: the episode has not come to its end"));
     }
 
     /// Says what was found, writes its row, and gives the violations. The next battery begins anew.

@@ -264,23 +264,26 @@ impl Journey {
         self.was_cancelled = true;
         match self.person(place, &["runs", "cancel", &run, "--json"]) {
             0 => drop(self.cancels.insert(run)),
-            // It has ended.
-            6 => {}
+            // It has ended, or this has to be said once more.
+            6 | 7 => {}
             code => self.hung.push(format!("{run}: `runs cancel` says {code}")),
         }
     }
 
     fn answer(&mut self, place: &Place, run: &str, step: &str, yes: bool) {
         let words = |yes: bool| ["approval", if yes { "approve" } else { "reject" }, run, step, "--json"];
+        let unit = || (step.to_owned(), None);
         match self.person(place, &words(yes)) {
-            0 => self.decided.push((run.to_owned(), (step.to_owned(), None), yes)),
+            0 => self.decided.push((run.to_owned(), unit(), yes)),
             // It was decided before.
             6 => {}
+            // It has to be said once more.
+            7 => return,
             code => self.hung.push(format!("{run}: `approval` of {step} says {code}")),
         }
         // Somebody says the contrary too late.
-        if self.chance.below(4) == 0 && place.folder.run(&words(!yes)).0 == 0 {
-            self.decided.push((run.to_owned(), (step.to_owned(), None), !yes));
+        if self.chance.below(4) == 0 && self.person(place, &words(!yes)) == 0 {
+            self.decided.push((run.to_owned(), unit(), !yes));
         }
     }
 
@@ -299,7 +302,15 @@ impl Journey {
                 return code;
             }
         }
-        place.folder.run(args).0
+        let begun = Instant::now();
+        let code = place.folder.run(args).0;
+        let took = begun.elapsed();
+        match code {
+            7 if took >= BUSY => self.turned_away += 1,
+            7 => self.hung.push(format!("{args:?}: exit 7 after {took:?}")),
+            _ => {}
+        }
+        code
     }
 
     /// Does what people have to do: decides, and says of each doubt what the ledger says.
@@ -310,21 +321,24 @@ impl Journey {
             let (run, step) = (text("run"), text("step"));
             let item = waiting["item"].as_u64().map(|item| usize::try_from(item).unwrap());
             let name = item.map_or_else(|| step.clone(), |item| format!("{step}[{item}]"));
-            let resolve = |what: &[&str]| {
-                place.folder.ask(&[&["runs", "resolve", &run, &name, "--json"], what].concat());
-            };
-            match &*text("kind") {
-                "approval" => self.answer(place, &run, &step, text("message") == "say yes"),
-                "quarantine" => resolve(&["--not-applied"]),
+            let output = format!("{{\"receipt\":\"{step}\"}}");
+            let what: &[&str] = match &*text("kind") {
+                "approval" => {
+                    self.answer(place, &run, &step, text("message") == "say yes");
+                    continue;
+                }
+                "quarantine" => &["--not-applied"],
                 "outcome_unknown" => {
                     self.left.extend(place.folder.left_of(&run));
-                    if has_happened(place, &run, &(step.clone(), item)) {
-                        resolve(&["--applied", "--output", &format!("{{\"receipt\":\"{step}\"}}")]);
-                    } else {
-                        resolve(&["--not-applied"]);
-                    }
+                    let has_happened = has_happened(place, &run, &(step.clone(), item));
+                    if has_happened { &["--applied", "--output", &output] } else { &["--not-applied"] }
                 }
-                _ => {}
+                _ => continue,
+            };
+            match self.person(place, &[&["runs", "resolve", &run, &name, "--json"], what].concat()) {
+                // Somebody who was killed had said it already, or it has to be said once more.
+                0 | 6 | 7 => {}
+                code => self.hung.push(format!("{run}: `runs resolve` of {name} says {code}")),
             }
         }
     }

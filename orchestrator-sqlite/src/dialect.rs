@@ -44,7 +44,7 @@ impl Sqlite {
         let options = open::options(base, asked);
         // One taken from the pool would go back to it in its own time, and meanwhile the next reader opens another.
         let failed = |error: sqlx::Error| error::at(path, error::of_read(&error));
-        let mut first = options.connect().await.map_err(failed)?;
+        let mut first = open::patiently(&options, asked.busy_timeout).await.map_err(failed)?;
         let version = open::look(&mut first).await.map_err(|error| error::at(path, error))?;
         open::require_library(&version)?;
         Ok(Self {

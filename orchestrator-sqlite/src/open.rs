@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orchestrator_core::port::store::StoreError;
 use orchestrator_sql::Options;
@@ -18,6 +18,9 @@ use crate::error;
 
 /// How long a reader waits for one of the connections that read.
 const READER: Duration = Duration::from_secs(30);
+
+/// How long it takes until a database that is being made is opened once more.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// How many texts a connection keeps prepared.
 const PREPARED: usize = 64;
@@ -119,6 +122,25 @@ pub(crate) fn options(base: SqliteConnectOptions, asked: &Options) -> SqliteConn
         .disable_statement_logging()
 }
 
+/// The first connection. Those who make a database at the same moment all want to turn on its log, and there SQLite waits
+/// for nobody, whatever its timeout: it is asked again until that is over.
+pub(crate) async fn patiently(
+    options: &SqliteConnectOptions,
+    patience: Duration,
+) -> sqlx::Result<SqliteConnection> {
+    let begun = Instant::now();
+    loop {
+        match options.connect().await {
+            Err(error)
+                if matches!(error::of_read(&error), StoreError::Busy) && begun.elapsed() < patience =>
+            {
+                tokio::time::sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// A pool that opens connections when they are needed, and keeps them.
 pub(crate) fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
     let pool = SqlitePoolOptions::new();
@@ -192,6 +214,23 @@ mod tests {
             let found: String = sqlx::query_scalar(query).fetch_one(&pool).await.unwrap();
             assert_eq!(found, expected, "{pragma}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_opens_what_another_makes_waits_as_long_as_was_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let base =
+            SqliteConnectOptions::new().filename(folder.path().join("state.db")).create_if_missing(true);
+        let mut maker = base.clone().journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut maker).await.unwrap();
+        let asked = Options::default().busy_timeout(Duration::from_millis(200));
+        let options = options(base, &asked);
+        let begun = Instant::now();
+        let refused = patiently(&options, asked.busy_timeout).await.unwrap_err();
+        assert!(matches!(error::of_read(&refused), StoreError::Busy), "{refused}");
+        assert!(begun.elapsed() >= asked.busy_timeout, "it was not waited for");
+        sqlx::query("ROLLBACK").execute(&mut maker).await.unwrap();
+        patiently(&options, asked.busy_timeout).await.unwrap();
     }
 
     #[test]

@@ -100,7 +100,13 @@ impl Tally {
             ("ended, left alone", &mut self.ended),
         ];
         let times: Vec<String> = times.into_iter().map(|(what, times)| percentiles(what, times)).collect();
-        let notes = format!("{} runs, {} planted faults found; {}", self.runs, self.plants, times.join("; "));
+        let notes = format!(
+            "{} runs, {} planted faults found, {} times the store was busy; {}",
+            self.runs,
+            self.plants,
+            self.turned_away,
+            times.join("; ")
+        );
         println!("{part}: {} kills, {losses:?}; {notes}", self.kills);
         self.seen.iter().for_each(|(what, times)| println!("  {times:>6}  {what}"));
         row::report(part, self.kills, losses, &notes);

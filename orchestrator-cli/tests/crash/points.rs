@@ -144,6 +144,7 @@ mod killed {
     use super::{DIED, POINTS, Scene};
     use crate::binary::Moment;
     use crate::flows::CALM;
+    use crate::row::{self, Losses};
     use crate::{Battery, deaths};
 
     /// A process that is killed here has a run in hand, and begins to execute.
@@ -188,17 +189,18 @@ mod killed {
             let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).collect()
         });
-        let (mut batteries, tables): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+        let (batteries, tables): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
         let mut table = tables.concat();
         table.sort_by_key(|(point, ..)| *point);
         table.iter().for_each(|(point, scene, died)| println!("  {died}  {point}, {scene:?}"));
         let never: Vec<_> = table.iter().filter(|(.., died)| *died == 0).collect();
         assert!(never.is_empty(), "never reached: {never:?}");
-        let planted = batteries.iter().map(|battery| battery.planted).sum();
+        let planted: usize = batteries.iter().map(|battery| battery.planted).sum();
         assert!(planted > 0, "nothing was planted");
-        let mut battery = batteries.swap_remove(0);
-        battery.planted = planted;
-        battery.kills = table.iter().map(|(.., died)| *died as u64).sum();
-        battery.report("F-01 death at every named point");
+        let deaths = table.iter().map(|(.., died)| *died as u64).sum();
+        let (points, rows) = (POINTS.len(), table.len());
+        let notes =
+            format!("{points} points, {rows} with what the process does; {planted} planted faults found");
+        row::report("F-01 death at every named point", deaths, Losses::default(), &notes);
     }
 }

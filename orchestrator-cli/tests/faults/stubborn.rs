@@ -19,7 +19,7 @@ const KINDS: [(&str, &str); 5] = [
 ];
 
 /// Not found, as is documented: it has left its session and knows nothing of its run.
-const GONE: &str = "env -i setsid sleep 600 &\nnote $!\necho > begun\ncat go";
+const GONE: &str = "env -i setsid sh -c 'echo $$ >> processes; echo > begun; exec sleep 600' &\ncat go";
 
 fn place(script: &str) -> Sandbox {
     let script = format!("note() {{ echo $1 >> processes; }}\n{script}\n").replace('\n', "\n      ");

@@ -1,15 +1,16 @@
 //! Worked cases of runs: holding, ending, beginning again, loading.
 
-use orchestrator_core::id::StepIx;
+use orchestrator_core::id::{DecisionId, StepIx};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
     AfterLoss, Arrival, Command, Effect, Ending, Finished, Intent, IntentChanged, Prepared, Rejection,
-    RunReopened, StepArrived, StepDue, StepError, StepFailed, StepKind, StepLost, StepWaiting, WaitOn,
-    outstanding, wake_at,
+    RunReopened, StepArrived, StepBegun, StepDue, StepError, StepFailed, StepKind, StepLost, StepWaiting,
+    WaitOn, check, outstanding, wake_at,
 };
 use orchestrator_core::spec::EffectClass::{AtMostOnce, Pure};
 use orchestrator_core::spec::OnExpiry;
 use orchestrator_core::spec::retry::ErrorClass;
+use uuid::Uuid;
 
 use crate::flow::Shape;
 use crate::scene::{
@@ -315,4 +316,32 @@ fn a_log_that_breaks_the_rules_is_refused() {
 fn no_state_that_has_ended_is_left() {
     let left: Vec<_> = TRANSITIONS.iter().filter(|(from, ..)| from.is_terminal()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn more_failures_than_the_policy_allows_are_a_violation() {
+    let mut world = one(Shape::new(&[], Pure).retried(1));
+    let running = begin(&mut world, A);
+    let begun = StepBegun {
+        step: A.into(),
+        attempt: 2,
+        epoch: 2,
+        owner: running.fence.owner,
+        effect: Pure,
+        request: world.state.slot(A).request.clone().expect("it has begun"),
+        decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+    };
+    let now = world.now;
+    let fail = |attempt| StepFailed {
+        step: A.into(),
+        attempt,
+        error: error(ErrorClass::Failed),
+        retry_at: Some(now),
+    };
+    world.state = force(&world, fail(1)).unwrap();
+    world.state = force(&world, StepDue { step: A.into() }).unwrap();
+    world.state = force(&world, begun).unwrap();
+    check(&world.state).unwrap();
+    world.state = force(&world, fail(2)).unwrap();
+    check(&world.state).unwrap_err();
 }

@@ -345,3 +345,18 @@ fn more_failures_than_the_policy_allows_are_a_violation() {
     world.state = force(&world, fail(2)).unwrap();
     check(&world.state).unwrap_err();
 }
+
+#[test]
+fn a_retried_step_waits_for_a_need_that_stands_below_it_in_the_text() {
+    let mut world = World::new(vec![Shape::new(&[1], Pure), Shape::new(&[], Pure)]);
+    let right = begin(&mut world, B);
+    finish(&mut world, right, failed()).unwrap();
+    world.say(Command::Prepared { step: A.into(), verdict: Prepared::Skip }).unwrap();
+    world.say(Command::Conclude(Ok(value(1)))).unwrap();
+    let (steps, inside, by, reason) = (vec![B.into()], Vec::new(), "someone".into(), None);
+    let reopened = RunReopened { generation: 3, steps, inside, by, reason };
+    force(&world, reopened).expect_err("a generation is left out");
+    world.say(Command::Retry { steps: vec![B.into()], asked: asked() }).unwrap();
+    assert_eq!((kind(&world, A), kind(&world, B)), (StepKind::Pending, StepKind::Ready));
+    world.settle();
+}

@@ -81,11 +81,16 @@ impl Tally {
         self.violations.push(format!("seed {seed}: the episode has not come to its end"));
     }
 
-    /// Says what was found, writes its row, and gives the violations. The next battery begins anew.
-    pub(crate) fn conclude(mut self, part: &str) -> Vec<String> {
+    /// The next battery begins anew.
+    fn forget(&self) {
         if let Some(file) = &self.file {
             drop(fs::remove_file(file));
         }
+    }
+
+    /// Says what was found, writes its row, and gives the violations.
+    pub(crate) fn conclude(mut self, part: &str) -> Vec<String> {
+        self.forget();
         let losses = Losses {
             lost: self.lost,
             regressions: self.regressions,
@@ -151,6 +156,6 @@ fn a_battery_that_is_broken_off_goes_on_with_the_next_seed() {
     assert_eq!(Tally::resumed(file.clone(), "less", 7).next, 7);
     let resumed = Tally::resumed(file.clone(), "all", 7);
     assert_eq!((resumed.next, resumed.kills, resumed.lost), (9, 3, 1));
-    resumed.conclude("part");
+    resumed.forget();
     assert_eq!(Tally::resumed(file, "all", 7).next, 7, "the next battery begins anew");
 }

@@ -322,6 +322,9 @@ impl Map {
         let error = || StepError::new(ErrorClass::Failed, "no luck");
         match effect {
             Effect::Prepare(step) if step == Unit::of(MAPPED) => {
+                let at_once = self.begin();
+                let refused = !self.say(Command::Prepared { step, verdict: at_once });
+                assert!(refused, "something begins for all items at once");
                 let verdict = match self.state.standing(step).success {
                     true => Prepared::Expand { items: text(3), count: self.form.count },
                     false => Prepared::Skip,

@@ -64,6 +64,7 @@ fn depth() -> Option<usize> {
 fn every_promise_holds_however_a_tiny_world_goes() {
     let mut tally = Tally::new();
     let asked = depth();
+    let (mut states, mut transitions, mut closed) = (0, 0, 0);
     for scope in &SCOPES {
         let depth = asked.unwrap_or(scope.depth);
         let found = search(scope, None, depth)
@@ -82,13 +83,9 @@ fn every_promise_holds_however_a_tiny_world_goes() {
         assert!(found.closed || found.depth == depth);
         assert!(depth < scope.depth || found.states >= scope.floor, "{}: few states: {found:?}", scope.name);
         assert!(depth < scope.depth || found.ends > 0, "{}: no run has ended: {found:?}", scope.name);
-        let notes = format!(
-            "{} states to depth {}{}",
-            found.states,
-            found.depth,
-            if found.closed { ", all" } else { "" }
-        );
-        row::report(&format!("scope: {}", scope.name), found.transitions, &notes);
+        states += found.states;
+        transitions += found.transitions;
+        closed += usize::from(found.closed);
         for (name, (taken, refused)) in found.tally {
             let sum = tally.entry(name).or_default();
             *sum = (sum.0 + taken, sum.1 + refused);
@@ -104,6 +101,9 @@ fn every_promise_holds_however_a_tiny_world_goes() {
         assert!(silent.is_empty(), "never taken, or never refused: {silent:?}");
         assert_eq!(tally.len(), act::NAMES, "an action was never tried: {tally:?}");
     }
+    let notes =
+        format!("{} small worlds, {states} states, {closed} worlds searched to the end", SCOPES.len());
+    row::report("every way of small worlds", transitions, &notes);
 }
 
 #[test]
@@ -120,5 +120,5 @@ fn each_wrong_rule_breaks_its_promise_in_the_fewest_actions() {
         assert!(broken.promise.starts_with(promise), "{wrong:?}: {}", broken.promise);
         assert_eq!((broken.actions, broken.trace.lines().count()), (actions, actions), "{wrong:?}");
     }
-    row::report("scope: wrong rules", Wrong::ALL.len() as u64, "all noticed, by a shortest way");
+    row::report("small worlds with a wrong rule", Wrong::ALL.len() as u64, "all noticed, by a shortest way");
 }

@@ -149,7 +149,7 @@ fn every_world_keeps_the_promises() {
     // Where a promise is broken, this is not reached.
     let commits = sum(|told| told.events);
     row::report(
-        "simulation",
+        "worlds of chance",
         count,
         &format!("{hours:.1} hours of the worlds, {commits} events, {} kinds of faults", hits.len()),
     );
@@ -178,5 +178,9 @@ fn what_is_built_wrong_is_noticed() {
     }
     assert!(missed.is_empty(), "not noticed in {most} worlds: {missed:?}");
     let count = Bug::ALL.len() as u64;
-    row::report("simulation: built wrong", count, &format!("{count} wrong engines and stores, all noticed"));
+    row::report(
+        "worlds of chance, built wrong",
+        count,
+        &format!("{count} wrong engines and stores, all noticed"),
+    );
 }

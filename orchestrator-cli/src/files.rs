@@ -1,8 +1,8 @@
 //! Writing files of a user.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
@@ -15,12 +15,22 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Problem> {
     write_beside(&real, content).map_err(|error| cannot_write(path, &error))
 }
 
+/// Writes a file that is not there yet, as a whole, and tells whether it was not there. What has its name has its content,
+/// also after a loss of power. Of several who do so at the same moment the last one wins.
+pub(crate) fn create(path: &Path, content: &[u8]) -> Result<bool, Problem> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    write_beside(path, content).map_err(|error| cannot_write(path, &error))?;
+    Ok(true)
+}
+
 fn write_beside(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);
-    let written = fs::write(&part, content).and_then(|()| {
+    let written = write_synced(&part, content).and_then(|()| {
         if let Ok(old) = fs::metadata(path) {
             fs::set_permissions(&part, old.permissions())?;
         }
@@ -31,6 +41,12 @@ fn write_beside(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&part);
     }
     written
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// How a failed write is told.
@@ -54,6 +70,17 @@ pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_created_whole_or_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        assert!(create(&path, b"one").unwrap());
+        assert!(!create(&path, b"two").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert!(create(&folder.path().join("none/a.toml"), b"one").is_err());
+    }
 
     #[test]
     fn paths_lead_from_one_folder_to_another() {

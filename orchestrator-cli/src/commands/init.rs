@@ -1,7 +1,6 @@
 //! `init`: a folder for state, and a sample to begin with. Nothing that exists is overwritten.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -10,7 +9,7 @@ use crate::app::App;
 use crate::args::Init;
 use crate::commands::schema;
 use crate::exit::Exit;
-use crate::files::cannot_write;
+use crate::files::{cannot_write, create};
 use crate::output::Problem;
 use crate::settings::FOLDER;
 use crate::shell::quoted;
@@ -85,14 +84,6 @@ fn make(folder: &Path) -> Result<Vec<Made>, Problem> {
 
 /// Writes a file that is not there yet.
 fn write_new(path: &Path, text: &str) -> Result<Made, Problem> {
-    match OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(mut file) => {
-            file.write_all(text.as_bytes()).map_err(|error| cannot_write(path, &error))?;
-            Ok(Made { path: path.to_owned(), new: true })
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Ok(Made { path: path.to_owned(), new: false })
-        }
-        Err(error) => Err(cannot_write(path, &error)),
-    }
+    let new = create(path, text.as_bytes())?;
+    Ok(Made { path: path.to_owned(), new })
 }

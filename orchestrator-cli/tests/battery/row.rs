@@ -4,9 +4,12 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
 
 /// What is counted beside the trials of a part; all of it has to be 0.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Losses {
     /// What was acknowledged and is not there.
     pub(crate) lost: u64,
@@ -20,6 +23,17 @@ pub(crate) struct Losses {
     pub(crate) stuck: u64,
     /// Processes that outlived their run.
     pub(crate) survivors: u64,
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, more: Self) {
+        self.lost += more.lost;
+        self.regressions += more.regressions;
+        self.duplicates += more.duplicates;
+        self.unrecorded += more.unrecorded;
+        self.stuck += more.stuck;
+        self.survivors += more.survivors;
+    }
 }
 
 /// Appends a row, if anybody wants it; one write, so that rows of several processes do not mix.

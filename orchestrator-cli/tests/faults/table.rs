@@ -28,7 +28,7 @@ impl Row {
     pub(crate) fn look(&mut self, place: &Sandbox, run: &str, trials: usize) -> Seen {
         let seen = Seen::of(place, run);
         let losses = seen.losses();
-        if total(losses) > 0 {
+        if losses != Losses::default() {
             println!("{}: {losses:?}\n{}\n{:#?}\n{:#?}", self.part, seen.shown, seen.events, seen.effects);
         } else if self.planted == 0 {
             self.planted = seen.plant();
@@ -39,7 +39,7 @@ impl Row {
 
     pub(crate) fn add(&mut self, trials: usize, losses: Losses) {
         self.trials += trials as u64;
-        self.losses = sum(self.losses, losses);
+        self.losses += losses;
     }
 
     /// So many faults of our own were found.
@@ -55,22 +55,6 @@ impl Row {
         let notes = format!("{notes}; {planted} planted faults found");
         println!("{part}: {trials} trials, {losses:?}; {notes}");
         row::report(part, trials, losses, &notes);
-        assert_eq!(total(losses), 0, "{part}: {losses:?}");
-    }
-}
-
-fn total(losses: Losses) -> u64 {
-    let Losses { lost, regressions, duplicates, unrecorded, stuck, survivors } = losses;
-    lost + regressions + duplicates + unrecorded + stuck + survivors
-}
-
-fn sum(one: Losses, other: Losses) -> Losses {
-    Losses {
-        lost: one.lost + other.lost,
-        regressions: one.regressions + other.regressions,
-        duplicates: one.duplicates + other.duplicates,
-        unrecorded: one.unrecorded + other.unrecorded,
-        stuck: one.stuck + other.stuck,
-        survivors: one.survivors + other.survivors,
+        assert_eq!(losses, Losses::default(), "{part}");
     }
 }

@@ -203,7 +203,7 @@ fn judge(facts: &Facts, whose: &str, tally: &mut Tally) -> Vec<String> {
         invariant.column.count(&mut losses);
         faults.push(format!("{whose}: {}: {what}", invariant.name));
     }
-    tally.count(losses);
+    tally.losses += losses;
     tally.violations.extend_from_slice(&faults);
     faults
 }

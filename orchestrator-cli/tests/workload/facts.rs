@@ -143,6 +143,11 @@ impl Run {
         self.of(unit).filter(|(_, event)| repeats(event)).count()
     }
 
+    /// How often a unit was to be attempted again after a failure.
+    pub(crate) fn retries(&self, unit: &Unit) -> usize {
+        self.of_kind(unit, "step.failed").filter(|event| !event["data"]["retry_at"].is_null()).count()
+    }
+
     /// Lets two events change places; each place keeps its number.
     pub(crate) fn swap(&mut self, one: usize, other: usize) {
         self.events.swap(one, other);

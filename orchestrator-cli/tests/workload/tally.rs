@@ -21,12 +21,7 @@ pub(crate) struct Tally {
     pub(crate) next: u64,
     pub(crate) kills: u64,
     pub(crate) runs: u64,
-    lost: u64,
-    regressions: u64,
-    duplicates: u64,
-    unrecorded: u64,
-    stuck: u64,
-    survivors: u64,
+    pub(crate) losses: Losses,
     /// What has happened to steps and runs, and how often.
     pub(crate) seen: BTreeMap<String, u64>,
     /// Everything that does not hold, with its seed.
@@ -65,19 +60,10 @@ impl Tally {
         fs::rename(new, file).unwrap();
     }
 
-    pub(crate) fn count(&mut self, losses: Losses) {
-        self.lost += losses.lost;
-        self.regressions += losses.regressions;
-        self.duplicates += losses.duplicates;
-        self.unrecorded += losses.unrecorded;
-        self.stuck += losses.stuck;
-        self.survivors += losses.survivors;
-    }
-
     /// Counts an episode that did not come to its end as one that is stuck.
     pub(crate) fn broken(&mut self, seed: u64) {
         self.runs += RUNS;
-        self.stuck += 1;
+        self.losses.stuck += 1;
         self.violations.push(format!("seed {seed}: the episode has not come to its end"));
     }
 
@@ -91,14 +77,6 @@ impl Tally {
     /// Says what was found, writes its row, and gives the violations.
     pub(crate) fn conclude(mut self, part: &str) -> Vec<String> {
         self.forget();
-        let losses = Losses {
-            lost: self.lost,
-            regressions: self.regressions,
-            duplicates: self.duplicates,
-            unrecorded: self.unrecorded,
-            stuck: self.stuck,
-            survivors: self.survivors,
-        };
         let times = [
             ("first progress", &mut self.first),
             ("all moving", &mut self.all),
@@ -112,9 +90,9 @@ impl Tally {
             self.turned_away,
             times.join("; ")
         );
-        println!("{part}: {} kills, {losses:?}; {notes}", self.kills);
+        println!("{part}: {} kills, {:?}; {notes}", self.kills, self.losses);
         self.seen.iter().for_each(|(what, times)| println!("  {times:>6}  {what}"));
-        row::report(part, self.kills, losses, &notes);
+        row::report(part, self.kills, self.losses, &notes);
         self.violations
     }
 }
@@ -151,11 +129,11 @@ fn a_battery_that_is_broken_off_goes_on_with_the_next_seed() {
     assert_eq!(tally.next, 7);
     tally.next = 9;
     tally.kills = 3;
-    tally.count(Losses { lost: 1, ..Losses::default() });
+    tally.losses += Losses { lost: 1, ..Losses::default() };
     tally.keep();
     assert_eq!(Tally::resumed(file.clone(), "less", 7).next, 7);
     let resumed = Tally::resumed(file.clone(), "all", 7);
-    assert_eq!((resumed.next, resumed.kills, resumed.lost), (9, 3, 1));
+    assert_eq!((resumed.next, resumed.kills, resumed.losses.lost), (9, 3, 1));
     resumed.forget();
     assert_eq!(Tally::resumed(file, "all", 7).next, 7, "the next battery begins anew");
 }

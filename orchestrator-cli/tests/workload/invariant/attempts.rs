@@ -48,8 +48,7 @@ fn of_unit(run: &Run, unit: &Unit, faults: &mut Vec<String>) {
     if begun.len() > allowed {
         faults.push(format!("{}: {unit:?} has begun {} times of {allowed}", run.id, begun.len()));
     }
-    let retried =
-        run.of_kind(unit, "step.failed").filter(|event| !event["data"]["retry_at"].is_null()).count();
+    let retried = run.retries(unit);
     let most = run.step(&unit.0).map_or(1, |step| step.max_attempts());
     if retried >= most {
         faults.push(format!("{}: {unit:?} is retried {retried} times, of {most} attempts", run.id));

@@ -148,18 +148,19 @@ impl Holds {
         let held = self.held().remove(&owner);
         if held.is_some() {
             remove(&path);
-        } else {
+        } else if let Ok(path) = one_name(&path) {
             if_nobodys(&path, || remove(&path));
         }
     }
 
     /// Which of these owners are dead for certain. Files of any others that are dead are removed. Blocks for moments.
     pub(crate) fn dead(&self, alive: &HashSet<OwnerId>) -> HashSet<OwnerId> {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return HashSet::new() };
+        let Ok(folder) = fs::canonicalize(&self.folder) else { return HashSet::new() };
+        let Ok(entries) = fs::read_dir(&folder) else { return HashSet::new() };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut dead = HashSet::new();
         for owner in names.filter_map(|name| name.parse::<OwnerId>().ok()) {
-            let path = self.file(owner);
+            let path = folder.join(owner.to_string());
             if_nobodys(&path, || {
                 if alive.contains(&owner) {
                     dead.insert(owner);
@@ -172,12 +173,11 @@ impl Holds {
     }
 }
 
-/// Does this while holding the lock of a file that nobody had, and lets go of it.
+/// Does this while holding the lock of a file that nobody had, and lets go of it. The file goes by its one name.
 fn if_nobodys(path: &Path, then: impl FnOnce()) {
-    let Ok(path) = one_name(path) else { return };
     let ours = ours();
-    if !ours.contains(&path)
-        && let Ok(file) = lock_options().open(&path)
+    if !ours.contains(path)
+        && let Ok(file) = lock_options().open(path)
         && try_lock(&file).is_ok_and(|locked| locked)
     {
         then();

@@ -11,6 +11,7 @@ use orchestrator_core::port::store::Store;
 use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::{Output, Problem};
+use crate::secrets;
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::store::{self, Access};
@@ -44,7 +45,7 @@ impl App {
 
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
     pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
-        let engine = Engine::builder()
+        let builder = Engine::builder()
             .store(store)
             .plugins(orchestrator_plugins::builtin())
             .inspector(Arc::new(orchestrator_plugins::Files))
@@ -52,7 +53,9 @@ impl App {
             .poll(None)
             .workdir(workdir)
             .label(user::process());
-        Ok(engine.start().await?)
+        let providers = secrets::providers(&self.settings);
+        let builder = providers.into_iter().fold(builder, orchestrator_core::EngineBuilder::secrets);
+        Ok(builder.start().await?)
     }
 
     /// Who asks, and why.

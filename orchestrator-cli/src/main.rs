@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod registered;
 mod report;
+mod secrets;
 mod settings;
 mod shell;
 mod signals;

@@ -90,6 +90,7 @@ fn flags(cli: &Cli) -> Flags {
         config: cli.global.config.clone(),
         slots: drive.and_then(|drive| drive.slots).map(|slots| slots.to_string()),
         grace: drive.and_then(|drive| drive.grace.clone()),
+        secrets_file: drive.and_then(|drive| drive.secrets_file.clone()),
     }
 }
 

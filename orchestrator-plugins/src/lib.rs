@@ -8,6 +8,8 @@
 //!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
 //! assert_eq!(kinds, ["approval", "http", "llm", "notify", "script", "signal", "sleep"]);
 //! ```
+//!
+//! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
 
 mod approval;
 #[cfg(any(feature = "http", feature = "llm"))]
@@ -23,6 +25,7 @@ mod notify;
 mod registry;
 #[cfg(feature = "script")]
 mod script;
+mod secrets;
 mod signal;
 mod sleep;
 
@@ -36,5 +39,8 @@ pub use notify::Notify;
 pub use registry::builtin;
 #[cfg(feature = "script")]
 pub use script::Script;
+#[cfg(feature = "script")]
+pub use secrets::CommandSecrets;
+pub use secrets::{EnvSecrets, FileSecrets};
 pub use signal::Signal;
 pub use sleep::Sleep;

@@ -160,7 +160,9 @@ async fn what_cannot_be_started_says_what_is_missing() {
 async fn with_env(run: &str, env: &[(&str, &str)]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Script.execute(context(folder.path()).0, Request { with: json!({ "run": run }), env }).await
+    Script
+        .execute(context(folder.path()).0, Request { with: json!({ "run": run }), env, ..Request::default() })
+        .await
 }
 
 #[tokio::test]
@@ -230,7 +232,7 @@ async fn a_script_knows_its_place() {
                 $ORCHESTRATOR_IDEMPOTENCY_KEY; pwd -P";
     let env = BTreeMap::from([("ORCHESTRATOR_RUN_ID".to_owned(), "forged".to_owned())]);
     let with = json!({ "run": text, "working_directory": "docs" });
-    let output = output(Script.execute(context, Request { with, env }).await);
+    let output = output(Script.execute(context, Request { with, env, ..Request::default() }).await);
     let docs = folder.path().canonicalize().unwrap().join("docs");
     assert_eq!(output["stdout"], format!("{expected}\n{}", docs.display()));
 }

@@ -198,11 +198,12 @@ fn every_plugin_describes_itself_in_the_known_vocabulary() {
 }
 
 fn check(schema: &Value, place: &str) {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 14] = [
         "additionalProperties",
         "default",
         "description",
         "enum",
+        "env",
         "examples",
         "items",
         "maximum",
@@ -210,6 +211,7 @@ fn check(schema: &Value, place: &str) {
         "minimum",
         "properties",
         "required",
+        "secret",
         "type",
     ];
     for word in schema.as_object().unwrap().keys() {

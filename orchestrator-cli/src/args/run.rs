@@ -69,6 +69,11 @@ pub(crate) struct Drive {
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace: Option<String>,
 
+    /// File of secrets: NAME=VALUE lines, or a folder of files [default: .orchestrator/secrets.env; env:
+    /// ORCHESTRATOR_SECRETS_FILE]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) secrets_file: Option<String>,
+
     /// Print every line that a step writes, as it comes
     #[arg(long)]
     pub(crate) logs: bool,

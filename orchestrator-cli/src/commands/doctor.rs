@@ -14,6 +14,7 @@ use crate::commands::version::{VERSION, durability};
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, escape, suggest};
+use crate::secrets;
 use crate::settings::KEYS;
 use crate::situation::{self, Situation};
 use crate::store::{self, Access, Location};
@@ -75,6 +76,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let opened = look_at_store(app, &mut checks).await;
     let kinds: Vec<String> = workflow::plugins().iter().map(|plugin| plugin.kind().to_owned()).collect();
     checks.push(Check::new("plugins", "ok", kinds.join(", ")));
+    checks.push(secrets_file(app).await);
     checks.extend(TOOLS.iter().map(|(tool, without)| match found(tool) {
         Some(path) => Check::new("tool", "ok", format!("{tool}: {}", path.display())),
         None => Check::new("tool", "warn", format!("{tool}: not found; {without}")),
@@ -112,7 +114,8 @@ fn configuration(app: &App) -> Vec<Check> {
     let known = || KEYS.iter().map(|key| key.env).chain(OTHER_VARIABLES);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("ORCHESTRATOR_") && !known().any(|known| known == name) {
+        let is_secret = name.starts_with(app.settings.secrets_prefix());
+        if name.starts_with("ORCHESTRATOR_") && !is_secret && !known().any(|known| known == name) {
             let mut check =
                 Check::new("config", "warn", format!("the variable {} means nothing", escape::line(&name)));
             check.hint = suggest::nearest(&name, known()).map(|near| format!("did you mean {near}?"));
@@ -120,6 +123,16 @@ fn configuration(app: &App) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// The file of secrets; no value of it is looked at.
+async fn secrets_file(app: &App) -> Check {
+    let path = app.settings.secrets_file();
+    match secrets::file(path).await {
+        None => Check::new("secrets", "ok", format!("no file {}", path.display())),
+        Some(Ok(())) => Check::new("secrets", "ok", path.display().to_string()),
+        Some(Err(why)) => Check::new("secrets", "failed", why),
+    }
 }
 
 async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Store>> {

@@ -137,6 +137,7 @@ impl Told<'_> {
             "approvals": approvals(self.workflow),
             "signals": self.signals,
             "steps": self.steps,
+            "secrets": self.workflow.secrets,
             "reaches": reaches(&self.steps),
             "unconfined": unconfined(self.workflow, &self.steps),
             "warnings": warnings,
@@ -340,6 +341,9 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
         workflow.inputs.iter().filter(|(_, spec)| spec.default.is_none()).map(|(name, _)| &**name).collect();
     if !missing.is_empty() {
         let _ = write!(text, "\n\ninputs that must be given: {}", missing.join(", "));
+    }
+    if !workflow.secrets.is_empty() {
+        let _ = write!(text, "\n\nsecrets that must be there: {}", workflow.secrets.join(", "));
     }
     let asks = asks(workflow);
     if !asks.is_empty() {

@@ -19,7 +19,7 @@ use crate::shell::quoted;
 use crate::signals::Signals;
 use crate::store::{self, Access};
 use crate::workflow::{self, Loaded};
-use crate::{inputs, user};
+use crate::{inputs, secrets, user};
 
 /// The label under which the folder is kept in which a run was started: its scripts start there.
 pub(crate) const FOLDER_LABEL: &str = "orchestrator.folder";
@@ -112,6 +112,7 @@ async fn begin(
     loaded: &Loaded,
     args: &Start,
 ) -> Result<Exit, Problem> {
+    secrets::check(engine, &loaded.workflow).await?;
     if let Some(key) = &args.idempotency_key
         && let Some(run) = engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?
     {

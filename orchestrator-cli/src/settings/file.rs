@@ -54,13 +54,16 @@ impl File {
         Ok(Some(Self { path: path.to_owned(), values }))
     }
 
-    /// A setting, as text. A relative path of a store starts at the folder that holds `.orchestrator`, or else at
-    /// the file's own.
+    /// A setting, as text. A relative path of a store or of secrets starts at the folder that holds `.orchestrator`, or
+    /// else at the file's own.
     pub(super) fn get(&self, key: &Key) -> Option<Sourced> {
         let text = self.values.get(key.name)?.clone().into_string().ok()?;
         let value = match (key.name, text.strip_prefix("sqlite:")) {
             ("store", Some(path)) if Path::new(path).is_relative() => {
                 format!("sqlite:{}", self.base().join(path).display())
+            }
+            ("secrets_file", _) if Path::new(&text).is_relative() => {
+                self.base().join(&text).display().to_string()
             }
             _ => text,
         };

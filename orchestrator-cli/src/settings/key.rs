@@ -1,5 +1,7 @@
 //! The table of settings: what is documented, accepted and shown.
 
+use orchestrator_plugins::EnvSecrets;
+
 use crate::settings::{Flags, Origin, Place, Sourced};
 use crate::span::parse_duration;
 
@@ -48,6 +50,30 @@ pub(crate) const KEYS: &[Key] = &[
             _ => Err("expected full or relaxed".to_owned()),
         },
     },
+    Key {
+        name: "secrets_file",
+        env: "ORCHESTRATOR_SECRETS_FILE",
+        about: "where secrets are kept: a file of NAME=VALUE lines that only you can read, or a folder of files",
+        check: |_| Ok(()), // It is judged where a secret is looked for.
+    },
+    Key {
+        name: "secrets_command",
+        env: "ORCHESTRATOR_SECRETS_COMMAND",
+        about: "a command that prints a secret, such as: pass show orchestrator/{name}",
+        check: |value| match shlex::split(value) {
+            Some(_) => Ok(()),
+            None => Err("expected words as a shell splits them".to_owned()),
+        },
+    },
+    Key {
+        name: "secrets_prefix",
+        env: "ORCHESTRATOR_SECRETS_PREFIX",
+        about: "how the environment variables begin that hold secrets",
+        check: |value| match value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            true => Ok(()),
+            false => Err("expected letters, digits and underscores".to_owned()),
+        },
+    },
 ];
 
 impl Key {
@@ -57,6 +83,7 @@ impl Key {
             "store" => (&flags.store, "--store"),
             "slots" => (&flags.slots, "--slots"),
             "grace" => (&flags.grace, "--grace"),
+            "secrets_file" => (&flags.secrets_file, "--secrets-file"),
             _ => return None,
         };
         value.clone().map(|value| Sourced { value, origin: Origin::Flag(flag) })
@@ -69,6 +96,8 @@ impl Key {
             "slots" => "64".to_owned(),
             "grace" => "10s".to_owned(),
             "durability" => "full".to_owned(),
+            "secrets_file" => place.secrets().display().to_string(),
+            "secrets_prefix" => EnvSecrets::PREFIX.to_owned(),
             _ => String::new(),
         }
     }

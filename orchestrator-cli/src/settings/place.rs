@@ -38,6 +38,11 @@ impl Place {
         self.folder.join("config.toml")
     }
 
+    /// The default file of secrets in it.
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.folder.join("secrets.env")
+    }
+
     /// The default store in it.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.join("state.db")

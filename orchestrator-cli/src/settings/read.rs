@@ -37,6 +37,7 @@ pub(crate) struct Flags {
     pub(crate) store: Option<String>,
     pub(crate) slots: Option<String>,
     pub(crate) grace: Option<String>,
+    pub(crate) secrets_file: Option<String>,
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -120,6 +121,21 @@ impl Settings {
     /// Whether commits are on the disk when they are acknowledged.
     pub(crate) fn durable(&self) -> bool {
         self.get("durability").value != "relaxed"
+    }
+
+    /// The file or folder of secrets, which need not be there.
+    pub(crate) fn secrets_file(&self) -> &Path {
+        Path::new(&self.get("secrets_file").value)
+    }
+
+    /// The words of the command that prints a secret, if there is one.
+    pub(crate) fn secrets_command(&self) -> Option<Vec<String>> {
+        shlex::split(&self.get("secrets_command").value).filter(|words| !words.is_empty())
+    }
+
+    /// How the variables begin that hold secrets.
+    pub(crate) fn secrets_prefix(&self) -> &str {
+        &self.get("secrets_prefix").value
     }
 
     /// How long running attempts may take to end when we are told to stop.

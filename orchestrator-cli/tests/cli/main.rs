@@ -19,6 +19,7 @@ mod rows;
 mod run;
 mod sandbox;
 mod schema;
+mod secrets;
 mod settings;
 mod signalling;
 mod signals;

@@ -60,7 +60,7 @@ const WRONG_TOPS: [&str; 11] = [
     "name: a/b\nsteps: { a: { run: x } }",
     "name: 5\nsteps: { a: { run: x } }",
     "jobs: {}\nsteps: { a: { run: x } }",
-    "secrets: [A]\nsteps: { a: { run: x } }",
+    "secrets: A\nsteps: { a: { run: x } }",
     "inputs: { a: string }\nsteps: { a: { run: x } }",
     "inputs: { a: { type: strnig } }\nsteps: { a: { run: x } }",
     "inputs: { a: { type: integer, default: x } }\nsteps: { a: { run: x } }",

@@ -6,7 +6,7 @@ use crate::source::Source;
 
 /// The modules of core from the ground up. Those of one storey may name each other.
 const STOREYS: [&[&str]; 8] = [
-    &["failpoint", "id", "time", "value"],
+    &["failpoint", "id", "mask", "time", "value"],
     &["plan"],
     &["spec"],
     &["machine"],

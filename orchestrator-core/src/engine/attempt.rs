@@ -15,6 +15,7 @@ use crate::engine::lines::Lines;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::Shared;
 use crate::engine::tasks::guarded;
+use crate::engine::vault::masked;
 use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
@@ -103,9 +104,23 @@ impl Attempt {
             log: lines.clone(),
             stop: Stop::of(lines.clone()),
             stored: self.reference.clone(),
+            mask: shared.vault.mask(),
         };
         let immediate = plugin.is_immediate() && self.evidence.is_none();
-        let executed = async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await };
+        let secrets =
+            (!driver.loaded.workflow.secrets.is_empty()).then(|| (shared.clone(), driver.loaded.clone()));
+        let executed = async move {
+            let (mut context, mut request) = (context, Arc::unwrap_or_clone(request));
+            if let Some((shared, loaded)) = secrets {
+                let vault = &shared.vault;
+                let opened = vault.open(&loaded.workflow.secrets, &mut request, &*shared.clock).await;
+                if let Err(error) = opened {
+                    return Outcome::Failed { error, retry_after: None };
+                }
+                context.mask = vault.mask();
+            }
+            plugin.execute(context, request).await
+        };
         let mut work: Work = match &self.evidence {
             None => Box::pin(executed),
             Some(evidence) => {
@@ -190,7 +205,7 @@ impl Attempt {
         crate::failpoint!("step.complete.before");
         let mut values = Vec::new();
         let mut output = None;
-        let outcome = match outcome {
+        let outcome = match masked(outcome, &shared.vault.mask()) {
             Outcome::Succeeded { output: value } => match ValueRef::encode(&value) {
                 Ok((reference, stored)) => {
                     values.extend(stored);

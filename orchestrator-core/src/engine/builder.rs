@@ -22,6 +22,7 @@ use crate::port::evidence::Inspector;
 use crate::port::executor::Executor;
 use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
+use crate::port::secret::SecretProvider;
 use crate::port::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock};
 
@@ -32,6 +33,7 @@ pub struct EngineBuilder {
     pub(crate) registry: Registry,
     pub(crate) policy: Arc<dyn PolicyEngine>,
     pub(crate) inspector: Option<Arc<dyn Inspector>>,
+    pub(crate) secrets: Vec<Arc<dyn SecretProvider>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
@@ -49,6 +51,7 @@ impl EngineBuilder {
             registry: Registry::default(),
             policy: Arc::new(AllowAll),
             inspector: None,
+            secrets: Vec::new(),
             clock: None,
             ids: Arc::new(SystemIds::default()),
             slots: 64,
@@ -105,6 +108,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn inspector(mut self, inspector: Arc<dyn Inspector>) -> Self {
         self.inspector = Some(inspector);
+        self
+    }
+
+    /// Who knows secrets. Of several, those that were given first are asked first. Without one, a step that needs a secret
+    /// fails.
+    #[must_use]
+    pub fn secrets(mut self, provider: Arc<dyn SecretProvider>) -> Self {
+        self.secrets.push(provider);
         self
     }
 
@@ -183,6 +194,7 @@ impl EngineBuilder {
             registry: self.registry,
             policy: self.policy,
             inspector: self.inspector,
+            secrets: self.secrets,
             clock,
             ids: self.ids,
             slots: self.slots,

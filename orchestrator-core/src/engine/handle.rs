@@ -15,11 +15,13 @@ use crate::engine::registry::Registry;
 use crate::engine::report::RunReport;
 use crate::engine::shared::{Actor, Shared};
 use crate::engine::start::StartRun;
+use crate::engine::vault::MissingSecret;
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{Asked, Command, Recorded};
+use crate::mask::Mask;
 use crate::port::notice::Notice;
 use crate::port::store::{LogLine, Member, Store, StoreError};
-use crate::spec::{Diagnostics, ParseOptions, Parsed};
+use crate::spec::{Diagnostics, ParseOptions, Parsed, Workflow};
 
 /// Drives runs. Cheap to clone; all clones are one engine.
 ///
@@ -112,6 +114,18 @@ impl Engine {
     pub async fn start(&self, start: impl Into<StartRun>) -> Result<RunHandle, StartError> {
         let (run, actor) = self.shared.start(start.into()).await?;
         Ok(self.handle(run, actor))
+    }
+
+    /// Those of the secrets declared by a workflow, and by the workflows that its steps name, that cannot be had now. For
+    /// saying so before a run is started; a run does not need it.
+    pub async fn missing_secrets(&self, workflow: &Workflow) -> Vec<MissingSecret> {
+        self.shared.vault.missing(workflow, &*self.shared.clock).await
+    }
+
+    /// What keeps the secrets that this engine has fetched so far out of texts: for what a host writes of its own.
+    #[must_use]
+    pub fn mask(&self) -> Mask {
+        self.shared.vault.mask()
     }
 
     /// The member that creates a run, for a store's `create_in` inside a transaction of the host. After its commit,

@@ -113,13 +113,14 @@ impl Stoppable for Lines {
 
 impl LogSink for Lines {
     fn line(&self, stream: Stream, text: &str) {
+        let mask = self.shared.vault.mask();
         let mut line = LogLine {
             step: self.step.step,
             item: self.step.item(),
             attempt: self.attempt,
             stream,
             at: self.shared.clock.now(),
-            text: text.replace('\0', "\u{fffd}").into(),
+            text: mask.text(text).replace('\0', "\u{fffd}").into(),
         };
         let mut held = self.gathered().held();
         if held.bytes > LIMIT {
@@ -141,7 +142,8 @@ impl LogSink for Lines {
         notice.lines().for_each(|line| self.line(Stream::System, &line));
         if self.shared.live.receiver_count() > 0 {
             let (run, step) = (self.run, self.step);
-            let _ = self.shared.live.send(Live::Notice { run, step, notice: notice.clone() });
+            let notice = notice.masked(&self.shared.vault.mask());
+            let _ = self.shared.live.send(Live::Notice { run, step, notice });
         }
     }
 }

@@ -37,6 +37,7 @@ mod step_fn;
 mod stranded;
 mod tasks;
 mod values;
+mod vault;
 mod waits;
 mod watch;
 
@@ -50,3 +51,4 @@ pub use report::{RunReport, StepReport, Waiting, read_outline, read_report};
 pub use start::StartRun;
 pub use step_fn::{StepFailure, quick_step_fn, step_fn};
 pub use stranded::stranded;
+pub use vault::MissingSecret;

@@ -21,7 +21,7 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
 use crate::port::plugin::Request;
 use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
-use crate::spec::expr::{ExprError, Reference, Scope, StepView, Template, place};
+use crate::spec::expr::{ExprError, Reference, Scope, SecretPlace, StepView, Template, place};
 use crate::spec::retry::ErrorClass;
 use crate::spec::schema::check_value;
 use crate::spec::{EffectClass, Stage, StepSpec, Workflow};
@@ -197,7 +197,7 @@ fn render(
     let plain = options.condition.is_none() && options.env.is_empty() && loaded.workflow.env.is_empty();
     let request = match constant {
         Some(Value::Null) if plain => return Ok(Some((NOTHING.0.clone(), NOTHING.1.clone(), None))),
-        Some(with) if plain => Request { with: with.clone(), env: BTreeMap::new() },
+        Some(with) if plain => Request { with: with.clone(), ..Request::default() },
         _ => {
             let references = references_of(spec).flatten();
             let scope = scope(loaded, state, values, references, Some(step)).map_err(StepError::from)?;
@@ -210,9 +210,13 @@ fn render(
             }
             let mut env: BTreeMap<String, String> =
                 scope.env.iter().map(|(name, text)| (name.to_string(), text.clone())).collect();
-            let own = render_env("env", &options.env, &scope).map_err(StepError::from)?;
+            let mut secrets = Vec::new();
+            let own = render_env("env", &options.env, &scope, &mut secrets).map_err(StepError::from)?;
             env.extend(own.into_iter().map(|(name, text)| (name.to_string(), text)));
-            Request { with: spec.with.render(&scope).map_err(fault("with"))?, env }
+            let of_env = secrets.len();
+            let with = spec.with.render_placed(&scope, &mut secrets).map_err(fault("with"))?;
+            secrets[of_env..].iter_mut().for_each(|place| place.put_under("with"));
+            Request { with, env, secrets }
         }
     };
     stored_form(request).map(Some)
@@ -234,15 +238,23 @@ impl From<Misrender> for StepError {
     }
 }
 
-/// `key` is where the variables are written.
+/// `key` is where the variables are written. Also tells where secrets stand in them.
 fn render_env<'a>(
     key: &str,
     env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
     scope: &Scope,
+    secrets: &mut Vec<SecretPlace>,
 ) -> Result<BTreeMap<Arc<str>, String>, Misrender> {
     let render = |(name, template): (&'a Arc<str>, &'a Template)| {
-        let text = template.render_text(scope);
-        Ok((name.clone(), text.map_err(|error| Misrender::of(&format!("{key}.{name}"), &error))?))
+        let mut own = Vec::new();
+        let text = template.render_text_placed(scope, &mut own);
+        let text = text.map_err(|error| Misrender::of(&format!("{key}.{name}"), &error))?;
+        for mut place in own {
+            place.put_under(name);
+            place.put_under("env");
+            secrets.push(place);
+        }
+        Ok((name.clone(), text))
     };
     env.into_iter().map(render).collect()
 }
@@ -355,7 +367,8 @@ pub(crate) fn scope<'a>(
         Some(step) => scope.standing = state.standing(step),
         None => scope.standing.cancelled = state.head().intent == Intent::Cancel,
     }
-    scope.env = render_env("the workflow's env", &loaded.workflow.env, &scope)?;
+    // No secret can stand there.
+    scope.env = render_env("the workflow's env", &loaded.workflow.env, &scope, &mut Vec::new())?;
     Ok(scope)
 }
 

@@ -14,9 +14,11 @@ use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::registry::Registry;
 use crate::engine::tasks::Tasks;
+use crate::engine::vault::Vault;
 use crate::id::{DecisionId, Ids, OwnerId, RunId, TransitionId};
 use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
+use crate::port::secret::SecretProvider;
 use crate::port::store::Store;
 use crate::time::Clock;
 
@@ -27,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) policy: Arc<dyn PolicyEngine>,
     pub(crate) inspector: Option<Arc<dyn Inspector>>,
+    pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) committer: Committer,
@@ -110,6 +113,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Registry,
     pub(crate) policy: Arc<dyn PolicyEngine>,
     pub(crate) inspector: Option<Arc<dyn Inspector>>,
+    pub(crate) secrets: Vec<Arc<dyn SecretProvider>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
@@ -131,6 +135,7 @@ impl Shared {
             registry: Arc::new(parts.registry),
             policy: parts.policy,
             inspector: parts.inspector,
+            vault: Vault::new(parts.secrets),
             clock: parts.clock,
             ids: parts.ids,
             library: Library::default(),

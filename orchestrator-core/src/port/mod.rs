@@ -6,4 +6,5 @@ pub mod executor;
 pub mod notice;
 pub mod plugin;
 pub mod policy;
+pub mod secret;
 pub mod store;

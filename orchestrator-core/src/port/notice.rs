@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mask::Mask;
+
 /// How urgent a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +42,13 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// The same without any value that must not be shown.
+    #[must_use]
+    pub fn masked(&self, mask: &Mask) -> Self {
+        let text = |text: &String| mask.text(text).into_owned();
+        Self { level: self.level, title: self.title.as_ref().map(text), message: text(&self.message) }
+    }
+
     /// The lines as they are kept: `warning: TITLE: MESSAGE`, without the level where it is `info`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let level = match self.level {

@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 
 use crate::id::RunId;
 use crate::machine::{Arrival, StepError};
+use crate::mask::Mask;
 use crate::port::notice::Notice;
 use crate::spec::EffectClass;
+use crate::spec::expr::SecretPlace;
 use crate::spec::retry::ErrorClass;
 pub use crate::spec::schema::ConfigIssue;
 use crate::time::Timestamp;
@@ -31,7 +33,8 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
 
     /// JSON Schema of `with:`, in the vocabulary of [`crate::spec::schema`]: `type`, `properties`, `required`,
     /// `additionalProperties`, `items`, `enum`, `minimum`, `maximum`, `minLength`, `default`, `description`,
-    /// `examples`, `oneOf`.
+    /// `examples`, `oneOf`. `secret: true` says that a value, or what is inside of it, may hold secrets;
+    /// `env: { secret: true }` beside `type` says it of the variables that a step sets.
     fn config_schema(&self) -> &Value;
 
     /// JSON Schema of the output. A reference to a field that it rules out is found by validation;
@@ -81,8 +84,10 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What an attempt is asked to do. The same bytes on every attempt of a generation.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// What an attempt is asked to do. As it is stored, the same bytes on every attempt of a generation: there a secret stands
+/// as `${{ secrets.NAME }}`. A plugin is given the values in these places; it must not show them, and what does show them
+/// all the same is masked ([`crate::mask`]).
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Request {
     /// The rendered environment of the step; all values are text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -90,6 +95,20 @@ pub struct Request {
     /// The rendered `with`.
     #[serde(default)]
     pub with: Value,
+    /// Where secrets stand in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretPlace>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Request");
+        // It may have been filled in.
+        match self.secrets.is_empty() {
+            true => shown.field("env", &self.env).field("with", &self.with).finish(),
+            false => shown.field("secrets", &self.secrets).finish_non_exhaustive(),
+        }
+    }
 }
 
 /// What an attempt knows about itself, and its ways to talk to the engine.
@@ -120,6 +139,9 @@ pub struct Context {
     pub log: Arc<dyn LogSink>,
     /// Turns true when the attempt is to stop.
     pub stop: Stop,
+    /// Keeps secrets out of texts. Lines, outputs and errors are masked by the engine; a plugin that cuts a text short masks
+    /// it before, so that no half of a secret is left.
+    pub mask: Mask,
     /// The stored request: what the idempotency key is made of.
     pub(crate) stored: ValueRef,
 }
@@ -142,6 +164,7 @@ impl Context {
             log: Arc::new(Discard),
             stop: Stop::never(),
             stored: ValueRef::null(),
+            mask: Mask::default(),
         }
     }
 

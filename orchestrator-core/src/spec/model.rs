@@ -30,6 +30,8 @@ pub struct Workflow {
     pub inputs: IndexMap<Arc<str>, InputSpec>,
     /// Environment of every step. A value without expressions is constant.
     pub env: IndexMap<Arc<str>, Template>,
+    /// The secrets that steps may use, in the author's order.
+    pub secrets: Vec<Arc<str>>,
     /// The steps, stage after stage, each in the author's order; a step's [`StepIx`] is its position here.
     pub steps: Vec<StepSpec>,
     /// Which of them are of which stage.

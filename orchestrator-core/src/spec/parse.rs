@@ -159,6 +159,8 @@ pub fn parse_stored(text: &str, name: &str) -> Result<Workflow, Diagnostics> {
 struct AnyPlugin;
 
 static ANYTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+static ANYTHING_SECRET: LazyLock<Value> =
+    LazyLock::new(|| serde_json::json!({ "secret": true, "env": { "secret": true } }));
 
 impl Catalog for AnyPlugin {
     fn kinds(&self) -> Vec<&str> {
@@ -166,7 +168,7 @@ impl Catalog for AnyPlugin {
     }
 
     fn facts(&self, _: &str) -> Option<Facts<'_>> {
-        Some(Facts { config_schema: &ANYTHING, output_schema: &ANYTHING })
+        Some(Facts { config_schema: &ANYTHING_SECRET, output_schema: &ANYTHING })
     }
 
     fn check(&self, _: &str, _: &Value) -> Vec<ConfigIssue> {

@@ -1,7 +1,8 @@
 //! Checks configs against the part of JSON Schema that plugins use, and knows which plugins there are.
 //!
 //! The vocabulary: `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `minimum`, `maximum`,
-//! `minLength`, `oneOf`; `default`, `description` and `examples` are for readers. It differs from JSON Schema in two
+//! `minLength`, `oneOf`; `default`, `description` and `examples` are for readers; `secret` says that a value, or what is
+//! inside of it, may hold secrets. It differs from JSON Schema in two
 //! places: an object whose `properties` are listed has no others unless `additionalProperties` says so, and `oneOf` is
 //! content with more than one match. Other words are ignored.
 
@@ -108,6 +109,41 @@ pub(super) fn output_fields(schema: &Value) -> Fields<'_> {
         }
         (Some(_), _) => Fields::Only(vec!["value"]),
     }
+}
+
+/// Whether what stands at these keys of a config may hold a secret: its schema, or one around it, says `secret: true`.
+pub(super) fn may_hold_secret(schema: &Value, keys: &[String]) -> bool {
+    if schema.get("secret") == Some(&Value::Bool(true)) {
+        return true;
+    }
+    let forms = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    if forms.into_iter().any(|form| may_hold_secret(form, keys)) {
+        return true;
+    }
+    let Some((key, further)) = keys.split_first() else { return false };
+    let property = schema.get("properties").and_then(|properties| properties.get(key));
+    let inner = property.or_else(|| schema.get("items")).or_else(|| schema.get("additionalProperties"));
+    inner.is_some_and(|inner| may_hold_secret(inner, further))
+}
+
+/// The keys of a config below which secrets may stand somewhere.
+pub(super) fn secret_keys(schema: &Value) -> Vec<&str> {
+    fn anywhere(schema: &Value) -> bool {
+        match schema {
+            Value::Object(words) => {
+                words.iter().any(|(word, value)| (word == "secret" && *value == true) || anywhere(value))
+            }
+            Value::Array(forms) => forms.iter().any(anywhere),
+            _ => false,
+        }
+    }
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter(|(_, schema)| anywhere(schema)).map(|(key, _)| key.as_str()).collect()
+}
+
+/// Whether the variables that a step sets for its plugin may hold secrets.
+pub(super) fn env_may_hold_secrets(schema: &Value) -> bool {
+    schema.get("env").and_then(|env| env.get("secret")) == Some(&Value::Bool(true))
 }
 
 struct Check {

@@ -12,6 +12,7 @@ mod inside;
 mod panics;
 mod qa;
 mod recovery;
+mod secrets;
 mod signals;
 mod stages;
 mod stops;

@@ -68,6 +68,7 @@ impl Parent {
             inputs: IndexMap::new(),
             env: IndexMap::new(),
             stages: orchestrator_core::spec::Stages::default(),
+            secrets: Vec::new(),
             steps: vec![step("a", Vec::new()), step("b", vec![A])],
             deadline: None,
             outputs: IndexMap::new(),

@@ -69,6 +69,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         description: None,
         inputs: IndexMap::new(),
         env: IndexMap::new(),
+        secrets: Vec::new(),
         steps: steps.collect(),
         stages: Stages::default(),
         deadline: None,

@@ -132,6 +132,7 @@ impl Map {
             description: None,
             inputs: IndexMap::new(),
             env: IndexMap::new(),
+            secrets: Vec::new(),
             steps,
             stages: Stages::default(),
             deadline: None,

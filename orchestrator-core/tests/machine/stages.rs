@@ -135,6 +135,7 @@ fn workflow(form: &Form) -> Workflow {
         description: None,
         inputs: IndexMap::new(),
         env: IndexMap::new(),
+        secrets: Vec::new(),
         steps,
         stages: Stages::new(4, vec![A, B, C], 2),
         deadline: form.hurried.then_some(RUN_DEADLINE),

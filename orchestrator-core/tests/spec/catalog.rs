@@ -14,7 +14,8 @@ pub(crate) fn plugins() -> Plugins {
     let script = json!({
         "type": "object",
         "required": ["run"],
-        "properties": {"run": text(), "interpreter": text()},
+        "env": {"secret": true},
+        "properties": {"run": text(), "interpreter": text(), "stdin": {"type": "string", "secret": true}},
     });
     let script_output = json!({
         "type": "object",
@@ -41,7 +42,7 @@ pub(crate) fn plugins() -> Plugins {
         "properties": {
             "method": {"enum": ["GET", "POST", "PUT", "DELETE"]},
             "url": text(),
-            "headers": {"type": "object", "additionalProperties": text()},
+            "headers": {"type": "object", "additionalProperties": {"type": "string", "secret": true}},
             "json": {},
             "expect": {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
         },

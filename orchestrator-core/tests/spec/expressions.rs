@@ -56,7 +56,7 @@ const ROWS: &[Row] = &[
             "undefined_variable",
             "undefined_variable",
             "undefined_variable",
-            "not_supported_yet",
+            "secret_not_allowed",
             "undefined_variable",
         ],
     ),

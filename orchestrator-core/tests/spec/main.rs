@@ -10,6 +10,7 @@ mod properties;
 mod reference;
 mod refused;
 mod run_inputs;
+mod secrets;
 mod valid;
 
 use std::fmt::Write as _;

@@ -50,7 +50,7 @@ pub(super) async fn run(
     let launch =
         Launch { interpreter: &interpreter, script: &script, args, stdin: &stdin, start: &start, env };
     let mut process = Process::start(&launch)?;
-    let mut output = Capture::new(process.outputs(), with.output_limit(), &*context.log);
+    let mut output = Capture::new(process.outputs(), with.output_limit(), &*context.log, &context.mask);
     let ended = process.end(&mut output, &mut context.stop.clone()).await;
     failpoint!("script.ended");
     let kept = output.finish();

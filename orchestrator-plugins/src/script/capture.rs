@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use orchestrator_core::port::plugin::{LogSink, Stream};
+use orchestrator_core::port::secret::{Mask, MaskedBytes};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 
@@ -38,22 +39,23 @@ pub(super) struct Kept {
     /// Its beginning. Bytes that are not UTF-8 and NUL characters stand as U+FFFD. Without line ends at its end,
     /// unless it was cut.
     pub(super) text: String,
-    /// How long it was in all.
+    /// How long it was in all, with stars for secrets.
     pub(super) bytes: u64,
     /// Whether it was longer than what is kept.
     pub(super) cut: bool,
 }
 
 impl<'a> Capture<'a> {
-    /// Reads from these, and keeps up to `limit` bytes of each.
+    /// Reads from these, and keeps up to `limit` bytes of each. Secrets are masked before anything is cut.
     pub(super) fn new(
         outputs: (Option<ChildStdout>, Option<ChildStderr>),
         limit: usize,
         log: &'a dyn LogSink,
+        mask: &Mask,
     ) -> Self {
         Self {
-            stdout: Output::new(outputs.0, Stream::Stdout, limit),
-            stderr: Output::new(outputs.1, Stream::Stderr, limit),
+            stdout: Output::new(outputs.0, Stream::Stdout, limit, mask),
+            stderr: Output::new(outputs.1, Stream::Stderr, limit, mask),
             log: Log { sink: log, left: LOG_LIMIT },
         }
     }
@@ -87,8 +89,8 @@ impl<'a> Capture<'a> {
 
     /// Ends reading: a last line without a line end goes to the log too. Gives what is kept of stdout and stderr.
     pub(super) fn finish(&mut self) -> (Kept, Kept) {
-        self.stdout.end_line(&mut self.log, true);
-        self.stderr.end_line(&mut self.log, true);
+        self.stdout.end(&mut self.log);
+        self.stderr.end(&mut self.log);
         (self.stdout.kept(), self.stderr.kept())
     }
 }
@@ -122,6 +124,7 @@ struct Output<R> {
     from: Option<R>,
     chunk: Box<[u8]>,
     stream: Stream,
+    mask: MaskedBytes,
     /// The line so far, up to the limit.
     line: Vec<u8>,
     /// How long the line is so far.
@@ -133,11 +136,12 @@ struct Output<R> {
 }
 
 impl<R: AsyncRead + Unpin> Output<R> {
-    fn new(from: Option<R>, stream: Stream, limit: usize) -> Self {
+    fn new(from: Option<R>, stream: Stream, limit: usize, mask: &Mask) -> Self {
         Self {
             from,
             chunk: vec![0; CHUNK].into_boxed_slice(),
             stream,
+            mask: MaskedBytes::new(mask.clone()),
             line: Vec::new(),
             line_bytes: 0,
             begun: Vec::new(),
@@ -166,9 +170,20 @@ impl<R: AsyncRead + Unpin> Output<R> {
             self.from = None;
             return;
         }
-        self.bytes += read as u64;
         let chunk = std::mem::take(&mut self.chunk);
-        let new = &chunk[..read];
+        match self.mask.is_idle() {
+            true => self.add(&chunk[..read], log),
+            false => {
+                let decided = self.mask.take(&chunk[..read]);
+                self.add(&decided, log);
+            }
+        }
+        self.chunk = chunk;
+    }
+
+    /// Takes in bytes that may be shown.
+    fn add(&mut self, new: &[u8], log: &mut Log<'_>) {
+        self.bytes += new.len() as u64;
         let room = self.limit - self.begun.len();
         self.begun.extend_from_slice(&new[..room.min(new.len())]);
         let mut pieces = new.split_inclusive(|byte| *byte == b'\n');
@@ -181,7 +196,13 @@ impl<R: AsyncRead + Unpin> Output<R> {
                 self.end_line(log, false);
             }
         }
-        self.chunk = chunk;
+    }
+
+    /// Nothing comes any more.
+    fn end(&mut self, log: &mut Log<'_>) {
+        let held = self.mask.finish();
+        self.add(&held, log);
+        self.end_line(log, true);
     }
 
     /// The line is complete. The end of the output ends a line only if one was begun.

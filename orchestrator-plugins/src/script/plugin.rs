@@ -61,6 +61,7 @@ impl Script {
 static CONFIG: LazyLock<Value> = LazyLock::new(|| {
     json!({
         "type": "object",
+        "env": { "secret": true },
         "required": ["run"],
         "additionalProperties": false,
         "properties": {

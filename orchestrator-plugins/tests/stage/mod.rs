@@ -67,7 +67,7 @@ pub(crate) fn context(folder: &Path) -> (Context, Arc<Log>) {
 }
 
 pub(crate) fn request(with: Value) -> Request {
-    Request { with, env: std::collections::BTreeMap::new() }
+    Request { with, ..Request::default() }
 }
 
 /// Executes `with` in a folder of its own, and gives the outcome and the log.

@@ -18,7 +18,7 @@ use crate::output::{Problem, block};
 use crate::progress::View;
 use crate::signals::Signals;
 use crate::store::{self, Access};
-use crate::{find, situation};
+use crate::{find, secrets, situation};
 
 pub(crate) async fn carry_out(app: &App, args: &Resume) -> Result<Exit, Problem> {
     let store = app.store_to_drive(Access::Existing).await?;
@@ -75,6 +75,9 @@ pub(super) async fn go_on(
 ) -> Result<Exit, Problem> {
     let run = row.run;
     let store = engine.store();
+    if row.finished_at.is_none() {
+        secrets::check_run(engine, row).await?;
+    }
     if row.finished_at.is_none() && row.intent == Intent::Pause {
         let asked = app.asked(reason.reason.as_deref());
         engine.command(run, Command::Resume(asked)).await.map_err(|error| steer::refused(app, run, error))?;

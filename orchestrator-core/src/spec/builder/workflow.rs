@@ -47,6 +47,7 @@ pub struct WorkflowBuilder {
     description: Option<String>,
     inputs: Vec<(String, Value)>,
     env: Vec<(String, Value)>,
+    secrets: Vec<String>,
     deadline: Option<Duration>,
     steps: Vec<(Stage, String, StepBuilder)>,
     outputs: Vec<(String, Value)>,
@@ -79,6 +80,7 @@ impl WorkflowBuilder {
             description: None,
             inputs: Vec::new(),
             env: Vec::new(),
+            secrets: Vec::new(),
             deadline: None,
             steps: Vec::new(),
             outputs: Vec::new(),
@@ -106,6 +108,12 @@ impl WorkflowBuilder {
     /// Sets an environment variable of every step. The value may hold expressions.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into().into()));
+        self
+    }
+
+    /// Declares secrets that steps may use, as `${{ secrets.NAME }}` in what their plugins take secrets in.
+    pub fn secrets(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.secrets.extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -196,6 +204,9 @@ impl WorkflowBuilder {
         }
         text.map("inputs", &self.inputs);
         text.map("env", &self.env);
+        if !self.secrets.is_empty() {
+            text.field("secrets", &json!(self.secrets));
+        }
         if let Some(deadline) = self.deadline {
             text.field("deadline", &json!(duration::print(deadline)));
         }

@@ -15,9 +15,7 @@ pub const MAX_NESTING: usize = 32;
 
 /// Fields of `run`.
 const RUN_FIELDS: [&str; 4] = ["id", "workflow", "status", "error"];
-const ROOTS: [&str; 8] = ["inputs", "env", "run", "steps", "item", "index", "matrix", "self"];
-/// Roots that the language will have.
-const LATER: [&str; 1] = ["secrets"];
+const ROOTS: [&str; 9] = ["inputs", "env", "run", "steps", "item", "index", "matrix", "self", "secrets"];
 /// Filters whose first argument names an attribute of each element.
 const ATTRIBUTE_FIRST: [&str; 3] = ["selectattr", "rejectattr", "groupby"];
 /// Filters that give elements of what they are given, unchanged.
@@ -157,6 +155,23 @@ impl<'s> Walk<'s, '_> {
             [(path, _)] => self.tokens.len() == 1 + 2 * path.names.len() && !self.sign_at(1, "["),
             _ => false,
         };
+        self.secrets_stand_alone();
+    }
+
+    /// What is done with a secret is not known when an expression is evaluated: its value is not there yet.
+    fn secrets_stand_alone(&mut self) {
+        let found = &self.found;
+        let Some((path, offset)) = found.paths.iter().find(|(path, _)| path.root == Root::Secrets) else {
+            return;
+        };
+        let message = match (path.names.len(), found.is_path) {
+            (0, _) => "`secrets` alone is not a value",
+            (1, true) => return,
+            (1, false) => "a secret cannot be part of an expression: its value is filled in at dispatch",
+            _ => "a secret is a text and has no fields",
+        };
+        let fault = Fault::new(*offset, "secret_not_allowed", message);
+        self.fault(fault.hint("write `${{ secrets.NAME }}` alone, or in the middle of a text"));
     }
 
     fn sign(&mut self, ix: usize, token: Token<'_>) {
@@ -463,9 +478,6 @@ impl<'s> Walk<'s, '_> {
 
 fn unknown_root(token: Token<'_>) -> Fault {
     let name = token.text;
-    if LATER.contains(&name) {
-        return Fault::new(token.offset, "not_supported_yet", format!("`{name}` is not supported yet"));
-    }
     let fault = Fault::new(token.offset, "undefined_variable", format!("unknown variable `{name}`"));
     match name {
         "yes" | "on" => fault.hint("write `true`"),

@@ -100,6 +100,14 @@ impl Expr {
         path.reference().filter(|_| path.names.len() == whole)
     }
 
+    /// The secret that it is.
+    pub(super) fn as_secret(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Path(path) if path.root == Root::Secrets => path.names.first(),
+            _ => None,
+        }
+    }
+
     pub(super) fn has_status_function(&self) -> bool {
         matches!(self, Self::Program(program) if program.status_function)
     }

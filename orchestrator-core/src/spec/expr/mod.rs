@@ -25,6 +25,7 @@ mod filters;
 mod path;
 mod scan;
 mod scope;
+mod secret;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -35,9 +36,11 @@ pub use compile::MAX_SOURCE;
 pub use condition::Condition;
 pub use filters::{MAX_RANGE, MAX_WORK};
 pub use scope::{ExprError, Reference, Scope, Standing, StepView};
+pub use secret::SecretPlace;
 pub use template::Template;
 
 pub(crate) use scope::place;
+pub(crate) use secret::text_at;
 
 pub(in crate::spec) use compile::{Compiler, Located, reference_place};
 pub(in crate::spec) use scan::{OPEN, has_expression, is_one_expression};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::spec::expr::scope::{ExprError, Reference, Scope, StepView};
+use crate::spec::expr::secret::stand_in;
 
 /// Where a path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,7 @@ pub(super) enum Root {
     Index,
     Matrix,
     Own,
+    Secrets,
 }
 
 impl Root {
@@ -32,6 +34,7 @@ impl Root {
             "index" => Self::Index,
             "matrix" => Self::Matrix,
             "self" => Self::Own,
+            "secrets" => Self::Secrets,
             _ => return None,
         })
     }
@@ -46,6 +49,7 @@ impl Root {
             Self::Index => "index",
             Self::Matrix => "matrix",
             Self::Own => "self",
+            Self::Secrets => "secrets",
         }
     }
 }
@@ -75,6 +79,7 @@ impl Path {
             Root::Item | Root::Index => Reference::Item,
             Root::Matrix => Reference::Matrix(name),
             Root::Own => Reference::Own(name),
+            Root::Secrets => Reference::Secret(name?),
             Root::Run => Reference::Verdict(name.filter(|name| ["status", "error"].contains(&&**name))?),
         })
     }
@@ -136,11 +141,12 @@ fn start<'s>(root: Root, names: &[Arc<str>], scope: &'s Scope) -> Option<(Cow<'s
                 None => (Cow::Owned(whole_step(step)), 1),
             }
         }
-        (Root::Steps, None) => return None,
+        (Root::Steps | Root::Secrets, None) => return None,
         (Root::Item | Root::Matrix, _) => (Cow::Borrowed(scope.item.as_ref()?), 0),
         (Root::Own, Some(field)) => (step_field(scope.own.as_ref()?, field)?, 1),
         (Root::Own, None) => (Cow::Owned(whole_step(scope.own.as_ref()?)), 0),
         (Root::Index, _) => (Cow::Owned(Value::from(scope.index?)), 0),
+        (Root::Secrets, Some(name)) => (Cow::Owned(stand_in(name).into()), 1),
     })
 }
 

@@ -79,6 +79,8 @@ pub enum Reference {
     Verdict(Arc<str>),
     /// `matrix` or `matrix.AXIS`
     Matrix(Option<Arc<str>>),
+    /// `secrets.NAME`
+    Secret(Arc<str>),
 }
 
 /// An expression that could not be evaluated.

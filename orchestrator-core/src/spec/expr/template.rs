@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::spec::expr::compile::{Compiler, Expr, Fault, Located};
 use crate::spec::expr::scan::{OPEN, Piece, Unclosed, has_expression, pieces};
 use crate::spec::expr::scope::{ExprError, Reference, Scope};
+use crate::spec::expr::secret::{SecretPlace, Use};
 use crate::value::VALUE_LIMIT;
 
 /// A JSON value whose texts may hold expressions. Keys of mappings hold none.
@@ -164,10 +165,36 @@ impl Template {
     /// # Errors
     /// [`ExprError`] naming the expression, where one cannot be evaluated within its bounds.
     pub fn render(&self, scope: &Scope) -> Result<Value, ExprError> {
+        self.render_placed(scope, &mut Vec::new())
+    }
+
+    /// As [`Template::render`]; also tells where references to secrets stand in what comes of it.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub(crate) fn render_placed(
+        &self,
+        scope: &Scope,
+        secrets: &mut Vec<SecretPlace>,
+    ) -> Result<Value, ExprError> {
         match &self.0 {
             Repr::Constant(value) => Ok(value.clone()),
-            Repr::Dynamic(dynamic) => dynamic.root.render(scope, &mut { VALUE_LIMIT }),
+            Repr::Dynamic(dynamic) => {
+                let mut rendering = Rendering { left: VALUE_LIMIT, secrets: Vec::new() };
+                let value = dynamic.root.render(scope, &mut rendering)?;
+                secrets.append(&mut rendering.secrets);
+                Ok(value)
+            }
         }
+    }
+
+    /// Where references to secrets stand, as written.
+    pub(in crate::spec) fn secrets(&self) -> Vec<Use> {
+        let mut found = Vec::new();
+        if let Repr::Dynamic(dynamic) = &self.0 {
+            dynamic.root.secrets(&mut Vec::new(), &mut found);
+        }
+        found
     }
 
     /// As [`Template::render`], as text: a value that is not text is given as JSON.
@@ -176,6 +203,40 @@ impl Template {
     /// As [`Template::render`].
     pub fn render_text(&self, scope: &Scope) -> Result<String, ExprError> {
         Ok(text_of(self.render(scope)?))
+    }
+
+    /// As [`Template::render_placed`], as text. Of a value that is not text no places are told.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub(crate) fn render_text_placed(
+        &self,
+        scope: &Scope,
+        secrets: &mut Vec<SecretPlace>,
+    ) -> Result<String, ExprError> {
+        let value = self.render_placed(scope, secrets)?;
+        if !value.is_string() {
+            secrets.clear();
+        }
+        Ok(text_of(value))
+    }
+}
+
+/// What rendering may still use, and what it has come across.
+struct Rendering {
+    /// Bytes that are left.
+    left: usize,
+    /// Where references to secrets stand in what has been rendered.
+    secrets: Vec<SecretPlace>,
+}
+
+impl Rendering {
+    /// Renders what stands under `key`.
+    fn inside(&mut self, key: &impl ToString, part: &Part, scope: &Scope) -> Result<Value, ExprError> {
+        let before = self.secrets.len();
+        let value = part.render(scope, self).map_err(|error| error.inside(key.to_string()))?;
+        self.secrets[before..].iter_mut().for_each(|place| place.put_under(&key.to_string()));
+        Ok(value)
     }
 }
 
@@ -268,12 +329,14 @@ impl Build<'_> {
 }
 
 impl Part {
-    fn render(&self, scope: &Scope, left: &mut usize) -> Result<Value, ExprError> {
+    fn render(&self, scope: &Scope, rendering: &mut Rendering) -> Result<Value, ExprError> {
         Ok(match self {
             Self::Constant(value) => value.clone(),
             Self::Whole(expr) => {
                 let value = expr.evaluate(scope)?;
-                expr.take(left, text_len(&value))?;
+                expr.take(&mut rendering.left, text_len(&value))?;
+                let secret = expr.expr.as_secret();
+                rendering.secrets.extend(secret.map(|name| SecretPlace::at_start(name.clone(), 0)));
                 value
             }
             Self::Text(parts) => {
@@ -283,7 +346,10 @@ impl Part {
                         TextPart::Literal(literal) => text.push_str(literal),
                         TextPart::Expression(expr) => {
                             let value = text_of(expr.evaluate(scope)?);
-                            expr.take(left, value.len())?;
+                            expr.take(&mut rendering.left, value.len())?;
+                            let secret = expr.expr.as_secret().cloned();
+                            let place = secret.map(|name| SecretPlace::at_start(name, text.len()));
+                            rendering.secrets.extend(place);
                             text.push_str(&value);
                         }
                     }
@@ -291,22 +357,43 @@ impl Part {
                 Value::String(text)
             }
             Self::List(parts) => {
-                let render = |(ix, part): (usize, &Self)| {
-                    part.render(scope, left).map_err(|error| error.inside(ix.to_string()))
-                };
+                let render = |(ix, part): (usize, &Self)| rendering.inside(&ix, part, scope);
                 Value::Array(parts.iter().enumerate().map(render).collect::<Result<_, _>>()?)
             }
             Self::Map(parts) => {
                 let rendered: Result<BTreeMap<String, Value>, ExprError> = parts
                     .iter()
-                    .map(|(key, part)| {
-                        let value = part.render(scope, left).map_err(|error| error.inside(&**key))?;
-                        Ok((key.to_string(), value))
-                    })
+                    .map(|(key, part)| Ok((key.to_string(), rendering.inside(key, part, scope)?)))
                     .collect();
                 Value::Object(rendered?.into_iter().collect())
             }
         })
+    }
+
+    /// Tells every reference to a secret with the keys to its text.
+    fn secrets(&self, keys: &mut Vec<String>, found: &mut Vec<Use>) {
+        let tell = |placed: &Placed, keys: &[String], found: &mut Vec<Use>| {
+            found.extend(placed.expr.as_secret().map(|name| (keys.to_vec(), name.clone())));
+        };
+        let inside = |key: String, part: &Self, keys: &mut Vec<String>, found: &mut Vec<Use>| {
+            keys.push(key);
+            part.secrets(keys, found);
+            keys.pop();
+        };
+        match self {
+            Self::Constant(_) => {}
+            Self::Whole(placed) => tell(placed, keys, found),
+            Self::Text(parts) => parts.iter().for_each(|part| match part {
+                TextPart::Expression(placed) => tell(placed, keys, found),
+                TextPart::Literal(_) => {}
+            }),
+            Self::List(parts) => {
+                parts.iter().enumerate().for_each(|(ix, part)| inside(ix.to_string(), part, keys, found));
+            }
+            Self::Map(parts) => {
+                parts.iter().for_each(|(key, part)| inside(key.to_string(), part, keys, found));
+            }
+        }
     }
 
     /// Calls `line_of` for each expression with the keys to its text and its number there, counted from 0.

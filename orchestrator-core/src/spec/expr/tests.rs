@@ -139,7 +139,11 @@ fn what_is_not_defined_is_an_error() {
         assert_eq!(code(format!("${{{{ {source} }}}}")), "undefined_variable", "{source}");
     }
     assert_eq!(code("${{ self.x }}"), "undefined_variable");
-    assert_eq!(code("${{ secrets.x }}"), "not_supported_yet");
+    for misused in
+        ["secrets", "secrets.x.y", "secrets.x|upper", "secrets.x == 'a'", "{'a': secrets.x}", "secrets[0]"]
+    {
+        assert_eq!(code(format!("${{{{ {misused} }}}}")), "secret_not_allowed", "{misused}");
+    }
     assert_eq!(code("${{ loop.index }}"), "undefined_variable");
 }
 

@@ -159,6 +159,10 @@ impl<'t> Reader<'t, '_> {
                 if draft.stage != Stage::Main && matches!(reference, Reference::Verdict(_)) {
                     continue;
                 }
+                if let Reference::Secret(name) = reference {
+                    self.secret_of_step(all, draft, name, site, place);
+                    continue;
+                }
                 let Some(target) = self.reference(all, reference, site, place) else {
                     continue;
                 };
@@ -210,6 +214,10 @@ impl<'t> Reader<'t, '_> {
                 "it belongs to `on-failure`, `finally` and `compensate`".to_owned(),
             ),
             Reference::Item | Reference::Matrix(_) => self.no_item(drafts, reference, site)?,
+            Reference::Secret(name) => {
+                self.secret_elsewhere(name, site, place);
+                return None;
+            }
             Reference::Step(name, field) => match names.get(name) {
                 None => {
                     let hint = self.nearest_step(name, drafts);
@@ -441,7 +449,11 @@ impl<'t> Reader<'t, '_> {
                     let hint = "use an input, or set it in the `env` of the steps".to_owned();
                     self.tell(&reference, site, &place, "output_not_available", message, hint);
                 }
-                Reference::Item | Reference::Matrix(_) | Reference::Own(_) | Reference::Verdict(_) => {
+                Reference::Item
+                | Reference::Matrix(_)
+                | Reference::Own(_)
+                | Reference::Verdict(_)
+                | Reference::Secret(_) => {
                     _ = self.reference(all, &reference, site, &place);
                 }
                 // The items themselves have been referred to as well.

@@ -11,6 +11,7 @@ mod kinds;
 mod needs;
 mod policy;
 mod reader;
+mod secrets;
 mod stages;
 mod step;
 mod value;

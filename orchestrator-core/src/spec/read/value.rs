@@ -111,7 +111,9 @@ impl<'t> Reader<'t, '_> {
             let message = "this text looks like a credential";
             let warning = self.problems.warning(at.span, place, "possible_secret", message);
             warning
-                .hint("whoever can read the workflow can read it; let a script read it from a file instead");
+                .hint(
+                "whoever can read the workflow can read it; declare `secrets: [NAME]` and write `${{ secrets.NAME }}`",
+            );
         }
     }
 }

@@ -31,6 +31,7 @@ impl<'t> Reader<'t, '_> {
             fields.get("description").and_then(|node| self.text(node, &place.key("description")));
         let inputs = fields.get("inputs").map(|node| self.inputs(node, &place.key("inputs")));
         let env = fields.get("env").map(|node| self.env(node, &place.key("env")));
+        let secrets = fields.get("secrets").map(|node| self.secrets(node, &place.key("secrets")));
         if let Some(node) = fields.get("defaults") {
             self.read_defaults(node, &place.key("defaults"));
         }
@@ -48,6 +49,7 @@ impl<'t> Reader<'t, '_> {
             description: description.map(Arc::from),
             inputs: inputs.unwrap_or_default(),
             env: env.unwrap_or_default(),
+            secrets: secrets.unwrap_or_default(),
             steps: Vec::new(),
             stages,
             deadline,

@@ -164,7 +164,6 @@ pub static STEP: Section = Section {
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),
         Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
-        Key::new("secrets", Form::Value, "The secrets that it may use.", "secrets: [API_KEY]").later(),
     ],
     foreign: &[
         ("depends_on", "needs"),
@@ -196,6 +195,7 @@ pub static STEP: Section = Section {
         ("on-failure", "the workflow"),
         ("finally", "the workflow"),
         ("defaults", "the workflow"),
+        ("secrets", "the workflow"),
         ("matrix", "`strategy`"),
         ("max-parallel", "`strategy`"),
         ("max_attempts", "`retry`"),

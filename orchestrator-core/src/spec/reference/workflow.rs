@@ -66,6 +66,13 @@ pub static WORKFLOW: Section = Section {
             "finally: { tidy: { run: rm -rf scratch, effect: idempotent } }",
         ),
         Key::new(
+            "secrets",
+            Form::List(&Form::Text, 0),
+            "The names of the secrets that steps may use, as `${{ secrets.NAME }}`. Their values come from outside \
+             of the workflow.",
+            "secrets: [API_KEY]",
+        ),
+        Key::new(
             "outputs",
             Form::Named(&Form::Value),
             "What the run gives, rendered when every step has ended and none has failed.",
@@ -102,7 +109,6 @@ pub static WORKFLOW: Section = Section {
         Key::new("priority", Form::Value, "Which run goes first where several wait.", "priority: 10").later(),
         Key::new("queue", Form::Text, "Which workers take the run.", "queue: gpu").later(),
         Key::new("sandbox", Form::Text, "How scripts are confined.", "sandbox: none").later(),
-        Key::new("secrets", Form::Value, "The secrets that steps may use.", "secrets: [API_KEY]").later(),
     ],
     foreign: &[("jobs", "steps"), ("tasks", "steps"), ("params", "inputs"), ("parameters", "inputs")],
     elsewhere: &[

@@ -13,14 +13,19 @@ impl LogSink for Lines {
 
 /// What the log and the output hold of `written`, read in pieces of `piece` bytes.
 fn captured(written: &[u8], piece: usize, limit: usize) -> (Vec<String>, Kept) {
+    masked(written, piece, limit, &Mask::default())
+}
+
+/// As [`captured`], without what is to be masked.
+fn masked(written: &[u8], piece: usize, limit: usize, mask: &Mask) -> (Vec<String>, Kept) {
     let lines = Lines::default();
     let mut log = Log { sink: &lines, left: LOG_LIMIT };
-    let mut output = Output::<&[u8]>::new(None, Stream::Stdout, limit);
+    let mut output = Output::<&[u8]>::new(None, Stream::Stdout, limit, mask);
     for piece in written.chunks(piece) {
         output.chunk[..piece.len()].copy_from_slice(piece);
         output.take(piece.len(), &mut log);
     }
-    output.end_line(&mut log, true);
+    output.end(&mut log);
     let kept = output.kept();
     (lines.0.into_inner().unwrap().into_iter().map(|(_, line)| line).collect(), kept)
 }
@@ -83,4 +88,22 @@ fn the_log_ends_at_its_limit_and_says_so_once() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!(lines[0], (Stream::Stdout, "1234".to_owned()));
     assert!(lines[1].0 == Stream::System && lines[1].1.contains("beyond 16 MiB"), "{lines:?}");
+}
+
+#[test]
+fn a_secret_is_masked_before_anything_is_cut() {
+    let secret = "s3cret-0123456789";
+    let mask = Mask::of([secret]);
+    for before in 0..=secret.len() + 2 {
+        // The output is cut in the middle of the secret, and so is the long line.
+        let written = format!("{}{secret} and more", "x".repeat(before));
+        for piece in [1, 5, 4_096] {
+            let (lines, kept) = masked(written.as_bytes(), piece, secret.len(), &mask);
+            assert_eq!(lines, [format!("{}*** and more", "x".repeat(before))]);
+            assert!(!kept.text.contains("s3c"), "{kept:?}");
+        }
+        let long = format!("{}{secret}\n", "x".repeat(LINE_LIMIT - before));
+        let (lines, _) = masked(long.as_bytes(), CHUNK, 10, &mask);
+        assert!(!lines[0].contains("s3c"), "with {before} bytes of the secret in the line");
+    }
 }

@@ -298,3 +298,68 @@ async fn a_changed_secret_is_noticed_and_the_old_one_stays_masked() {
     assert_eq!(house.teller.given.lock().unwrap()[2]["with"]["key"], OTHER);
     assert_eq!(report.steps[0].output["with"], json!({ "key": "***", "plain": "***" }));
 }
+
+/// A plugin that gives the beginning of what its work printed, as the limit of an output does.
+#[derive(Debug)]
+struct Cutter {
+    /// Planted: it cuts first, and leaves masking to whoever comes after.
+    cuts_first: bool,
+}
+
+#[async_trait]
+impl Plugin for Cutter {
+    fn kind(&self) -> &'static str {
+        "cutter"
+    }
+
+    fn summary(&self) -> &'static str {
+        "gives the beginning of what was printed"
+    }
+
+    fn config_schema(&self) -> &Value {
+        &CONFIG
+    }
+
+    fn output_schema(&self) -> &Value {
+        &ANY
+    }
+
+    fn effect_class(&self, _: &Value) -> EffectClass {
+        EffectClass::Pure
+    }
+
+    async fn execute(&self, context: Context, request: Request) -> Outcome {
+        let printed = format!("token {} and more", request.with["key"].as_str().unwrap_or_default());
+        let shown = if self.cuts_first { printed.as_str().into() } else { context.mask.text(&printed) };
+        let limit = request.with["plain"].as_u64().unwrap_or(0) as usize;
+        Outcome::Succeeded { output: json!({ "begins": &shown[..limit.min(shown.len())] }) }
+    }
+}
+
+/// The longest piece of the canary that an output shows, over all places where it can be cut.
+async fn longest_piece(cuts_first: bool) -> usize {
+    let text = |limit: usize| {
+        format!(
+            "name: cut\nsecrets: [KEY]\nsteps:\n  a: {{ uses: cutter, with: {{ key: \"${{{{ secrets.KEY }}}}\", plain: {limit} }} }}\n"
+        )
+    };
+    let engine =
+        Engine::builder().plugin(Arc::new(Cutter { cuts_first })).secrets(Values::of(&[("KEY", CANARY)]));
+    let engine = engine.poll(None).start().await.unwrap();
+    let mut longest = 0;
+    for limit in 0.."token ".len() + CANARY.len() + 4 {
+        let flow = engine.parse(&text(limit)).unwrap().workflow;
+        let report = engine.start(flow).await.unwrap().wait().await.unwrap();
+        let begins = report.steps[0].output["begins"].as_str().unwrap().to_owned();
+        let shown = (1..=CANARY.len()).rev().find(|len| begins.contains(&CANARY[..*len]));
+        longest = longest.max(shown.unwrap_or(0));
+    }
+    longest
+}
+
+#[tokio::test]
+async fn a_secret_is_masked_before_an_output_is_cut_and_the_planted_opposite_is_noticed() {
+    // One letter of it stands in `and more` too.
+    assert!(longest_piece(false).await <= 1);
+    assert_eq!(longest_piece(true).await, CANARY.len() - 1);
+}

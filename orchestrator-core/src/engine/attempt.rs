@@ -90,44 +90,25 @@ impl Attempt {
         let shared = &driver.shared;
         let lines = Arc::new(Lines::new(shared.clone(), self.run, self.step, self.attempt));
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
-        let context = Context {
-            run: self.run,
-            step: self.name.clone(),
-            item: self.step.item(),
-            iteration: self.iteration,
-            attempt: self.attempt,
-            epoch: self.fence.epoch,
-            workdir: shared.workdir.clone(),
-            deadline,
-            arrival: self.arrival.clone(),
-            feedback: self.feedback.clone(),
-            log: lines.clone(),
-            stop: Stop::of(lines.clone()),
-            stored: self.reference.clone(),
-            mask: shared.vault.mask(),
-        };
+        let context = self.context(shared, &lines, deadline, Stop::of(lines.clone()));
         let immediate = plugin.is_immediate() && self.evidence.is_none();
-        let secrets =
-            (!driver.loaded.workflow.secrets.is_empty()).then(|| (shared.clone(), driver.loaded.clone()));
-        let executed = async move {
-            let (mut context, mut request) = (context, Arc::unwrap_or_clone(request));
-            if let Some((shared, loaded)) = secrets {
-                let vault = &shared.vault;
-                let opened = vault.open(&loaded.workflow.secrets, &mut request, &*shared.clock).await;
-                if let Err(error) = opened {
-                    return Outcome::Failed { error, retry_after: None };
-                }
-                context.mask = vault.mask();
-            }
-            plugin.execute(context, request).await
-        };
-        let mut work: Work = match &self.evidence {
-            None => Box::pin(executed),
-            Some(evidence) => {
-                let (inspector, folder) = (shared.inspector.clone(), shared.workdir.clone());
-                Box::pin(witnessed(evidence.clone(), inspector, folder, executed))
+        let mut work: Work = match driver.loaded.workflow.secrets.is_empty() {
+            true => Box::pin(async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await }),
+            false => {
+                let (shared, loaded) = (shared.clone(), driver.loaded.clone());
+                Box::pin(async move {
+                    let request = Arc::unwrap_or_clone(request);
+                    match shared.vault.opened(&loaded.workflow, context, request, &*shared.clock).await {
+                        Ok((context, request)) => plugin.execute(context, request).await,
+                        Err(error) => Outcome::Failed { error, retry_after: None },
+                    }
+                })
             }
         };
+        if let Some(evidence) = &self.evidence {
+            let (inspector, folder) = (shared.inspector.clone(), shared.workdir.clone());
+            work = Box::pin(witnessed(evidence.clone(), inspector, folder, work));
+        }
         if immediate
             && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop()))
         {
@@ -150,6 +131,32 @@ impl Attempt {
             let _ = driver.send(Note::Ended(Box::new(ended)));
         });
         Some(stopper)
+    }
+
+    /// What the attempt is told about itself.
+    pub(crate) fn context(
+        &self,
+        shared: &Shared,
+        lines: &Arc<Lines>,
+        deadline: Option<Timestamp>,
+        stop: Stop,
+    ) -> Context {
+        Context {
+            run: self.run,
+            step: self.name.clone(),
+            item: self.step.item(),
+            iteration: self.iteration,
+            attempt: self.attempt,
+            epoch: self.fence.epoch,
+            workdir: shared.workdir.clone(),
+            deadline,
+            arrival: self.arrival.clone(),
+            feedback: self.feedback.clone(),
+            log: lines.clone(),
+            stop,
+            mask: shared.vault.mask(),
+            stored: self.reference.clone(),
+        }
     }
 
     /// Waits for its end, and for what is to end it.

@@ -422,6 +422,7 @@ impl Batch {
                 .filter(|step| !born.contains(step))
                 .for_each(|step| driver.attend_step(*step));
         }
+        driver.inquire(&self.touched);
         if driver.state.stops_something() {
             self.touched.iter().for_each(|step| driver.stop_if_asked(*step));
         }

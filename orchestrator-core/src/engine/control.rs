@@ -223,7 +223,9 @@ struct Takeover {
 /// Takes the output of a `Resolve`, or the data of a signal, out of the command where it is too long to be inline: what stays refers to it.
 fn with_values_beside(mut command: Command) -> Result<(Command, Vec<StoredValue>), StoreError> {
     let mut beside = Vec::new();
-    if let Command::Resolve { applied: Some(value), .. } | Command::Signal { data: value, .. } = &mut command
+    if let Command::Resolve { applied: Some(value), .. }
+    | Command::Reconcile { applied: Some(value), .. }
+    | Command::Signal { data: value, .. } = &mut command
         && let ValueRef::Inline(body) = value
     {
         let invalid = |error: Unstorable| StoreError::Invalid(error.to_string());

@@ -15,6 +15,7 @@ use crate::engine::loaded::Loaded;
 use crate::engine::note::{Input, Note};
 use crate::engine::prepare::Done;
 use crate::engine::progress::progress_of;
+use crate::engine::reconcile::Inquiries;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, Unit};
@@ -55,6 +56,8 @@ pub(crate) struct Driver {
     pub(crate) permits: Vec<OwnedSemaphorePermit>,
     /// Steps whose preparation waits for values or for the policy.
     pub(crate) preparing: HashSet<Unit>,
+    /// What plugins were asked about attempts of unknown outcome.
+    pub(crate) inquiries: Inquiries,
     /// Whether the run's outputs wait for values.
     pub(crate) concluding: bool,
     /// Why the run's outputs cannot be rendered, if their values cannot be loaded.
@@ -130,6 +133,7 @@ impl Driver {
             local: BTreeMap::new(),
             permits: Vec::new(),
             preparing: HashSet::new(),
+            inquiries: Inquiries::default(),
             concluding: false,
             conclusion: None,
             created_values,
@@ -266,6 +270,7 @@ impl Driver {
             Note::Left(step, child, has_ended) => self.on_left(step, child, has_ended),
             Note::Returned(returned) => self.inputs.push(Input::Returned(returned)),
             Note::Blocked(step, child, is_blocked) => self.on_blocked(step, child, is_blocked),
+            Note::Inquired(step, attempt) => self.on_inquired(step, attempt),
             Note::Changed => self.catch_up().await,
             Note::Stop(until) => self.stopping = Some(until),
         }

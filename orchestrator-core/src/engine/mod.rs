@@ -27,6 +27,7 @@ mod pins;
 mod prepare;
 mod progress;
 mod qa;
+mod reconcile;
 mod registry;
 mod report;
 mod shared;

@@ -33,6 +33,8 @@ pub(crate) enum Note {
     Returned(Box<Returned>),
     /// Whether only a person can move the child of a step.
     Blocked(Unit, RunId, bool),
+    /// What a plugin has found out about an attempt has been written, or it could not tell.
+    Inquired(Unit, u32),
     /// The run's log has grown by another's hand.
     Changed,
     /// Begin nothing new; at this time stop what still runs; then release the run.

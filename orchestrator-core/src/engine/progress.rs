@@ -30,6 +30,10 @@ impl Driver {
                 progress.status = "blocked";
             }
         }
+        if progress.status == "blocked" && self.inquiries.are_open() {
+            // A plugin may spare a person.
+            progress.status = "running";
+        }
         let was_blocked = self.progress.borrow().status == "blocked";
         let is_blocked = progress.status == "blocked";
         self.progress.send_replace(progress);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::runtime::Handle;
 
@@ -54,6 +55,17 @@ fn end(panic: &(dyn Any + Send)) -> ! {
 /// Calls something that may panic and that is none of the engine's own: its panic in words.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| said(&*panic).to_owned())
+}
+
+/// As [`guarded`], for something that takes time.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let mut work = pin!(work);
+    // After a panic it is never polled again.
+    poll_fn(|cx| match guarded(|| work.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(said) => Poll::Ready(Err(said)),
+    })
+    .await
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

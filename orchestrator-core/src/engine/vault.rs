@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::machine::StepError;
 use crate::mask::{Mask, SHORTEST};
-use crate::port::plugin::{Awaited, Outcome, Request};
+use crate::port::plugin::{Awaited, Context, Outcome, Request};
 use crate::port::secret::{LONGEST, Secret, SecretError, SecretProvider};
 use crate::spec::Workflow;
 use crate::spec::expr::text_at;
@@ -74,12 +74,30 @@ impl Vault {
         missing
     }
 
+    /// An attempt with the secrets of its workflow: filled in where the request says, and masked from here on.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub(crate) async fn opened(
+        &self,
+        workflow: &Workflow,
+        mut context: Context,
+        mut request: Request,
+        clock: &dyn Clock,
+    ) -> Result<(Context, Request), StepError> {
+        if !workflow.secrets.is_empty() {
+            self.open(&workflow.secrets, &mut request, clock).await?;
+            context.mask = self.mask();
+        }
+        Ok((context, request))
+    }
+
     /// Fills the secrets of a request in. All that the workflow declares are fetched, so that what one step knows is masked
     /// in what another one shows.
     ///
     /// # Errors
     /// Where a secret that the request needs cannot be had: nothing was dispatched.
-    pub(crate) async fn open(
+    async fn open(
         &self,
         declared: &[Arc<str>],
         request: &mut Request,

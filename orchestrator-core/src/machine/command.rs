@@ -87,6 +87,18 @@ pub enum Command {
         /// Who says so.
         asked: Asked,
     },
+    /// What a plugin has found out about an attempt whose outcome nobody knew. As [`Command::Resolve`], and refused if that
+    /// attempt is not what is unknown any more.
+    Reconcile {
+        /// The step.
+        step: Unit,
+        /// The attempt.
+        attempt: u32,
+        /// Whether its effect has happened; with the output to go on with.
+        applied: Option<ValueRef>,
+        /// Who says so.
+        asked: Asked,
+    },
     /// Reopen an ended run: begin these failed or cancelled steps again, and what depends on them. Refused where one
     /// of them would only be skipped again, or one that depends on them has an unknown outcome.
     Retry {

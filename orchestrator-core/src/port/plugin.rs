@@ -77,7 +77,9 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     /// return; then it is dropped.
     async fn execute(&self, context: Context, request: Request) -> Outcome;
 
-    /// Finds out whether an earlier attempt, whose outcome nobody knows, has had its effect.
+    /// Finds out whether an attempt whose outcome nobody knows has had its effect. Asked once for each such attempt, by the
+    /// process that executed it and by each that takes the run over; has 60 s; a panic is as good as
+    /// [`Reconciled::Unknown`]. Changes nothing: nobody tells it to stop, and it may be asked twice at the same time.
     async fn reconcile(&self, context: Context, request: Request) -> Reconciled {
         let _ = (context, request);
         Reconciled::Unknown

@@ -11,6 +11,7 @@ mod forks;
 mod inside;
 mod panics;
 mod qa;
+mod reconcile;
 mod recovery;
 mod secrets;
 mod signals;

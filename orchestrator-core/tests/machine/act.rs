@@ -1,7 +1,7 @@
 //! Random acts. An act says roughly what happens; the world makes a command of it that fits where the run is, or on
 //! purpose one that does not.
 
-use orchestrator_core::id::{DecisionId, StepIx};
+use orchestrator_core::id::{DecisionId, StepIx, Unit};
 use orchestrator_core::machine::{
     Begin, Command, Effect, Finished, Prepared, StepError, WaitOn, outstanding, wake_at,
 };
@@ -303,7 +303,14 @@ fn command(world: &World, act: &Act) -> Option<Command> {
         Act::Resolve { pick, applied } => {
             let step =
                 choose(world, *pick, |place| matches!(place, Place::Unknown { .. } | Place::Quarantined))?;
-            Command::Resolve { step: step.into(), applied: applied.then(|| value(4)), asked: asked() }
+            let (step, applied) = (Unit::from(step), applied.then(|| value(4)));
+            // A plugin that has looked, at this attempt or at one before it.
+            let attempt = world.state.find(step).map_or(1, |slot| slot.attempts);
+            match pick % 4 {
+                0 => Command::Reconcile { step, attempt, applied, asked: asked() },
+                1 => Command::Reconcile { step, attempt: attempt.saturating_sub(1), applied, asked: asked() },
+                _ => Command::Resolve { step, applied, asked: asked() },
+            }
         }
         Act::Retry { mask } => {
             let steps = (0..8).filter(|step| mask & (1 << step) != 0 && mask % 3 != 0).map(StepIx);

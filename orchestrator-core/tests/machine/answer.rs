@@ -63,7 +63,7 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
             let arrived = Arrival::from(decision);
             matches!(events.first(), Some(Event::StepArrived(event)) if event.arrival == arrived)
         }
-        Command::Resolve { step, applied, .. } => events.iter().any(|event| {
+        Command::Resolve { step, applied, .. } | Command::Reconcile { step, applied, .. } => events.iter().any(|event| {
             matches!(event, Event::StepResolved(event) if event.step == *step && event.output == *applied)
         }),
         Command::Retry { .. } => {

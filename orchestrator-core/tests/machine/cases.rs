@@ -144,6 +144,22 @@ fn what_kills_its_executors_is_quarantined_even_when_retries_remain() {
 }
 
 #[test]
+fn what_a_plugin_finds_settles_the_attempt_it_looked_at_and_no_other() {
+    let mut world = one(Shape::new(&[], AtMostOnce));
+    let found = |attempt, applied| Command::Reconcile { step: A.into(), attempt, applied, asked: asked() };
+    begin(&mut world, A);
+    assert_eq!(world.say(found(1, None)), Err(Rejection::Fenced), "it is still executed");
+    lose(&mut world, A);
+    assert_eq!(world.say(found(2, None)), Err(Rejection::Fenced));
+    world.say(found(1, None)).unwrap();
+    assert_eq!(begin(&mut world, A).attempt, 2);
+    lose(&mut world, A);
+    assert_eq!(world.say(found(1, Some(value(4)))), Err(Rejection::Fenced), "another attempt is unknown now");
+    world.say(found(2, Some(value(4)))).unwrap();
+    assert_eq!(kind(&world, A), StepKind::Succeeded);
+}
+
+#[test]
 fn losses_count_against_the_attempts_of_a_retry() {
     let mut world = one(Shape::new(&[], Pure).retried(2));
     begin(&mut world, A);

@@ -100,6 +100,8 @@ fn every_row_of_the_table_is_reached() {
         "retry: an unknown outcome must be resolved first",
         "retry: a step it needs has not completed: retry that one",
         "resolve: ok, after the end",
+        "reconcile: ok",
+        "reconcile: superseded: a later attempt or driver has taken over",
     ] {
         assert!(seen.answers.contains_key(answer), "never answered: {answer}");
     }

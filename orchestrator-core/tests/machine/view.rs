@@ -100,6 +100,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::Resume(_) => "resume",
         Command::Cancel(_) => "cancel",
         Command::Resolve { .. } => "resolve",
+        Command::Reconcile { .. } => "reconcile",
         Command::Retry { .. } => "retry",
         Command::Conclude(_) => "conclude",
         _ => "something else",

@@ -191,6 +191,10 @@ impl World {
             Command::Resolve { step, .. } => {
                 matches!(place(step), Some(Place::Unknown { .. } | Place::Quarantined))
             }
+            Command::Reconcile { step, attempt, .. } => {
+                let latest = ledger.steps.get(step.step.index()).map(|entry| entry.attempts);
+                matches!(place(step), Some(Place::Unknown { .. })) && latest == Some(*attempt)
+            }
             Command::Retry { .. } => false,
             Command::Conclude(_) => ledger.is_settled(),
             _ => true,

@@ -3,7 +3,9 @@
 use crate::machine::command::{Command, Rejection};
 use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
 use crate::machine::decide::child::{child_ended, follow};
-use crate::machine::decide::end::{compensate, conclude, is_unknown, resolve, resolve_after_the_end};
+use crate::machine::decide::end::{
+    compensate, conclude, is_unknown, reconcile, resolve, resolve_after_the_end,
+};
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::signal::{kept_for, signal};
@@ -52,6 +54,9 @@ pub(crate) fn decide_into(
         Command::Cancel(asked) => events.extend(want(state, Intent::Cancel, asked)?),
         Command::Resolve { step, applied, asked } => {
             events.extend(resolve(state, *step, applied.as_ref(), asked)?);
+        }
+        Command::Reconcile { step, attempt, applied, asked } => {
+            events.extend(reconcile(state, *step, *attempt, applied.as_ref(), asked)?);
         }
         Command::Retry { .. } | Command::Rerun { .. } => {
             return Err(Rejection::NothingToRetry("the run has not ended yet"));

@@ -30,6 +30,21 @@ pub(super) fn resolve(
     Ok(resolved(state, step, applied, asked, state.is_stopped(slot.stage)))
 }
 
+pub(super) fn reconcile(
+    state: &RunState,
+    step: Unit,
+    attempt: u32,
+    applied: Option<&ValueRef>,
+    asked: &Asked,
+) -> Result<Vec<Event>, Rejection> {
+    match slot(state, step)?.state {
+        StepState::OutcomeUnknown { attempt: unknown } if unknown == attempt => {
+            resolve(state, step, applied, asked)
+        }
+        _ => Err(Rejection::Fenced),
+    }
+}
+
 fn resolved(
     state: &RunState,
     step: Unit,

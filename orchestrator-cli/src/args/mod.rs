@@ -26,7 +26,7 @@ pub(crate) use runs::{
     Ask, Cancel, Compensate, Events, Fork, ListRuns, Logs, Qa, Reason, Resolve, Resume, Retry, RunRef,
     RunsCommand, Show, Signal, Wait, Watch,
 };
-pub(crate) use spec::{Init, Plan, PluginsCommand, Validate};
+pub(crate) use spec::{Init, Plan, PluginsCommand, TryOut, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
 pub(crate) use workflow::{DiffWorkflow, Execute, ListWorkflows, Register, ShowWorkflow, WorkflowCommand};

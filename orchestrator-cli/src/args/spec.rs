@@ -81,4 +81,36 @@ Exit codes: 0 shown, 4 no such kind.")]
         /// Kind, as `uses:` names it
         kind: String,
     },
+    /// Execute one step of a kind, outside of any workflow
+    #[command(after_help = "\
+Examples:
+  orchestrator plugins try script --with 'run: echo \"hello $NAME\"' --env NAME=world
+  orchestrator plugins try http --with '{ url: \"https://example.com\" }' --json
+  orchestrator plugins try http --with @request.yaml
+
+Nothing of it is kept. Lines that the step writes go to stderr, its output to stdout. `${{ secrets.NAME }}`
+is filled in as in a workflow.
+
+Exit codes: 0 it has succeeded, 1 it has failed, 3 its `with` is wrong or a secret is missing, 4 no such kind,
+8 cancelled, 9 it waits for someone.")]
+    Try(TryOut),
+}
+
+/// A step to be tried.
+#[derive(Debug, Args)]
+pub(crate) struct TryOut {
+    /// Kind, as `uses:` names it
+    pub(crate) kind: String,
+
+    /// What the step is given, as YAML or JSON, or @FILE
+    #[arg(long, value_name = "YAML|@FILE", allow_hyphen_values = true)]
+    pub(crate) with: Option<String>,
+
+    /// Environment variable of the step (may be repeated)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+
+    /// How long it may take
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
 }

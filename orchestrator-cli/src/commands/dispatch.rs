@@ -26,7 +26,7 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
         Verb::Plan(args) => plan::carry_out(app, &args).await,
         Verb::Runs(command) => runs::carry_out(app, command).await,
         Verb::Approval(command) => approval::carry_out(app, command).await,
-        Verb::Plugins(command) => plugins::carry_out(app, &command),
+        Verb::Plugins(command) => plugins::carry_out(app, &command).await,
         Verb::Schema(args) => schema::carry_out(app, &args),
         Verb::Doctor => doctor::carry_out(app).await,
         Verb::Config(ConfigCommand::Show) => config::show(app),

@@ -27,6 +27,7 @@ mod steering;
 mod streams;
 mod terminal;
 mod tools;
+mod trying;
 mod upkeep;
 mod validate;
 mod watching;

@@ -1,22 +1,17 @@
-//! `plugins`: the kinds of steps there are.
+//! `plugins list` and `plugins schema`.
 
+use std::sync::Arc;
+
+use orchestrator_core::engine::Registry;
 use orchestrator_core::port::plugin::Plugin;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::args::PluginsCommand;
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
 use crate::workflow;
 
-pub(crate) fn carry_out(app: &App, command: &PluginsCommand) -> Result<Exit, Problem> {
-    match command {
-        PluginsCommand::List => list(app),
-        PluginsCommand::Schema { kind } => schema(app, kind),
-    }
-}
-
-fn list(app: &App) -> Result<Exit, Problem> {
+pub(super) fn list(app: &App) -> Result<Exit, Problem> {
     let plugins = workflow::plugins();
     if app.output.json().is_some() {
         let items: Vec<Value> = plugins.iter().map(|plugin| shape(&**plugin)).collect();
@@ -30,17 +25,25 @@ fn list(app: &App) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn schema(app: &App, kind: &str) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
-    let Some(plugin) = plugins.get(kind) else {
+/// The plugin of a kind.
+///
+/// # Errors
+/// Exit 4 if there is none.
+pub(super) fn find<'r>(plugins: &'r Registry, kind: &str) -> Result<&'r Arc<dyn Plugin>, Problem> {
+    plugins.get(kind).ok_or_else(|| {
         let problem =
             Problem::new(Exit::NotFound, "plugin_not_found", format!("there is no kind of step `{kind}`"));
         let kinds = || plugins.iter().map(|plugin| plugin.kind());
-        return Err(match suggest::nearest(kind, kinds()) {
+        match suggest::nearest(kind, kinds()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint(format!("kinds are {}", kinds().collect::<Vec<_>>().join(", "))),
-        });
-    };
+        }
+    })
+}
+
+pub(super) fn schema(app: &App, kind: &str) -> Result<Exit, Problem> {
+    let plugins = workflow::plugins();
+    let plugin = find(&plugins, kind)?;
     if app.output.json().is_some() {
         app.output.print_json(&shape(&**plugin))?;
         return Ok(Exit::Ok);

@@ -1,0 +1,7 @@
+//! `plugins`: the kinds of steps there are.
+
+mod dispatch;
+mod look;
+mod try_out;
+
+pub(crate) use dispatch::carry_out;

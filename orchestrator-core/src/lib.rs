@@ -30,5 +30,5 @@ pub mod value;
 
 pub use engine::{Engine, EngineBuilder, RunHandle, RunReport, StartRun, StepFailure, step_fn};
 pub use id::RunId;
-pub use memory::MemoryStore;
+pub use memory::{MemoryQueue, MemoryStore};
 pub use spec::Workflow;

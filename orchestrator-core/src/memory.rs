@@ -1,9 +1,10 @@
-//! The reference store: everything in this process's memory, for tests, for work that need not outlive the process,
-//! and as the measure of what every other store must do. Simple enough to be seen to be right; lean enough for runs
-//! of a hundred thousand steps.
+//! The reference store, and the reference queue beside it: everything in this process's memory, for tests, for work that
+//! need not outlive the process, and as the measure of what every other store must do. Simple enough to be seen to be
+//! right; lean enough for runs of a hundred thousand steps.
 
 mod compact;
 mod prune;
+mod queue;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -26,6 +27,8 @@ use crate::port::store::{
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
+
+pub use queue::MemoryQueue;
 
 /// A store that keeps everything in memory and loses it with the process.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the outside provides: a store, plugins, a policy. Traits and plain data; no driver's type, no clock.
+//! What the outside provides: a store, a queue, plugins, a policy. Traits and plain data; no driver's type, no clock.
 
 pub mod artifact;
 pub mod evidence;
@@ -6,5 +6,6 @@ pub mod executor;
 pub mod notice;
 pub mod plugin;
 pub mod policy;
+pub mod queue;
 pub mod secret;
 pub mod store;

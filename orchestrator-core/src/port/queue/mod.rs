@@ -1,0 +1,18 @@
+//! The queue: a doorbell. A ticket says that there may be something to do, by ids alone; what is true stands in the store,
+//! and a fence decides who may do it. So a ticket may be lost, come twice or out of order, and nothing breaks: what is lost
+//! is found by looking at the store now and then ([`crate::port::store::Store::claim_due`]).
+
+mod ask;
+mod contract;
+mod error;
+mod limits;
+mod ticket;
+
+pub use ask::{
+    AGEING, Capabilities, Delivery, NewTicket, Publish, QueueInfo, Receipt, Receive, Settle, Settled,
+    Settlement, Wait, Woken,
+};
+pub use contract::Queue;
+pub use error::QueueError;
+pub use limits::{MAX_DELAY, MAX_PROJECT, MAX_QUEUE_NAME, MAX_QUEUES, MAX_RECEIPT, MAX_TICKETS};
+pub use ticket::{StepTicket, Ticket};

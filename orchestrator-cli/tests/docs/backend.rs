@@ -1,4 +1,4 @@
-//! `docs/writing-a-backend.md` says of every method of the store what it must do, and names cases that there are.
+//! `docs/writing-a-backend.md` says of every method of stores and queues what it must do, and names cases that there are.
 
 use std::fs;
 
@@ -8,22 +8,34 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The methods of the port, read from its source.
-fn methods(source: &str) -> Vec<&str> {
-    let port = source.split_once("pub trait Store:").unwrap().1.split_once("\n}\n").unwrap().0;
-    let names = port.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
+/// The methods of a port, read from its source.
+fn methods<'s>(source: &'s str, port: &str) -> Vec<&'s str> {
+    let body = source.split_once(&format!("pub trait {port}:")).unwrap().1.split_once("\n}\n").unwrap().0;
+    let names = body.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
     names.map(|(name, _)| name).collect()
+}
+
+/// Those methods of a port of which a section of the page says nothing, and how many there are.
+fn untold(port: &str, source: &str, heading: &str) -> (Vec<String>, usize) {
+    let (page, source) = (read("docs/writing-a-backend.md"), read(source));
+    let section = page.split_once(heading).unwrap().1.split_once("\n## ").unwrap().0;
+    let methods = methods(&source, port);
+    let missing = methods.iter().filter(|method| !section.contains(&format!("`{method}`")));
+    (missing.map(ToString::to_string).collect(), methods.len())
 }
 
 #[test]
 fn every_method_of_the_store_is_told() {
-    let (page, source) =
-        (read("docs/writing-a-backend.md"), read("orchestrator-core/src/port/store/contract.rs"));
-    let table = page.split_once("## Method by method").unwrap().1.split_once("\n## ").unwrap().0;
-    let methods = methods(&source);
-    assert!(methods.len() > 20, "{methods:?}");
-    let missing: Vec<&&str> =
-        methods.iter().filter(|method| !table.contains(&format!("`{method}`"))).collect();
+    let (missing, all) =
+        untold("Store", "orchestrator-core/src/port/store/contract.rs", "## Method by method");
+    assert!(all > 20, "{all}");
+    assert!(missing.is_empty(), "the page does not say what {missing:?} must do");
+}
+
+#[test]
+fn every_method_of_the_queue_is_told() {
+    let (missing, all) = untold("Queue", "orchestrator-core/src/port/queue/contract.rs", "\n## A queue\n");
+    assert_eq!(all, 6);
     assert!(missing.is_empty(), "the page does not say what {missing:?} must do");
 }
 

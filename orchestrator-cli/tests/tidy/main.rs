@@ -107,7 +107,7 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
-fn every_method_of_the_store_has_a_case_in_the_kit() {
+fn every_method_of_stores_and_queues_has_a_case_in_the_kit() {
     hold("a port method without a conformance case", &kit::check(&HOUSE.sources));
 }
 

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 
 use crate::id::RunId;
 use crate::port::store::Store;
-use crate::testkit::CASES;
+use crate::testkit::{CASES, QUEUE_CASES};
 
-/// Names the cases to be run, where not all are: a case's name, or `store`, `model` or `engine`; several with commas.
+/// Names the cases to be run, where not all are: a case's name, or `store`, `queue`, `model` or `engine`; several with
+/// commas.
 pub(super) const ONLY: &str = "ORCHESTRATOR_KIT";
 
 /// How long a case may take that waits for something which never comes. None of them lets time pass.
@@ -77,6 +78,8 @@ pub enum Group {
     Model,
     /// An engine on the store.
     Engine,
+    /// One thing that a queue must do.
+    Queue,
 }
 
 impl Group {
@@ -87,42 +90,58 @@ impl Group {
             Self::Store => "store",
             Self::Model => "model",
             Self::Engine => "engine",
+            Self::Queue => "queue",
         }
     }
 }
 
-/// What a case does: panics if the store does not do what it must.
-pub type CaseFn = fn(Arc<dyn Backend>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a case does: panics if what the backend makes does not do what it must.
+pub type CaseFn<B = dyn Backend> = fn(Arc<B>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One thing that every backend must do.
-#[derive(Clone, Copy)]
-pub struct Case {
+/// One thing that every backend must do: a [`Backend`] of stores, or, in [`QUEUE_CASES`], a
+/// [`QueueBackend`](crate::testkit::QueueBackend).
+pub struct Case<B: ?Sized = dyn Backend> {
     /// What it speaks of.
     pub group: Group,
     /// Its name: what must be so.
     pub name: &'static str,
-    /// The methods of [`Store`] that it puts to the test.
+    /// The methods of the port that it puts to the test.
     pub covers: &'static [&'static str],
     /// Does it.
-    pub check: CaseFn,
+    pub check: CaseFn<B>,
 }
 
-impl fmt::Debug for Case {
+// Derived, these would ask the same of `B`.
+impl<B: ?Sized> Clone for Case<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: ?Sized> Copy for Case<B> {}
+
+impl<B: ?Sized> fmt::Debug for Case<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case").field("name", &self.name).field("covers", &self.covers).finish_non_exhaustive()
     }
 }
 
 /// A case that has failed.
-#[derive(Debug, Clone)]
-pub struct Failure {
+#[derive(Debug)]
+pub struct Failure<B: ?Sized = dyn Backend> {
     /// The case.
-    pub case: Case,
+    pub case: Case<B>,
     /// What was found instead.
     pub found: String,
 }
 
-impl fmt::Display for Failure {
+impl<B: ?Sized> Clone for Failure<B> {
+    fn clone(&self) -> Self {
+        Self { case: self.case, found: self.found.clone() }
+    }
+}
+
+impl<B: ?Sized> fmt::Display for Failure<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Case { group, name, covers, .. } = self.case;
         writeln!(f, "{} ({}; {})", name, group.name(), covers.join(", "))?;
@@ -132,25 +151,33 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs every case, each in fresh places, or those that the environment variable `ORCHESTRATOR_KIT` names.
+/// Runs every case for stores, each in fresh places, or those that the environment variable `ORCHESTRATOR_KIT` names.
 ///
 /// # Panics
 /// If a case fails, or if no case is called as the variable says. The message names each case that failed, what it
 /// expected, what it found, and how to run it alone.
 pub async fn run(backend: impl Backend) {
+    hold(Arc::new(backend) as Arc<dyn Backend>, CASES).await;
+}
+
+/// Runs those of the cases that are wanted, and fails with all that have failed.
+pub(super) async fn hold<B: ?Sized + Send + Sync + 'static>(backend: Arc<B>, cases: &[Case<B>]) {
     let only = std::env::var(ONLY).unwrap_or_default();
-    let wanted = wanted(&only);
-    let failed = failures_of(Arc::new(backend), &wanted).await;
+    let wanted = wanted(&only, cases);
+    let failed = failures_of(backend, &wanted).await;
     let told: Vec<String> = failed.iter().map(Failure::to_string).collect();
     assert!(failed.is_empty(), "{} of {} cases failed:\n\n{}", failed.len(), wanted.len(), told.join("\n"));
 }
 
-/// Runs every case, and gives those that failed.
+/// Runs every case for stores, and gives those that failed.
 pub async fn failures(backend: impl Backend) -> Vec<Failure> {
-    failures_of(Arc::new(backend), &wanted("")).await
+    failures_of(Arc::new(backend) as Arc<dyn Backend>, CASES).await
 }
 
-async fn failures_of(backend: Arc<dyn Backend>, cases: &[Case]) -> Vec<Failure> {
+pub(super) async fn failures_of<B: ?Sized + Send + Sync + 'static>(
+    backend: Arc<B>,
+    cases: &[Case<B>],
+) -> Vec<Failure<B>> {
     let mut failed = Vec::new();
     for case in cases {
         if let Err(found) = attempt(case, backend.clone(), PATIENCE).await {
@@ -161,9 +188,9 @@ async fn failures_of(backend: Arc<dyn Backend>, cases: &[Case]) -> Vec<Failure> 
 }
 
 /// Runs one case; the error says what was found instead.
-pub(super) async fn attempt(
-    case: &Case,
-    backend: Arc<dyn Backend>,
+pub(super) async fn attempt<B: ?Sized + Send + Sync + 'static>(
+    case: &Case<B>,
+    backend: Arc<B>,
     patience: Duration,
 ) -> Result<(), String> {
     // A task of its own: a panic ends it and nothing else.
@@ -186,12 +213,20 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without words").to_owned()
 }
 
-/// The cases that a list of names means; all, if it is empty.
-pub(super) fn wanted(only: &str) -> Vec<Case> {
+/// Those of the cases that a list of names means; all, if it is empty. What names a case of another port names none of
+/// these: one variable is for all tests of a process.
+pub(super) fn wanted<B: ?Sized>(only: &str, cases: &[Case<B>]) -> Vec<Case<B>> {
     let names: Vec<&str> = only.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let is = |case: &Case, name: &str| case.name == name || case.group.name() == name;
-    let unknown = names.iter().find(|name| !CASES.iter().any(|case| is(case, name)));
+    let unknown = names.iter().find(|name| !is_named(CASES, name) && !is_named(QUEUE_CASES, name));
     assert_eq!(unknown, None, "{ONLY} names what is neither a case nor a group");
-    let is_wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| is(case, name));
-    CASES.iter().filter(is_wanted).copied().collect()
+    let is_wanted = |case: &&Case<B>| names.is_empty() || names.iter().any(|name| is(case, name));
+    cases.iter().filter(is_wanted).copied().collect()
+}
+
+fn is<B: ?Sized>(case: &Case<B>, name: &str) -> bool {
+    case.name == name || case.group.name() == name
+}
+
+fn is_named<B: ?Sized>(cases: &[Case<B>], name: &str) -> bool {
+    cases.iter().any(|case| is(case, name))
 }

@@ -1,5 +1,5 @@
-//! The conformance kit: what every store must do, as a list of cases. A backend that passes all of them can be put
-//! under the engine.
+//! The conformance kit: what every store and every queue must do, as lists of cases. A store that passes all of them can be
+//! put under the engine.
 //!
 //! A backend's test is a few lines: a function that makes a new [`Place`], and [`run`]. A store that lives in this process
 //! alone is a place as it is.
@@ -18,6 +18,8 @@
 //! }
 //! ```
 //!
+//! For a queue it is [`run_queue`], over a [`QueuePlace`].
+//!
 //! The cases come in groups ([`Group`]); `docs/writing-a-backend.md` says what each of them wants. No case waits: time
 //! passes by owners that live for no time, by moments in the past and the future, and by a clock that the case moves.
 //! Backends of runtimes with one thread are welcome, but races are found with two.
@@ -25,15 +27,19 @@
 mod between;
 mod caller;
 mod cases;
+mod clock;
 mod kit;
 mod model;
 mod puppet;
+mod queue;
 mod sample;
 
 pub use caller::poll_and_drop;
 pub use cases::CASES;
+pub use clock::HandClock;
 pub use kit::{Backend, Case, CaseFn, Failure, Group, Place, failures, run};
 pub use model::{Difference, Model, compare};
+pub use queue::{ClockedQueue, QUEUE_CASES, QueueBackend, QueuePlace, queue_failures, run_queue};
 pub use sample::{Story, every_event, new_run, summary};
 
 #[cfg(test)]

@@ -1,0 +1,65 @@
+//! What a queue says of itself, and what is left when it is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::QueuePlace;
+use super::desk::{Desk, LONG, MAIN, numbered, sorted};
+use crate::port::queue::{QueueError, Receive, Settlement, Wait};
+
+pub(super) async fn a_queue_says_what_it_is(place: Arc<dyn QueuePlace>) {
+    let desk = Desk::at(place).await;
+    let said = desk.queue.describe();
+    assert!(!said.kind.is_empty() && !said.location.is_empty() && !said.version.is_empty(), "{said:?}");
+    assert!(!said.can.durable || desk.place.keeps(), "durable, in a place that does not keep: {said:?}");
+    let other = desk.another().await;
+    assert_eq!(other.queue.describe(), said, "whichever handle is asked");
+    other.queue.close().await.expect("it closes");
+    assert_eq!(other.queue.describe(), said, "without asking anybody");
+}
+
+pub(super) async fn what_is_kept_outlives_the_handles_and_what_is_not_is_gone(place: Arc<dyn QueuePlace>) {
+    let desk = Desk::at(place).await;
+    let (can, keeps) = (desk.can(), desk.place.keeps());
+    desk.publish((1..=2).map(numbered)).await;
+    let with_somebody = desk.one().await;
+    desk.queue.close().await.expect("it closes");
+    let again = desk.another().await;
+    let receive = Receive { queues: vec![MAIN.into()], max: 9, visibility: LONG };
+    if !keeps {
+        match again.queue.receive(receive).await {
+            Err(QueueError::Unavailable(_)) => {}
+            answer => assert_eq!(answer, Ok(Vec::new()), "nothing is kept"),
+        }
+        return;
+    }
+    let came = again.queue.receive(receive).await.expect("it gives what there is");
+    assert!(came.len() == 1 || (came.is_empty() && !can.durable), "durable, and yet: {came:?}");
+    again.place.pass(LONG * 2).await;
+    let came = again.take(9).await;
+    if can.durable {
+        assert_eq!(sorted(&came), [1, 2]);
+        let again = came.iter().find(|came| came.ticket == with_somebody.ticket).expect("it came");
+        assert_eq!(again.count, 2, "how often it was given out is kept as well");
+    }
+}
+
+pub(super) async fn a_closed_queue_is_unavailable(place: Arc<dyn QueuePlace>) {
+    let desk = Desk::at(place).await;
+    desk.publish((1..=2).map(numbered)).await;
+    let came = desk.one().await;
+    desk.queue.close().await.expect("it closes");
+    desk.queue.close().await.expect("closing twice is fine");
+    let receive = Receive { queues: vec![MAIN.into()], max: 9, visibility: LONG };
+    let wait = |timeout| Wait { queues: vec![MAIN.into()], timeout };
+    let answers = [
+        ("publish", desk.try_publish(vec![numbered(3)]).await.err()),
+        ("receive", desk.queue.receive(receive).await.err()),
+        ("settle", desk.try_settle(&came.receipt, Settlement::Done).await.err()),
+        ("wait", desk.queue.wait(wait(LONG)).await.err()),
+        ("look", desk.queue.wait(wait(Duration::ZERO)).await.err()),
+    ];
+    let wrong = answers.iter().find(|(_, error)| !matches!(error, Some(QueueError::Unavailable(_))));
+    assert_eq!(wrong, None, "closed, and yet it answers");
+    assert!(answers.iter().all(|(_, error)| error.as_ref().is_some_and(QueueError::is_retryable)));
+}

@@ -243,3 +243,34 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::id::RunId;
+    use crate::port::queue::Ticket;
+
+    // That it keeps its contract, the conformance kit says, on a clock that is moved by hand; this is the machine's.
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_of_the_machine_wakes_who_waits() {
+        let queue = MemoryQueue::new();
+        let secs = Duration::from_secs;
+        let wait = |timeout| queue.wait(Wait { queues: vec!["q".into()], timeout });
+        let new = NewTicket {
+            queue: "q".into(),
+            project: "p".into(),
+            priority: 0,
+            after: secs(5),
+            ticket: Ticket::Run { run: RunId::from_uuid(uuid::Uuid::now_v7()) },
+        };
+        queue.publish(Publish { tickets: vec![new] }).await.unwrap();
+        assert_eq!(wait(secs(3)).await, Ok(Woken::TimedOut));
+        assert_eq!(wait(secs(60)).await, Ok(Woken::Rung), "it is due");
+        let receive = Receive { queues: vec!["q".into()], max: 1, visibility: secs(30) };
+        assert_eq!(queue.receive(receive).await.unwrap().len(), 1);
+        assert_eq!(wait(secs(10)).await, Ok(Woken::TimedOut));
+        assert_eq!(wait(secs(60)).await, Ok(Woken::Rung), "its visibility has passed");
+    }
+}

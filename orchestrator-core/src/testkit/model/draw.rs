@@ -87,14 +87,14 @@ pub(super) const OWNERS: usize = 3;
 
 /// Numbers from a seed.
 #[derive(Debug)]
-pub(super) struct Dice(u64);
+pub(in crate::testkit) struct Dice(u64);
 
 impl Dice {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(in crate::testkit) const fn new(seed: u64) -> Self {
         Self(mix(seed))
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::testkit) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         // The bias is one in 2^60.
         mix(self.0) % end

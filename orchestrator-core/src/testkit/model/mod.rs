@@ -8,3 +8,4 @@ mod world;
 
 pub(super) use compare::compare_all;
 pub use compare::{Difference, Model, compare};
+pub(super) use draw::Dice;

@@ -1,6 +1,6 @@
 //! The list of cases for queues.
 
-use super::{QueueBackend, deliveries, ends, limits, order, publishing, rings};
+use super::{QueueBackend, chance, deliveries, ends, limits, order, publishing, rings};
 use crate::testkit::{Case, Group};
 
 macro_rules! cases {
@@ -54,8 +54,10 @@ cases! {
     rings::what_is_hidden_does_not_ring covers [wait, publish, receive];
     rings::a_ring_is_for_everybody_each_time covers [wait, publish];
     rings::who_goes_away_takes_no_ring_along covers [wait, publish];
+    rings::who_looks_and_waits_in_turn_misses_nothing covers [wait, publish, receive];
     rings::waiting_ends_when_its_time_is_over covers [wait];
     rings::who_waits_is_told_of_the_end covers [wait, close];
+    chance::what_chance_does_is_accounted_for covers [publish, receive, settle, wait];
     ends::a_queue_says_what_it_is covers [describe, close];
     ends::what_is_kept_outlives_the_handles_and_what_is_not_is_gone covers [close, publish, receive];
     ends::a_closed_queue_is_unavailable covers [close, publish, receive, settle, wait];

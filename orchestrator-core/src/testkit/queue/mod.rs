@@ -1,6 +1,8 @@
 //! What every queue must do.
 
+mod account;
 mod cases;
+mod chance;
 mod deliveries;
 mod desk;
 mod ends;

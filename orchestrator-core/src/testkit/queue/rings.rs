@@ -107,6 +107,30 @@ pub(super) async fn who_goes_away_takes_no_ring_along(place: Arc<dyn QueuePlace>
     assert_eq!(desk.looks().await, Woken::Rung);
 }
 
+pub(super) async fn who_looks_and_waits_in_turn_misses_nothing(place: Arc<dyn QueuePlace>) {
+    let desk = Desk::at(place).await;
+    for number in 0..60 {
+        let other = desk.another().await;
+        let publisher = tokio::spawn(async move {
+            // Before the look, between the look and the waiting, or in the middle of it.
+            for _ in 0..number % 6 {
+                tokio::task::yield_now().await;
+            }
+            other.publish([numbered(number)]).await;
+        });
+        let came = loop {
+            let some = desk.take(9).await;
+            if !some.is_empty() {
+                break some;
+            }
+            // There is no second ring to make up for one that is missed.
+            assert_eq!(desk.wait_for(LONG).ends().await, Ok(Woken::Rung));
+        };
+        assert_eq!(numbers(&came), [number]);
+        publisher.await.expect("it publishes");
+    }
+}
+
 pub(super) async fn waiting_ends_when_its_time_is_over(place: Arc<dyn QueuePlace>) {
     let desk = Desk::at(place).await;
     let mut waiting = desk.wait_for(Duration::from_millis(1));

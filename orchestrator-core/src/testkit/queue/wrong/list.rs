@@ -87,6 +87,7 @@ wrong_queues! {
     StarvesProjects caught by projects_take_turns;
     PrefersWhoIsNew caught by who_always_comes_back_holds_up_nobody;
     StarvesByUrgency caught by the_urgent_of_one_project_hold_up_no_other;
+    LosesOneOfForty caught by what_chance_does_is_accounted_for;
     // Rings.
     LosesWakeUps caught by what_is_there_already_rings;
     TakesWhatItRingsFor caught by what_is_there_already_rings;
@@ -99,6 +100,8 @@ wrong_queues! {
     RingsOnce caught by a_ring_is_for_everybody_each_time;
     RingsForOne caught by a_ring_is_for_everybody_each_time;
     RingsTheFirstWhoCame caught by who_goes_away_takes_no_ring_along;
+    ListensTooLate caught by who_waits_hears_of_what_is_published;
+    RingsSeldom caught by who_looks_and_waits_in_turn_misses_nothing;
     WaitsForEver caught by waiting_ends_when_its_time_is_over;
     WaitsBeyondTheEnd caught by who_waits_is_told_of_the_end;
     // Ends.

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) aliases: Mutex<HashMap<Receipt, Receipt>>,
     /// What is being given to somebody who may go away.
     pub(super) on_its_way: Mutex<BTreeMap<Receipt, Delivery>>,
+    /// How many tickets were to be kept.
+    pub(super) kept: AtomicU32,
     /// How many are receiving.
     pub(super) receiving: AtomicU32,
     /// Rung for what the queue rings for: counts.

@@ -1,6 +1,6 @@
 //! `plan`: what a run would do. Nothing is run and nothing is written.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -53,6 +53,8 @@ struct Planned<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_parallel: Option<u32>,
     reaches: Vec<String>,
+    /// What its plugin may reach beyond the public internet.
+    network: Vec<String>,
     /// What must hold of a success, in words.
     evidence: Vec<String>,
     /// Whether someone must pass what it gives.
@@ -194,6 +196,10 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
             Some(child) => reaches_below(child, plugins),
             None => plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
         },
+        network: match below(workflow, step) {
+            Some(child) => granted_below(child),
+            None => granted(workflow, step),
+        },
         workflow: options.child.as_deref().map(|reference| PlannedBelow {
             reference,
             name: below(workflow, step).map(|child| &*child.name),
@@ -247,6 +253,19 @@ fn reaches_below(workflow: &Arc<Workflow>, plugins: &Registry) -> Vec<String> {
         }
     }
     reaches
+}
+
+/// What the plugin of a step may reach beyond the public internet.
+fn granted(workflow: &Workflow, step: &StepSpec) -> Vec<String> {
+    workflow.permissions_of(step).network.grants().iter().map(ToString::to_string).collect()
+}
+
+/// The same of the steps of a workflow and of all below it, each destination once.
+fn granted_below(workflow: &Arc<Workflow>) -> Vec<String> {
+    let below =
+        family(workflow).into_iter().flat_map(|child| child.steps.iter().map(move |step| (child, step)));
+    let all: BTreeSet<String> = below.flat_map(|(child, step)| granted(child, step)).collect();
+    all.into_iter().collect()
 }
 
 /// The chain of steps that wait for each other which the run cannot be faster than: the one that took longest the last
@@ -401,6 +420,19 @@ fn tell_reach(text: &mut String, steps: &[Planned<'_>]) {
     }
     if text.len() == before {
         text.push_str(" nothing");
+    }
+    // Steps with the same permissions are told together: most have those of the workflow. Scripts are not held by them.
+    let mut granted = BTreeMap::<&[String], Vec<&str>>::new();
+    let held = |step: &&Planned<'_>| !step.reaches.is_empty() && step.uses != "script";
+    for step in steps.iter().filter(|step| !step.network.is_empty()).filter(held) {
+        granted.entry(&step.network).or_default().push(step.id);
+    }
+    if !granted.is_empty() {
+        text.push_str("\n\nwhat it may reach beyond the public internet:");
+    }
+    for (network, steps) in granted {
+        let steps = escape::line(&shortened(&steps, ", ")).into_owned();
+        let _ = write!(text, "\n  {steps}: {}", network.join(", "));
     }
 }
 

@@ -1,5 +1,8 @@
 //! `validate`: every problem of every file; nothing is run and nothing is written.
 
+use std::collections::BTreeSet;
+
+use orchestrator_core::spec::Workflow;
 use serde_json::json;
 
 use crate::app::App;
@@ -45,10 +48,21 @@ fn summary(app: &App, loaded: &Loaded) -> String {
     if !workflow.inputs.is_empty() {
         counts.push(counted(workflow.inputs.len(), "input"));
     }
+    let granted = destinations(workflow);
+    if !granted.is_empty() {
+        counts.push(format!("may reach {}", escape::line(&granted.join(", "))));
+    }
     if !loaded.warnings.is_empty() {
         counts.push(counted(loaded.warnings.len(), "warning"));
     }
     format!("{} ({})", app.output.out().status("ok"), counts.join(", "))
+}
+
+/// What its steps may reach beyond the public internet, each destination once.
+fn destinations(workflow: &Workflow) -> Vec<String> {
+    let steps = workflow.steps.iter().flat_map(|step| workflow.permissions_of(step).network.grants());
+    let all = workflow.permissions.network.grants().iter().chain(steps);
+    all.map(ToString::to_string).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn too_many_warnings(loaded: Loaded) -> Problem {
@@ -75,6 +89,7 @@ fn as_json(app: &App, valid: &[Loaded], mut problems: Vec<Problem>, files: usize
                     "steps": loaded.workflow.counted_steps(),
                     "compensations": loaded.workflow.stages.compensations(),
                     "inputs": loaded.workflow.inputs.len(),
+                    "network": destinations(&loaded.workflow),
                     "warnings": loaded.warnings,
                 })
             })

@@ -20,6 +20,7 @@ use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
 use crate::port::store::{LogLine, unit_name};
+use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Timeout};
 use crate::time::Timestamp;
@@ -49,6 +50,8 @@ pub(crate) struct Attempt {
     pub(crate) qa: Option<Arc<Qa>>,
     /// What must hold of a success.
     pub(crate) evidence: Option<Arc<Evidence>>,
+    /// What its plugin may reach beyond the public internet.
+    pub(crate) network: Arc<NetworkPermissions>,
 }
 
 /// How it ended, for the driver.
@@ -152,6 +155,7 @@ impl Attempt {
             deadline,
             arrival: self.arrival.clone(),
             feedback: self.feedback.clone(),
+            network: self.network.clone(),
             log: lines.clone(),
             stop,
             mask: shared.vault.mask(),

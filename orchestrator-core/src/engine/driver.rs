@@ -421,6 +421,7 @@ impl Driver {
             feedback: slot.feedback().cloned(),
             qa: spec.options().qa.clone(),
             evidence: spec.options().evidence.clone(),
+            network: self.loaded.workflow.permissions_of(spec).network.clone(),
         };
         let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {

@@ -88,6 +88,7 @@ impl Driver {
             feedback: slot.feedback().cloned(),
             qa: None,
             evidence: None,
+            network: self.loaded.workflow.permissions_of(spec).network.clone(),
         };
         self.inquiries.open.insert((step, attempt.attempt));
         let (shared, loaded, driver) = (self.shared.clone(), self.loaded.clone(), self.own_mailbox.clone());

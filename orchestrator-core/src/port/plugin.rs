@@ -17,6 +17,7 @@ use crate::mask::Mask;
 use crate::port::notice::Notice;
 use crate::spec::EffectClass;
 use crate::spec::expr::SecretPlace;
+use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
 pub use crate::spec::schema::ConfigIssue;
 use crate::time::Timestamp;
@@ -137,6 +138,8 @@ pub struct Context {
     pub arrival: Option<Arrival>,
     /// Why an earlier attempt was not good enough: what its evidence lacked, or the words of whoever judged it (`qa`).
     pub feedback: Option<Arc<str>>,
+    /// What the step may reach beyond the public internet. A plugin that connects to what its config names must keep to it.
+    pub network: Arc<NetworkPermissions>,
     /// Takes the attempt's output lines.
     pub log: Arc<dyn LogSink>,
     /// Turns true when the attempt is to stop.
@@ -163,6 +166,7 @@ impl Context {
             deadline: None,
             arrival: None,
             feedback: None,
+            network: NetworkPermissions::none(),
             log: Arc::new(Discard),
             stop: Stop::never(),
             stored: ValueRef::null(),

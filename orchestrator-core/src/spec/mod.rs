@@ -13,6 +13,7 @@ pub mod inputs;
 mod model;
 mod names;
 pub mod parse;
+pub mod permissions;
 mod problems;
 mod read;
 pub mod reference;
@@ -35,6 +36,7 @@ pub use model::{
     Timeout, Workflow,
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
+pub use permissions::Permissions;
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};
 pub use vocabulary::check_schema;

@@ -13,7 +13,7 @@ use crate::id::StepIx;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::stage::{Stage, Stages};
-use crate::spec::{Evidence, Qa};
+use crate::spec::{Evidence, Permissions, Qa};
 use crate::value::Digest;
 
 /// A validated workflow, pinned to one revision of its text.
@@ -38,6 +38,8 @@ pub struct Workflow {
     pub stages: Stages,
     /// How long the steps proper may take in all, from the beginning of the run or of its reopening.
     pub deadline: Option<Duration>,
+    /// What its steps may do that not every step may, where they do not say it themselves.
+    pub permissions: Permissions,
     /// Outputs of the run, rendered when every step has ended.
     pub outputs: IndexMap<Arc<str>, Template>,
     /// The text this model was made from (or, from the builder, its canonical JSON).
@@ -73,6 +75,12 @@ impl Workflow {
     pub fn unknown_child(&self) -> Option<(&StepSpec, &Arc<str>)> {
         let named = self.steps.iter().filter_map(|step| Some((step, step.options().child.as_ref()?)));
         named.into_iter().find(|(_, child)| !self.children.contains_key(*child))
+    }
+
+    /// What a step of it may do that not every step may: its own word, else that of the workflow.
+    #[must_use]
+    pub fn permissions_of<'a>(&'a self, step: &'a StepSpec) -> &'a Permissions {
+        step.options().permissions.as_ref().unwrap_or(&self.permissions)
     }
 
     /// The position of the step called `name`. Linear: for messages and commands, not for hot paths.
@@ -173,6 +181,8 @@ pub struct StepOptions {
     pub deadline: Option<Duration>,
     /// The author's word on what a repetition would do; wins over the plugin's.
     pub effect: Option<EffectClass>,
+    /// What the step may do that not every step may; replaces the word of the workflow.
+    pub permissions: Option<Permissions>,
     /// `sandbox: none`, where the author wrote it.
     pub sandbox: Option<Sandbox>,
     /// Whether the run goes on, and can complete, if the step fails.

@@ -71,6 +71,7 @@ impl Parent {
             secrets: Vec::new(),
             steps: vec![step("a", Vec::new()), step("b", vec![A])],
             deadline: None,
+            permissions: orchestrator_core::spec::Permissions::default(),
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),

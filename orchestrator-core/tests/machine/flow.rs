@@ -73,6 +73,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         steps: steps.collect(),
         stages: Stages::default(),
         deadline: None,
+        permissions: orchestrator_core::spec::Permissions::default(),
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),

@@ -136,6 +136,7 @@ impl Map {
             steps,
             stages: Stages::default(),
             deadline: None,
+            permissions: orchestrator_core::spec::Permissions::default(),
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),

@@ -210,6 +210,8 @@ fn every_key_of_a_step_and_every_stage_can_be_described() {
     let workflow = Workflow::builder("all")
         .input("names", Input::array())
         .deadline(Duration::from_secs(60))
+        .allow_network("127.0.0.1:11434")
+        .allow_network("[fd00::/8]:*")
         .step("map", |step| {
             step.uses("noop")
                 .with("${{ item }}")
@@ -220,6 +222,7 @@ fn every_key_of_a_step_and_every_stage_can_be_described() {
         .step("grid", |step| step.uses("noop").matrix(json!({"a": [1, 2], "b": ["x"]})).continue_on_error())
         .step("poll", |step| {
             let step = step.uses("noop").repeat("self.value == 3", 5, second);
+            let step = step.network(["LOCALHOST:80"]);
             step.compensate(|undo| undo.uses("noop").with("${{ self.value }}").effect(EffectClass::Pure))
         })
         .step("gated", |step| {
@@ -234,6 +237,17 @@ fn every_key_of_a_step_and_every_stage_can_be_described() {
     assert_eq!((options("map").deadline, workflow.deadline), (Some(second), Some(Duration::from_secs(60))));
     assert!(options("grid").continue_on_error && options("grid").each.is_some());
     assert_eq!(options("poll").repeat.as_ref().map(|repeat| (repeat.max, repeat.delay)), Some((5, second)));
+    let network = |name: &str| {
+        let step = workflow.step(workflow.find(name).expect(name));
+        let granted = workflow.permissions_of(step).network.grants().iter();
+        granted.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // A step's own word replaces that of the workflow, and holds for what undoes it.
+    assert_eq!(network("map"), ["127.0.0.1:11434", "[fd00::/8]:*"]);
+    assert_eq!(
+        (network("poll"), network("poll.compensate")),
+        (vec!["localhost:80".into()], vec!["localhost:80".into()])
+    );
     assert!(options("gated").qa.is_some() && options("gated").evidence.is_some());
     let stages =
         ["poll.compensate", "tell", "tidy"].map(|name| workflow.stages.of(workflow.find(name).unwrap()));

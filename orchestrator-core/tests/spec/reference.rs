@@ -125,6 +125,10 @@ fn check_form(section: &Section, key: &Key, form: &Form) {
             }
             assert_eq!(told("${{ [1] }}".into()), [], "{name}");
         }
+        Form::Destination => {
+            assert!(told("zzzz".into()).iter().any(|found| found.code == "invalid_value"), "{name}");
+            assert_eq!(told("localhost:80".into()), [], "{name}");
+        }
         Form::StepName => {
             assert!(told("zzzz".into()).iter().any(|found| found.code == "unknown_dependency"), "{name}");
         }

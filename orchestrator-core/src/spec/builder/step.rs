@@ -98,6 +98,13 @@ impl StepBuilder {
         self.set("deadline", duration::print(after))
     }
 
+    /// Says what its plugin may reach beyond the public internet, in place of what the workflow says: `HOST:PORT` each, as
+    /// [`NetworkGrant`](crate::spec::permissions::NetworkGrant) reads it.
+    pub fn network<T: Into<String>>(self, destinations: impl IntoIterator<Item = T>) -> Self {
+        let destinations: Vec<String> = destinations.into_iter().map(Into::into).collect();
+        self.set("permissions", json!({ "network": destinations }))
+    }
+
     /// Says what undoes the step. Expressions see what the step gave as `self`.
     pub fn compensate(mut self, describe: impl FnOnce(Self) -> Self) -> Self {
         let undo = describe(Self::default());

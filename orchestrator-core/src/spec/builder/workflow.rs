@@ -49,6 +49,7 @@ pub struct WorkflowBuilder {
     env: Vec<(String, Value)>,
     secrets: Vec<String>,
     deadline: Option<Duration>,
+    network: Vec<Value>,
     steps: Vec<(Stage, String, StepBuilder)>,
     outputs: Vec<(String, Value)>,
     children: Children,
@@ -82,6 +83,7 @@ impl WorkflowBuilder {
             env: Vec::new(),
             secrets: Vec::new(),
             deadline: None,
+            network: Vec::new(),
             steps: Vec::new(),
             outputs: Vec::new(),
             children: Children::default(),
@@ -150,6 +152,13 @@ impl WorkflowBuilder {
         self
     }
 
+    /// Lets the plugins of its steps reach a destination beyond the public internet: `HOST:PORT`, as
+    /// [`NetworkGrant`](crate::spec::permissions::NetworkGrant) reads it.
+    pub fn allow_network(mut self, destination: impl Into<String>) -> Self {
+        self.network.push(destination.into().into());
+        self
+    }
+
     /// Gives a name to a workflow that steps may run (`uses("workflow")`, `with` its name and its inputs). Names that are
     /// not given one are looked for among the registered workflows when a run is started.
     pub fn child(mut self, name: impl Into<String>, workflow: impl Into<Arc<Workflow>>) -> Self {
@@ -209,6 +218,9 @@ impl WorkflowBuilder {
         }
         if let Some(deadline) = self.deadline {
             text.field("deadline", &json!(duration::print(deadline)));
+        }
+        if !self.network.is_empty() {
+            text.field("permissions", &json!({ "network": self.network }));
         }
         for stage in [Stage::Main, Stage::OnFailure, Stage::Finally] {
             let steps = self.steps.iter().filter(|(of, ..)| *of == stage);

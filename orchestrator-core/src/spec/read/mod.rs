@@ -9,6 +9,7 @@ mod gate;
 mod inputs;
 mod kinds;
 mod needs;
+mod permissions;
 mod policy;
 mod reader;
 mod secrets;

@@ -60,6 +60,10 @@ impl<'t> Reader<'t, '_> {
         let mut spec = StepSpec::bare(format!("{step}.compensate").into(), self.kind(""));
         self.work(&mut spec, fields, entry, &place);
         spec.options = self.undo_options(fields, &place).map(Box::new);
+        // It goes where the step has gone.
+        if let Some(permissions) = &of.spec.options().permissions {
+            spec.options.get_or_insert_default().permissions = Some(permissions.clone());
+        }
         self.child(&mut spec, fields, &place);
         Some(Draft { spec, entry, stage: Stage::Compensation, undoes: Some((ix, Arc::clone(&of.spec.name))) })
     }

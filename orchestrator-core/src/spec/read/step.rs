@@ -214,7 +214,7 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
-        let given = ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa"]
+        let given = ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa", "permissions"]
             .iter()
             .any(|key| fields.get(key).is_some());
         let defaulted = self.defaulted(fields, place);
@@ -228,6 +228,9 @@ impl<'t> Reader<'t, '_> {
             env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
             each: self.each(fields, place),
             evidence: fields.get("evidence").and_then(|node| self.evidence(node, &place.key("evidence"))),
+            permissions: fields
+                .get("permissions")
+                .and_then(|node| self.permissions(node, &place.key("permissions"))),
             qa: fields.get("qa").and_then(|node| self.qa(node, &place.key("qa"))),
             repeat: fields.get("repeat").and_then(|node| self.repeat(node, &place.key("repeat"))),
             ..base

@@ -37,6 +37,8 @@ impl<'t> Reader<'t, '_> {
         }
         let deadline =
             fields.get("deadline").and_then(|node| self.duration(node, &place.key("deadline"), false));
+        let permissions =
+            fields.get("permissions").and_then(|node| self.permissions(node, &place.key("permissions")));
         if let Some(family) = self.family {
             family.call_last(&name);
         }
@@ -53,6 +55,7 @@ impl<'t> Reader<'t, '_> {
             steps: Vec::new(),
             stages,
             deadline,
+            permissions: permissions.unwrap_or_default(),
             outputs: outputs.unwrap_or_default(),
             text: text.into(),
             revision,

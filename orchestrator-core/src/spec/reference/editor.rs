@@ -117,6 +117,10 @@ fn of_form(form: &Form, kinds: &[Kind<'_>]) -> Value {
         Form::Duration => json!({ "type": "string", "pattern": r"^\s*([0-9]+(ms|d|h|m|s))+\s*$" }),
         Form::Condition => json!({ "type": ["string", "boolean"] }),
         Form::Expression => json!({ "$ref": "#/definitions/expression" }),
+        Form::Destination => json!({
+            "type": "string",
+            "pattern": r"^(\[[0-9A-Fa-f:.]+(/[0-9]+)?\]|[A-Za-z0-9._-]+(/[0-9]+)?):(\*|[0-9]+)$",
+        }),
         Form::StepName => json!({ "type": "string", "pattern": format!("^{}$", names::PATTERN) }),
         Form::List(form, least) => {
             json!({ "type": "array", "items": of_form(form, kinds), "minItems": least })

@@ -130,6 +130,8 @@ pub enum Form {
     Constant,
     /// The name of a step.
     StepName,
+    /// A host and a port, as `permissions` grants them.
+    Destination,
     /// A list whose items are of a form, with the least number of items.
     List(&'static Form, u32),
     /// A mapping whose keys the author names.
@@ -159,6 +161,7 @@ impl Form {
             Self::Value => "any value".into(),
             Self::Constant => "any value, without expressions".into(),
             Self::StepName => "name of a step".into(),
+            Self::Destination => "host and port".into(),
             Self::List(form, _) => format!("list: {}", form.words()),
             Self::Named(form) => format!("mapping of names: {}", form.words()),
             Self::Environment => "mapping of variables to texts".into(),

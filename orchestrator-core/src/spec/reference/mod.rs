@@ -12,5 +12,5 @@ mod workflow;
 pub use editor::{Kind, json_schema};
 pub use form::{Form, Key, Section};
 pub use page::{keys_table, kind_tables};
-pub use step::{COMPENSATE, EVIDENCE, QA, REPEAT, RETRY, STEP, STRATEGY, TIMEOUT};
+pub use step::{COMPENSATE, EVIDENCE, PERMISSIONS, QA, REPEAT, RETRY, STEP, STRATEGY, TIMEOUT};
 pub use workflow::{DEFAULTS, INPUT, WORKFLOW, sections};

@@ -138,6 +138,13 @@ pub static STEP: Section = Section {
         )
         .without("what the plugin says"),
         Key::new(
+            "permissions",
+            Form::Section(&PERMISSIONS),
+            "What the plugin may do that not every step may; replaces what the workflow says, also for `compensate`.",
+            "{ uses: sleep, with: { for: 1s }, permissions: { network: [\"localhost:8080\"] } }",
+        )
+        .without("what the workflow says"),
+        Key::new(
             "sandbox",
             Form::Word(&["none"]),
             "How a script is confined. There is no sandbox yet, so this is the only value.",
@@ -154,13 +161,6 @@ pub static STEP: Section = Section {
         .later(),
         Key::new("labels", Form::Value, "Labels of the step.", "labels: { team: web }").later(),
         Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
-        Key::new(
-            "permissions",
-            Form::Value,
-            "What the plugin may reach.",
-            "permissions: { network: [\"localhost:8080\"] }",
-        )
-        .later(),
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),
         Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
@@ -339,6 +339,23 @@ pub static COMPENSATE: Section = Section {
     elsewhere: &[("needs", "a step"), ("for_each", "a step"), ("compensate", "a step")],
     frame: "name: example\nsteps:\n  example:\n    run: echo done\n    compensate:\n      …\n",
     filler: ("run: echo undone", &["run", "uses"]),
+};
+
+/// What a step may do that not every step may.
+pub static PERMISSIONS: Section = Section {
+    name: "permissions",
+    of: "`permissions`",
+    keys: &[Key::new(
+        "network",
+        Form::List(&Form::Destination, 0),
+        "What may be reached beyond the public internet: `HOST:PORT` each, where the host is a name, an address or a network, and the port may be `*`.",
+        "{ network: [\"localhost:8080\", \"127.0.0.1:*\", \"[::1]:8080\", \"10.0.0.0/8:443\"] }",
+    )
+    .without("nothing")],
+    foreign: &[("hosts", "network"), ("net", "network"), ("urls", "network"), ("egress", "network")],
+    elsewhere: &[("secrets", "the workflow"), ("paths", "the workflow")],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    permissions:\n      …\n",
+    filler: ("", &[]),
 };
 
 /// How often a step is run again.

@@ -1,7 +1,7 @@
 //! The keys of the top level, and of what declares and defaults.
 
 use crate::spec::reference::form::{Form, Key, Section, reachable};
-use crate::spec::reference::step::{EFFECTS, RETRY, STEP, TIMEOUT};
+use crate::spec::reference::step::{EFFECTS, PERMISSIONS, RETRY, STEP, TIMEOUT};
 
 /// The top level.
 pub static WORKFLOW: Section = Section {
@@ -46,6 +46,13 @@ pub static WORKFLOW: Section = Section {
             "deadline: 2h",
         )
         .without("as long as it takes"),
+        Key::new(
+            "permissions",
+            Form::Section(&PERMISSIONS),
+            "What the plugins of its steps may do that not every step may.",
+            "permissions: { network: [\"localhost:8080\"] }",
+        )
+        .without("nothing"),
         Key::new(
             "steps",
             Form::Named(&Form::Section(&STEP)),
@@ -99,13 +106,6 @@ pub static WORKFLOW: Section = Section {
             .later(),
         Key::new("paths", Form::Value, "What of the workspace the run reads and writes.", "paths: [src]")
             .later(),
-        Key::new(
-            "permissions",
-            Form::Value,
-            "What plugins may reach beyond the public internet.",
-            "permissions: { network: [\"localhost:8080\"] }",
-        )
-        .later(),
         Key::new("priority", Form::Value, "Which run goes first where several wait.", "priority: 10").later(),
         Key::new("queue", Form::Text, "Which workers take the run.", "queue: gpu").later(),
         Key::new("sandbox", Form::Text, "How scripts are confined.", "sandbox: none").later(),

@@ -12,8 +12,6 @@
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
 
 mod approval;
-#[cfg(any(feature = "http", feature = "llm"))]
-mod client;
 mod config;
 mod duration;
 mod files;
@@ -22,6 +20,8 @@ mod http;
 #[cfg(feature = "llm")]
 mod llm;
 mod notify;
+#[cfg(any(feature = "http", feature = "llm"))]
+mod outbound;
 mod registry;
 #[cfg(feature = "script")]
 mod script;
@@ -36,6 +36,8 @@ pub use http::Http;
 #[cfg(feature = "llm")]
 pub use llm::Llm;
 pub use notify::Notify;
+#[cfg(any(feature = "http", feature = "llm"))]
+pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};
 pub use registry::builtin;
 #[cfg(feature = "script")]
 pub use script::Script;

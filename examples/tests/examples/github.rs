@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, step};
+use crate::bench::{Bench, example_file, step};
 
 /// A server on a port of its own. It ends with the process.
 struct Server {
@@ -81,12 +81,22 @@ fn github(path: &str) -> (u16, Value) {
     }
 }
 
+/// The example as it is, with a word that its steps may reach the server of the test, which is not on the public internet.
+fn example(bench: &Bench, server: &Server) -> String {
+    let text = std::fs::read_to_string(example_file("github-summary.yaml")).expect("it is there");
+    let grant = server.address.trim_start_matches("http://");
+    let file = bench.path().join("github-summary.yaml");
+    std::fs::write(&file, format!("{text}\npermissions: {{ network: [\"{grant}\"] }}\n"))
+        .expect("it can be written");
+    file.to_str().expect("the path is UTF-8").to_owned()
+}
+
 #[test]
 fn a_repository_becomes_a_report() {
     let server = Server::start(github);
     let bench = Bench::new();
     let base = format!("base_url={}", server.address);
-    let report = bench.run("github-summary.yaml", &["repository=octocat/Hello-World", &base]);
+    let report = bench.run(&example(&bench, &server), &["repository=octocat/Hello-World", &base]);
     assert_eq!(report["outputs"]["repository"], "octocat/Hello-World");
     assert_eq!(report["outputs"]["stars"], 80);
     assert_eq!(report["outputs"]["issues"], 2);
@@ -116,7 +126,7 @@ fn a_repository_that_is_not_there_fails_without_a_retry() {
     let server = Server::start(github);
     let bench = Bench::new();
     let base = format!("base_url={}", server.address);
-    let done = bench.start("github-summary.yaml", &["repository=octocat/nothing", &base]);
+    let done = bench.start(&example(&bench, &server), &["repository=octocat/nothing", &base]);
     assert_eq!(done.code, Some(1), "{done:?}");
     let report = done.json();
     assert_eq!(step(&report, "repository")["attempts"], 1);

@@ -12,6 +12,7 @@ mod init;
 mod judging;
 mod looking;
 mod mutants;
+mod network;
 mod plan;
 mod registry;
 mod reports;

@@ -20,6 +20,7 @@ pub(crate) const CALM: Flow = Flow {
     name: "calm",
     text: r#"
 name: calm
+permissions: { network: ["127.0.0.1:*"] }
 inputs:
   ledger: { type: string }
   sink:   { type: string }
@@ -128,6 +129,7 @@ pub(crate) const DOOMED: Flow = Flow {
     name: "doomed",
     text: r#"
 name: doomed
+permissions: { network: ["127.0.0.1:*"] }
 inputs:
   ledger: { type: string }
   sink:   { type: string }

@@ -14,6 +14,7 @@ const ENGINE: [&str; 5] =
 
 const FLOW: &str = "
 name: panic
+permissions: { network: [\"127.0.0.1:9\"] }
 steps:
   first: { effect: pure, run: echo first, continue-on-error: true }
   call:

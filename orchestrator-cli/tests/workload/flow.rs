@@ -159,7 +159,7 @@ impl Flow {
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "name: {}\ninputs: {{ sink: {{ type: string }}, ledger: {{ type: string }} }}\n",
+            "name: {}\npermissions: {{ network: [\"127.0.0.1:*\"] }}\ninputs: {{ sink: {{ type: string }}, ledger: {{ type: string }} }}\n",
             self.name
         );
         text.push_str("env: { LEDGER: \"${{ inputs.ledger }}\" }\nsteps:\n");

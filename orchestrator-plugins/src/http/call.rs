@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
-use orchestrator_core::port::plugin::{ConfigIssue, Context, Outcome, StopReason, Stream};
+use orchestrator_core::port::plugin::{Context, Outcome, StopReason, Stream};
+use orchestrator_core::spec::expr::Condition;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::ValueRef;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
-use reqwest::{Client, Method, Request, StatusCode, Url};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, SET_COOKIE};
 use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout_at};
 
+use super::check;
 use super::expect::Expected;
-use super::plugin::{Config, TIMEOUT};
-use crate::client::{self, LazyClient, NoAnswer};
+use super::plugin::Config;
+use super::request::{is_safe, request, timeout};
 use crate::config::{self, invalid};
-use crate::duration;
+use crate::outbound::{self, NoAnswer, Outbound, Outgoing};
 
 /// How long the answer to a request that changes something is still waited for after a stop: an answer is worth more
 /// than an unknown outcome.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// The longest `timeout`: one hour.
-const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
 
 /// How much of an unexpected answer a message quotes, in characters, and how much of it is read for that, in bytes.
 const QUOTED: usize = 300;
@@ -34,17 +34,20 @@ const QUOTED_READ: u64 = 64 << 10;
 /// # Errors
 /// Where the request cannot be made from the config.
 pub(super) async fn call(
-    client: &LazyClient,
+    outbound: &Outbound,
     context: &Context,
     with: &Config,
 ) -> Result<Outcome, StepError> {
     let expected =
         Expected::read(with.expect.as_ref()).map_err(|message| invalid(format!("`expect`: {message}")))?;
-    let client = client.get(client::follow).await?;
-    let request = request(client, context, with)?;
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let what = format!("{} {}", request.method(), client::shown(request.url()));
-    let answer = answer(client, request, &expected, with.max_bytes());
+    let check = with.check.as_deref().map(check::compile).transpose();
+    let check = check.map_err(|message| invalid(format!("`check`: {message}")))?;
+    let deadline = Instant::now() + timeout(with)?;
+    let request = request(context, with).await?;
+    let changes = !is_safe(request.method().as_str());
+    let what = format!("{} {}", request.method(), outbound::shown(request.url()));
+    let outgoing = Outgoing { request, deadline };
+    let answer = answer(outbound, context, outgoing, &expected, with.max_bytes());
     let answer = match until_stopped(context, changes, answer).await {
         Ok(answer) => answer,
         Err(reason) => return Ok(cut_short(reason, changes, &what)),
@@ -57,7 +60,7 @@ pub(super) async fn call(
         Err(error) => context.log(Stream::System, &format!("{what}: {error:?}")),
     }
     Ok(match answer {
-        Ok(answer) if expected.covers(answer.status.as_u16()) => succeeded(&answer, &what),
+        Ok(answer) if expected.covers(answer.status.as_u16()) => succeeded(&answer, &what, check.as_ref()),
         Ok(answer) => unexpected(&answer, &what),
         Err(error) => no_answer(error, changes, &what),
     })
@@ -101,131 +104,31 @@ struct Answer {
 }
 
 async fn answer(
-    client: &Client,
-    request: Request,
+    outbound: &Outbound,
+    context: &Context,
+    outgoing: Outgoing,
     expected: &Expected,
     max_bytes: u64,
 ) -> Result<Answer, NoAnswer> {
     failpoint!("step.effect.before_send");
-    let mut response = client.execute(request).await?;
+    let deadline = outgoing.deadline;
+    let follows = |status: StatusCode| !expected.covers(status.as_u16());
+    let mut response = outbound.send(context, outgoing, follows).await?;
     failpoint!("step.effect.after_reply");
     let status = response.status();
     let headers = response.headers().clone();
     let body = if expected.covers(status.as_u16()) {
-        client::body(&mut response, max_bytes).await?
+        let body = timeout_at(deadline, outbound::body(&mut response, max_bytes)).await;
+        body.map_err(|_| NoAnswer::TimedOut)??
     } else {
         // The status is the failure, whatever comes after it.
-        client::body(&mut response, QUOTED_READ).await.unwrap_or_default()
+        let body = timeout_at(deadline, outbound::body(&mut response, QUOTED_READ)).await;
+        body.ok().and_then(Result::ok).unwrap_or_default()
     };
     Ok(Answer { status, headers, body })
 }
 
-fn request(client: &Client, context: &Context, with: &Config) -> Result<Request, StepError> {
-    let method = with.method.as_deref().unwrap_or("GET");
-    let method = match method {
-        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" => Method::from_bytes(method.as_bytes()),
-        other => {
-            return Err(invalid(format!(
-                "`method`: `{other}` is not one of GET, HEAD, POST, PUT, PATCH and DELETE"
-            )));
-        }
-    }
-    .map_err(|error| invalid(format!("`method`: {error}")))?;
-    let mut url = client::address(&with.url).map_err(|message| invalid(format!("`url`: {message}")))?;
-    add_query(&mut url, with.query.as_ref())?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in with.headers.iter().flatten() {
-        let (name, value) =
-            header(name, value).map_err(|message| invalid(format!("`headers`: {message}")))?;
-        headers.append(name, value);
-    }
-    let timeout = duration::parse(with.timeout.as_deref().unwrap_or(TIMEOUT))
-        .and_then(bounded)
-        .map_err(|message| invalid(format!("`timeout`: {message}")))?;
-    if !matches!(method, Method::GET | Method::HEAD) && !headers.contains_key(client::KEY) {
-        let key = HeaderValue::from_str(&context.idempotency_key());
-        headers.insert(
-            client::KEY,
-            key.map_err(|error| invalid(format!("the idempotency key is not a header: {error}")))?,
-        );
-    }
-    let body = match (&with.json, &with.body) {
-        // Also null: `json: null` sends it.
-        (Some(json), None) => {
-            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-            Some(json.to_string())
-        }
-        (None, Some(body)) => Some(config::text(body)),
-        (None, None) => None,
-        (Some(_), Some(_)) => return Err(invalid("`json` and `body` exclude each other")),
-    };
-    let mut request = client.request(method, url).headers(headers).timeout(timeout);
-    if let Some(body) = body {
-        request = request.body(body);
-    }
-    request.build().map_err(|error| invalid(format!("the request cannot be made: {}", client::cause(&error))))
-}
-
-fn add_query(url: &mut Url, query: Option<&Map<String, Value>>) -> Result<(), StepError> {
-    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(()) };
-    let mut pairs = url.query_pairs_mut();
-    for (name, value) in query {
-        let items = match value {
-            Value::Array(items) => items.as_slice(),
-            // An expression that gave nothing leaves the parameter out.
-            Value::Null => &[],
-            one => std::slice::from_ref(one),
-        };
-        for item in items {
-            let text = config::scalar(item);
-            let text =
-                text.ok_or_else(|| invalid(format!("`query.{name}` is not a text, a number or a boolean")))?;
-            pairs.append_pair(name, &text);
-        }
-    }
-    Ok(())
-}
-
-fn header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), String> {
-    let shown = client::shortened(name, 60);
-    let parsed: HeaderName = name.parse().map_err(|_| format!("`{shown}` is not the name of a header"))?;
-    if client::is_framing(&parsed) {
-        return Err(format!("`{shown}` cannot be set: it follows from the body"));
-    }
-    let text =
-        config::scalar(value).ok_or_else(|| format!("`{shown}` is not a text, a number or a boolean"))?;
-    // The value may be a secret, so it is not quoted.
-    let value = text
-        .parse()
-        .map_err(|_| format!("the value of `{shown}` holds a line end or another control character"))?;
-    Ok((parsed, value))
-}
-
-/// What is wrong with headers as written.
-pub(super) fn header_issues(headers: Option<&Value>) -> Vec<ConfigIssue> {
-    let headers = headers.and_then(Value::as_object).into_iter().flatten();
-    headers
-        .filter(|(name, value)| !config::is_open(name) && !config::is_open(&value.to_string()))
-        .filter_map(|(name, value)| {
-            let message = header(name, value).err()?;
-            Some(config::issue(&["headers", name], message, None))
-        })
-        .collect()
-}
-
-/// A `timeout` within its bounds.
-///
-/// # Errors
-/// What is wrong, as a fragment for a message.
-pub(super) fn bounded(timeout: Duration) -> Result<Duration, String> {
-    match timeout {
-        Duration::ZERO => Err("no call takes no time; use at least 1ms".to_owned()),
-        timeout if timeout > TIMEOUT_MAX => Err("longer than 1h, the longest timeout of a call".to_owned()),
-        timeout => Ok(timeout),
-    }
-}
-
-fn succeeded(answer: &Answer, what: &str) -> Outcome {
+fn succeeded(answer: &Answer, what: &str, check: Option<&Condition>) -> Outcome {
     let body = String::from_utf8_lossy(&answer.body).replace('\0', "\u{fffd}");
     let output = json!({
         "status": answer.status.as_u16(),
@@ -233,6 +136,11 @@ fn succeeded(answer: &Answer, what: &str) -> Outcome {
         "json": json_of(answer),
         "body": body,
     });
+    if let Some(Err(error)) = check.map(|check| check::hold(check, &output)) {
+        let quoted = quoted(answer);
+        let message = format!("{what}: {}, {}{quoted}", error.message, answer.status);
+        return config::refused(StepError::new(error.class, message));
+    }
     match ValueRef::encode(&output) {
         Ok(_) => Outcome::Succeeded { output },
         Err(error) => {
@@ -264,17 +172,29 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 fn unexpected(answer: &Answer, what: &str) -> Outcome {
-    let quoted = client::shortened(&String::from_utf8_lossy(&answer.body), QUOTED);
-    let colon = if quoted.is_empty() { "" } else { ": " };
-    let message = format!("{what}: unexpected status {}{colon}{quoted}", answer.status);
+    let message = format!("{what}: unexpected status {}{}", answer.status, quoted(answer));
     Outcome::Failed {
-        error: StepError::new(client::class(answer.status), message),
-        retry_after: client::retry_after(&answer.headers),
+        error: StepError::new(outbound::class(answer.status), message),
+        retry_after: outbound::retry_after(&answer.headers),
     }
+}
+
+/// The beginning of a body, for the end of a message.
+fn quoted(answer: &Answer) -> String {
+    let quoted = outbound::shortened(&String::from_utf8_lossy(&answer.body), QUOTED);
+    let colon = if quoted.is_empty() { "" } else { ": " };
+    format!("{colon}{quoted}")
 }
 
 fn no_answer(error: NoAnswer, changes: bool, what: &str) -> Outcome {
     let (class, message, may_be_done) = match error {
+        NoAnswer::Denied(refused) => (ErrorClass::Denied, refused, false),
+        NoAnswer::Resting(origin, wait) => {
+            let message =
+                format!("{what}: {origin} has failed again and again and is left alone for {wait:?}");
+            let error = StepError::new(ErrorClass::Transient, message);
+            return Outcome::Failed { error, retry_after: Some(wait) };
+        }
         NoAnswer::NotSent(cause) => (ErrorClass::Transient, format!("cannot connect: {cause}"), false),
         NoAnswer::TimedOut => (ErrorClass::Timeout, "no complete answer in time".to_owned(), true),
         NoAnswer::Redirected(cause) => {

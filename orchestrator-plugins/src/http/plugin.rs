@@ -1,26 +1,29 @@
-//! What an author may write.
+//! What the plugin tells of itself.
 
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::port::plugin::{ConfigIssue, Context, Outcome, Plugin, Request};
 use orchestrator_core::spec::EffectClass;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::call;
 use super::expect::Expected;
-use crate::client::{self, LazyClient};
+use super::request::{bounded, header_issues, is_safe};
+use super::schema::{CONFIG, OUTPUT};
+use super::{body, call, check};
+use crate::outbound::{self, Outbound};
 use crate::{config, duration};
 
 /// How long a call may take where the author does not say: 30 s.
 pub(super) const TIMEOUT: &str = "30s";
 
 /// The largest body that is read where the author does not say: 1 MiB.
-const MAX_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 /// The largest body that an author may ask for: 3 MiB. As text and as JSON it has to fit into one stored value.
-const MAX_BYTES_MAX: u64 = 3 << 20;
+pub(super) const MAX_BYTES_MAX: u64 = 3 << 20;
 
 /// Calls an HTTP service.
 ///
@@ -30,103 +33,29 @@ const MAX_BYTES_MAX: u64 = 3 << 20;
 /// unknown, not failed.
 ///
 /// An unexpected status fails the step: 429 as `rate_limited`, 408 and 5xx as `transient`, 401 and 403 as `denied`,
-/// other 4xx as `invalid`, the rest as `failed`; `Retry-After` is kept. Up to five redirects are followed, never from
-/// https to http; `Authorization` and `Cookie` stay behind when the host changes. No proxy is taken from the
-/// environment. `Set-Cookie` does not appear in the output.
+/// other 4xx as `invalid`, the rest as `failed`; `Retry-After` is kept. An answer that `check` does not hold of is `failed`.
 ///
-/// One instance keeps its connections; use it in one runtime.
+/// It reaches the public internet and what has been granted ([`Outbound`]); anything else is `denied`, and nothing is sent.
+/// Up to five redirects are followed, unless their status is expected; each is a destination that is checked as the first
+/// was. None leads from https to http, and to another origin go along only headers that say what is wanted and what is sent.
+///
+/// No compression is asked for: `max_bytes` bounds what is received as well as what comes of it. `Set-Cookie` does not
+/// appear in the output.
 #[derive(Debug, Default)]
 pub struct Http {
-    client: LazyClient,
+    outbound: Arc<Outbound>,
 }
 
-static CONFIG: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "type": "object",
-        "required": ["url"],
-        "additionalProperties": false,
-        "properties": {
-            "method": {
-                "type": "string",
-                "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-                "default": "GET",
-                "description": "The method.",
-            },
-            "url": {
-                "type": "string",
-                "minLength": 1,
-                "description": "The address, http or https.",
-                "examples": ["https://api.example.com/items"],
-            },
-            "headers": {
-                "type": "object",
-                "additionalProperties": true,
-                "description": "Headers of the request: texts, numbers or booleans.",
-                "examples": [{ "Accept": "application/json" }],
-            },
-            "query": {
-                "type": "object",
-                "additionalProperties": true,
-                "description": "Parameters added to the address; a list gives one for each of its items.",
-                "examples": [{ "page": 2, "label": ["bug", "urgent"] }],
-            },
-            "json": {
-                "description": "The body, sent as JSON. Excludes `body`.",
-                "examples": [{ "title": "Hello" }],
-            },
-            "body": {
-                "description": "The body as text. Excludes `json`.",
-                "examples": ["a=1&b=2"],
-            },
-            "timeout": {
-                "type": "string",
-                "minLength": 1,
-                "default": TIMEOUT,
-                "description": "How long the whole call may take, the body included.",
-                "examples": ["5s"],
-            },
-            "expect": {
-                "default": "2xx",
-                "description": "The statuses that are no failure: a number, a class, a range, or a list of them.",
-                "examples": [201, "2xx", [200, 404]],
-            },
-            "max_bytes": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": MAX_BYTES_MAX,
-                "default": MAX_BYTES,
-                "description": "The largest body that is read; a larger one fails the step.",
-                "examples": [65536],
-            },
-        },
-        "examples": [
-            { "url": "https://api.example.com/items", "query": { "page": 2 } },
-            { "method": "POST", "url": "https://api.example.com/items", "json": { "title": "Hello" }, "expect": 201 },
-        ],
-    })
-});
+impl Http {
+    /// The plugin over a way out that the host program has described, and that other plugins may share.
+    #[must_use]
+    pub const fn over(outbound: Arc<Outbound>) -> Self {
+        Self { outbound }
+    }
+}
 
-static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "type": "object",
-        "required": ["status", "headers", "body", "json"],
-        "additionalProperties": false,
-        "properties": {
-            "status": { "type": "integer", "description": "The status.", "examples": [200] },
-            "headers": {
-                "type": "object",
-                "additionalProperties": true,
-                "description": "The headers by their names in lower case; repeated ones are joined with a comma.",
-            },
-            "body": { "type": "string", "description": "The body as text." },
-            "json": { "description": "The body as JSON; null if it is none." },
-        },
-        "examples": [{ "status": 200, "headers": { "content-type": "application/json" }, "body": "{\"id\":1}", "json": { "id": 1 } }],
-    })
-});
-
-/// A rendered `with`.
-#[derive(Debug, Deserialize)]
+/// A rendered `with`. Without `Debug`, for much of it may be secret.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
     #[serde(default)]
@@ -140,13 +69,41 @@ pub(super) struct Config {
     #[serde(default, deserialize_with = "present")]
     pub(super) json: Option<Value>,
     #[serde(default)]
+    pub(super) form: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub(super) multipart: Option<Map<String, Value>>,
+    #[serde(default)]
     pub(super) body: Option<Value>,
+    #[serde(default)]
+    pub(super) body_file: Option<String>,
+    #[serde(default)]
+    pub(super) auth: Option<Auth>,
     #[serde(default)]
     pub(super) timeout: Option<String>,
     #[serde(default)]
     pub(super) expect: Option<Value>,
     #[serde(default)]
+    pub(super) check: Option<String>,
+    #[serde(default)]
     max_bytes: Option<u64>,
+}
+
+/// What the header `Authorization` is made of: one of the two. Without `Debug`, for both are secrets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    #[serde(default)]
+    pub(super) basic: Option<Basic>,
+    #[serde(default)]
+    pub(super) bearer: Option<String>,
+}
+
+/// A user and a password.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Basic {
+    pub(super) username: String,
+    pub(super) password: String,
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
@@ -180,7 +137,8 @@ impl Plugin for Http {
 
     fn effect_class(&self, with: &Value) -> EffectClass {
         match with.get("method").map(Value::as_str) {
-            None | Some(Some("GET" | "HEAD")) => EffectClass::Pure,
+            None => EffectClass::Pure,
+            Some(Some(method)) if is_safe(method) => EffectClass::Pure,
             Some(_) => EffectClass::Idempotent,
         }
     }
@@ -193,39 +151,65 @@ impl Plugin for Http {
             }
         };
         if let Some(url) = config::settled(with, "url") {
-            add("url", client::address(url).map(drop));
+            add("url", outbound::address(url).map(drop));
         }
         if let Some(timeout) = config::settled(with, "timeout") {
-            add("timeout", duration::parse(timeout).and_then(call::bounded).map(drop));
+            add("timeout", duration::parse(timeout).and_then(bounded).map(drop));
         }
         if let Some(expect) = with.get("expect").filter(|value| !config::is_open(&value.to_string())) {
             add("expect", Expected::read(Some(expect)).map(drop));
         }
-        // A null `json` is a body, a null `body` is none.
-        let (json, body) = (with.get("json").is_some(), config::given(with, "body"));
-        if json && body {
-            let hint = Some("keep one of them");
-            issues.push(config::issue(&["body"], "`json` and `body` exclude each other", hint));
+        if let Some(check) = with.get("check").and_then(Value::as_str) {
+            add("check", check::compile(check).map(drop));
         }
-        if (json || body) && !config::given(with, "method") {
-            let key = if json { "json" } else { "body" };
-            let hint = Some("add `method: POST`, or `method: GET` if that is meant");
-            issues.push(config::issue(&[key], "there is a body but no `method`, and that means GET", hint));
+        if let Some(path) = config::settled(with, "body_file").filter(|path| !body::is_below(Path::new(path)))
+        {
+            add(
+                "body_file",
+                Err(format!("`{}` is not a path below the folder of the run", outbound::shortened(path, 60))),
+            );
         }
-        issues.extend(call::header_issues(with.get("headers")));
+        issues.extend(body_issues(with));
+        if let Some(auth) = with.get("auth").and_then(Value::as_object)
+            && auth.contains_key("basic") == auth.contains_key("bearer")
+        {
+            let message = "exactly one of `basic` and `bearer` is needed";
+            issues.push(config::issue(&["auth"], message, Some("write for example `{ bearer: TOKEN }`")));
+        }
+        issues.extend(header_issues(with.get("headers")));
         issues
     }
 
     fn reaches(&self, with: &Value) -> Vec<String> {
         let text = |key| with.get(key).and_then(Value::as_str);
-        let url = client::text_shown(text("url").unwrap_or("?"));
+        let url = outbound::text_shown(text("url").unwrap_or("?"));
         vec![format!("sends a {} request to {url}", text("method").unwrap_or("GET"))]
     }
 
     async fn execute(&self, context: Context, request: Request) -> Outcome {
         match config::read::<Config>(request.with) {
-            Ok(with) => call::call(&self.client, &context, &with).await.unwrap_or_else(config::refused),
+            Ok(with) => call::call(&self.outbound, &context, &with).await.unwrap_or_else(config::refused),
             Err(error) => config::refused(error),
         }
     }
+}
+
+/// What is wrong with the body as written.
+fn body_issues(with: &Value) -> Vec<ConfigIssue> {
+    let mut issues = Vec::new();
+    // A null `json` is a body, any other null is none.
+    let is_given =
+        |key: &&&str| if **key == "json" { with.get("json").is_some() } else { config::given(with, key) };
+    let given: Vec<&str> = body::KEYS.iter().filter(is_given).copied().collect();
+    if let [one, other, ..] = given[..] {
+        let message = format!("`{one}` and `{other}` exclude each other");
+        issues.push(config::issue(&[other], message, Some("keep one of them")));
+    }
+    if let Some(key) = given.first()
+        && !config::given(with, "method")
+    {
+        let hint = Some("add `method: POST`, or `method: GET` if that is meant");
+        issues.push(config::issue(&[key], "there is a body but no `method`, and that means GET", hint));
+    }
+    issues
 }

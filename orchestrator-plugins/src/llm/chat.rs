@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use orchestrator_core::machine::StepError;
-use orchestrator_core::port::plugin::Outcome;
+use orchestrator_core::port::plugin::{Context, Outcome};
 use orchestrator_core::spec::retry::ErrorClass;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{StatusCode, Url, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::mock;
 use super::plugin::{Answer, Message, Usage};
-use crate::client::{self, LazyClient, NoAnswer};
 use crate::config::invalid;
+use crate::outbound::{self, NoAnswer, Outbound, Outgoing};
 
 /// The largest answer that is read (4 MiB).
 const MAX_BYTES: u64 = 4 << 20;
@@ -95,7 +96,7 @@ struct Counted {
 /// # Errors
 /// What is wrong with it, as a fragment for a message.
 pub(super) fn endpoint(base_url: &str) -> Result<Url, String> {
-    let mut url = client::address(base_url)?;
+    let mut url = outbound::address(base_url)?;
     url.path_segments_mut()
         .map_err(|()| "has no path that could be extended".to_owned())?
         .pop_if_empty()
@@ -107,46 +108,68 @@ pub(super) fn endpoint(base_url: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// How the attempt has failed.
-pub(super) async fn ask(client: &LazyClient, call: &Call<'_>) -> Result<Answer, Outcome> {
+pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>) -> Result<Answer, Outcome> {
     let fail = |error| Outcome::Failed { error, retry_after: None };
     let url = endpoint(call.base_url).map_err(|message| fail(invalid(format!("`base_url`: {message}"))))?;
-    let what = format!("POST {}", client::shown(&url));
-    // A redirect would take the prompt to a place that nobody has named.
-    let client = client.get(redirect::Policy::none).await.map_err(fail)?;
-    let mut request =
-        client.post(url).timeout(call.timeout).header(client::KEY, call.idempotency_key).json(&call.body);
-    if let Some(key) = call.api_key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| fail(invalid("the API key holds characters that no header can")))?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
-    }
+    let what = format!("POST {}", outbound::shown(&url));
+    let deadline = Instant::now() + call.timeout;
+    let outgoing = Outgoing { request: request(url, call).map_err(fail)?, deadline };
     let answered = async {
-        let mut response = request.send().await?;
-        let body = client::body(&mut response, MAX_BYTES).await?;
-        Ok((response.status(), client::retry_after(response.headers()), body))
+        // A redirect would take the prompt to a place that nobody has named.
+        let mut response = outbound.send(context, outgoing, |_| false).await?;
+        let body = timeout_at(deadline, outbound::body(&mut response, MAX_BYTES)).await;
+        let body = body.map_err(|_| NoAnswer::TimedOut)??;
+        Ok((response.status(), outbound::retry_after(response.headers()), body))
     };
     let (status, retry_after, body) =
-        answered.await.map_err(|error: NoAnswer| fail(no_answer(error, &what, call.timeout)))?;
+        answered.await.map_err(|error: NoAnswer| no_answer(error, &what, call.timeout))?;
     if status != StatusCode::OK {
         let message =
             format!("{what}: unexpected status {status}: {}", without(call.api_key, &complaint(&body)));
-        return Err(Outcome::Failed { error: StepError::new(client::class(status), message), retry_after });
+        return Err(Outcome::Failed { error: StepError::new(outbound::class(status), message), retry_after });
     }
     read(&body, call.body.messages, call.body.model).map_err(|(class, problem)| {
         fail(StepError::new(class, format!("{what}: {}", without(call.api_key, &problem))))
     })
 }
 
-fn no_answer(error: NoAnswer, what: &str, timeout: Duration) -> StepError {
+fn request(url: Url, call: &Call<'_>) -> Result<Request, StepError> {
+    let body = serde_json::to_vec(&call.body)
+        .map_err(|error| invalid(format!("the question cannot be written as JSON: {error}")))?;
+    let mut request = Request::new(Method::POST, url);
+    *request.body_mut() = Some(body.into());
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let key = HeaderValue::from_str(call.idempotency_key);
+    headers.insert(
+        outbound::KEY,
+        key.map_err(|error| invalid(format!("the idempotency key is not a header: {error}")))?,
+    );
+    if let Some(key) = call.api_key {
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| invalid("the API key holds characters that no header can"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(request)
+}
+
+fn no_answer(error: NoAnswer, what: &str, timeout: Duration) -> Outcome {
+    let mut retry_after = None;
     let (class, message) = match error {
+        NoAnswer::Denied(refused) => (ErrorClass::Denied, refused),
+        NoAnswer::Resting(origin, wait) => {
+            retry_after = Some(wait);
+            let message = format!("{origin} has failed again and again and is left alone for {wait:?}");
+            (ErrorClass::Transient, message)
+        }
         NoAnswer::NotSent(cause) => (ErrorClass::Transient, format!("cannot connect: {cause}")),
         NoAnswer::TimedOut => (ErrorClass::Timeout, format!("no complete answer within {timeout:?}")),
         NoAnswer::Redirected(cause) => (ErrorClass::Failed, cause),
         NoAnswer::TooLong(limit) => (ErrorClass::Failed, format!("the answer is longer than {limit} bytes")),
         NoAnswer::Broken(cause) => (ErrorClass::Transient, format!("the connection broke: {cause}")),
     };
-    StepError::new(class, format!("{what}: {message}"))
+    Outcome::Failed { error: StepError::new(class, format!("{what}: {message}")), retry_after }
 }
 
 /// What a server says is wrong: its `error.message` where there is one, else the beginning of the body.
@@ -154,7 +177,7 @@ fn complaint(body: &[u8]) -> String {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = json.get("error").unwrap_or(&json);
     let message = error.get("message").unwrap_or(error).as_str().map(str::to_owned);
-    client::shortened(&message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()), QUOTED)
+    outbound::shortened(&message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()), QUOTED)
 }
 
 /// A text from outside without the key: servers have been seen to repeat it.
@@ -168,7 +191,7 @@ fn without(key: Option<&str>, text: &str) -> String {
 fn read(body: &[u8], messages: &[Message], model: &str) -> Result<Answer, (ErrorClass, String)> {
     let odd = |problem: String| (ErrorClass::Failed, problem);
     let completion: Completion = serde_json::from_slice(body).map_err(|error| {
-        let quoted = client::shortened(&String::from_utf8_lossy(body), 200);
+        let quoted = outbound::shortened(&String::from_utf8_lossy(body), 200);
         odd(format!("the answer is not a chat completion: {error}: {quoted}"))
     })?;
     let choice =
@@ -177,7 +200,8 @@ fn read(body: &[u8], messages: &[Message], model: &str) -> Result<Answer, (Error
         Some(Content::Text(text)) => text,
         Some(Content::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
         None => {
-            let refusal = choice.message.refusal.as_deref().map(|refusal| client::shortened(refusal, QUOTED));
+            let refusal =
+                choice.message.refusal.as_deref().map(|refusal| outbound::shortened(refusal, QUOTED));
             return Err(match refusal {
                 Some(refusal) => (ErrorClass::Denied, format!("the model refuses: {refusal}")),
                 None => odd("the answer has no text".to_owned()),

@@ -1,6 +1,6 @@
 //! What an author may write, and what comes of it.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::chat::{self, Body, Call};
 use super::mock;
-use crate::client::{self, LazyClient};
 use crate::config::{self, invalid};
 use crate::duration;
+use crate::outbound::{self, Outbound};
 
 /// The name of the built-in model.
 pub(super) const MOCK: &str = "mock";
@@ -42,10 +42,19 @@ const ROLES: [&str; 3] = ["system", "user", "assistant"];
 ///
 /// Failures: 429 is `rate_limited` with its `Retry-After`; a broken connection, 408 and 5xx are `transient`; no answer
 /// in time is `timeout`; 401, 403 and a model that refuses are `denied`; other 4xx are `invalid`; an answer that
-/// cannot be read is `failed`. Redirects are not followed.
+/// cannot be read is `failed`. Redirects are not followed. It reaches the public internet and what has been granted
+/// ([`Outbound`]); anything else is `denied`, and nothing is sent.
 #[derive(Debug, Default)]
 pub struct Llm {
-    client: LazyClient,
+    outbound: Arc<Outbound>,
+}
+
+impl Llm {
+    /// The plugin over a way out that the host program has described, and that other plugins may share.
+    #[must_use]
+    pub const fn over(outbound: Arc<Outbound>) -> Self {
+        Self { outbound }
+    }
 }
 
 static CONFIG: LazyLock<Value> = LazyLock::new(|| {
@@ -63,6 +72,7 @@ static CONFIG: LazyLock<Value> = LazyLock::new(|| {
             "base_url": {
                 "type": "string",
                 "minLength": 1,
+                "secret": true,
                 "description": "The server, up to and without `/chat/completions`.",
                 "examples": ["https://api.openai.com/v1", "http://127.0.0.1:11434/v1"],
             },
@@ -235,7 +245,7 @@ impl Plugin for Llm {
         {
             issues.push(config::issue(
                 &["model"],
-                format!("`{}` needs a `base_url`: only `mock` is built in", client::shortened(model, 60)),
+                format!("`{}` needs a `base_url`: only `mock` is built in", outbound::shortened(model, 60)),
                 Some("add the server's address, for example `base_url: https://api.openai.com/v1`"),
             ));
         }
@@ -276,7 +286,7 @@ impl Plugin for Llm {
                 let unless = if config::is_open(model) { ", unless the model is `mock`" } else { "" };
                 let key =
                     text("api_key_env").map(|name| format!(" and the key in {name}")).unwrap_or_default();
-                vec![format!("sends the prompt{key} to {}{unless}", client::text_shown(url))]
+                vec![format!("sends the prompt{key} to {}{unless}", outbound::text_shown(url))]
             }
         }
     }
@@ -315,7 +325,7 @@ impl Llm {
         let stop = context.stop.clone();
         Ok(tokio::select! {
             biased;
-            answer = chat::ask(&self.client, &call) => match answer {
+            answer = chat::ask(&self.outbound, context, &call) => match answer {
                 Ok(answer) => succeeded(context, &answer),
                 Err(outcome) => outcome,
             },
@@ -341,7 +351,7 @@ fn conversation(
         _ => return Err(invalid("exactly one of `prompt` and `messages` is needed")),
     };
     if let Some(message) = said.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
-        let role = client::shortened(&message.role, 60);
+        let role = outbound::shortened(&message.role, 60);
         return Err(invalid(format!("`messages`: `{role}` is not one of {}", ROLES.join(", "))));
     }
     let system = system.map(|content| Message { role: "system".to_owned(), content });

@@ -36,6 +36,8 @@ pub(crate) enum Reply {
     Endless(String),
     /// Sends these bytes and keeps the connection open without a word.
     Hang(String),
+    /// Sends these bytes and resets the connection.
+    Reset(String),
 }
 
 /// An answer with a body and extra headers, each with its line end.
@@ -61,7 +63,15 @@ pub(crate) struct Server {
 impl Server {
     /// Answers every request by what `answer` makes of it.
     pub(crate) async fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on("127.0.0.1:0", answer).await
+    }
+
+    /// As [`Self::start`], on an address of the test's choice.
+    pub(crate) async fn start_on(
+        address: &str,
+        answer: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
         let new = Arc::new(Notify::new());
@@ -86,6 +96,11 @@ impl Server {
     /// Answers every request with the same reply.
     pub(crate) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply.clone()).await
+    }
+
+    /// The port on which it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -131,6 +146,10 @@ async fn send(mut stream: TcpStream, reply: Reply) {
                 going = stream.write_all(&[b'x'; 64]).await.is_ok();
                 tokio::task::yield_now().await;
             }
+        }
+        Reply::Reset(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            let _ = stream.set_zero_linger();
         }
         Reply::Hang(bytes) => {
             let _ = stream.write_all(bytes.as_bytes()).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use orchestrator_core::port::plugin::{Context, LogSink, Outcome, Plugin, Request, Stream};
+use orchestrator_core::spec::permissions::NetworkPermissions;
 use orchestrator_core::spec::retry::ErrorClass;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -63,7 +64,26 @@ pub(crate) fn context(folder: &Path) -> (Context, Arc<Log>) {
     let run = "run_0193b5a0000070008000000000000001".parse().unwrap();
     let mut context = Context::detached(run, "build", folder);
     context.log = log.clone();
+    // The servers of the tests.
+    context.network = granted(&["127.0.0.1:*"]);
     (context, log)
+}
+
+/// What a workflow grants that says so.
+pub(crate) fn granted(destinations: &[&str]) -> Arc<NetworkPermissions> {
+    Arc::new(destinations.iter().map(|text| text.parse().unwrap()).collect())
+}
+
+/// As [`execute`], with nothing granted but this.
+pub(crate) async fn execute_with(
+    plugin: &dyn Plugin,
+    with: Value,
+    destinations: &[&str],
+) -> (Outcome, Arc<Log>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut context, log) = context(folder.path());
+    context.network = granted(destinations);
+    (plugin.execute(context, request(with)).await, log)
 }
 
 pub(crate) fn request(with: Value) -> Request {

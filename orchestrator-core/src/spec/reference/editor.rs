@@ -215,6 +215,8 @@ fn written(schema: &Value) -> Value {
     for (word, given) in words {
         match word.as_str() {
             "description" | "default" | "examples" => _ = about.insert(word.clone(), given.clone()),
+            // For the reader of workflows, not for their writer.
+            "secret" => {}
             "properties" => {
                 let properties = given.as_object().into_iter().flatten();
                 let properties: Map<_, _> =

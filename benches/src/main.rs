@@ -3,6 +3,7 @@
 //! `cargo run --release -p orchestrator-benches` prints a table; with `--check` it exits 1 if a figure is missed. A
 //! figure is the median of several interleaved repetitions. Absolute times say little here: the ratio counts.
 
+mod call;
 mod chain;
 mod command_line;
 mod fan;
@@ -24,7 +25,7 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               validation, command, lists
+               validation, command, lists, http
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -65,13 +66,14 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 7] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
     ("lists", lists::measure),
+    ("http", call::measure),
 ];
 
 fn main() -> ExitCode {

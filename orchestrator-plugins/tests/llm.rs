@@ -82,6 +82,22 @@ async fn a_question_goes_over_the_wire_in_the_usual_format() {
 }
 
 #[tokio::test]
+async fn a_key_can_be_given_as_such_and_does_not_come_back() {
+    let wrong = json!({ "error": { "message": "wrong key sk-secret" } });
+    let server = Server::always(reply(401, "", &wrong.to_string())).await;
+    let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "api_key": "sk-secret" });
+    let (outcome, log) = ask(with).await;
+    let (class, message) = failure(outcome);
+    assert_eq!(class, ErrorClass::Denied);
+    assert!(!message.contains("sk-secret") && !log.text().contains("sk-secret"), "{message}");
+    assert_eq!(server.received()[0].headers["authorization"], "Bearer sk-secret");
+    let both =
+        json!({ "model": "m", "base_url": server.url, "prompt": "x", "api_key": "a", "api_key_env": "B" });
+    assert!(failure(ask(both.clone()).await.0).1.contains("exclude each other"));
+    assert_eq!(Llm::default().validate(&both)[0].path, ["api_key_env"]);
+}
+
+#[tokio::test]
 async fn what_is_not_given_is_not_sent() {
     let server = Server::always(reply_json(200, &completion("Hello"))).await;
     let messages = json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }, { "role": "user", "content": "c" }]);

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::config;
 
-/// The fields that `self` has.
-const FIELDS: [&str; 4] = ["status", "headers", "body", "json"];
+/// The fields of `self` that are the answer's. `self.status` is the step's, here as in every expression.
+const FIELDS: [&str; 3] = ["headers", "body", "json"];
 
 /// Compiles a `check`.
 ///
@@ -27,6 +27,10 @@ pub(super) fn compile(text: &str) -> Result<Condition, String> {
     }
     for reference in condition.references() {
         match reference {
+            Reference::Own(Some(field)) if &**field == "status" => {
+                let why = "`self.status` is the status of the step; `expect` says which statuses of the answer are right";
+                return Err(why.to_owned());
+            }
             Reference::Own(Some(field)) if !FIELDS.contains(&&**field) => {
                 return Err(format!("an answer has no `{field}`; it has {}", FIELDS.join(", ")));
             }

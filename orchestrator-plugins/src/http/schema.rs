@@ -107,7 +107,7 @@ pub(super) static CONFIG: LazyLock<Value> = LazyLock::new(|| {
             "check": {
                 "type": "string",
                 "minLength": 1,
-                "description": "What must hold of the answer, else the step has failed: an expression without `${{ }}` over `self`, which has `status`, `headers`, `body` and `json`.",
+                "description": "What must hold of the answer, else the step has failed: an expression without `${{ }}` over `self`, which has `headers`, `body` and `json`.",
                 "examples": ["self.json.state == 'done'"],
             },
             "max_bytes": {

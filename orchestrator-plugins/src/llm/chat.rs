@@ -22,8 +22,7 @@ const MAX_BYTES: u64 = 4 << 20;
 /// How much of an answer that is an error a message quotes, in characters.
 const QUOTED: usize = 500;
 
-/// What is asked, and of whom.
-#[derive(Debug)]
+/// What is asked, and of whom. Without `Debug`, for the key is secret.
 pub(super) struct Call<'a> {
     pub(super) base_url: &'a str,
     pub(super) api_key: Option<&'a str>,

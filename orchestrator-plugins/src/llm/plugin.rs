@@ -35,7 +35,7 @@ const ROLES: [&str; 3] = ["system", "user", "assistant"];
 /// server that speaks the wire format of OpenAI's chat completions (`base_url` + `/chat/completions`).
 ///
 /// `api_key_env` names a variable of this process's environment; its value is read when the step is dispatched, sent
-/// as a bearer token, and neither stored nor logged.
+/// as a bearer token, and neither stored nor logged. `api_key` is the key itself.
 ///
 /// `usage` counts as the server does. Where it does not, and for the mock, one token is estimated for every four
 /// characters begun, and `usage.estimated` is true.
@@ -75,6 +75,12 @@ static CONFIG: LazyLock<Value> = LazyLock::new(|| {
                 "secret": true,
                 "description": "The server, up to and without `/chat/completions`.",
                 "examples": ["https://api.openai.com/v1", "http://127.0.0.1:11434/v1"],
+            },
+            "api_key": {
+                "type": "string",
+                "minLength": 1,
+                "secret": true,
+                "description": "The API key, sent as a bearer token. Excludes `api_key_env`.",
             },
             "api_key_env": {
                 "type": "string",
@@ -165,13 +171,16 @@ static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
     })
 });
 
-#[derive(Debug, Deserialize)]
+/// A rendered `with`. Without `Debug`, for the key is secret.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
     base_url: Option<String>,
+    #[serde(default)]
+    api_key: Option<String>,
     #[serde(default)]
     api_key_env: Option<String>,
     #[serde(default)]
@@ -255,6 +264,10 @@ impl Plugin for Llm {
         if let Some(Err(message)) = config::settled(with, "timeout").map(time) {
             issues.push(config::issue(&["timeout"], message, None));
         }
+        if config::given(with, "api_key") && config::given(with, "api_key_env") {
+            let message = "`api_key` and `api_key_env` exclude each other";
+            issues.push(config::issue(&["api_key_env"], message, Some("keep one of them")));
+        }
         match (config::given(with, "prompt"), config::given(with, "messages")) {
             (true, true) => issues.push(config::issue(
                 &["messages"],
@@ -284,8 +297,11 @@ impl Plugin for Llm {
             (_, None) => Vec::new(),
             (model, Some(url)) => {
                 let unless = if config::is_open(model) { ", unless the model is `mock`" } else { "" };
-                let key =
-                    text("api_key_env").map(|name| format!(" and the key in {name}")).unwrap_or_default();
+                let key = match (text("api_key_env"), text("api_key")) {
+                    (Some(name), _) => format!(" and the key in {name}"),
+                    (None, Some(_)) => " and a key".to_owned(),
+                    (None, None) => String::new(),
+                };
                 vec![format!("sends the prompt{key} to {}{unless}", outbound::text_shown(url))]
             }
         }
@@ -309,7 +325,11 @@ impl Llm {
         let no_server =
             || invalid(format!("`base_url`: the model `{model}` needs one; only `{MOCK}` is built in"));
         let timeout = with.timeout.as_deref().unwrap_or(TIMEOUT);
-        let key = with.api_key_env.as_deref().map(key).transpose()?;
+        let key = match (with.api_key, with.api_key_env.as_deref()) {
+            (Some(_), Some(_)) => return Err(invalid("`api_key` and `api_key_env` exclude each other")),
+            (Some(given), None) => Some(given.trim().to_owned()),
+            (None, name) => name.map(key).transpose()?,
+        };
         let call = Call {
             base_url: with.base_url.as_deref().ok_or_else(no_server)?,
             api_key: key.as_deref(),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the server")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub(crate) enum Reply {
     Raw(String),
     /// Sends these bytes, then more without end, each piece as soon as the last one was taken.
     Endless(String),
+    /// Sends these bytes, then this many pieces of 64 KiB each, and counts those that the other side has taken.
+    Pieces(String, usize, Arc<AtomicUsize>),
     /// Sends these bytes and keeps the connection open without a word.
     Hang(String),
     /// Sends these bytes and resets the connection.
@@ -146,6 +149,17 @@ async fn send(mut stream: TcpStream, reply: Reply) {
                 going = stream.write_all(&[b'x'; 64]).await.is_ok();
                 tokio::task::yield_now().await;
             }
+        }
+        Reply::Pieces(bytes, pieces, taken) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            let piece = vec![b'x'; 64 << 10];
+            for _ in 0..pieces {
+                if stream.write_all(&piece).await.is_err() {
+                    return;
+                }
+                taken.fetch_add(1, Ordering::SeqCst);
+            }
+            let _ = stream.shutdown().await;
         }
         Reply::Reset(bytes) => {
             let _ = stream.write_all(bytes.as_bytes()).await;

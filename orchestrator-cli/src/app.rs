@@ -7,6 +7,7 @@ use orchestrator_core::engine::{Engine, RunReport, read_outline, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
 use orchestrator_core::port::store::Store;
+use orchestrator_plugins::Outbound;
 
 use crate::exit::Exit;
 use crate::names::Names;
@@ -45,9 +46,16 @@ impl App {
 
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
     pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
+        let mut outbound = Outbound::builder();
+        if let Some(proxy) = self.settings.proxy() {
+            outbound = outbound.proxy(proxy);
+        }
+        let outbound = outbound
+            .build()
+            .map_err(|why| Problem::new(Exit::Usage, "config_invalid", format!("proxy: {why}")))?;
         let builder = Engine::builder()
             .store(store)
-            .plugins(orchestrator_plugins::builtin())
+            .plugins(orchestrator_plugins::builtin_over(&Arc::new(outbound)))
             .inspector(Arc::new(orchestrator_plugins::Files))
             .slots(self.settings.slots())
             .poll(None)

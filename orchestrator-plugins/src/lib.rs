@@ -39,6 +39,8 @@ pub use notify::Notify;
 #[cfg(any(feature = "http", feature = "llm"))]
 pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};
 pub use registry::builtin;
+#[cfg(any(feature = "http", feature = "llm"))]
+pub use registry::builtin_over;
 #[cfg(feature = "script")]
 pub use script::Script;
 #[cfg(feature = "script")]

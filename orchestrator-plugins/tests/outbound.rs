@@ -297,9 +297,12 @@ async fn a_connection_that_is_open_is_for_those_who_may_open_it() {
     // It says nothing of `connection: close`, so it stays open.
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let server = Server::always(server::Reply::Hang(answer.to_owned())).await;
-    let http = Http::default();
-    let with = json!({ "url": server.url });
-    assert_eq!(output(call(&http, with.clone(), &["127.0.0.1:*"]).await)["body"], "ok");
+    let (outbound, _) = over(&[&["127.0.0.1"]]);
+    let http = Http::over(outbound);
+    let with = json!({ "url": format!("http://named.example:{}/", server.port()), "timeout": "10s" });
+    let grant = format!("named.example:{}", server.port());
+    assert_eq!(output(call(&http, with.clone(), &[&grant]).await)["body"], "ok");
+    // Over the connection that is open nobody would be asked for an address.
     assert_eq!(failure(call(&http, with, &[]).await).0, ErrorClass::Denied);
     assert_eq!(server.received().len(), 1);
 }

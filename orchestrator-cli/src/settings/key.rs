@@ -1,9 +1,12 @@
 //! The table of settings: what is documented, accepted and shown.
 
-use orchestrator_plugins::EnvSecrets;
+use orchestrator_plugins::{EnvSecrets, Outbound};
 
 use crate::settings::{Flags, Origin, Place, Sourced};
 use crate::span::parse_duration;
+
+/// The value of `proxy` that means none.
+pub(super) const NO_PROXY: &str = "none";
 
 /// One setting.
 #[derive(Debug)]
@@ -74,6 +77,19 @@ pub(crate) const KEYS: &[Key] = &[
             false => Err("expected letters, digits and underscores".to_owned()),
         },
     },
+    Key {
+        name: "proxy",
+        env: "ORCHESTRATOR_PROXY",
+        about: "what steps that call services go through: http://HOST:PORT, or none",
+        check: |value| match value {
+            NO_PROXY => Ok(()),
+            url => Outbound::builder()
+                .proxy(url)
+                .build()
+                .map(drop)
+                .map_err(|_| "expected none or http://HOST:PORT".to_owned()),
+        },
+    },
 ];
 
 impl Key {
@@ -98,6 +114,7 @@ impl Key {
             "durability" => "full".to_owned(),
             "secrets_file" => place.secrets().display().to_string(),
             "secrets_prefix" => EnvSecrets::PREFIX.to_owned(),
+            "proxy" => NO_PROXY.to_owned(),
             _ => String::new(),
         }
     }

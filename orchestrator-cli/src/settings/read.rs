@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::exit::Exit;
 use crate::output::Problem;
 use crate::settings::file::File;
-use crate::settings::key::{KEYS, Key};
+use crate::settings::key::{KEYS, Key, NO_PROXY};
 use crate::settings::place::Place;
 use crate::span::parse_duration;
 
@@ -136,6 +136,11 @@ impl Settings {
     /// How the variables begin that hold secrets.
     pub(crate) fn secrets_prefix(&self) -> &str {
         &self.get("secrets_prefix").value
+    }
+
+    /// The proxy that steps which call services go through.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        Some(self.get("proxy").value.as_str()).filter(|proxy| !proxy.is_empty() && *proxy != NO_PROXY)
     }
 
     /// How long running attempts may take to end when we are told to stop.

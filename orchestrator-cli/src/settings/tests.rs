@@ -37,6 +37,14 @@ fn the_later_source_wins_and_is_named() {
 }
 
 #[test]
+fn a_proxy_is_one_that_is_set_here_and_no_other() {
+    let proxy = |env: &[(&str, &str)]| read(&[], env, &Flags::default()).unwrap().proxy().map(str::to_owned);
+    assert_eq!(proxy(&[("http_proxy", "http://a:1"), ("HTTPS_PROXY", "http://a:1")]), None);
+    assert_eq!(proxy(&[("ORCHESTRATOR_PROXY", "none")]), None);
+    assert_eq!(proxy(&[("ORCHESTRATOR_PROXY", "http://me:x@a:1")]).as_deref(), Some("http://me:x@a:1"));
+}
+
+#[test]
 fn a_path_in_the_file_starts_at_the_folder_that_holds_it() {
     let settings = read(&[(CONFIG, "store = \"sqlite:runs.db\"")], &[], &Flags::default()).unwrap();
     let store = &settings.store().value;
@@ -51,6 +59,7 @@ fn wrong_keys_types_and_values_are_refused_by_name() {
         ("slots = 0", "slots: expected a whole number from 1 to 4096, not `0`"),
         ("grace = 10", "grace: expected text, found a whole number"),
         ("grace = \"10\"", "grace: expected a duration such as 500ms, 90s, 5m or 1h30m, not `10`"),
+        ("proxy = \"socks5://x:1\"", "proxy: expected none or http://HOST:PORT, not `socks5://x:1`"),
         ("slots = [", "config.toml:"),
     ] {
         let problem = read(&[(CONFIG, text)], &[], &Flags::default()).unwrap_err();

@@ -99,6 +99,17 @@ fn a_proxy_of_the_environment_is_not_asked() {
     }
     Said::of(&command.output().unwrap()).exits(0);
     assert_eq!((service.seen(), proxy.seen()), (1, 0));
+    // One that is meant is.
+    let flow = "name: proxied\nsteps:\n  call: { uses: http, with: { url: 'http://public.example/' } }\n";
+    sandbox.write("flow.yaml", flow);
+    let mut command = sandbox.command(["run", "flow.yaml", "--json"]);
+    command.env("ORCHESTRATOR_PROXY", format!("http://127.0.0.1:{}", proxy.port));
+    Said::of(&command.output().unwrap()).exits(0);
+    assert_eq!(proxy.seen(), 1);
+    let mut command = sandbox.command(["config", "show"]);
+    command.env("ORCHESTRATOR_PROXY", "http://me:s3cret@proxy.internal:3128");
+    let said = Said::of(&command.output().unwrap()).exits(0).out;
+    assert!(said.contains("http://me:***@proxy.internal:3128") && !said.contains("s3cret"), "{said}");
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn is_there(command: &str, parts: &[String], exists: &impl Fn(&str) -> bool) -> 
     match command.split(' ').collect::<Vec<_>>()[..] {
         ["./battery", "smoke", "--only", part] => parts.iter().any(|known| known == part),
         ["cargo", "test", "-p", package, "--test", target] => {
-            exists(&format!("{package}/tests/{target}/main.rs"))
+            let small = format!("{package}/tests/{target}.rs");
+            exists(&format!("{package}/tests/{target}/main.rs")) || exists(&small)
         }
         ["cargo", "test", "-p", package, "--test", target, module] => {
             exists(&format!("{package}/tests/{target}/{module}.rs"))

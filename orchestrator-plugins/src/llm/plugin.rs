@@ -73,7 +73,7 @@ static CONFIG: LazyLock<Value> = LazyLock::new(|| {
                 "type": "string",
                 "minLength": 1,
                 "secret": true,
-                "description": "The server, up to and without `/chat/completions`.",
+                "description": "The server, up to and without `/chat/completions`; one that is not on the public internet needs `permissions`.",
                 "examples": ["https://api.openai.com/v1", "http://127.0.0.1:11434/v1"],
             },
             "api_key": {

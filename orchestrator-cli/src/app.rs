@@ -60,6 +60,7 @@ impl App {
             .slots(self.settings.slots())
             .poll(None)
             .workdir(workdir)
+            .protect(store::places(&self.settings))
             .label(user::process());
         let providers = secrets::providers(&self.settings);
         let builder = providers.into_iter().fold(builder, orchestrator_core::EngineBuilder::secrets);

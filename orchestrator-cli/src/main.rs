@@ -4,6 +4,7 @@ mod app;
 mod args;
 mod below;
 mod commands;
+mod confined;
 mod drive;
 mod exit;
 mod files;
@@ -29,5 +30,7 @@ mod watch;
 mod workflow;
 
 fn main() -> std::process::ExitCode {
+    // Before there is any thread.
+    orchestrator_plugins::confine_if_asked();
     start::start().into()
 }

@@ -163,6 +163,21 @@ pub(crate) async fn connect(path: &Path, settings: &Settings) -> Result<Arc<dyn 
     Ok(Arc::new(store.map_err(|error| of_error(&error))?))
 }
 
+/// What no script may touch: the project's own folder, the store with all that lies beside it, the configuration.
+pub(crate) fn places(settings: &Settings) -> Vec<PathBuf> {
+    const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-owners", "-artifacts"];
+    let mut places = vec![settings.place.folder().to_owned()];
+    places.extend(settings.file.clone());
+    if let Ok(Location::Sqlite(path)) = Location::parse(&settings.store().value) {
+        places.extend(BESIDE.map(|ending| {
+            let mut path = path.clone().into_os_string();
+            path.push(ending);
+            PathBuf::from(path)
+        }));
+    }
+    places
+}
+
 /// Makes the folder of a store: the project's own with all that belongs into it; any other must be there.
 fn make_folder(path: &Path, settings: &Settings) -> Result<(), Problem> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

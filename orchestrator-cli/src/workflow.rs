@@ -1,5 +1,6 @@
 //! Reading a workflow that a user names.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,18 @@ pub(crate) struct Loaded {
 /// The kinds of steps there are.
 pub(crate) fn plugins() -> Registry {
     orchestrator_plugins::builtin().into_iter().collect()
+}
+
+/// A workflow and all below it, each once.
+pub(crate) fn family(workflow: &Arc<Workflow>) -> Vec<&Arc<Workflow>> {
+    let mut found = vec![workflow];
+    let mut seen = HashSet::from([workflow.edition]);
+    let mut at = 0;
+    while let Some(next) = found.get(at).copied() {
+        found.extend(next.children.values().filter(|child| seen.insert(child.edition)));
+        at += 1;
+    }
+    found
 }
 
 /// Reads and checks a workflow.

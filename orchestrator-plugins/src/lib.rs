@@ -42,7 +42,7 @@ pub use registry::builtin;
 #[cfg(any(feature = "http", feature = "llm"))]
 pub use registry::builtin_over;
 #[cfg(feature = "script")]
-pub use script::Script;
+pub use script::{SandboxReport, Script, confine_if_asked};
 #[cfg(feature = "script")]
 pub use secrets::CommandSecrets;
 pub use secrets::{EnvSecrets, FileSecrets};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::port::plugin::{Context, Outcome, Plugin, Request, Stop, StopReason, Stopper, Stream};
-use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::spec::{EffectClass, Sandbox};
 use orchestrator_plugins::Script;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -423,6 +423,36 @@ async fn nothing_survives_being_stopped() {
     }
 }
 
+#[test]
+fn nothing_survives_the_attempt_being_dropped_while_it_starts() {
+    // With one thread for what blocks, what is asked of it next waits for the start.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let (context, _) = context(folder.path());
+            let own = folder.path().display().to_string();
+            let with = json!({ "run": "sleep 1000", "args": [own] });
+            let mut execution = Script.execute(context, request(with));
+            let begun = std::future::poll_fn(|poll| {
+                std::task::Poll::Ready(execution.as_mut().poll(poll).is_pending())
+            });
+            assert!(begun.await, "it waits for the start");
+            drop(execution);
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert!(!running_with(&own), "the script goes on");
+        }
+    });
+}
+
+/// Whether a process has this among its arguments.
+fn running_with(arg: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.any(|line| line.split(|byte| *byte == 0).any(|word| word == arg.as_bytes()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_survives_the_attempt_being_dropped() {
     for (_, text, names) in STUBBORN {
@@ -467,7 +497,9 @@ async fn an_output_held_open_by_what_cannot_be_found_is_given_up() {
     // Without its environment and outside of the session nothing tells whose it is; it ends when the test lets it.
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
-    let (context, log) = context(folder.path());
+    let (mut context, log) = context(folder.path());
+    // One that is confined is found all the same.
+    context.sandbox = Sandbox::None;
     let with =
         json!({ "run": "mkfifo gate; env -i setsid sh -c 'echo hidden $$; read -r _ < gate' & sleep 0.2" });
     let outcome = tokio::time::timeout(HANG, Script.execute(context, request(with))).await;
@@ -508,7 +540,7 @@ fn configs_are_checked_as_written() {
         ["args.1: an argument is a text, a number or a boolean"]
     );
     assert_eq!(Script.effect_class(&json!({ "run": "x" })), EffectClass::AtMostOnce);
-    assert_eq!(Script.reaches(&json!({ "run": "x" })), ["runs a bash script unconfined on this machine"]);
+    assert_eq!(Script.reaches(&json!({ "run": "x" })), ["runs a bash script"]);
 }
 
 /// Plays the part of the engine's process in the test below, and is killed by it.

@@ -7,7 +7,7 @@ use orchestrator_core::spec::{StepSpec, Workflow};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::commands::plan::family;
+use crate::workflow::family;
 
 /// The steps at which a run of the workflow, or of one below it, will wait for a person's word, each with its place.
 pub(crate) fn asks(workflow: &Arc<Workflow>) -> Vec<(String, &StepSpec)> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use orchestrator_core::engine::{read_report, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{RunQuery, Store};
+use orchestrator_plugins::SandboxReport;
 use serde::Serialize;
 use serde_json::json;
 
@@ -81,6 +82,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
         Some(path) => Check::new("tool", "ok", format!("{tool}: {}", path.display())),
         None => Check::new("tool", "warn", format!("{tool}: not found; {without}")),
     }));
+    checks.push(sandbox());
     let runs = match opened {
         Some(store) => {
             let runs = open_runs(app, &store, &mut checks).await;
@@ -100,6 +102,28 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
         tell(app, &checks, &runs)?;
     }
     Ok(exit)
+}
+
+/// Whether scripts can be confined here.
+fn sandbox() -> Check {
+    let report = SandboxReport::of_this_machine();
+    let landlock = match report.landlock {
+        0 => "no Landlock".to_owned(),
+        version => format!("Landlock {version}"),
+    };
+    let seccomp = if report.seccomp { "seccomp" } else { "no seccomp" };
+    let store = match (report.available, report.hides) {
+        (true, true) => "; the store is hidden by a mount",
+        (true, false) => "; scripts make nothing new directly beside the store",
+        (false, _) => "",
+    };
+    let text = format!("{landlock}, {seccomp}{store}");
+    if report.available {
+        return Check::new("sandbox", "ok", text);
+    }
+    let mut check = Check::new("sandbox", "warn", format!("{text}: scripts are refused"));
+    check.hint = Some("they need Linux 6.12 or newer, with both, or `sandbox: none` on each step".to_owned());
+    check
 }
 
 fn configuration(app: &App) -> Vec<Check> {

@@ -1,6 +1,6 @@
 //! `plan`: what a run would do. Nothing is run and nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,10 +17,11 @@ use crate::app::App;
 use crate::args::Plan;
 use crate::commands::asked::{Expected, approvals, asks, signals};
 use crate::commands::past::Past;
+use crate::confined;
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
-use crate::workflow::{self, counted};
+use crate::workflow::{self, counted, family};
 
 /// A step as the plan shows it.
 #[derive(Debug, Serialize)]
@@ -141,7 +142,7 @@ impl Told<'_> {
             "steps": self.steps,
             "secrets": self.workflow.secrets,
             "reaches": reaches(&self.steps),
-            "unconfined": unconfined(self.workflow, &self.steps),
+            "unconfined": confined::unconfined(self.workflow),
             "warnings": warnings,
         })
     }
@@ -194,7 +195,7 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         max_parallel: options.each.as_ref().and_then(|each| each.max_parallel).map(NonZeroU32::get),
         reaches: match below(workflow, step) {
             Some(child) => reaches_below(child, plugins),
-            None => plugin.map(|plugin| plugin.reaches(&with)).unwrap_or_default(),
+            None => plugin.map(|plugin| confined::reaches(step, plugin.reaches(&with))).unwrap_or_default(),
         },
         network: match below(workflow, step) {
             Some(child) => granted_below(child),
@@ -230,24 +231,14 @@ fn below<'a>(workflow: &'a Workflow, step: &StepSpec) -> Option<&'a Arc<Workflow
     workflow.children.get(step.options().child.as_ref()?)
 }
 
-/// A workflow and all below it, each once.
-pub(super) fn family(workflow: &Arc<Workflow>) -> Vec<&Arc<Workflow>> {
-    let mut found = vec![workflow];
-    let mut seen = HashSet::from([workflow.edition]);
-    let mut at = 0;
-    while let Some(next) = found.get(at).copied() {
-        found.extend(next.children.values().filter(|child| seen.insert(child.edition)));
-        at += 1;
-    }
-    found
-}
-
 /// What the steps of a workflow, and of all below it, would do beyond this process.
 fn reaches_below(workflow: &Arc<Workflow>, plugins: &Registry) -> Vec<String> {
     let mut reaches = Vec::new();
     for workflow in family(workflow) {
         for step in &workflow.steps {
-            let does = plugins.get(&step.uses).map(|plugin| plugin.reaches(&step.with.as_written()));
+            let does = plugins
+                .get(&step.uses)
+                .map(|plugin| confined::reaches(step, plugin.reaches(&step.with.as_written())));
             let place = |does| format!("in {}, {}: {does}", workflow.name, step.name);
             reaches.extend(does.into_iter().flatten().map(place));
         }
@@ -309,16 +300,6 @@ fn inputs(workflow: &Workflow) -> Vec<serde_json::Value> {
 fn reaches(steps: &[Planned<'_>]) -> Vec<serde_json::Value> {
     let each = steps.iter().flat_map(|step| step.reaches.iter().map(move |reach| (step.id, reach)));
     each.map(|(step, reach)| json!({ "step": step, "does": reach })).collect()
-}
-
-/// The steps whose scripts nothing confines: all of them, until there is a sandbox.
-fn unconfined<'a>(workflow: &Workflow, steps: &[Planned<'a>]) -> Vec<&'a str> {
-    let of_script = |step: &Planned<'_>| {
-        let child = step.workflow.as_ref().and_then(|below| workflow.children.get(below.reference));
-        let below = child.into_iter().flat_map(family).flat_map(|workflow| &workflow.steps);
-        step.uses == "script" || below.into_iter().any(|step| &*step.uses == "script")
-    };
-    steps.iter().filter(|step| of_script(step)).map(|step| step.id).collect()
 }
 
 fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
@@ -383,10 +364,14 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     }
     tell_gates(&mut text, steps);
     tell_reach(&mut text, steps);
-    let scripts = unconfined(workflow, steps);
+    let scripts = confined::unconfined(workflow);
     if !scripts.is_empty() {
-        let warning = "there is no sandbox yet: a script may do all that you may";
-        let _ = write!(text, "\n\n{} {warning}", style.mark("warn"));
+        let scripts = escape::line(&scripts.join(", ")).into_owned();
+        let _ = write!(
+            text,
+            "\n\n{} outside of the sandbox (`sandbox: none`), where a script may do all that you may: {scripts}",
+            style.mark("warn")
+        );
     }
     app.output.print(&text)?;
     Ok(Exit::Ok)

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::args::Validate;
+use crate::confined;
 use crate::exit::Exit;
 use crate::output::{Item, Problem, escape};
 use crate::workflow::{self, Loaded, counted};
@@ -52,6 +53,10 @@ fn summary(app: &App, loaded: &Loaded) -> String {
     if !granted.is_empty() {
         counts.push(format!("may reach {}", escape::line(&granted.join(", "))));
     }
+    let unconfined = confined::unconfined(workflow);
+    if !unconfined.is_empty() {
+        counts.push(format!("outside of the sandbox: {}", escape::line(&unconfined.join(", "))));
+    }
     if !loaded.warnings.is_empty() {
         counts.push(counted(loaded.warnings.len(), "warning"));
     }
@@ -90,6 +95,7 @@ fn as_json(app: &App, valid: &[Loaded], mut problems: Vec<Problem>, files: usize
                     "compensations": loaded.workflow.stages.compensations(),
                     "inputs": loaded.workflow.inputs.len(),
                     "network": destinations(&loaded.workflow),
+                    "unconfined": confined::unconfined(&loaded.workflow),
                     "warnings": loaded.warnings,
                 })
             })

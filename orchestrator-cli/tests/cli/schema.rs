@@ -15,7 +15,7 @@ use crate::{HELLO, Sandbox};
 const WRITE: &str = "WRITE_DOCS";
 
 /// Steps that the parser and the schema both refuse.
-const WRONG_STEPS: [&str; 34] = [
+const WRONG_STEPS: [&str; 36] = [
     "{}",
     "echo",
     "{ run: x, uses: http }",
@@ -39,7 +39,9 @@ const WRONG_STEPS: [&str; 34] = [
     "{ run: x, retry: { on: [] } }",
     "{ run: x, retry: { on: [nothing] } }",
     "{ run: x, effect: at-most-once }",
-    "{ run: x, sandbox: strict }",
+    "{ run: x, sandbox: loose }",
+    "{ run: x, sandbox: { network: maybe } }",
+    "{ run: x, sandbox: { memory: 512 } }",
     "{ run: x, if: 5 }",
     "{ run: x, env: { A: [] } }",
     "{ run: x, env: { A-B: c } }",

@@ -20,7 +20,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 fn too_little_memory_ends_the_process_and_loses_nothing() {
     let step = size(64, 32, 8);
     let mut row = Row::new("F-08 too little memory");
-    let place = Sandbox::with(&[("pay.yaml", PAY)]);
+    // A script that there is too little memory to confine is a step that fails; here it is about the store.
+    let pay = PAY.replace("\nsteps:\n", "\ndefaults: { sandbox: none }\nsteps:\n");
+    let place = Sandbox::with(&[("pay.yaml", &pay)]);
     let ledger = format!("ledger={}", place.path("ledger").display());
     let words = ["run", "pay.yaml", "-i", &ledger, "--json=stream"];
     let mut told = Driven::begin(&mut place.command(words)).ends().told;

@@ -14,6 +14,7 @@ steps:
     effect: pure
     retry: { max_attempts: 50, initial: 1ms }
     run: kill -KILL $PPID; sleep 600
+    sandbox: none
   pay_beside: { needs: pay_before, run: sh effect.sh }
   pay_after: { needs: poison, run: sh effect.sh }
 ";

@@ -18,13 +18,17 @@ const KINDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Not found, as is documented: it has left its session and knows nothing of its run.
+/// Left its session and knows nothing of its run: not found where nothing confines it, as is documented.
 const GONE: &str = "env -i setsid sh -c 'echo $$ >> processes; echo > begun; exec sleep 600' &\ncat go";
 
 fn place(script: &str) -> Sandbox {
+    place_in("strict", script)
+}
+
+fn place_in(sandbox: &str, script: &str) -> Sandbox {
     let script = format!("note() {{ echo $1 >> processes; }}\n{script}\n").replace('\n', "\n      ");
     let flow = format!(
-        "name: stubborn\nsteps:\n  pay: {{ run: sh effect.sh }}\n  held:\n    needs: pay\n    effect: pure\n    run: |\n      {script}\n"
+        "name: stubborn\nsteps:\n  pay: {{ run: sh effect.sh }}\n  held:\n    needs: pay\n    effect: pure\n    sandbox: {sandbox}\n    run: |\n      {script}\n"
     );
     let place = Sandbox::with(&[("stubborn.yaml", &flow), EFFECT]);
     place.pipe("begun");
@@ -91,6 +95,9 @@ fn a_script_that_ends_while_others_hold_its_output_ends_its_step() {
 #[test]
 fn a_daemon_that_knows_nothing_of_its_run_is_not_found_as_is_documented() {
     let place = place(GONE);
+    cancelled(&place);
+    assert_eq!(alive(&place), [""; 0], "the sandbox lets nobody go");
+    let place = place_in("none", GONE);
     cancelled(&place);
     let left = alive(&place);
     assert_eq!(left.len(), 1, "the guarantees say that it is not found");

@@ -22,7 +22,7 @@ use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, Stop
 use crate::port::store::{LogLine, unit_name};
 use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Timeout};
+use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Sandbox, Timeout};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -46,6 +46,8 @@ pub(crate) struct Attempt {
     pub(crate) iteration: u32,
     /// Why an earlier attempt was not good enough.
     pub(crate) feedback: Option<Arc<str>>,
+    /// How a script is confined.
+    pub(crate) sandbox: Sandbox,
     /// Who must pass what it gives.
     pub(crate) qa: Option<Arc<Qa>>,
     /// What must hold of a success.
@@ -156,6 +158,8 @@ impl Attempt {
             arrival: self.arrival.clone(),
             feedback: self.feedback.clone(),
             network: self.network.clone(),
+            sandbox: self.sandbox.clone(),
+            protected: shared.protected.clone(),
             log: lines.clone(),
             stop,
             mask: shared.vault.mask(),

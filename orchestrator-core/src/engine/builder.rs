@@ -40,6 +40,7 @@ pub struct EngineBuilder {
     pub(crate) ttl: Duration,
     pub(crate) poll: Option<Duration>,
     pub(crate) workdir: PathBuf,
+    pub(crate) protected: Vec<PathBuf>,
     pub(crate) label: String,
     pub(crate) executor: Option<Arc<dyn Executor>>,
 }
@@ -58,6 +59,7 @@ impl EngineBuilder {
             ttl: Duration::from_secs(30),
             poll: Some(Duration::from_millis(200)),
             workdir: PathBuf::from("."),
+            protected: Vec::new(),
             label: format!("pid {}", std::process::id()),
             executor: None,
         }
@@ -147,6 +149,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Names files or folders that no confined script may read or write, even where they lie in the folder in which it
+    /// starts: those of the store, above all. What lies anywhere else is out of its reach anyway. May be called again.
+    #[must_use]
+    pub fn protect(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        // What cannot be made absolute (no current folder) stays as given.
+        self.protected.extend(paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)));
+        self
+    }
+
     /// Host and process, for people. Default: the process id.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
@@ -199,6 +210,7 @@ impl EngineBuilder {
             ids: self.ids,
             slots: self.slots,
             workdir: workdir.into(),
+            protected: self.protected.into(),
             ttl: self.ttl,
             label: self.label,
             tasks,

@@ -419,6 +419,7 @@ impl Driver {
             arrival,
             iteration: slot.iterations(),
             feedback: slot.feedback().cloned(),
+            sandbox: spec.options().sandbox.clone().unwrap_or_default(),
             qa: spec.options().qa.clone(),
             evidence: spec.options().evidence.clone(),
             network: self.loaded.workflow.permissions_of(spec).network.clone(),

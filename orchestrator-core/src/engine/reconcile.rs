@@ -89,6 +89,7 @@ impl Driver {
             qa: None,
             evidence: None,
             network: self.loaded.workflow.permissions_of(spec).network.clone(),
+            sandbox: spec.options().sandbox.clone().unwrap_or_default(),
         };
         self.inquiries.open.insert((step, attempt.attempt));
         let (shared, loaded, driver) = (self.shared.clone(), self.loaded.clone(), self.own_mailbox.clone());

@@ -1,7 +1,7 @@
 //! What all parts of an engine share.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) live: broadcast::Sender<Live>,
     pub(crate) workdir: Arc<Path>,
+    pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
     pub(crate) tasks: Tasks,
@@ -118,6 +119,7 @@ pub(crate) struct Parts {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
     pub(crate) workdir: Arc<Path>,
+    pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
     pub(crate) tasks: Tasks,
@@ -142,6 +144,7 @@ impl Shared {
             slots: Arc::new(Semaphore::new(parts.slots)),
             live: broadcast::channel(LIVE_BACKLOG).0,
             workdir: parts.workdir,
+            protected: parts.protected,
             ttl: parts.ttl,
             label: parts.label,
             tasks: parts.tasks,

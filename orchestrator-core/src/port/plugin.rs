@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::id::RunId;
 use crate::machine::{Arrival, StepError};
 use crate::mask::Mask;
 use crate::port::notice::Notice;
-use crate::spec::EffectClass;
 use crate::spec::expr::SecretPlace;
 use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
 pub use crate::spec::schema::ConfigIssue;
+use crate::spec::{EffectClass, Sandbox};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -132,6 +132,10 @@ pub struct Context {
     pub epoch: u64,
     /// Where relative paths start: the folder in which the run was asked for.
     pub workdir: Arc<Path>,
+    /// How a script is confined: the word of the step, else of the workflow's `defaults`, else [`Sandbox::strict`].
+    pub sandbox: Sandbox,
+    /// Files and folders that no script may read or write even where they lie in [`Context::workdir`]: those of the store.
+    pub protected: Arc<[PathBuf]>,
     /// When this attempt will be stopped, if it has a timeout.
     pub deadline: Option<Timestamp>,
     /// What came while the attempt waited; `None` the first time. The data of a signal is inline.
@@ -152,7 +156,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context for trying a plugin outside an engine: attempt 1 of a run, lines discarded, never stopped.
+    /// A context for trying a plugin outside an engine: attempt 1 of a run, confined strictly, lines discarded, never
+    /// stopped.
     #[must_use]
     pub fn detached(run: RunId, step: &str, workdir: &Path) -> Self {
         Self {
@@ -163,6 +168,8 @@ impl Context {
             attempt: 1,
             epoch: 1,
             workdir: workdir.into(),
+            sandbox: Sandbox::strict(),
+            protected: Arc::default(),
             deadline: None,
             arrival: None,
             feedback: None,

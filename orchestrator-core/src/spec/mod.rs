@@ -18,8 +18,10 @@ mod problems;
 mod read;
 pub mod reference;
 pub mod retry;
+mod sandbox;
 mod scalar;
 pub mod schema;
+mod size;
 mod stage;
 mod suggest;
 mod tree;
@@ -32,11 +34,12 @@ pub use family::{Found, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS_BELOW, Sources, WORKFL
 pub use gate::{Diff, Evidence, Qa};
 pub(crate) use model::edition;
 pub use model::{
-    Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Repeat, Sandbox, StepOptions, StepSpec,
-    Timeout, Workflow,
+    Each, EffectClass, InputKind, InputSpec, Matrix, OnExpiry, Over, Repeat, StepOptions, StepSpec, Timeout,
+    Workflow,
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
 pub use permissions::Permissions;
+pub use sandbox::{Confinement, Sandbox};
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};
 pub use vocabulary::check_schema;

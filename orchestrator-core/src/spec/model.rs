@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::id::StepIx;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
+use crate::spec::sandbox::Sandbox;
 use crate::spec::stage::{Stage, Stages};
 use crate::spec::{Evidence, Permissions, Qa};
 use crate::value::Digest;
@@ -183,7 +184,7 @@ pub struct StepOptions {
     pub effect: Option<EffectClass>,
     /// What the step may do that not every step may; replaces the word of the workflow.
     pub permissions: Option<Permissions>,
-    /// `sandbox: none`, where the author wrote it.
+    /// How a script is confined, where the author has said it.
     pub sandbox: Option<Sandbox>,
     /// Whether the run goes on, and can complete, if the step fails.
     pub continue_on_error: bool,
@@ -337,13 +338,4 @@ pub enum OnExpiry {
     Reject,
     /// As if an approver had approved.
     Approve,
-}
-
-/// How a script is confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Sandbox {
-    /// Not at all.
-    None,
 }

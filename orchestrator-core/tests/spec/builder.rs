@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
 use orchestrator_core::spec::{
-    EffectClass, Input, InputKind, OnExpiry, Sandbox, Stage, StepBuilder, Workflow, WorkflowBuilder, parse,
+    Confinement, EffectClass, Input, InputKind, OnExpiry, Sandbox, Stage, StepBuilder, Workflow,
+    WorkflowBuilder, parse,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -77,6 +78,36 @@ fn example() -> WorkflowBuilder {
             step.uses("http").needs(["review"]).condition("steps.review.approved").with(with)
         })
         .output("notes", "${{ steps.notes.text }}")
+}
+
+#[test]
+fn a_sandbox_is_written_as_it_is_read() {
+    let mut confinement = Confinement::default();
+    confinement.network = true;
+    confinement.read = vec!["~/data".to_owned()];
+    confinement.write = vec!["../out/".to_owned()];
+    confinement.memory = 512 << 20;
+    confinement.cpu = Duration::from_secs(90);
+    confinement.processes = 8;
+    confinement.file_size = 1 << 20;
+    confinement.open_files = 64;
+    let whole = Sandbox::from(confinement);
+    let written = json!({
+        "network": true, "read": ["~/data"], "write": ["../out/"], "memory": "512MiB", "cpu": "90s", "processes": 8,
+        "file_size": "1MiB", "open_files": 64,
+    });
+    assert_eq!(json!(whole), written);
+    assert_eq!(whole.grants(), ["the network", "reads ~/data", "writes ../out/"]);
+    assert_eq!((json!(Sandbox::None), json!(Sandbox::strict())), (json!("none"), json!("strict")));
+    for sandbox in [Sandbox::None, Sandbox::strict(), whole] {
+        let given = sandbox.clone();
+        let workflow = Workflow::builder("a").step("a", |step| step.run("x").sandbox(given));
+        let workflow = workflow.build(&plugins()).unwrap();
+        assert_eq!(workflow.steps[0].options().sandbox.as_ref(), Some(&sandbox));
+        let text =
+            format!("name: a\ndefaults: {{ sandbox: {} }}\nsteps: {{ a: {{ run: x }} }}\n", json!(sandbox));
+        assert_eq!(parsed(&text).steps[0].options().sandbox.as_ref(), Some(&sandbox), "{text}");
+    }
 }
 
 #[test]

@@ -110,6 +110,10 @@ fn check_form(section: &Section, key: &Key, form: &Form) {
             assert_eq!(told("1h30m".into()), [], "{name}");
             assert!(told("zzzz".into()).iter().any(|found| found.code == "invalid_duration"), "{name}");
         }
+        Form::Size => {
+            assert_eq!(told("512MiB".into()), [], "{name}");
+            assert!(told("zzzz".into()).iter().any(|found| found.code == "invalid_size"), "{name}");
+        }
         Form::Boolean => {
             assert!(told("true".into()).iter().any(|found| found.code == "invalid_type"), "{name}");
         }

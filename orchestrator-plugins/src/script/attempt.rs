@@ -18,6 +18,7 @@ use super::capture::{Capture, Kept};
 use super::folder::Folder;
 use super::plugin::Config;
 use super::process::{Ended, Launch, Process, transient};
+use super::sandbox::{Cell, Excess, Place};
 use super::{environment, interpreter, result, watchdog};
 use crate::config::{self, invalid};
 
@@ -46,25 +47,41 @@ pub(super) async fn run(
         Some(text) => folder.write("stdin", text.as_bytes()).map_err(no_folder)?,
         None => Path::new("/dev/null").to_owned(),
     };
+    let place = Place {
+        workdir: &context.workdir,
+        start: &start,
+        private: folder.path(),
+        path: &path,
+        interpreter: &interpreter.program,
+        protected: &context.protected,
+    };
+    let cell = Cell::of(&context.sandbox, &place)?;
     let args = with.args().collect();
     let launch =
         Launch { interpreter: &interpreter, script: &script, args, stdin: &stdin, start: &start, env };
-    let mut process = Process::start(&launch)?;
+    let mut process = Process::start(&launch, cell).await?;
     let mut output = Capture::new(process.outputs(), with.output_limit(), &*context.log, &context.mask);
     let ended = process.end(&mut output, &mut context.stop.clone()).await;
     failpoint!("script.ended");
     let kept = output.finish();
-    let outcome = match ended {
-        Ok(Ended::Itself(status)) if status.success() => succeeded(&folder, kept),
-        Ok(Ended::Itself(status)) => {
+    let outcome = match (process.excess(), ended) {
+        (Some(excess), Ok(Ended::Itself(_))) => Outcome::failed(ErrorClass::Failed, exceeded(excess)),
+        (_, Ok(Ended::Itself(status))) if status.success() => succeeded(&folder, kept),
+        (_, Ok(Ended::Itself(status))) => {
+            for folder in process.closed() {
+                output.note(&format!(
+                    "nothing new can be made directly in {}, because the store lies there; make it before the run, name it under `sandbox.write` with a `/` at its end, or keep the store elsewhere (`--store`)",
+                    folder.display()
+                ));
+            }
             Outcome::failed(ErrorClass::Failed, failure(status, &output.last_words()))
         }
-        Ok(Ended::Stopped(StopReason::TimedOut)) => Outcome::failed(
+        (_, Ok(Ended::Stopped(StopReason::TimedOut))) => Outcome::failed(
             ErrorClass::Timeout,
             "the script took longer than the step's `timeout`, and was stopped",
         ),
-        Ok(Ended::Stopped(_)) => Outcome::Stopped,
-        Err(error) => Outcome::Unknown {
+        (_, Ok(Ended::Stopped(_))) => Outcome::Stopped,
+        (_, Err(error)) => Outcome::Unknown {
             error: StepError::new(
                 ErrorClass::Failed,
                 format!("the system cannot tell how the script ended: {error}"),
@@ -84,6 +101,19 @@ async fn tidy(folder: Folder, output: &Capture<'_>) {
     };
     if let Err(error) = removed {
         output.note(&format!("cannot remove the script's private folder: {error}"));
+    }
+}
+
+fn exceeded(excess: Excess) -> String {
+    match excess {
+        Excess::Processes { found, allowed } => format!(
+            "the script was ended: it had {found} processes at once, and may have {allowed}; `sandbox: {{ processes: … }}` allows more"
+        ),
+        Excess::Memory { found, allowed } => format!(
+            "the script was ended: its processes used {} MiB of memory together, and may use {}; `sandbox: {{ memory: … }}` allows more",
+            found >> 20,
+            allowed >> 20
+        ),
     }
 }
 

@@ -33,6 +33,11 @@ impl Folder {
         Ok(path)
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The folder that the script knows as `TMPDIR`.
     pub(super) fn scratch(&self) -> PathBuf {
         self.path.join("tmp")

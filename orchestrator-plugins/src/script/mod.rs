@@ -8,7 +8,9 @@ mod interpreter;
 mod plugin;
 mod process;
 mod result;
+mod sandbox;
 mod stray;
 mod watchdog;
 
 pub use plugin::Script;
+pub use sandbox::{SandboxReport, confine_if_asked};

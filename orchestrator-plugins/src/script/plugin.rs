@@ -20,6 +20,11 @@ const OUTPUT_LIMIT_MAX: u64 = 16 << 20;
 
 /// Runs a script with bash, python or any interpreter.
 ///
+/// **It is confined**, unless the step says `sandbox: none`: it may read programs and libraries, write in the folder of the run
+/// and its `TMPDIR`, and nothing else; no network; see [`Confinement`](orchestrator_core::spec::Confinement) for what can be
+/// granted. It takes Linux 6.12 with Landlock and seccomp; where something is missing, the attempt fails with class `denied`, and
+/// its message begins with `sandbox_unavailable`.
+///
 /// The script starts in the folder in which the run was asked for, in a process group of its own, with an empty
 /// standard input and a private `TMPDIR` that is removed afterwards. Of this process's environment it sees `PATH`,
 /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `TERM`, `TZ`, `LANG`, `LANGUAGE` and `LC_*`, and nothing else; to that come the
@@ -42,10 +47,10 @@ const OUTPUT_LIMIT_MAX: u64 = 16 << 20;
 /// bash runs with `-e -o pipefail`, as it does for GitHub Actions. Where there is no bash, `sh -e` stands in.
 ///
 /// **How it is stopped.** The group gets SIGTERM, 5 s later SIGKILL; if another owner may be executing the step,
-/// SIGKILL at once. Processes that have left the group are found by their environment (Linux) and killed too; one
-/// that has also cleared its environment is not found. The same happens if this process dies, by a watchdog. What is
-/// left of the group when the script itself has ended is killed: a script leaves nothing running behind, unless it
-/// starts a daemon that leaves the session and closes its outputs.
+/// SIGKILL at once. Processes that have left the group are killed too: those of a confined script are found whatever they
+/// do, those of another one by their environment (Linux), if they have not cleared it. The same happens if this process dies,
+/// by a watchdog. What is left when the script itself has ended is killed: a script leaves nothing running behind, unless it is
+/// not confined and starts a daemon that leaves the session and closes its outputs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Script;
 
@@ -223,7 +228,7 @@ impl Plugin for Script {
     fn reaches(&self, with: &Value) -> Vec<String> {
         let shell = with.get("shell").and_then(Value::as_str).unwrap_or("bash");
         let article = if shell.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        vec![format!("runs {article} {shell} script unconfined on this machine")]
+        vec![format!("runs {article} {shell} script")]
     }
 
     async fn execute(&self, context: Context, request: Request) -> Outcome {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
@@ -18,7 +18,9 @@ use tokio::time::timeout;
 
 use super::capture::Capture;
 use super::interpreter::Interpreter;
-use super::{environment, stray, watchdog};
+use super::sandbox::{Cell, Excess, NotStarted, Started, Watched};
+use super::stray::{self, Marker};
+use super::{environment, watchdog};
 use crate::config::invalid;
 
 /// How long a script that was told to stop may take to do so, before it is killed.
@@ -34,22 +36,30 @@ const DRAIN: Duration = Duration::from_millis(250);
 /// How long a killed process may take to be gone. Longer means that the system holds it, and nothing can be done.
 const DEATH: Duration = Duration::from_secs(2);
 
-/// Tells the watchdog of its group, then becomes the interpreter. Its standard input is the watchdog's line. As it is
+/// Tells the watchdog of its group, waits (stopped) until a confined script's bounds hold, then becomes the interpreter. `$1`
+/// is the mark of its processes, `-` for one that is not confined. Its standard input is the watchdog's line, which it lets go
+/// of before it waits: it must end when this process does. As it is
 /// the script's own process that reports, before it does anything else, no script goes on unnoticed if this process
-/// dies in between; and nobody waits for anybody. `$0` is the file to read from, the rest the command.
+/// dies in between; and nobody waits for the watchdog. `$0` is the file to read from, the rest the command.
 ///
 /// Descriptors that this process was itself given by whoever started it are closed: those that every shell can name.
-const SH_GATE: &str = r#"echo "+ $$" >&0 || exit 125
+const SH_GATE: &str = r#"echo "+ $$ $1" >&0 || exit 125
+exec <"$0"
+case $1 in -) ;; *) kill -s STOP $$ ;; esac
+shift
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-exec "$@" <"$0""#;
+exec "$@""#;
 
 /// The same for bash, which can close all of them.
-const BASH_GATE: &str = r#"echo "+ $$" >&0 || exit 125
+const BASH_GATE: &str = r#"echo "+ $$ $1" >&0 || exit 125
+exec <"$0"
+case $1 in -) ;; *) kill -s STOP $$ ;; esac
+shift
 for ORCHESTRATOR_GATE in /dev/fd/*; do
   ORCHESTRATOR_GATE=${ORCHESTRATOR_GATE##*/}
   case $ORCHESTRATOR_GATE in 0|1|2|\*) ;; *) exec {ORCHESTRATOR_GATE}>&- ;; esac
 done
-exec "$@" <"$0""#;
+exec "$@""#;
 
 /// The shell that is the gate, and its arguments. sh starts in half the time, so bash is taken only where there is
 /// something that sh cannot close. bash with `-p` reads no file that the environment names.
@@ -103,6 +113,32 @@ pub(super) struct Launch<'a> {
     pub(super) env: BTreeMap<OsString, OsString>,
 }
 
+impl Launch<'_> {
+    /// The command that starts it, by way of the gate, and before that of a launcher if there are words for one.
+    fn command(&self, line: Stdio, mark: &str, launcher: Vec<OsString>) -> Command {
+        let (shell, program) = gate();
+        let mut words = launcher.into_iter().chain([shell.into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command
+            .args(words)
+            .args(program)
+            .arg(self.stdin)
+            .arg(mark)
+            .arg(&self.interpreter.program)
+            .args(self.interpreter.options)
+            .arg(self.script)
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(self.start)
+            .process_group(0)
+            .stdin(line)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
 /// How a script came to its end.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -118,42 +154,56 @@ pub(super) struct Process {
     // Dropped before the child, which then only has to be reaped.
     group: Group,
     child: Child,
+    /// Folders in which it cannot make anything.
+    closed: Vec<PathBuf>,
 }
 
 impl Process {
-    /// Starts a script.
+    /// Starts a script, in a cell if it has one.
     ///
     /// # Errors
-    /// Class `invalid` where it cannot be started as asked, `transient` where the system lacks something.
-    pub(super) fn start(launch: &Launch<'_>) -> Result<Self, StepError> {
-        let marker = marker(&launch.env);
-        let line = watchdog::line()
-            .map_err(|error| transient(format!("cannot watch over the script's processes: {error}")))?;
-        let (shell, program) = gate();
-        let mut command = Command::new(shell);
-        command
-            .args(program)
-            .arg(launch.stdin)
-            .arg(&launch.interpreter.program)
-            .args(launch.interpreter.options)
-            .arg(launch.script)
-            .args(&launch.args)
-            .env_clear()
-            .envs(&launch.env)
-            .current_dir(launch.start)
-            .process_group(0)
-            .stdin(line)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+    /// Class `invalid` where it cannot be started as asked, `denied` where it cannot be confined, `transient` where the system
+    /// lacks something.
+    pub(super) async fn start(launch: &Launch<'_>, cell: Option<Cell>) -> Result<Self, StepError> {
+        let line = || {
+            watchdog::line()
+                .map_err(|error| transient(format!("cannot watch over the script's processes: {error}")))
+        };
+        let mark = cell.as_ref().map_or_else(|| "-".to_owned(), |cell| cell.mark().number().to_string());
+        let command = launch.command(line()?, &mark, Vec::new());
         failpoint!("script.spawn.before");
-        let child = command.spawn().map_err(|error| not_started(&error, launch))?;
+        let Some(cell) = cell else {
+            let child = { command }.spawn().map_err(|error| not_started(&error, launch))?;
+            let started = Self::of(child, Marker::Environment(marker(&launch.env)), None, Vec::new());
+            return started.map_err(|error| not_started(&error, launch));
+        };
+        let launched = match cell.launcher() {
+            Some(words) => Some(launch.command(line()?, &mark, words)),
+            None => None,
+        };
+        let started = tokio::task::spawn_blocking(move || {
+            let Started { child, watched, closed } = cell.start(command, launched)?;
+            // Made here: if nobody waits for it any more, it is dropped, and ends the script.
+            Self::of(child, Marker::Limit(watched.mark()), Some(watched), closed).map_err(NotStarted::System)
+        });
+        // Cannot panic.
+        let started = started.await.unwrap_or_else(|error| Err(NotStarted::System(io::Error::other(error))));
+        started.map_err(|error| match error {
+            NotStarted::System(error) => not_started(&error, launch),
+            NotStarted::Unconfined(error) => error,
+        })
+    }
+
+    fn of(child: Child, marker: Marker, watched: Option<Watched>, closed: Vec<PathBuf>) -> io::Result<Self> {
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let leader = leader.ok_or_else(|| transient("the script has no process id"))?;
-        let group = Group { leader, marker, over: false };
+        let leader = leader.ok_or_else(|| io::Error::other("the script has no process id"))?;
+        let mark =
+            watched.as_ref().map_or_else(|| "-".to_owned(), |watched| watched.mark().number().to_string());
+        let group = Group { leader, marker, begun: Instant::now(), over: false, watched };
         failpoint!("script.spawn.before_noted");
-        watchdog::note(leader);
+        watchdog::note(leader, mark);
         failpoint!("step.dispatch.after_spawn");
-        Ok(Self { group, child })
+        Ok(Self { group, child, closed })
     }
 
     /// What it writes.
@@ -196,12 +246,26 @@ impl Process {
                 output.note("a process that could not be found still holds an output of the script open; what it writes is not kept");
             }
         } else if !self.group.gone_within(DRAIN).await {
-            // Its outputs are closed, so a process that has left the group may be a daemon and is left alone.
+            // Its outputs are closed, so a process that has left the group may be a daemon and is left alone, if the script
+            // is not confined.
             let _ = kill_process_group(self.group.leader, Signal::KILL);
             output.note("ended what the script had left running in the background");
         }
+        if self.group.kill_left().await {
+            output.note("ended what the script had left running outside of its process group");
+        }
         self.group.gone_within(DEATH).await;
         self.group.over = true;
+    }
+
+    /// Folders in which it cannot make anything, because the store lies there.
+    pub(super) fn closed(&self) -> &[PathBuf] {
+        &self.closed
+    }
+
+    /// What the script has used too much of and was ended for, if it was.
+    pub(super) fn excess(&self) -> Option<Excess> {
+        self.group.watched.as_ref().and_then(Watched::excess)
     }
 
     async fn stop(&mut self, reason: StopReason, output: &mut Capture<'_>) {
@@ -239,13 +303,29 @@ impl Process {
 #[derive(Debug)]
 struct Group {
     leader: Pid,
-    /// `NAME=value`, in the environment of all of them.
-    marker: Vec<u8>,
+    /// What all of them carry.
+    marker: Marker,
+    begun: Instant,
     /// Whether they are known to be gone.
     over: bool,
+    /// What watches over a confined script.
+    watched: Option<Watched>,
 }
 
 impl Group {
+    /// Kills what a confined script has left running, wherever it hides; tells whether there was anything.
+    async fn kill_left(&self) -> bool {
+        if !matches!(self.marker, Marker::Limit(_)) {
+            return false;
+        }
+        // Numbers of processes only grow until they begin again from below, which takes far longer than this.
+        let young = self.begun.elapsed() < Duration::from_secs(1);
+        let above = if young { self.leader.as_raw_nonzero().get() } else { 0 };
+        let marker = self.marker.clone();
+        // Cannot panic.
+        tokio::task::spawn_blocking(move || stray::kill_marked(&marker, above)).await.unwrap_or_default()
+    }
+
     async fn kill_all(&self) {
         let (leader, marker) = (self.leader, self.marker.clone());
         // Looks through every process of the machine. Cannot panic.
@@ -296,4 +376,36 @@ fn not_started(error: &io::Error, launch: &Launch<'_>) -> StepError {
 
 pub(super) fn transient(message: impl Into<String>) -> StepError {
     StepError::new(ErrorClass::Transient, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    #[test]
+    fn a_gate_that_waits_does_not_hold_the_watchdogs_line() {
+        for (shell, gate) in [("/bin/sh", SH_GATE), ("/bin/bash", BASH_GATE)] {
+            let (mut watchdog, line) = io::pipe().unwrap();
+            let mut gate = std::process::Command::new(shell)
+                .args(["-c", gate, "/dev/null", "7", "/bin/true"])
+                .process_group(0)
+                .stdin(line)
+                .spawn()
+                .unwrap();
+            let pid = Pid::from_raw(i32::try_from(gate.id()).unwrap()).unwrap();
+            let stopped = waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap().unwrap();
+            assert!(stopped.stopped(), "{shell}");
+            // The command holds a line as long as it lives, and it does no more: the end comes only if the gate has none.
+            let mut told = String::new();
+            watchdog.read_to_string(&mut told).unwrap();
+            assert_eq!(told, format!("+ {pid} 7\n"), "{shell}");
+            kill_process_group(pid, Signal::CONT).unwrap();
+            assert!(gate.wait().unwrap().success(), "{shell}");
+        }
+    }
 }

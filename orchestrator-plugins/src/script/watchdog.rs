@@ -5,7 +5,7 @@
 //! and removes the folder that holds the attempts' private folders. One for the whole process, started with the first
 //! script.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -20,21 +20,28 @@ use rustix::process::Pid;
 use super::environment;
 use super::folder::{self, Folder};
 
-/// Reads `+ GROUP` and `- GROUP`. `$1` is the folder to remove, `$2` begins the value that a script's processes
+/// Reads `+ GROUP MARK` and `- GROUP`; the mark of a script that is not confined is `-`. `$1` is the folder to remove, `$2` begins the value that a script's processes
 /// carry in their environment.
 const PROGRAM: &str = r#"
 trap '' HUP INT QUIT TERM
 groups=' '
-while read -r change group; do
+while read -r change group mark; do
   case $change in
-    +) groups="$groups$group " ;;
+    +) groups="$groups$group:${mark:--} " ;;
     -) case $groups in
-         *" $group "*) groups="${groups%% "$group" *} ${groups#* "$group" }" ;;
+         *" $group:"*) rest=${groups#* "$group":}; groups="${groups%% "$group":*} ${rest#* }" ;;
        esac ;;
   esac
 done
 if [ "$groups" != ' ' ]; then
-  for group in $groups; do kill -s KILL -- "-$group"; done
+  for entry in $groups; do kill -s KILL -- "-${entry%:*}"; done
+  for entry in $groups $groups; do
+    case $entry in *:-) continue ;; esac
+    for found in $(grep -l -s -E -- "^Max file locks +${entry#*:} " /proc/[0-9]*/limits); do
+      process=${found#/proc/}
+      kill -s KILL -- "${process%/limits}"
+    done
+  done
   for found in $(grep -l -s -a -F -- "$2" /proc/[0-9]*/environ); do
     process=${found#/proc/}
     kill -s KILL -- "${process%/environ}"
@@ -49,7 +56,8 @@ static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
 struct Watchdog {
     /// Holds the attempts' folders; private, absolute.
     root: PathBuf,
-    groups: BTreeSet<i32>,
+    /// The groups that run, and the marks of their processes.
+    groups: BTreeMap<i32, String>,
     pipe: ChildStdin,
     child: Child,
 }
@@ -78,7 +86,7 @@ pub(super) fn start() -> io::Result<()> {
     running(&mut lock()).map(drop)
 }
 
-/// The line to the watchdog, as the standard input of a process that will report its own group on it (`+ GROUP`). Such
+/// The line to the watchdog, as the standard input of a process that will report its own group on it (`+ GROUP MARK`). Such
 /// a group is killed if this process dies.
 ///
 /// # Errors
@@ -94,9 +102,9 @@ pub(super) fn line() -> io::Result<Stdio> {
 }
 
 /// Remembers a group that reports itself, for a watchdog that has to take the place of this one.
-pub(super) fn note(group: Pid) {
+pub(super) fn note(group: Pid, mark: String) {
     if let Some(watchdog) = lock().as_mut() {
-        watchdog.groups.insert(group.as_raw_nonzero().get());
+        watchdog.groups.insert(group.as_raw_nonzero().get(), mark);
     }
 }
 
@@ -131,12 +139,12 @@ impl Watchdog {
         // Absolute, whatever TMPDIR says: the watchdog stands elsewhere.
         let root = fs::canonicalize(root)?;
         let (child, pipe) = spawn(&root)?;
-        Ok(Self { root, groups: BTreeSet::new(), pipe, child })
+        Ok(Self { root, groups: BTreeMap::new(), pipe, child })
     }
 
     fn restart(&mut self) -> io::Result<()> {
         (self.child, self.pipe) = spawn(&self.root)?;
-        let all: String = self.groups.iter().map(|group| format!("+ {group}\n")).collect();
+        let all: String = self.groups.iter().map(|(group, mark)| format!("+ {group} {mark}\n")).collect();
         self.pipe.write_all(all.as_bytes())
     }
 }

@@ -170,9 +170,9 @@ impl StepBuilder {
         self.set("effect", effect.to_string())
     }
 
-    /// Says how a script is confined.
-    pub fn sandbox(self, sandbox: Sandbox) -> Self {
-        self.set("sandbox", json!(sandbox))
+    /// Says how a script is confined: a [`Sandbox`], or what it is granted.
+    pub fn sandbox(self, sandbox: impl Into<Sandbox>) -> Self {
+        self.value("sandbox", sandbox.into())
     }
 
     pub(super) fn to_fields(&self) -> Map<String, Value> {

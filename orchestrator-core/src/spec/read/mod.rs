@@ -12,6 +12,7 @@ mod needs;
 mod permissions;
 mod policy;
 mod reader;
+mod sandbox;
 mod secrets;
 mod stages;
 mod step;

@@ -12,7 +12,7 @@ use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::schema::{self, Issue};
 use crate::spec::tree::{Content, Entry, Node, Place, entries_to_value, quoted};
-use crate::spec::{EffectClass, OnExpiry, Sandbox, Stage, StepOptions, StepSpec, suggest};
+use crate::spec::{EffectClass, OnExpiry, Stage, StepOptions, StepSpec, suggest};
 
 /// The plugin of `run:` steps.
 pub(super) const SCRIPT: &str = "script";
@@ -262,7 +262,7 @@ impl<'t> Reader<'t, '_> {
             timeout: own.timeout.or(defaults.timeout),
             deadline: own.deadline.or(defaults.deadline),
             effect: own.effect.or(defaults.effect),
-            sandbox: own.sandbox.or(defaults.sandbox),
+            sandbox: own.sandbox.or_else(|| defaults.sandbox.clone()),
             continue_on_error: match fields.get("continue-on-error") {
                 Some(_) => own.continue_on_error,
                 None => defaults.continue_on_error,
@@ -298,19 +298,6 @@ impl<'t> Reader<'t, '_> {
     pub(super) fn read_defaults(&mut self, node: &Node<'t>, place: &Place<'_>) {
         if let Some(fields) = self.fields(node, place, &keys::DEFAULTS) {
             self.defaults = Some(Box::new(self.of_defaults(fields, place)));
-        }
-    }
-
-    fn sandbox(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Sandbox> {
-        match self.text(node, place)? {
-            "none" => Some(Sandbox::None),
-            "strict" => {
-                let message = "`sandbox: strict` is part of the language but not supported yet";
-                self.error(node.at, place, "not_supported_yet", message)
-                    .hint("until then scripts run unconfined; `none` says so");
-                None
-            }
-            _ => self.choice(node, place, &[("none", Sandbox::None)]),
         }
     }
 

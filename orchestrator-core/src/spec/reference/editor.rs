@@ -115,6 +115,7 @@ fn of_form(form: &Form, kinds: &[Kind<'_>]) -> Value {
         Form::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Form::Word(words) => json!({ "enum": words }),
         Form::Duration => json!({ "type": "string", "pattern": r"^\s*([0-9]+(ms|d|h|m|s))+\s*$" }),
+        Form::Size => json!({ "type": "string", "pattern": r"^\s*[0-9]+\s*(B|KiB|MiB|GiB|TiB)\s*$" }),
         Form::Condition => json!({ "type": ["string", "boolean"] }),
         Form::Expression => json!({ "$ref": "#/definitions/expression" }),
         Form::Destination => json!({

@@ -120,6 +120,8 @@ pub enum Form {
     Word(&'static [&'static str]),
     /// A duration such as `1h30m`.
     Duration,
+    /// A number of bytes such as `512MiB`.
+    Size,
     /// A condition, with or without `${{ }}`.
     Condition,
     /// A text that is exactly one expression.
@@ -156,6 +158,7 @@ impl Form {
             Self::Whole(least, most) => format!("whole number, {least} to {most}"),
             Self::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Duration => "duration".into(),
+            Self::Size => "size".into(),
             Self::Condition => "condition".into(),
             Self::Expression => "expression that gives one".into(),
             Self::Value => "any value".into(),

@@ -6,11 +6,13 @@
 mod editor;
 mod form;
 mod page;
+mod sandbox;
 mod step;
 mod workflow;
 
 pub use editor::{Kind, json_schema};
 pub use form::{Form, Key, Section};
 pub use page::{keys_table, kind_tables};
+pub use sandbox::SANDBOX;
 pub use step::{COMPENSATE, EVIDENCE, PERMISSIONS, QA, REPEAT, RETRY, STEP, STRATEGY, TIMEOUT};
 pub use workflow::{DEFAULTS, INPUT, WORKFLOW, sections};

@@ -1,6 +1,7 @@
 //! The keys of a step, and of what stands in it.
 
 use crate::spec::reference::form::{Form, Key, Section};
+use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::retry::MAX_ATTEMPTS;
 
 /// What a repetition would do, from the least to the most dangerous.
@@ -146,11 +147,11 @@ pub static STEP: Section = Section {
         .without("what the workflow says"),
         Key::new(
             "sandbox",
-            Form::Word(&["none"]),
-            "How a script is confined. There is no sandbox yet, so this is the only value.",
-            "sandbox: none",
+            SANDBOXES,
+            "How a script is confined: [the sandbox](sandbox.md).",
+            "sandbox: { network: true }",
         )
-        .without("`none`"),
+        .without("`strict`"),
         Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
         Key::new(
             "concurrency",
@@ -328,12 +329,7 @@ pub static COMPENSATE: Section = Section {
             "{ run: echo undone, effect: idempotent }",
         )
         .without("the plugin's word; a script is `at_most_once`"),
-        Key::new(
-            "sandbox",
-            Form::Word(&["none"]),
-            "How scripts are confined.",
-            "{ run: echo undone, sandbox: none }",
-        ),
+        Key::new("sandbox", SANDBOXES, "How a script is confined.", "{ run: echo undone, sandbox: none }"),
     ],
     foreign: &[("retries", "retry"), ("condition", "if"), ("when", "if")],
     elsewhere: &[("needs", "a step"), ("for_each", "a step"), ("compensate", "a step")],

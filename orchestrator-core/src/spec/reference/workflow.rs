@@ -1,6 +1,7 @@
 //! The keys of the top level, and of what declares and defaults.
 
 use crate::spec::reference::form::{Form, Key, Section, reachable};
+use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::reference::step::{EFFECTS, PERMISSIONS, RETRY, STEP, TIMEOUT};
 
 /// The top level.
@@ -188,7 +189,7 @@ pub static DEFAULTS: Section = Section {
             "continue-on-error: true",
         ),
         Key::new("effect", EFFECTS, "What a repetition of a step would do.", "effect: pure"),
-        Key::new("sandbox", Form::Word(&["none"]), "How scripts are confined.", "sandbox: none"),
+        Key::new("sandbox", SANDBOXES, "How scripts are confined.", "sandbox: { network: true }"),
     ],
     foreign: &[("retries", "retry")],
     elsewhere: &[("env", "the workflow"), ("run", "a step"), ("uses", "a step"), ("with", "a step")],

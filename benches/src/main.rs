@@ -11,6 +11,7 @@ mod graph;
 mod lists;
 mod random_graph;
 mod sample;
+mod script;
 mod validation;
 
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               validation, command, lists, http
+               validation, command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -66,7 +67,7 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 7] = [
+const WORKLOADS: [Workload; 8] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
@@ -74,6 +75,7 @@ const WORKLOADS: [Workload; 7] = [
     ("command", command_line::measure),
     ("lists", lists::measure),
     ("http", call::measure),
+    ("script", script::measure),
 ];
 
 fn main() -> ExitCode {

@@ -35,7 +35,7 @@ pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
         );
         context.sandbox = sandbox.clone();
         context.protected = [store.clone()].into();
-        let request = Request { with: json!({ "run": text, "shell": "sh" }), env: Default::default() };
+        let request = Request { with: json!({ "run": text, "shell": "sh" }), ..Request::default() };
         let outcome = runtime.block_on(Script.execute(context, request));
         assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
     };

@@ -337,14 +337,7 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
             let _ = write!(text, "\n  items count with as many at a time as {allows}");
         }
     }
-    let missing: Vec<&str> =
-        workflow.inputs.iter().filter(|(_, spec)| spec.default.is_none()).map(|(name, _)| &**name).collect();
-    if !missing.is_empty() {
-        let _ = write!(text, "\n\ninputs that must be given: {}", missing.join(", "));
-    }
-    if !workflow.secrets.is_empty() {
-        let _ = write!(text, "\n\nsecrets that must be there: {}", workflow.secrets.join(", "));
-    }
+    tell_needed(&mut text, workflow);
     let asks = asks(workflow);
     if !asks.is_empty() {
         text.push_str("\n\nit will wait for a person's word:");
@@ -375,6 +368,19 @@ fn tell(app: &App, told: &Told<'_>) -> Result<Exit, Problem> {
     }
     app.output.print(&text)?;
     Ok(Exit::Ok)
+}
+
+/// What a run must be given.
+fn tell_needed(text: &mut String, workflow: &Workflow) {
+    let missing: Vec<&str> =
+        workflow.inputs.iter().filter(|(_, spec)| spec.default.is_none()).map(|(name, _)| &**name).collect();
+    // Writing to a String cannot fail.
+    if !missing.is_empty() {
+        let _ = write!(text, "\n\ninputs that must be given: {}", missing.join(", "));
+    }
+    if !workflow.secrets.is_empty() {
+        let _ = write!(text, "\n\nsecrets that must be there: {}", workflow.secrets.join(", "));
+    }
 }
 
 /// What stands between an attempt that has succeeded and its step.

@@ -1,12 +1,12 @@
-//! The step kinds that come with orchestrator: `script`, `http`, `llm`, `approval`, `notify`, `signal` and `sleep`.
+//! The step kinds that come with orchestrator: `script`, `git`, `http`, `llm`, `approval`, `notify`, `signal` and `sleep`.
 //!
-//! [`builtin`] gives all that are enabled; `script`, `http` and `llm` are each behind a cargo feature of that name,
-//! and all three are on by default. A host program that wants fewer registers the ones it wants.
+//! [`builtin`] gives all that are enabled; `script`, `git`, `http` and `llm` are each behind a cargo feature of that
+//! name, and all four are on by default. A host program that wants fewer registers the ones it wants.
 //!
 //! ```
 //! let kinds: Vec<String> =
 //!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
-//! assert_eq!(kinds, ["approval", "http", "llm", "notify", "script", "signal", "sleep"]);
+//! assert_eq!(kinds, ["approval", "git", "http", "llm", "notify", "script", "signal", "sleep"]);
 //! ```
 //!
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
@@ -15,6 +15,8 @@ mod approval;
 mod config;
 mod duration;
 mod files;
+#[cfg(feature = "git")]
+mod git;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "llm")]
@@ -31,6 +33,8 @@ mod sleep;
 
 pub use approval::Approval;
 pub use files::Files;
+#[cfg(feature = "git")]
+pub use git::Git;
 #[cfg(feature = "http")]
 pub use http::Http;
 #[cfg(feature = "llm")]

@@ -18,6 +18,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
 pub fn builtin_over(outbound: &Arc<crate::Outbound>) -> Vec<Arc<dyn Plugin>> {
     vec![
         Arc::new(crate::Approval),
+        #[cfg(feature = "git")]
+        Arc::new(crate::Git),
         #[cfg(feature = "http")]
         Arc::new(crate::Http::over(outbound.clone())),
         #[cfg(feature = "llm")]

@@ -31,7 +31,7 @@ pub(super) async fn carry_out(context: &Context, with: &Config) -> Result<Value,
     std::fs::create_dir_all(parent).map_err(transient)?;
     // It has its name when it is whole. What an attempt that was killed has left is known by the key.
     let prefix = format!(".{}.{}-", own.to_string_lossy(), &context.idempotency_key()[..20]);
-    remove_leftovers(parent, &prefix);
+    remove_leftovers(parent, &prefix).await;
     let partial = parent.join(format!("{prefix}{}", context.epoch));
     let outside = Repository::outside(context, parent);
     let depth = with.depth.map(|depth| format!("--depth={depth}"));
@@ -52,7 +52,7 @@ pub(super) async fn carry_out(context: &Context, with: &Config) -> Result<Value,
     match ran {
         Ok(ran) if ran.success() => outside.tell(&ran.stderr),
         other => {
-            remove_leftovers(parent, &prefix);
+            remove_leftovers(parent, &prefix).await;
             return Err(complaint::error(&wanted, &other?).into());
         }
     }
@@ -104,10 +104,15 @@ async fn output(context: &Context, with: &Config, path: &Path, cloned: bool) -> 
 }
 
 /// Removes what killed attempts of this step have left.
-fn remove_leftovers(parent: &Path, prefix: &str) {
-    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
-        // One that cannot be removed is in nobody's way.
-        let _ = std::fs::remove_dir_all(entry.path());
-    }
+async fn remove_leftovers(parent: &Path, prefix: &str) {
+    let (parent, prefix) = (parent.to_owned(), prefix.to_owned());
+    let remove = move || {
+        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+            // One that cannot be removed is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    };
+    // It may be large. Cannot panic.
+    let _ = tokio::task::spawn_blocking(remove).await;
 }

@@ -38,7 +38,9 @@ pub(super) async fn add(context: &Context, with: &Config) -> Result<Value, Halt>
             Some(UNFINISHED | INITIALIZING) => {
                 let args = ["worktree", "remove", "--force", "--force", "--", argument(&path)?];
                 repository.ask(&args).await?;
-                let _ = std::fs::remove_dir_all(&path);
+                let left = path.clone();
+                // It may be large. Cannot panic; and what cannot be removed is told by the next command.
+                let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(left)).await;
             }
             _ if path.exists() => return there(&known, branch, &path).map_err(Into::into),
             _ => {}

@@ -6,16 +6,24 @@ use orchestrator_core::port::plugin::Plugin;
 
 /// Every plugin of this crate that is enabled, sorted by kind. Making them starts nothing: the HTTP client, for one,
 /// is built when a step first needs it.
-#[cfg(any(feature = "http", feature = "llm"))]
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn Plugin>> {
-    builtin_over(&Arc::default())
+    all(
+        #[cfg(any(feature = "http", feature = "llm"))]
+        &Arc::default(),
+    )
 }
 
 /// As [`builtin`], over a way out that the host program has described.
 #[cfg(any(feature = "http", feature = "llm"))]
 #[must_use]
 pub fn builtin_over(outbound: &Arc<crate::Outbound>) -> Vec<Arc<dyn Plugin>> {
+    all(outbound)
+}
+
+fn all(
+    #[cfg(any(feature = "http", feature = "llm"))] outbound: &Arc<crate::Outbound>,
+) -> Vec<Arc<dyn Plugin>> {
     vec![
         Arc::new(crate::Approval),
         #[cfg(feature = "git")]
@@ -24,20 +32,6 @@ pub fn builtin_over(outbound: &Arc<crate::Outbound>) -> Vec<Arc<dyn Plugin>> {
         Arc::new(crate::Http::over(outbound.clone())),
         #[cfg(feature = "llm")]
         Arc::new(crate::Llm::over(outbound.clone())),
-        Arc::new(crate::Notify),
-        #[cfg(feature = "script")]
-        Arc::new(crate::Script),
-        Arc::new(crate::Signal),
-        Arc::new(crate::Sleep),
-    ]
-}
-
-/// Every plugin of this crate that is enabled, sorted by kind.
-#[cfg(not(any(feature = "http", feature = "llm")))]
-#[must_use]
-pub fn builtin() -> Vec<Arc<dyn Plugin>> {
-    vec![
-        Arc::new(crate::Approval),
         Arc::new(crate::Notify),
         #[cfg(feature = "script")]
         Arc::new(crate::Script),

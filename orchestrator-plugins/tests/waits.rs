@@ -198,7 +198,7 @@ fn every_plugin_describes_itself_in_the_known_vocabulary() {
 }
 
 fn check(schema: &Value, place: &str) {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 15] = [
         "additionalProperties",
         "default",
         "description",
@@ -209,6 +209,7 @@ fn check(schema: &Value, place: &str) {
         "maximum",
         "minLength",
         "minimum",
+        "oneOf",
         "properties",
         "required",
         "secret",

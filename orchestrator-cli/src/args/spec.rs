@@ -110,6 +110,10 @@ pub(crate) struct TryOut {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
 
+    /// What it may reach beyond the public internet (may be repeated)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) network: Vec<String>,
+
     /// How long it may take
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,

@@ -42,6 +42,22 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn what_a_step_may_reach_is_granted_by_a_flag() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    let with = format!("{{ url: \"http://{place}/\", timeout: 1s }}");
+    let refused = Sandbox::new().run_args(&["plugins", "try", "http", "--with", &with]).exits(1);
+    assert!(refused.err.contains("not the public internet"), "{}", refused.err);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "something has connected");
+    // It is reached, and does not answer.
+    let reached =
+        Sandbox::new().run_args(&["plugins", "try", "http", "--with", &with, "--network", &place]).exits(1);
+    assert!(!reached.err.contains("not the public internet"), "{}", reached.err);
+    assert!(listener.accept().is_ok(), "nothing has connected: {}", reached.err);
+}
+
+#[test]
 fn secrets_are_filled_in_and_masked() {
     let sandbox = Sandbox::with(&[(".orchestrator/secrets.env", "TOKEN=s3cret-value\n")]);
     let mode = std::fs::Permissions::from_mode(0o600);

@@ -25,7 +25,7 @@ pub(crate) fn root() -> PathBuf {
 /// The README and every page of `docs`, by their paths from the root.
 pub(crate) fn pages() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
-    for folder in ["docs", "docs/decisions"] {
+    for folder in ["docs", "docs/decisions", "docs/plugins"] {
         let entries = fs::read_dir(root().join(folder)).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         paths.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}/{name}")));

@@ -52,6 +52,9 @@ fn text(args: &TryOut) -> Result<String, Problem> {
     if let Some(timeout) = &args.timeout {
         step.push_str(&format!("    timeout: {timeout}\n"));
     }
+    if !args.network.is_empty() {
+        step.push_str(&format!("    permissions: {}\n", json!({ "network": args.network })));
+    }
     let env = inputs::pairs("--env", &args.env)?;
     if !env.is_empty() {
         step.push_str(&format!("    env: {}\n", json!(env)));

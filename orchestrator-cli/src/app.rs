@@ -64,7 +64,9 @@ impl App {
             .label(user::process());
         let providers = secrets::providers(&self.settings);
         let builder = providers.into_iter().fold(builder, orchestrator_core::EngineBuilder::secrets);
-        Ok(builder.start().await?)
+        let engine = builder.start().await?;
+        secrets::keep_private(&self.settings, &engine);
+        Ok(engine)
     }
 
     /// Who asks, and why.

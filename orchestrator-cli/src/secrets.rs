@@ -32,7 +32,6 @@ pub(crate) fn providers(settings: &Settings) -> Vec<Arc<dyn SecretProvider>> {
 /// Exit 3, with all that are missing.
 pub(crate) async fn check(engine: &Engine, workflow: &Workflow) -> Result<(), Problem> {
     let missing = engine.missing_secrets(workflow).await;
-    keep_private(engine);
     match missing.as_slice() {
         [] => Ok(()),
         missing => Err(absent(missing)),
@@ -51,9 +50,11 @@ pub(crate) async fn check_run(engine: &Engine, row: &RunRow) -> Result<(), Probl
     }
 }
 
-/// Once this process knows secrets, its memory goes into no core dump, and its panics show none.
-fn keep_private(engine: &Engine) {
-    if engine.mask().is_empty() {
+/// Where there are secrets that this process may come to know, its memory goes into no core dump, and its panics show none.
+pub(crate) fn keep_private(settings: &Settings, engine: &Engine) {
+    let prefix = settings.secrets_prefix();
+    let in_env = || std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with(prefix));
+    if settings.secrets_command().is_none() && !settings.secrets_file().exists() && !in_env() {
         return;
     }
     #[cfg(target_os = "linux")]
@@ -97,6 +98,11 @@ fn absent(missing: &[MissingSecret]) -> Problem {
 pub(crate) async fn file(path: &Path) -> Option<Result<(), String>> {
     if !path.exists() {
         return None;
+    }
+    if path.is_dir() {
+        return Some(
+            std::fs::read_dir(path).map(drop).map_err(|error| format!("{}: {error}", path.display())),
+        );
     }
     // No secret has this name, so the whole file is read for it.
     let read = FileSecrets::new(path).fetch("").await;

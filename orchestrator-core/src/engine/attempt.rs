@@ -103,9 +103,16 @@ impl Attempt {
                 let (shared, loaded) = (shared.clone(), driver.loaded.clone());
                 Box::pin(async move {
                     let request = Arc::unwrap_or_clone(request);
-                    match shared.vault.opened(&loaded.workflow, context, request, &*shared.clock).await {
-                        Ok((context, request)) => plugin.execute(context, request).await,
-                        Err(error) => Outcome::Failed { error, retry_after: None },
+                    let stop = context.stop.clone();
+                    let opened = shared.vault.opened(&loaded.workflow, context, request, &*shared.clock);
+                    // Nothing was dispatched yet: whatever stops it, it has not had its effect.
+                    tokio::select! {
+                        biased;
+                        _ = stop.requested() => Outcome::Stopped,
+                        opened = opened => match opened {
+                            Ok((context, request)) => plugin.execute(context, request).await,
+                            Err(error) => Outcome::Failed { error, retry_after: None },
+                        },
                     }
                 })
             }

@@ -139,10 +139,11 @@ impl LogSink for Lines {
     }
 
     fn notice(&self, notice: &Notice) {
+        // Before it is taken apart: a value may stand on several of its lines.
+        let notice = notice.masked(&self.shared.vault.mask());
         notice.lines().for_each(|line| self.line(Stream::System, &line));
         if self.shared.live.receiver_count() > 0 {
             let (run, step) = (self.run, self.step);
-            let notice = notice.masked(&self.shared.vault.mask());
             let _ = self.shared.live.send(Live::Notice { run, step, notice });
         }
     }

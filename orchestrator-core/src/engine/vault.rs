@@ -18,6 +18,12 @@ use crate::time::{Clock, Timestamp};
 /// run of many steps does not ask for each.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// How many values are masked: of providers that make a new one each time, those of hours ago are forgotten.
+const REMEMBERED: usize = 512;
+
+/// How long a secret that could not be had is not asked for again by steps that do not need it.
+const ABSENT: Duration = Duration::from_secs(10);
+
 /// A declared secret that cannot be had now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +50,8 @@ struct Known {
     /// Every value there has been: one that is no longer valid must not be shown either.
     ever: Vec<Secret>,
     mask: Mask,
+    /// When a secret could not be had last.
+    absent: HashMap<Arc<str>, Timestamp>,
 }
 
 impl Vault {
@@ -105,9 +113,14 @@ impl Vault {
     ) -> Result<(), StepError> {
         let mut values = HashMap::with_capacity(declared.len());
         for name in declared {
+            let needed = request.secrets.iter().any(|place| place.name == *name);
+            let absent = |known: &Known| known.absent.get(name).is_some_and(|at| clock.now() < *at + ABSENT);
+            if !needed && absent(&self.known()) {
+                continue;
+            }
             match self.fetch(name, clock).await {
                 Ok(secret) => _ = values.insert(name.clone(), secret),
-                Err(error) if request.secrets.iter().any(|place| place.name == *name) => {
+                Err(error) if needed => {
                     let class = match error {
                         SecretError::Unavailable(_) => ErrorClass::Transient,
                         SecretError::Refused(_) => ErrorClass::Invalid,
@@ -115,6 +128,7 @@ impl Vault {
                     return Err(StepError::new(class, format!("secret `{name}`: {error}")));
                 }
                 Err(error) => {
+                    self.known().absent.insert(name.clone(), clock.now());
                     tracing::debug!(%name, %error, "a secret that this step does not need cannot be had");
                 }
             }
@@ -138,6 +152,9 @@ impl Vault {
         let mut known = self.known();
         known.fetched.insert(name.clone(), (secret.clone(), clock.now()));
         if known.ever.iter().all(|seen| seen.reveal() != secret.reveal()) {
+            if known.ever.len() >= REMEMBERED {
+                known.ever.remove(0);
+            }
             known.ever.push(secret.clone());
             known.mask = Mask::of(known.ever.iter().map(Secret::reveal));
             self.masks.store(true, Ordering::Release);

@@ -136,9 +136,8 @@ impl Mask {
             return plain;
         }
         let (folded, places) = fold(text);
-        // Of a value that is broken over lines a few characters are not enough: half of all lines end like that.
         let begun = known.folded.begun_at(&folded);
-        if folded.len() - begun < SHORTEST { plain } else { plain.min(places[begun]) }
+        places.get(begun).map_or(plain, |begun| plain.min(*begun))
     }
 }
 
@@ -185,8 +184,9 @@ impl Patterns {
         while let Some(begin) =
             self.begins.as_ref().and_then(|begins| begins.find(Input::new(text).range(from..)))
         {
-            from = begin.start() + self.agreed(&text[begin.start()..], begin.len());
-            found.push(begin.start()..from);
+            found.push(begin.start()..begin.start() + self.agreed(&text[begin.start()..], begin.len()));
+            // Inside of what was found another value may begin, or the same one that was taken to begin too early.
+            from = begin.start() + 1;
         }
         found
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
 use super::SHORTEST;
 
@@ -16,6 +16,22 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 /// ECMA-262, `encodeURIComponent`.
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+
+/// The URL standard, `application/x-www-form-urlencoded`.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+
+/// The URL standard, paths and queries: most of what is printed goes as it is.
+const ADDRESS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// As Python's `quote` and the path of a URL: slashes stay.
 const SEGMENTS: &AsciiSet = &UNRESERVED.remove(b'/');
@@ -74,7 +90,7 @@ fn hexadecimal(value: &str, add: &mut impl FnMut(&str)) {
 }
 
 fn percent(value: &str, add: &mut impl FnMut(&str)) {
-    for set in [UNRESERVED, COMPONENT, SEGMENTS, PATH] {
+    for set in [UNRESERVED, COMPONENT, SEGMENTS, PATH, FORM, ADDRESS] {
         let upper = percent_encode(value.as_bytes(), set).to_string();
         let lower = lower_escapes(&upper);
         for form in [upper, lower] {
@@ -100,9 +116,23 @@ fn lower_escapes(text: &str) -> String {
 
 fn json(value: &str, add: &mut impl FnMut(&str)) {
     let once = escaped(value);
-    for form in [ascii(&once), once.clone(), escaped(&ascii(&once)), escaped(&once)] {
-        add(&form.replace('/', "\\/"));
-        add(&form);
+    // As Go and others write it that is to stand in a page.
+    let guarded = once.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let upper = |text: &str| text.split("\\u").map(upper_escape).collect::<Vec<_>>().join("\\u");
+    for once in [&once, &ascii(&once), &guarded, &ascii(&guarded)] {
+        for form in [once, &escaped(once)] {
+            add(&form.replace('/', "\\/"));
+            add(form);
+            add(&upper(form));
+        }
+    }
+}
+
+/// What follows a `\\u`, with its four digits in upper case.
+fn upper_escape(text: &str) -> String {
+    match text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        Some(digits) => digits.to_ascii_uppercase() + &text[4..],
+        None => text.to_owned(),
     }
 }
 

@@ -36,6 +36,13 @@ fn of_two_values_the_longer_one_is_masked() {
 }
 
 #[test]
+fn a_value_that_begins_inside_of_what_was_found_is_masked_to_its_end() {
+    assert_eq!(masked(&["abcdefgh", "efghijkl"], "xabcdefghijklx"), "x***x");
+    let value = format!("{}1deadbeefcafe", "0".repeat(32));
+    assert_eq!(masked(&[&value], &format!("0{value}!")), "***!");
+}
+
+#[test]
 fn too_short_a_value_is_not_looked_for() {
     assert!(Mask::of(["abc"]).is_empty());
     assert!(!Mask::of(["abcd"]).is_empty());
@@ -57,6 +64,9 @@ fn the_forms_that_are_promised_are_masked() {
         &json,
         &serde_json::to_string(&json).unwrap(),
         "p@ss w\\/rd+\\u00e9\\\"1",
+        "p@ss w/rd+\\u00E9\\\"1",
+        "p%40ss+w%2Frd%2B%C3%A9%221",
+        "p@ss%20w/rd+%C3%A9%221",
     ] {
         let masked = masked(&[value], text);
         assert!(masked.contains("***"), "{text} became {masked}");
@@ -110,6 +120,7 @@ proptest! {
     ) {
         let mask = Mask::of(values.iter().map(String::as_str));
         let out = in_pieces(&mask, text.as_bytes(), size);
+        prop_assert_eq!(&out, &mask.text(&text), "in pieces of {}", size);
         for value in &values {
             prop_assert!(!out.contains(value.as_str()), "{} in {}", value, out);
         }

@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Context, launch: Launch<'_>) -> Result<Ran, Ha
     let mut group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut out = Kept::new(launch.limit, launch.mask);
-    let mut err = Kept::new(COMPLAINT, Mask::default());
+    let mut err = Kept::new(COMPLAINT, context.mask.clone());
     let status = {
         let reading = async { tokio::join!(feed(stdin, launch.input), out.read(stdout), err.read(stderr)) };
         tokio::pin!(reading);

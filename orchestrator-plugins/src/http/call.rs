@@ -6,6 +6,7 @@ use std::time::Duration;
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason, Stream};
+use orchestrator_core::port::secret::Mask;
 use orchestrator_core::spec::expr::Condition;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::ValueRef;
@@ -45,7 +46,8 @@ pub(super) async fn call(
     let deadline = Instant::now() + timeout(with)?;
     let request = request(context, with).await?;
     let changes = !is_safe(request.method().as_str());
-    let what = format!("{} {}", request.method(), outbound::shown(request.url()));
+    let what =
+        format!("{} {}", request.method(), outbound::shown_masked(request.url(), &with.url, &context.mask));
     let outgoing = Outgoing { request, deadline };
     let answer = answer(outbound, context, outgoing, &expected, with.max_bytes());
     let answer = match until_stopped(context, changes, answer).await {
@@ -60,8 +62,10 @@ pub(super) async fn call(
         Err(error) => context.log(Stream::System, &format!("{what}: {error:?}")),
     }
     Ok(match answer {
-        Ok(answer) if expected.covers(answer.status.as_u16()) => succeeded(&answer, &what, check.as_ref()),
-        Ok(answer) => unexpected(&answer, &what),
+        Ok(answer) if expected.covers(answer.status.as_u16()) => {
+            succeeded(&answer, &what, check.as_ref(), &context.mask)
+        }
+        Ok(answer) => unexpected(&answer, &what, &context.mask),
         Err(error) => no_answer(error, changes, &what),
     })
 }
@@ -128,7 +132,7 @@ async fn answer(
     Ok(Answer { status, headers, body })
 }
 
-fn succeeded(answer: &Answer, what: &str, check: Option<&Condition>) -> Outcome {
+fn succeeded(answer: &Answer, what: &str, check: Option<&Condition>, mask: &Mask) -> Outcome {
     let body = String::from_utf8_lossy(&answer.body).replace('\0', "\u{fffd}");
     let output = json!({
         "status": answer.status.as_u16(),
@@ -137,7 +141,7 @@ fn succeeded(answer: &Answer, what: &str, check: Option<&Condition>) -> Outcome 
         "body": body,
     });
     if let Some(Err(error)) = check.map(|check| check::hold(check, &output)) {
-        let quoted = quoted(answer);
+        let quoted = quoted(answer, mask);
         let message = format!("{what}: {}, {}{quoted}", error.message, answer.status);
         return config::refused(StepError::new(error.class, message));
     }
@@ -171,8 +175,8 @@ fn json_of(answer: &Answer) -> Value {
     value
 }
 
-fn unexpected(answer: &Answer, what: &str) -> Outcome {
-    let message = format!("{what}: unexpected status {}{}", answer.status, quoted(answer));
+fn unexpected(answer: &Answer, what: &str, mask: &Mask) -> Outcome {
+    let message = format!("{what}: unexpected status {}{}", answer.status, quoted(answer, mask));
     Outcome::Failed {
         error: StepError::new(outbound::class(answer.status), message),
         retry_after: outbound::retry_after(&answer.headers),
@@ -180,8 +184,8 @@ fn unexpected(answer: &Answer, what: &str) -> Outcome {
 }
 
 /// The beginning of a body, for the end of a message.
-fn quoted(answer: &Answer) -> String {
-    let quoted = outbound::shortened(&String::from_utf8_lossy(&answer.body), QUOTED);
+fn quoted(answer: &Answer, mask: &Mask) -> String {
+    let quoted = outbound::shortened(&mask.text(&String::from_utf8_lossy(&answer.body)), QUOTED);
     let colon = if quoted.is_empty() { "" } else { ": " };
     format!("{colon}{quoted}")
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome};
+use orchestrator_core::port::secret::Mask;
 use orchestrator_core::spec::retry::ErrorClass;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
@@ -110,7 +111,7 @@ pub(super) fn endpoint(base_url: &str) -> Result<Url, String> {
 pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>) -> Result<Answer, Outcome> {
     let fail = |error| Outcome::Failed { error, retry_after: None };
     let url = endpoint(call.base_url).map_err(|message| fail(invalid(format!("`base_url`: {message}"))))?;
-    let what = format!("POST {}", outbound::shown(&url));
+    let what = format!("POST {}", outbound::shown_masked(&url, call.base_url, &context.mask));
     let deadline = Instant::now() + call.timeout;
     let outgoing = Outgoing { request: request(url, call).map_err(fail)?, deadline };
     let answered = async {
@@ -123,12 +124,16 @@ pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>)
     let (status, retry_after, body) =
         answered.await.map_err(|error: NoAnswer| no_answer(error, &what, call.timeout))?;
     if status != StatusCode::OK {
-        let message =
-            format!("{what}: unexpected status {status}: {}", without(call.api_key, &complaint(&body)));
+        let message = format!(
+            "{what}: unexpected status {status}: {}",
+            complaint(&without(call.api_key, &body, &context.mask))
+        );
         return Err(Outcome::Failed { error: StepError::new(outbound::class(status), message), retry_after });
     }
-    read(&body, call.body.messages, call.body.model).map_err(|(class, problem)| {
-        fail(StepError::new(class, format!("{what}: {}", without(call.api_key, &problem))))
+    let read = read(&body, call.body.messages, call.body.model);
+    read.map_err(|Unread { class, problem, quoted }| {
+        let quoted = outbound::shortened(&without(call.api_key, quoted.as_bytes(), &context.mask), QUOTED);
+        fail(StepError::new(class, format!("{what}: {problem}{quoted}")))
     })
 }
 
@@ -172,38 +177,54 @@ fn no_answer(error: NoAnswer, what: &str, timeout: Duration) -> Outcome {
 }
 
 /// What a server says is wrong: its `error.message` where there is one, else the beginning of the body.
-fn complaint(body: &[u8]) -> String {
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+fn complaint(body: &str) -> String {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
     let error = json.get("error").unwrap_or(&json);
-    let message = error.get("message").unwrap_or(error).as_str().map(str::to_owned);
-    outbound::shortened(&message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()), QUOTED)
+    let message = error.get("message").unwrap_or(error).as_str();
+    outbound::shortened(message.unwrap_or(body), QUOTED)
 }
 
-/// A text from outside without the key: servers have been seen to repeat it.
-fn without(key: Option<&str>, text: &str) -> String {
+/// A text from outside without the key and other secrets: servers have been seen to repeat them.
+fn without(key: Option<&str>, text: &[u8], mask: &Mask) -> String {
+    let text = String::from_utf8_lossy(text);
+    let text = mask.text(&text);
     match key {
         Some(key) if !key.is_empty() => text.replace(key, "***"),
-        _ => text.to_owned(),
+        _ => text.into_owned(),
     }
 }
 
-fn read(body: &[u8], messages: &[Message], model: &str) -> Result<Answer, (ErrorClass, String)> {
-    let odd = |problem: String| (ErrorClass::Failed, problem);
+/// An answer that is none.
+struct Unread {
+    class: ErrorClass,
+    problem: String,
+    /// Words of the other side, to follow the problem.
+    quoted: String,
+}
+
+fn read(body: &[u8], messages: &[Message], model: &str) -> Result<Answer, Unread> {
+    let odd = |problem: String, quoted: String| Unread { class: ErrorClass::Failed, problem, quoted };
     let completion: Completion = serde_json::from_slice(body).map_err(|error| {
-        let quoted = outbound::shortened(&String::from_utf8_lossy(body), 200);
-        odd(format!("the answer is not a chat completion: {error}: {quoted}"))
+        odd(
+            format!("the answer is not a chat completion: {error}: "),
+            String::from_utf8_lossy(body).into_owned(),
+        )
     })?;
-    let choice =
-        completion.choices.into_iter().next().ok_or_else(|| odd("the answer has no choices".to_owned()))?;
+    let choice = completion
+        .choices
+        .into_iter()
+        .next()
+        .ok_or_else(|| odd("the answer has no choices".to_owned(), String::new()))?;
     let text = match choice.message.content {
         Some(Content::Text(text)) => text,
         Some(Content::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
         None => {
-            let refusal =
-                choice.message.refusal.as_deref().map(|refusal| outbound::shortened(refusal, QUOTED));
-            return Err(match refusal {
-                Some(refusal) => (ErrorClass::Denied, format!("the model refuses: {refusal}")),
-                None => odd("the answer has no text".to_owned()),
+            return Err(match choice.message.refusal {
+                Some(quoted) => {
+                    let problem = "the model refuses: ".to_owned();
+                    Unread { class: ErrorClass::Denied, problem, quoted }
+                }
+                None => odd("the answer has no text".to_owned(), String::new()),
             });
         }
     };
@@ -243,7 +264,7 @@ mod tests {
     #[test]
     fn a_server_that_repeats_the_key_does_not_get_it_into_a_message() {
         let body = br#"{"error": {"message": "wrong key sk-1234 given", "type": "auth"}}"#;
-        assert_eq!(without(Some("sk-1234"), &complaint(body)), "wrong key *** given");
+        assert_eq!(complaint(&without(Some("sk-1234"), body, &Mask::default())), "wrong key *** given");
     }
 
     #[test]
@@ -255,7 +276,7 @@ mod tests {
             ("<html>\n d</html>", "<html> d</html>"),
             ("", ""),
         ] {
-            assert_eq!(complaint(body.as_bytes()), expected);
+            assert_eq!(complaint(body), expected);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Addresses as authors write them and as messages show them.
 
+use std::borrow::Cow;
 use std::error::Error;
+
+use orchestrator_core::port::secret::Mask;
 
 use reqwest::Url;
 #[cfg(feature = "http")]
@@ -23,6 +26,15 @@ pub(crate) fn address(text: &str) -> Result<Url, String> {
 /// An address as messages show it: without user, password, query and fragment, where secrets stand.
 pub(crate) fn shown(url: &Url) -> String {
     text_shown(url.as_str())
+}
+
+/// As [`shown`], of an address as it was written: where a secret stands in it, stars do. An address that was read has another
+/// spelling, in which the secret would not be known.
+pub(crate) fn shown_masked(url: &Url, written: &str, mask: &Mask) -> String {
+    match mask.text(written) {
+        Cow::Borrowed(_) => shown(url),
+        Cow::Owned(masked) => text_shown(&masked),
+    }
 }
 
 /// As [`shown`], for a text that may hold expressions or be no address at all.

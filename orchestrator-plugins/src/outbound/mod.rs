@@ -18,7 +18,7 @@ mod way;
 
 #[cfg(feature = "http")]
 pub(crate) use address::is_framing;
-pub(crate) use address::{address, cause, shortened, shown, text_shown};
+pub(crate) use address::{address, cause, shortened, shown, shown_masked, text_shown};
 pub(crate) use answer::{KEY, NoAnswer, body, class, retry_after};
 pub use circuit::{Circuit, CircuitState};
 pub(crate) use hop::Outgoing;

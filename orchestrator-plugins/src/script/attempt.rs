@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason};
+use orchestrator_core::port::secret::Mask;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::VALUE_LIMIT;
 use rustix::process::Signal;
@@ -66,7 +67,7 @@ pub(super) async fn run(
     let kept = output.finish();
     let outcome = match (process.excess(), ended) {
         (Some(excess), Ok(Ended::Itself(_))) => Outcome::failed(ErrorClass::Failed, exceeded(excess)),
-        (_, Ok(Ended::Itself(status))) if status.success() => succeeded(&folder, kept),
+        (_, Ok(Ended::Itself(status))) if status.success() => succeeded(&folder, kept, &context.mask),
         (_, Ok(Ended::Itself(status))) => {
             for folder in process.closed() {
                 output.note(&format!(
@@ -117,8 +118,8 @@ fn exceeded(excess: Excess) -> String {
     }
 }
 
-fn succeeded(folder: &Folder, (stdout, stderr): (Kept, Kept)) -> Outcome {
-    match result::read(&folder.result()) {
+fn succeeded(folder: &Folder, (stdout, stderr): (Kept, Kept), mask: &Mask) -> Outcome {
+    match result::read(&folder.result(), mask) {
         Ok(fields) => Outcome::Succeeded { output: fitted(fields, stdout, stderr) },
         Err(error) => config::refused(error),
     }

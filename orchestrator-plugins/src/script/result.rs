@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use orchestrator_core::machine::StepError;
+use orchestrator_core::port::secret::Mask;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::ValueRef;
 use serde_json::{Map, Value};
@@ -31,8 +32,8 @@ const RESERVED: [&str; 10] = [
 ///
 /// # Errors
 /// Class `failed`, naming the line.
-pub(super) fn read(path: &Path) -> Result<Map<String, Value>, StepError> {
-    load(path).and_then(|text| parse(&text)).map_err(|problem| {
+pub(super) fn read(path: &Path, mask: &Mask) -> Result<Map<String, Value>, StepError> {
+    load(path).and_then(|text| parse(&text, mask)).map_err(|problem| {
         StepError::new(
             ErrorClass::Failed,
             format!("the result file ($ORCHESTRATOR_OUTPUT) cannot be used: {problem}"),
@@ -62,8 +63,8 @@ fn load(path: &Path) -> Result<String, String> {
 }
 
 /// Reads the text of a result: one JSON object, or lines.
-fn parse(text: &str) -> Result<Map<String, Value>, String> {
-    let fields = if text.trim_start().starts_with('{') { object(text)? } else { lines(text)? };
+fn parse(text: &str, mask: &Mask) -> Result<Map<String, Value>, String> {
+    let fields = if text.trim_start().starts_with('{') { object(text)? } else { lines(text, mask)? };
     let value = Value::Object(fields);
     // Checked here, where the message can still say where the value came from.
     ValueRef::encode(&value).map_err(|error| error.to_string())?;
@@ -82,7 +83,7 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-fn lines(text: &str) -> Result<Map<String, Value>, String> {
+fn lines(text: &str, mask: &Mask) -> Result<Map<String, Value>, String> {
     let mut fields = Map::new();
     let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     while let Some((number, line)) = lines.next() {
@@ -99,14 +100,14 @@ fn lines(text: &str) -> Result<Map<String, Value>, String> {
             }
             (Some(equals), _) => (&line[..equals], line[equals + 1..].to_owned()),
             (None, _) => {
-                let found: String = line.chars().take(40).collect();
+                let found: String = mask.text(line).chars().take(40).collect();
                 return Err(format!(
                     "line {number}: expected `name=value`, `name<<END` or one JSON object, found `{found}`"
                 ));
             }
         };
         if !is_name(name) {
-            let found: String = name.chars().take(40).collect();
+            let found: String = mask.text(name).chars().take(40).collect();
             let hint = "letters, digits and underscores, not beginning with a digit";
             return Err(format!("line {number}: `{found}` is not a name: {hint}"));
         }
@@ -166,7 +167,7 @@ mod tests {
             ("a=1\na=2\n", json!({ "a": "2" })),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse(text).map(Value::Object), Ok(expected), "{text:?}");
+            assert_eq!(parse(text, &Mask::default()).map(Value::Object), Ok(expected), "{text:?}");
         }
     }
 
@@ -188,7 +189,7 @@ mod tests {
             ("a=\0", "NUL"),
         ];
         for (text, expected) in cases {
-            let problem = parse(text).expect_err(text);
+            let problem = parse(text, &Mask::default()).expect_err(text);
             assert!(problem.contains(expected), "{text:?}: {problem}");
         }
     }

@@ -68,9 +68,9 @@ fn text(args: &TryOut) -> Result<String, Problem> {
     Ok(format!("name: try\n{secrets}{step}"))
 }
 
-/// The names that stand behind `secrets.`: whoever writes one here means it.
+/// The secrets that expressions name: whoever writes one here means it.
 fn secrets_in(text: &str) -> BTreeSet<&str> {
-    let behind = text.split("secrets.").skip(1);
+    let behind = text.split("${{").skip(1).filter_map(|text| text.trim_start().strip_prefix("secrets."));
     let name =
         |text: &'_ str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     behind.map(|text| &text[..name(text)]).filter(|name| !name.is_empty()).collect()

@@ -186,8 +186,11 @@ impl Process {
             // Made here: if nobody waits for it any more, it is dropped, and ends the script.
             Self::of(child, Marker::Limit(watched.mark()), Some(watched), closed).map_err(NotStarted::System)
         });
-        // Cannot panic.
-        let started = started.await.unwrap_or_else(|error| Err(NotStarted::System(io::Error::other(error))));
+        let started = started.await.unwrap_or_else(|error| match error.try_into_panic() {
+            // It is this plugin's, wherever it happens.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(NotStarted::System(io::Error::other(error))),
+        });
         started.map_err(|error| match error {
             NotStarted::System(error) => not_started(&error, launch),
             NotStarted::Unconfined(error) => error,

@@ -16,7 +16,8 @@ fn a_step_is_tried_and_nothing_is_kept() {
         .run_args(&["plugins", "try", "script", "--with", "{ run: \"true\" }", "--json"])
         .exits(0)
         .json();
-    assert_eq!((&tried["status"], &tried["output"]["exit_code"]), (&"completed".into(), &0.into()));
+    assert_eq!((&tried["kind"], &tried["status"]), (&"script".into(), &"completed".into()));
+    assert_eq!(tried["output"]["exit_code"], 0);
     assert!(!sandbox.path(".orchestrator").exists());
 }
 

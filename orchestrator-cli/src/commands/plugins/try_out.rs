@@ -30,7 +30,7 @@ pub(super) async fn carry_out(app: &App, args: &TryOut) -> Result<Exit, Problem>
     let loaded = workflow::of_text("try", NAME, &text, &plugins)?;
     let signals = Signals::catch()?;
     let engine = app.engine(Arc::new(MemoryStore::new()), &app.cwd).await?;
-    let ended = tried(app, &engine, loaded.workflow, signals).await;
+    let ended = tried(app, &engine, loaded.workflow, signals, &args.kind).await;
     engine.stop(app.settings.grace()).await;
     ended
 }
@@ -81,6 +81,7 @@ async fn tried(
     engine: &Engine,
     workflow: Arc<orchestrator_core::Workflow>,
     mut signals: Signals,
+    kind: &str,
 ) -> Result<Exit, Problem> {
     secrets::check(engine, &workflow).await?;
     let mut live = engine.subscribe();
@@ -109,7 +110,7 @@ async fn tried(
             tell(app, line.stream, &line.text);
         }
     }
-    let exit = give(app, &run).await?;
+    let exit = give(app, &run, kind).await?;
     Ok(stopped.unwrap_or(exit))
 }
 
@@ -123,13 +124,13 @@ fn tell(app: &App, stream: Stream, text: &str) {
 }
 
 /// Prints what became of it.
-async fn give(app: &App, run: &RunHandle) -> Result<Exit, Problem> {
+async fn give(app: &App, run: &RunHandle, kind: &str) -> Result<Exit, Problem> {
     let report = run.report().await?;
     let Some(step) = report.steps.first() else { return Ok(Exit::Failed) };
     let waits = report.waiting_for.first();
     if app.output.json().is_some() {
         app.output.print_json(&json!({
-            "kind": &*report.workflow,
+            "kind": kind,
             "status": step.status,
             "effect": step.effect,
             "output": step.output,

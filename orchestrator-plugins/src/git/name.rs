@@ -9,18 +9,27 @@ use crate::config::invalid;
 /// The longest name, in bytes. A file system bounds those of branches to about this.
 const LONGEST: usize = 250;
 
+/// What is wrong with it, whatever it is the name of.
+fn of_any(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > LONGEST {
+        Some("it is longer than 250 bytes")
+    } else if name.starts_with('-') {
+        Some("a name that begins with `-` would be an option")
+    } else {
+        None
+    }
+}
+
 /// Checks the name of a branch: the rules of `git check-ref-format --branch`, and a few more.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn branch(name: &str) -> Result<(), String> {
     let parts = || name.split('/');
-    let problem = if name.is_empty() {
-        "it is empty"
-    } else if name.len() > LONGEST {
-        "it is longer than 250 bytes"
-    } else if name.starts_with('-') {
-        "a name that begins with `-` would be an option"
+    let problem = if let Some(problem) = of_any(name) {
+        problem
     } else if name.starts_with("refs/") {
         "give the name alone, without `refs/heads/`"
     } else if matches!(name, "HEAD" | "@") {
@@ -44,12 +53,8 @@ pub(super) fn branch(name: &str) -> Result<(), String> {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn revision(name: &str) -> Result<(), String> {
-    let problem = if name.is_empty() {
-        "it is empty"
-    } else if name.len() > LONGEST {
-        "it is longer than 250 bytes"
-    } else if name.starts_with('-') {
-        "a name that begins with `-` would be an option"
+    let problem = if let Some(problem) = of_any(name) {
+        problem
     } else if name.contains(|c: char| c.is_ascii_control()) {
         "it holds a control character"
     } else if name.contains("..") {

@@ -15,14 +15,13 @@ use crate::engine::lines::Lines;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::Shared;
 use crate::engine::tasks::guarded;
-use crate::engine::vault::masked;
+use crate::engine::vault::mask_outcome;
 use crate::id::{RunId, Unit};
 use crate::machine::{Arrival, Fence, Finished, StepError, WaitOn};
 use crate::port::plugin::{Awaited, Context, Outcome, Plugin, Request, Stop, StopReason, Stopper};
 use crate::port::store::{LogLine, unit_name};
-use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Sandbox, Timeout};
+use crate::spec::{EffectClass, Evidence, OnExpiry, Qa, Timeout, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -46,14 +45,10 @@ pub(crate) struct Attempt {
     pub(crate) iteration: u32,
     /// Why an earlier attempt was not good enough.
     pub(crate) feedback: Option<Arc<str>>,
-    /// How a script is confined.
-    pub(crate) sandbox: Sandbox,
     /// Who must pass what it gives.
     pub(crate) qa: Option<Arc<Qa>>,
     /// What must hold of a success.
     pub(crate) evidence: Option<Arc<Evidence>>,
-    /// What its plugin may reach beyond the public internet.
-    pub(crate) network: Arc<NetworkPermissions>,
 }
 
 /// How it ended, for the driver.
@@ -95,7 +90,8 @@ impl Attempt {
         let shared = &driver.shared;
         let lines = Arc::new(Lines::new(shared.clone(), self.run, self.step, self.attempt));
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
-        let context = self.context(shared, &lines, deadline, Stop::of(lines.clone()));
+        let stop = Stop::of(lines.clone());
+        let context = self.context(shared, &driver.loaded.workflow, &lines, deadline, stop);
         let immediate = plugin.is_immediate() && self.evidence.is_none();
         let mut work: Work = match driver.loaded.workflow.secrets.is_empty() {
             true => Box::pin(async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await }),
@@ -149,10 +145,12 @@ impl Attempt {
     pub(crate) fn context(
         &self,
         shared: &Shared,
+        workflow: &Workflow,
         lines: &Arc<Lines>,
         deadline: Option<Timestamp>,
         stop: Stop,
     ) -> Context {
+        let spec = workflow.step(self.step.step);
         Context {
             run: self.run,
             step: self.name.clone(),
@@ -164,8 +162,8 @@ impl Attempt {
             deadline,
             arrival: self.arrival.clone(),
             feedback: self.feedback.clone(),
-            network: self.network.clone(),
-            sandbox: self.sandbox.clone(),
+            network: workflow.permissions_of(spec).network.clone(),
+            sandbox: spec.options().sandbox.clone().unwrap_or_default(),
             protected: shared.protected.clone(),
             log: lines.clone(),
             stop,
@@ -220,14 +218,15 @@ impl Attempt {
     fn close(
         self,
         shared: &Shared,
-        outcome: Outcome,
+        mut outcome: Outcome,
         lines: Vec<LogLine>,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Ended {
         crate::failpoint!("step.complete.before");
         let mut values = Vec::new();
         let mut output = None;
-        let outcome = match masked(outcome, &shared.vault.mask()) {
+        mask_outcome(&mut outcome, &shared.vault.mask());
+        let outcome = match outcome {
             Outcome::Succeeded { output: value } => match ValueRef::encode(&value) {
                 Ok((reference, stored)) => {
                     values.extend(stored);

@@ -419,10 +419,8 @@ impl Driver {
             arrival,
             iteration: slot.iterations(),
             feedback: slot.feedback().cloned(),
-            sandbox: spec.options().sandbox.clone().unwrap_or_default(),
             qa: spec.options().qa.clone(),
             evidence: spec.options().evidence.clone(),
-            network: self.loaded.workflow.permissions_of(spec).network.clone(),
         };
         let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {

@@ -213,9 +213,9 @@ fn render(
             let mut secrets = Vec::new();
             let own = render_env("env", &options.env, &scope, &mut secrets).map_err(StepError::from)?;
             env.extend(own.into_iter().map(|(name, text)| (name.to_string(), text)));
-            let of_env = secrets.len();
-            let with = spec.with.render_placed(&scope, &mut secrets).map_err(fault("with"))?;
-            secrets[of_env..].iter_mut().for_each(|place| place.put_under("with"));
+            let (with, mut of_with) = spec.with.render_placed(&scope).map_err(fault("with"))?;
+            of_with.iter_mut().for_each(|place| place.put_under("with"));
+            secrets.append(&mut of_with);
             Request { with, env, secrets }
         }
     };
@@ -246,9 +246,8 @@ fn render_env<'a>(
     secrets: &mut Vec<SecretPlace>,
 ) -> Result<BTreeMap<Arc<str>, String>, Misrender> {
     let render = |(name, template): (&'a Arc<str>, &'a Template)| {
-        let mut own = Vec::new();
-        let text = template.render_text_placed(scope, &mut own);
-        let text = text.map_err(|error| Misrender::of(&format!("{key}.{name}"), &error))?;
+        let rendered = template.render_text_placed(scope);
+        let (text, own) = rendered.map_err(|error| Misrender::of(&format!("{key}.{name}"), &error))?;
         for mut place in own {
             place.put_under(name);
             place.put_under("env");

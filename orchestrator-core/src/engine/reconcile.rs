@@ -88,8 +88,6 @@ impl Driver {
             feedback: slot.feedback().cloned(),
             qa: None,
             evidence: None,
-            network: self.loaded.workflow.permissions_of(spec).network.clone(),
-            sandbox: spec.options().sandbox.clone().unwrap_or_default(),
         };
         self.inquiries.open.insert((step, attempt.attempt));
         let (shared, loaded, driver) = (self.shared.clone(), self.loaded.clone(), self.own_mailbox.clone());
@@ -97,7 +95,7 @@ impl Driver {
             let lines = Arc::new(Lines::new(shared.clone(), attempt.run, step, attempt.attempt));
             let looked = async {
                 let request = stored(&shared, &attempt, &reference).await?;
-                let context = attempt.context(&shared, &lines, None, Stop::never());
+                let context = attempt.context(&shared, &loaded.workflow, &lines, None, Stop::never());
                 let opened = shared.vault.opened(&loaded.workflow, context, request, &*shared.clock).await;
                 let (context, request) = opened.ok()?;
                 caught(plugin.reconcile(context, request)).await.ok()

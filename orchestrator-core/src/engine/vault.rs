@@ -1,6 +1,6 @@
 //! The secrets that this engine has fetched: filled into requests at dispatch, masked in whatever comes out of steps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,10 +71,10 @@ impl Vault {
 
     /// Those of the declared secrets of a workflow and of the workflows below it that cannot be had.
     pub(crate) async fn missing(&self, workflow: &Workflow, clock: &dyn Clock) -> Vec<MissingSecret> {
-        let mut names = BTreeMap::new();
+        let mut names = BTreeSet::new();
         declared(workflow, &mut names);
         let mut missing = Vec::new();
-        for name in names.into_keys() {
+        for name in names {
             if let Err(error) = self.fetch(&name, clock).await {
                 missing.push(MissingSecret { name, why: error.to_string() });
             }
@@ -187,8 +187,8 @@ impl Vault {
     }
 }
 
-fn declared(workflow: &Workflow, names: &mut BTreeMap<Arc<str>, ()>) {
-    names.extend(workflow.secrets.iter().map(|name| (name.clone(), ())));
+fn declared(workflow: &Workflow, names: &mut BTreeSet<Arc<str>>) {
+    names.extend(workflow.secrets.iter().cloned());
     workflow.children.values().for_each(|child| declared(child, names));
 }
 
@@ -211,13 +211,13 @@ fn fill(request: &mut Request, values: &HashMap<Arc<str>, Secret>) -> Result<(),
     Ok(())
 }
 
-/// An outcome without any secret in it.
-pub(crate) fn masked(mut outcome: Outcome, mask: &Mask) -> Outcome {
+/// Takes every secret out of an outcome.
+pub(crate) fn mask_outcome(outcome: &mut Outcome, mask: &Mask) {
     if mask.is_empty() {
-        return outcome;
+        return;
     }
     let text = |text: &mut String| *text = mask.text(text).into_owned();
-    match &mut outcome {
+    match outcome {
         Outcome::Succeeded { output } => mask.value(output),
         Outcome::Failed { error, .. } | Outcome::Unknown { error } => {
             error.message = mask.text(&error.message).into();
@@ -229,5 +229,4 @@ pub(crate) fn masked(mut outcome: Outcome, mask: &Mask) -> Outcome {
         Outcome::Wait { on: Awaited::Signal { name } } => text(name),
         Outcome::Wait { on: Awaited::Pause(_) } | Outcome::Stopped => {}
     }
-    outcome
 }

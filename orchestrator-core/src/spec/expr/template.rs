@@ -165,25 +165,20 @@ impl Template {
     /// # Errors
     /// [`ExprError`] naming the expression, where one cannot be evaluated within its bounds.
     pub fn render(&self, scope: &Scope) -> Result<Value, ExprError> {
-        self.render_placed(scope, &mut Vec::new())
+        self.render_placed(scope).map(|(value, _)| value)
     }
 
     /// As [`Template::render`]; also tells where references to secrets stand in what comes of it.
     ///
     /// # Errors
     /// As [`Template::render`].
-    pub(crate) fn render_placed(
-        &self,
-        scope: &Scope,
-        secrets: &mut Vec<SecretPlace>,
-    ) -> Result<Value, ExprError> {
+    pub(crate) fn render_placed(&self, scope: &Scope) -> Result<(Value, Vec<SecretPlace>), ExprError> {
         match &self.0 {
-            Repr::Constant(value) => Ok(value.clone()),
+            Repr::Constant(value) => Ok((value.clone(), Vec::new())),
             Repr::Dynamic(dynamic) => {
                 let mut rendering = Rendering { left: VALUE_LIMIT, secrets: Vec::new() };
                 let value = dynamic.root.render(scope, &mut rendering)?;
-                secrets.append(&mut rendering.secrets);
-                Ok(value)
+                Ok((value, rendering.secrets))
             }
         }
     }
@@ -209,16 +204,10 @@ impl Template {
     ///
     /// # Errors
     /// As [`Template::render`].
-    pub(crate) fn render_text_placed(
-        &self,
-        scope: &Scope,
-        secrets: &mut Vec<SecretPlace>,
-    ) -> Result<String, ExprError> {
-        let value = self.render_placed(scope, secrets)?;
-        if !value.is_string() {
-            secrets.clear();
-        }
-        Ok(text_of(value))
+    pub(crate) fn render_text_placed(&self, scope: &Scope) -> Result<(String, Vec<SecretPlace>), ExprError> {
+        let (value, secrets) = self.render_placed(scope)?;
+        let is_text = value.is_string();
+        Ok((text_of(value), if is_text { secrets } else { Vec::new() }))
     }
 }
 

@@ -29,6 +29,8 @@ mod caller;
 mod cases;
 mod clock;
 mod kit;
+#[cfg(test)]
+mod matrix;
 mod model;
 mod puppet;
 mod queue;

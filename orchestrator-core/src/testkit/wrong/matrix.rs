@@ -1,21 +1,13 @@
 //! Which wrong store fails which case.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::task::JoinSet;
 
 use super::list::{ALL, Wrong};
 use super::place::{WrongBackend, lock};
 use crate::testkit::kit::attempt;
+use crate::testkit::matrix::{PATIENCE, hold};
 use crate::testkit::{CASES, Case, Group, Model, compare, failures};
-
-/// How long a wrong store may keep a case waiting for what will never come.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How many cases are tried at once: most wait for nothing, some for what never comes.
-const AT_ONCE: usize = 48;
 
 /// In a runtime of its own where an engine is in it: one that its store has driven to despair ends with it.
 async fn fails(wrong: Wrong, case: Case) -> bool {
@@ -36,33 +28,9 @@ async fn fails(wrong: Wrong, case: Case) -> bool {
     tokio::task::spawn_blocking(apart).await.expect("a trial ends")
 }
 
-/// The wrong stores that fail each case.
-async fn matrix() -> BTreeMap<&'static str, Vec<Wrong>> {
-    let mut pairs = ALL.iter().flat_map(|(wrong, _)| CASES.iter().map(|case| (*wrong, *case)));
-    let mut found: BTreeMap<&str, Vec<Wrong>> = CASES.iter().map(|case| (case.name, Vec::new())).collect();
-    let mut trials = JoinSet::new();
-    loop {
-        while trials.len() < AT_ONCE
-            && let Some((wrong, case)) = pairs.next()
-        {
-            trials.spawn(async move { (wrong, case.name, fails(wrong, case).await) });
-        }
-        let Some(trial) = trials.join_next().await else { return found };
-        let (wrong, case, failed) = trial.expect("a trial ends");
-        found.entry(case).or_default().extend(failed.then_some(wrong));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wrong_store_is_noticed_by_its_case_and_every_case_notices_one() {
-    let failed = matrix().await;
-    let idle: Vec<&str> =
-        failed.iter().filter(|(_, wrongs)| wrongs.is_empty()).map(|(case, _)| *case).collect();
-    let passed: Vec<_> =
-        ALL.iter().filter(|(wrong, case)| !failed.get(case).is_some_and(|by| by.contains(wrong))).collect();
-    // Seen with `--no-capture`.
-    failed.iter().for_each(|(case, by)| println!("{case} is failed by {by:?}"));
-    assert!(idle.is_empty() && passed.is_empty(), "failed by none: {idle:#?}; not noticed: {passed:#?}");
+    hold(ALL, CASES, fails).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

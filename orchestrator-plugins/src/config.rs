@@ -68,7 +68,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// Puts U+FFFD in place of NUL characters, which no store can keep.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "llm"))]
 pub(crate) fn replace_nul(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),

@@ -12,6 +12,8 @@
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
 
 mod approval;
+#[cfg(any(feature = "http", feature = "llm"))]
+mod below;
 mod config;
 mod duration;
 mod files;
@@ -38,7 +40,7 @@ pub use git::Git;
 #[cfg(feature = "http")]
 pub use http::Http;
 #[cfg(feature = "llm")]
-pub use llm::Llm;
+pub use llm::{Llm, Price, Prices};
 pub use notify::Notify;
 #[cfg(any(feature = "http", feature = "llm"))]
 pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};

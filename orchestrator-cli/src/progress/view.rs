@@ -56,7 +56,16 @@ struct Step {
     began: Timestamp,
     seen: Instant,
     tail: VecDeque<String>,
+    /// How far it says that it is, since its last line.
+    far: Option<String>,
     running: bool,
+}
+
+impl Step {
+    fn new(attempt: u32, began: Timestamp) -> Self {
+        let (seen, tail) = (Instant::now(), VecDeque::new());
+        Self { attempt, began, seen, tail, far: None, running: true }
+    }
 }
 
 impl<'a> View<'a> {
@@ -117,7 +126,13 @@ impl<'a> View<'a> {
             Live::Line { run, line } if run == self.run => {
                 self.line(Unit::new(line.step, line.item), &line);
             }
+            Live::Progress { run, step, text } if run == self.run => self.far(step, &text),
             Live::Event { run, recorded } => self.event_below(run, &recorded.event),
+            Live::Progress { run, text, .. } => {
+                if let Some(step) = self.below.get(&run).copied() {
+                    self.far(step, &text);
+                }
+            }
             // What is written below is shown as written by the step that is carried out there.
             Live::Line { run, line } => {
                 if let Some(step) = self.below.get(&run).copied() {
@@ -165,7 +180,7 @@ impl<'a> View<'a> {
                 name: self.names.of(*ix),
                 attempt: step.attempt,
                 since: step.seen.elapsed(),
-                last_line: step.tail.back().map_or("", |line| line),
+                last_line: step.far.as_ref().or(step.tail.back()).map_or("", |line| line),
             })
             .collect();
         bars.draw(&running, self.done, self.total, self.output.err());
@@ -251,22 +266,10 @@ impl<'a> View<'a> {
         match turn {
             Turn::Begins => {
                 let attempt = recorded.event.attempt().unwrap_or(1);
-                let step = self.steps.entry(ix).or_insert_with(|| Step {
-                    attempt,
-                    began: recorded.at,
-                    seen: Instant::now(),
-                    tail: VecDeque::new(),
-                    running: true,
-                });
+                let step = self.steps.entry(ix).or_insert_with(|| Step::new(attempt, recorded.at));
                 step.running = true;
                 if step.attempt != attempt || matches!(recorded.event, Event::StepBegun(_)) {
-                    *step = Step {
-                        attempt,
-                        began: recorded.at,
-                        seen: Instant::now(),
-                        tail: VecDeque::new(),
-                        running: true,
-                    };
+                    *step = Step::new(attempt, recorded.at);
                 }
             }
             Turn::Fails | Turn::Rests => {
@@ -304,6 +307,15 @@ impl<'a> View<'a> {
                 step.tail.pop_front();
             }
             step.tail.push_back(text);
+            step.far = None;
+        }
+    }
+
+    /// A step says how far it is: shown in its moving line, and nowhere else.
+    fn far(&mut self, step: Unit, text: &str) {
+        if let Some(step) = self.steps.get_mut(&step) {
+            let cut: String = text.chars().take(LINE).collect();
+            step.far = Some(escape::line(&cut).into_owned());
         }
     }
 

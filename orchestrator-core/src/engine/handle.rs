@@ -62,6 +62,15 @@ pub enum Live {
         /// What it tells.
         notice: Notice,
     },
+    /// How far a step is, in place of what it said of that before. Not kept.
+    Progress {
+        /// The run.
+        run: RunId,
+        /// The step or item.
+        step: Unit,
+        /// A few words.
+        text: Arc<str>,
+    },
 }
 
 /// How far a run is, as far as this engine knows.

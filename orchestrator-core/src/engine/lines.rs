@@ -147,4 +147,12 @@ impl LogSink for Lines {
             let _ = self.shared.live.send(Live::Notice { run, step, notice });
         }
     }
+
+    fn progress(&self, text: &str) {
+        if self.shared.live.receiver_count() > 0 {
+            let (run, step) = (self.run, self.step);
+            let text = self.shared.vault.mask().text(text).into();
+            let _ = self.shared.live.send(Live::Progress { run, step, text });
+        }
+    }
 }

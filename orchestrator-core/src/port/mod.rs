@@ -8,4 +8,5 @@ pub mod plugin;
 pub mod policy;
 pub mod queue;
 pub mod secret;
+mod stop;
 pub mod store;

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::id::RunId;
 use crate::machine::{Arrival, StepError};
 use crate::mask::Mask;
 use crate::port::notice::Notice;
+pub(crate) use crate::port::stop::{Signal, Stoppable};
+pub use crate::port::stop::{Stop, StopReason, Stopper};
 use crate::spec::expr::SecretPlace;
 use crate::spec::permissions::NetworkPermissions;
 use crate::spec::retry::ErrorClass;
@@ -57,6 +58,13 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     fn reaches(&self, with: &Value) -> Vec<String> {
         let _ = with;
         Vec::new()
+    }
+
+    /// The most that one attempt with this config can spend, for `plan` and for budgets. `with` is the rendered config, or at
+    /// validation the config as written: what an expression leaves open has no bound.
+    fn spends(&self, with: &Value) -> Spending {
+        let _ = with;
+        Spending::NOTHING
     }
 
     /// The signal that a step with this config waits for, if it waits for one. `with` is as written. A signal that no
@@ -197,6 +205,11 @@ impl Context {
         self.log.notice(notice);
     }
 
+    /// Shows whoever watches the run how far the attempt is: a few words, each in place of the last ones. They are not kept.
+    pub fn progress(&self, text: &str) {
+        self.log.progress(text);
+    }
+
     /// Returns when the attempt is to stop.
     pub async fn cancelled(&self) {
         self.stop.requested().await;
@@ -264,6 +277,29 @@ impl Outcome {
     /// A failure.
     pub fn failed(class: ErrorClass, message: impl Into<String>) -> Self {
         Self::Failed { error: StepError::new(class, message), retry_after: None }
+    }
+}
+
+/// A bound of what an attempt spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spending {
+    /// Tokens of language models, in and out; `None` if there is no bound.
+    pub tokens: Option<u64>,
+    /// Millionths of a US dollar; `None` if there is no bound, or if the price is not known.
+    pub micro_usd: Option<u64>,
+}
+
+impl Spending {
+    /// What costs nothing.
+    pub const NOTHING: Self = Self { tokens: Some(0), micro_usd: Some(0) };
+    /// What has no bound.
+    pub const UNBOUNDED: Self = Self { tokens: None, micro_usd: None };
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+        Self { tokens: sum(self.tokens, other.tokens), micro_usd: sum(self.micro_usd, other.micro_usd) }
     }
 }
 
@@ -342,6 +378,11 @@ pub trait LogSink: fmt::Debug + Send + Sync + 'static {
     fn notice(&self, notice: &Notice) {
         notice.lines().for_each(|line| self.line(Stream::System, &line));
     }
+
+    /// Says how far the attempt is. Not kept.
+    fn progress(&self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// Forgets every line.
@@ -350,116 +391,6 @@ pub struct Discard;
 
 impl LogSink for Discard {
     fn line(&self, _: Stream, _: &str) {}
-}
-
-/// Why an attempt is to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// The run is being cancelled.
-    Cancelled,
-    /// The attempt has used up its time.
-    TimedOut,
-    /// The process is stopping in an orderly way.
-    Shutdown,
-    /// The attempt's right has ended: another owner may be executing the step.
-    Fenced,
-}
-
-/// Tells an attempt to stop.
-#[derive(Debug, Clone)]
-pub struct Stop(Arc<dyn Stoppable>);
-
-/// The other end of a [`Stop`].
-#[derive(Debug, Clone)]
-pub struct Stopper(Arc<dyn Stoppable>);
-
-/// A reason, given at most once. Made for every attempt there is, most of which are never told to stop.
-#[derive(Debug, Default)]
-pub(crate) struct Signal {
-    reason: OnceLock<StopReason>,
-    given: Notify,
-}
-
-/// What a signal is part of: the engine makes one allocation for all that an attempt has of it.
-pub(crate) trait Stoppable: fmt::Debug + Send + Sync {
-    fn signal(&self) -> &Signal;
-}
-
-impl Stoppable for Signal {
-    fn signal(&self) -> &Signal {
-        self
-    }
-}
-
-impl Signal {
-    async fn given(&self) -> StopReason {
-        loop {
-            // Made before the look: a reason given in between wakes it.
-            let given = self.given.notified();
-            if let Some(reason) = self.reason.get() {
-                return *reason;
-            }
-            given.await;
-        }
-    }
-}
-
-impl Stop {
-    /// A pair of ends.
-    #[must_use]
-    pub fn pair() -> (Stopper, Self) {
-        let signal = Arc::<Signal>::default();
-        (Stopper(signal.clone()), Self(signal))
-    }
-
-    /// The attempt's end of a signal.
-    pub(crate) const fn of(attempt: Arc<dyn Stoppable>) -> Self {
-        Self(attempt)
-    }
-
-    /// One that is never told to stop.
-    #[must_use]
-    pub fn never() -> Self {
-        Self::pair().1
-    }
-
-    /// Why the attempt is to stop, if it is.
-    #[must_use]
-    pub fn reason(&self) -> Option<StopReason> {
-        self.0.signal().reason.get().copied()
-    }
-
-    /// Returns when the attempt is to stop; never, if that does not happen.
-    pub async fn requested(&self) -> StopReason {
-        self.0.signal().given().await
-    }
-}
-
-impl Stopper {
-    /// The engine's end of a signal.
-    pub(crate) const fn of(attempt: Arc<dyn Stoppable>) -> Self {
-        Self(attempt)
-    }
-
-    /// Tells the attempt to stop. The first reason stands.
-    pub fn stop(&self, reason: StopReason) {
-        let signal = self.0.signal();
-        if signal.reason.set(reason).is_ok() {
-            signal.given.notify_waiters();
-        }
-    }
-
-    /// As [`Stop::requested`], on this end.
-    pub(crate) async fn given(&self) -> StopReason {
-        self.0.signal().given().await
-    }
-
-    /// The reason given, if one was.
-    #[must_use]
-    pub fn reason(&self) -> Option<StopReason> {
-        self.0.signal().reason.get().copied()
-    }
 }
 
 #[cfg(test)]
@@ -480,13 +411,5 @@ mod tests {
         all.dedup();
         assert_eq!(all.len(), 5);
         assert_ne!(a, idempotency_key(run, "a", None, 0, &Digest::of(b"another")));
-    }
-
-    #[tokio::test]
-    async fn the_first_reason_to_stop_stands() {
-        let (stopper, stop) = Stop::pair();
-        stopper.stop(StopReason::TimedOut);
-        stopper.stop(StopReason::Shutdown);
-        assert_eq!(stop.requested().await, StopReason::TimedOut);
     }
 }

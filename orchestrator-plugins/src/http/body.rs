@@ -3,8 +3,7 @@
 //! A body is in memory before it is sent, so that a redirect can repeat it, and the same config gives the same bytes on every
 //! attempt: the boundary of a multipart body is made of what it separates.
 
-use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::Context;
@@ -16,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::plugin::Config;
 use super::request::pairs;
+use crate::below;
 use crate::config::{self, invalid};
 
 /// The longest body: 64 MiB. It is in memory as a whole.
@@ -63,7 +63,7 @@ pub(super) async fn body(context: &Context, with: &Config) -> Result<Option<Body
     } else if let Some(body) = &with.body {
         Body { content_type: None, bytes: config::text(body).into_bytes() }
     } else if let Some(path) = &with.body_file {
-        let bytes = file(&context.workdir, path, "body_file").await?;
+        let bytes = below::read(&context.workdir, path, "body_file", BODY_MAX).await?;
         Body::of("application/octet-stream", bytes)
     } else {
         return Ok(None);
@@ -148,7 +148,10 @@ async fn part(workdir: &Path, name: &str, value: &Value) -> Result<(String, Vec<
         (Some(path), None) => {
             let own = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
             let kind = part.content_type.or_else(|| Some("application/octet-stream".to_owned()));
-            (file(workdir, &path, &format!("{key}.file")).await?, part.filename.or(own), kind)
+            {
+                let content = below::read(workdir, &path, &format!("{key}.file"), BODY_MAX).await?;
+                (content, part.filename.or(own), kind)
+            }
         }
         (None, Some(text)) => (text.into_bytes(), part.filename, part.content_type),
         _ => return Err(invalid(format!("`{key}`: exactly one of `file` and `text` is needed"))),
@@ -170,36 +173,4 @@ async fn part(workdir: &Path, name: &str, value: &Value) -> Result<(String, Vec<
 /// A name inside of quotes, as browsers write it (WHATWG HTML, multipart/form-data encoding).
 fn quoted(name: &str) -> String {
     name.replace('\r', "%0D").replace('\n', "%0A").replace('"', "%22")
-}
-
-/// Reads a file below the folder of the run. What a path is may come out of data, so neither `..` nor a link leads out.
-async fn file(workdir: &Path, path: &str, key: &str) -> Result<Vec<u8>, StepError> {
-    let wrong = |why: String| invalid(format!("`{key}`: {why}"));
-    let relative = PathBuf::from(path);
-    if !is_below(&relative) {
-        return Err(wrong("it is not a path below the folder of the run".to_owned()));
-    }
-    let workdir = workdir.to_owned();
-    let read = move || -> Result<Vec<u8>, String> {
-        let told = |error: std::io::Error| format!("{}: {error}", relative.display());
-        let found = workdir.join(&relative).canonicalize().map_err(told)?;
-        if !found.starts_with(workdir.canonicalize().map_err(told)?) {
-            return Err(format!("{} leads out of the folder of the run", relative.display()));
-        }
-        if !found.metadata().map_err(told)?.is_file() {
-            return Err(format!("{} is not a file", relative.display()));
-        }
-        let mut bytes = Vec::new();
-        let opened = std::fs::File::open(&found).map_err(told)?;
-        opened.take(BODY_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
-        Ok(bytes)
-    };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string());
-    read.and_then(|read| read).map_err(wrong)
-}
-
-/// Whether a path is relative, and stays below where it begins.
-pub(super) fn is_below(path: &Path) -> bool {
-    let mut parts = path.components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

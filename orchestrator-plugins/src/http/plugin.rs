@@ -14,7 +14,7 @@ use super::request::{bounded, header_issues, is_safe};
 use super::schema::{CONFIG, OUTPUT};
 use super::{body, call, check};
 use crate::outbound::{self, Outbound};
-use crate::{config, duration};
+use crate::{below, config, duration};
 
 /// How long a call may take where the author does not say: 30 s.
 pub(super) const TIMEOUT: &str = "30s";
@@ -162,7 +162,8 @@ impl Plugin for Http {
         if let Some(check) = with.get("check").and_then(Value::as_str) {
             add("check", check::compile(check).map(drop));
         }
-        if let Some(path) = config::settled(with, "body_file").filter(|path| !body::is_below(Path::new(path)))
+        if let Some(path) =
+            config::settled(with, "body_file").filter(|path| !below::is_below(Path::new(path)))
         {
             add(
                 "body_file",

@@ -1,227 +1,67 @@
-//! What an author may write, and what comes of it.
+//! The plugin.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::machine::StepError;
-use orchestrator_core::port::plugin::{ConfigIssue, Context, Outcome, Plugin, Request, StopReason, Stream};
+use orchestrator_core::port::plugin::{
+    ConfigIssue, Context, Outcome, Plugin, Request, Spending, StopReason, Stream,
+};
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::chat::{self, Body, Call};
+use super::answer::Answer;
+use super::dialogue::{Dialogue, Told, dollars};
 use super::mock;
+use super::price::Prices;
+use super::question::Question;
+use super::schema::{CONFIG, OUTPUT};
+use super::server::Server;
+use super::shape::Shape;
+use super::wire::Api;
+use super::with::{self, Config, MOCK};
 use crate::config::{self, invalid};
-use crate::duration;
 use crate::outbound::{self, Outbound};
-
-/// The name of the built-in model.
-pub(super) const MOCK: &str = "mock";
-
-/// How long an answer may take where the author does not say.
-const TIMEOUT: &str = "2m";
-
-/// The longest `timeout`: one hour.
-const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
-
-const ROLES: [&str; 3] = ["system", "user", "assistant"];
 
 /// Asks a language model.
 ///
 /// Without a `model`, or with `model: mock`, the built-in model answers: always the same for the same prompt, made of
-/// the prompt's first lines, and no text leaves the machine. Any other model needs a `base_url`, the address of a
-/// server that speaks the wire format of OpenAI's chat completions (`base_url` + `/chat/completions`).
+/// the prompt's first lines or as `replies` tells it, and no text leaves the machine. Any other model needs a `base_url`, the
+/// address of a server that speaks OpenAI's chat completions or responses or Anthropic's messages (`api`), or `api` alone.
 ///
 /// `api_key_env` names a variable of this process's environment; its value is read when the step is dispatched, sent
-/// as a bearer token, and neither stored nor logged. `api_key` is the key itself.
+/// as the format has it, and neither stored nor logged. `api_key` is the key itself.
 ///
 /// `usage` counts as the server does. Where it does not, and for the mock, one token is estimated for every four
-/// characters begun, and `usage.estimated` is true.
+/// characters begun, and `usage.estimated` is true. What that costs follows from [`Prices`].
+///
+/// An answer that does not fit `schema` is asked for again, `repairs` times, with what is wrong. Where a model fails, other than by
+/// refusing or because the question is wrong, those of `fallbacks` are asked in turn.
 ///
 /// Failures: 429 is `rate_limited` with its `Retry-After`; a broken connection, 408 and 5xx are `transient`; no answer
-/// in time is `timeout`; 401, 403 and a model that refuses are `denied`; other 4xx are `invalid`; an answer that
-/// cannot be read is `failed`. Redirects are not followed. It reaches the public internet and what has been granted
-/// ([`Outbound`]); anything else is `denied`, and nothing is sent.
+/// in time is `timeout`; 401, 403, a model that refuses and an attempt that may cost more than `max_usd` are `denied`; other 4xx
+/// are `invalid`; an answer that cannot be read or does not fit is `failed`. Redirects are not followed. It reaches the public
+/// internet and what has been granted ([`Outbound`]); anything else is `denied`, and nothing is sent.
 #[derive(Debug, Default)]
 pub struct Llm {
     outbound: Arc<Outbound>,
+    prices: Arc<Prices>,
 }
 
 impl Llm {
     /// The plugin over a way out that the host program has described, and that other plugins may share.
     #[must_use]
-    pub const fn over(outbound: Arc<Outbound>) -> Self {
-        Self { outbound }
+    pub fn over(outbound: Arc<Outbound>) -> Self {
+        Self { outbound, ..Self::default() }
     }
-}
 
-static CONFIG: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "model": {
-                "type": "string",
-                "minLength": 1,
-                "default": MOCK,
-                "description": "The model. `mock` is built in and reaches nothing; any other needs `base_url`.",
-                "examples": ["mock", "gpt-4.1-mini", "llama3.2"],
-            },
-            "base_url": {
-                "type": "string",
-                "minLength": 1,
-                "secret": true,
-                "description": "The server, up to and without `/chat/completions`; one that is not on the public internet needs `permissions`.",
-                "examples": ["https://api.openai.com/v1", "http://127.0.0.1:11434/v1"],
-            },
-            "api_key": {
-                "type": "string",
-                "minLength": 1,
-                "secret": true,
-                "description": "The API key, sent as a bearer token. Excludes `api_key_env`.",
-            },
-            "api_key_env": {
-                "type": "string",
-                "minLength": 1,
-                "description": "The variable of this process's environment that holds the API key.",
-                "examples": ["OPENAI_API_KEY"],
-            },
-            "prompt": {
-                "type": "string",
-                "minLength": 1,
-                "description": "What the model is asked. Excludes `messages`.",
-                "examples": ["Write release notes for:\n${{ steps.log.stdout }}"],
-            },
-            "messages": {
-                "type": "array",
-                "description": "A conversation that the model is to go on with. Excludes `prompt`.",
-                "items": {
-                    "type": "object",
-                    "required": ["role", "content"],
-                    "additionalProperties": false,
-                    "properties": {
-                        "role": { "type": "string", "enum": ROLES, "description": "Who speaks." },
-                        "content": { "type": "string", "description": "What is said." },
-                    },
-                },
-                "examples": [[{ "role": "user", "content": "Hello" }]],
-            },
-            "system": {
-                "type": "string",
-                "description": "What the model is told first.",
-                "examples": ["Answer in one sentence."],
-            },
-            "temperature": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 2,
-                "description": "How freely the model chooses its words; the server's default if it is not given.",
-                "examples": [0.2],
-            },
-            "max_tokens": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "The longest answer, in tokens.",
-                "examples": [500],
-            },
-            "timeout": {
-                "type": "string",
-                "minLength": 1,
-                "default": TIMEOUT,
-                "description": "How long the answer may take.",
-                "examples": ["30s"],
-            },
-        },
-        "examples": [
-            { "prompt": "Write release notes for:\n${{ steps.log.stdout }}" },
-            { "model": "gpt-4.1-mini", "base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY", "prompt": "Hello" },
-        ],
-    })
-});
-
-static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "type": "object",
-        "required": ["text", "model", "usage", "finish_reason"],
-        "additionalProperties": false,
-        "properties": {
-            "text": { "type": "string", "description": "The answer." },
-            "model": { "type": "string", "description": "The model that answered, as the server names it." },
-            "usage": {
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["input_tokens", "output_tokens", "total_tokens", "estimated"],
-                "properties": {
-                    "input_tokens": { "type": "integer", "description": "Tokens of the question." },
-                    "output_tokens": { "type": "integer", "description": "Tokens of the answer." },
-                    "total_tokens": { "type": "integer", "description": "Both together." },
-                    "estimated": { "type": "boolean", "description": "Whether they were estimated here." },
-                },
-            },
-            "finish_reason": { "description": "Why the answer ends: `stop`, `length` if it was cut, or what the server says; null if it does not." },
-        },
-        "examples": [{
-            "text": "Hello",
-            "model": "gpt-4.1-mini",
-            "usage": { "input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "estimated": false },
-            "finish_reason": "stop",
-        }],
-    })
-});
-
-/// A rendered `with`. Without `Debug`, for the key is secret.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Config {
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    base_url: Option<String>,
-    #[serde(default)]
-    api_key: Option<String>,
-    #[serde(default)]
-    api_key_env: Option<String>,
-    #[serde(default)]
-    prompt: Option<String>,
-    #[serde(default)]
-    messages: Option<Vec<Message>>,
-    #[serde(default)]
-    system: Option<String>,
-    #[serde(default)]
-    temperature: Option<f64>,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-    #[serde(default)]
-    timeout: Option<String>,
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Message {
-    /// `system`, `user` or `assistant`.
-    pub(super) role: String,
-    pub(super) content: String,
-}
-
-/// What a model has answered.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) model: String,
-    pub(super) usage: Usage,
-    pub(super) finish_reason: Option<String>,
-}
-
-/// How many tokens that took.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Usage {
-    pub(super) input_tokens: u64,
-    pub(super) output_tokens: u64,
-    pub(super) total_tokens: u64,
-    pub(super) estimated: bool,
+    /// With what models cost. Without it no price is known but those that steps give.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Prices) -> Self {
+        self.prices = prices.into();
+        self
+    }
 }
 
 #[async_trait]
@@ -247,64 +87,31 @@ impl Plugin for Llm {
     }
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
-        let mut issues = Vec::new();
-        if let Some(model) = config::settled(with, "model")
-            && model != MOCK
-            && !config::given(with, "base_url")
-        {
-            issues.push(config::issue(
-                &["model"],
-                format!("`{}` needs a `base_url`: only `mock` is built in", outbound::shortened(model, 60)),
-                Some("add the server's address, for example `base_url: https://api.openai.com/v1`"),
-            ));
-        }
-        if let Some(Err(message)) = config::settled(with, "base_url").map(chat::endpoint) {
-            issues.push(config::issue(&["base_url"], message, None));
-        }
-        if let Some(Err(message)) = config::settled(with, "timeout").map(time) {
-            issues.push(config::issue(&["timeout"], message, None));
-        }
-        if config::given(with, "api_key") && config::given(with, "api_key_env") {
-            let message = "`api_key` and `api_key_env` exclude each other";
-            issues.push(config::issue(&["api_key_env"], message, Some("keep one of them")));
-        }
-        match (config::given(with, "prompt"), config::given(with, "messages")) {
-            (true, true) => issues.push(config::issue(
-                &["messages"],
-                "`prompt` and `messages` exclude each other",
-                Some("keep one of them"),
-            )),
-            (false, false) => issues.push(config::issue(
-                &[],
-                "neither `prompt` nor `messages` is given",
-                Some("write what the model is asked as `prompt:`"),
-            )),
-            _ => {}
-        }
-        if with.get("messages").and_then(Value::as_array).is_some_and(Vec::is_empty) {
-            issues.push(config::issue(&["messages"], "the list is empty", None));
+        let mut issues = with::issues(with);
+        let replies = with.get("replies").filter(|replies| !is_open(replies)).and_then(Value::as_array);
+        if let Some((_, problem)) = replies.and_then(|replies| mock::problem(replies)) {
+            issues.push(config::issue(&["replies"], problem, None));
         }
         issues
     }
 
     fn reaches(&self, with: &Value) -> Vec<String> {
-        let text = |key| with.get(key).and_then(Value::as_str);
-        match (text("model").unwrap_or(MOCK), text("base_url")) {
-            (MOCK, _) => Vec::new(),
-            (model, None) if config::is_open(model) => {
-                vec!["sends the prompt to a model, unless it is `mock`".to_owned()]
-            }
-            (_, None) => Vec::new(),
-            (model, Some(url)) => {
-                let unless = if config::is_open(model) { ", unless the model is `mock`" } else { "" };
-                let key = match (text("api_key_env"), text("api_key")) {
-                    (Some(name), _) => format!(" and the key in {name}"),
-                    (None, Some(_)) => " and a key".to_owned(),
-                    (None, None) => String::new(),
-                };
-                vec![format!("sends the prompt{key} to {}{unless}", outbound::text_shown(url))]
-            }
+        let fallbacks = with.get("fallbacks").and_then(Value::as_array);
+        let others = fallbacks.into_iter().flatten();
+        let elsewhere =
+            others.filter(|other| config::given(other, "base_url") || config::given(other, "api"));
+        let elsewhere = elsewhere.flat_map(|other| reached(other, "if it fails, "));
+        let cost = self.spends(with).micro_usd.filter(|most| *most > 0);
+        let cost = cost.map(|most| format!("costs at most {} an attempt", dollars(most)));
+        reached(with, "").into_iter().chain(elsewhere).chain(cost).collect()
+    }
+
+    fn spends(&self, with: &Value) -> Spending {
+        // What an expression or a file will be is not known yet.
+        if is_open(with) {
+            return Spending::UNBOUNDED;
         }
+        self.bound(with).unwrap_or(Spending::UNBOUNDED)
     }
 
     async fn execute(&self, context: Context, request: Request) -> Outcome {
@@ -316,38 +123,46 @@ impl Plugin for Llm {
 }
 
 impl Llm {
+    /// The most that this config spends, where all of it is known.
+    fn bound(&self, with: &Value) -> Result<Spending, StepError> {
+        let with = config::read::<Config>(with.clone())?;
+        let servers = Server::all(&with, &self.prices)?;
+        Ok(spent(&servers, &with.inline()?, with.questions()))
+    }
+
     async fn answer(&self, context: &Context, with: Config) -> Result<Outcome, StepError> {
-        let messages = conversation(with.system, with.prompt, with.messages)?;
-        let model = with.model.as_deref().unwrap_or(MOCK);
-        if model == MOCK {
-            return Ok(succeeded(context, &mock::answer(&messages, with.max_tokens)));
+        let question = with.question(context).await?;
+        let shape = with.schema.as_ref().map(Shape::compile).transpose();
+        let shape = shape.map_err(|message| invalid(format!("`schema`: {message}")))?;
+        let mut servers = Server::all(&with, &self.prices)?;
+        if let Some(limit) = with.max_usd {
+            keep_within(limit, spent(&servers, &question, with.questions()))?;
         }
-        let no_server =
-            || invalid(format!("`base_url`: the model `{model}` needs one; only `{MOCK}` is built in"));
-        let timeout = with.timeout.as_deref().unwrap_or(TIMEOUT);
-        let key = match (with.api_key, with.api_key_env.as_deref()) {
-            (Some(_), Some(_)) => return Err(invalid("`api_key` and `api_key_env` exclude each other")),
-            (Some(given), None) => Some(given.trim().to_owned()),
-            (None, name) => name.map(key).transpose()?,
+        servers.iter_mut().try_for_each(Server::unlock)?;
+        let mut dialogue = Dialogue {
+            outbound: &self.outbound,
+            context,
+            question: &question,
+            shape: shape.as_ref(),
+            servers: &servers,
+            questions: with.questions(),
+            stream: with.stream.unwrap_or(true),
+            timeout: with.timeout()?,
+            replies: with.replies.as_deref().unwrap_or_default(),
+            asked: 0,
         };
-        let call = Call {
-            base_url: with.base_url.as_deref().ok_or_else(no_server)?,
-            api_key: key.as_deref(),
-            timeout: time(timeout).map_err(|message| invalid(format!("`timeout`: {message}")))?,
-            idempotency_key: &context.idempotency_key(),
-            body: Body {
-                model,
-                messages: &messages,
-                temperature: with.temperature,
-                max_tokens: with.max_tokens,
-            },
-        };
+        let prompt = question.prompt();
         let stop = context.stop.clone();
         Ok(tokio::select! {
             biased;
-            answer = chat::ask(&self.outbound, context, &call) => match answer {
-                Ok(answer) => succeeded(context, &answer),
-                Err(outcome) => outcome,
+            told = dialogue.hold() => match told {
+                Ok(told) => succeeded(&told, &prompt, dialogue.asked),
+                Err(outcome) => {
+                    // A success says it in its output.
+                    let digest = prompt.get("digest").and_then(Value::as_str).unwrap_or_default();
+                    context.log(Stream::System, &format!("the prompt was {digest}"));
+                    outcome
+                }
             },
             reason = stop.requested() => match reason {
                 StopReason::TimedOut => {
@@ -359,49 +174,75 @@ impl Llm {
     }
 }
 
-fn conversation(
-    system: Option<String>,
-    prompt: Option<String>,
-    messages: Option<Vec<Message>>,
-) -> Result<Vec<Message>, StepError> {
-    let said = match (prompt, messages) {
-        (Some(content), None) => vec![Message { role: "user".to_owned(), content }],
-        (None, Some(messages)) if !messages.is_empty() => messages,
-        (None, Some(_)) => return Err(invalid("`messages` is empty")),
-        _ => return Err(invalid("exactly one of `prompt` and `messages` is needed")),
-    };
-    if let Some(message) = said.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
-        let role = outbound::shortened(&message.role, 60);
-        return Err(invalid(format!("`messages`: `{role}` is not one of {}", ROLES.join(", "))));
-    }
-    let system = system.map(|content| Message { role: "system".to_owned(), content });
-    Ok(system.into_iter().chain(said).collect())
+/// The most that asking these servers can spend: one that fails may have done the work, and counts it.
+fn spent(servers: &[Server], question: &Question, questions: u32) -> Spending {
+    let bytes = question.bytes();
+    let each = servers.iter().map(|server| server.spends(bytes, questions));
+    each.fold(Spending::NOTHING, Spending::and)
 }
 
-fn key(name: &str) -> Result<String, StepError> {
-    match std::env::var(name) {
-        Ok(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
-        Ok(_) => Err(invalid(format!("`api_key_env`: the variable {name} is empty"))),
-        Err(_) => Err(invalid(format!(
-            "`api_key_env`: the variable {name} is not set in this process's environment"
-        ))),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    match duration::parse(text)? {
-        Duration::ZERO => Err("no answer takes no time; use at least 1ms".to_owned()),
-        timeout if timeout > TIMEOUT_MAX => {
-            Err("longer than 1h, the longest timeout of an answer".to_owned())
+/// Refuses an attempt that may cost more than its author wants.
+fn keep_within(limit: f64, spending: Spending) -> Result<(), StepError> {
+    let denied = |why: String| Err(StepError::new(ErrorClass::Denied, format!("`max_usd`: {why}")));
+    let shown = dollars((limit * 1e6) as u64);
+    match spending {
+        Spending { micro_usd: Some(most), .. } if most as f64 <= limit * 1e6 => Ok(()),
+        Spending { micro_usd: Some(most), .. } => denied(format!(
+            "an attempt may cost up to {}, more than {shown}; nobody was asked",
+            dollars(most)
+        )),
+        Spending { tokens: None, .. } => {
+            denied("what an attempt may cost has no bound; give each model `max_tokens`".to_owned())
         }
-        timeout => Ok(timeout),
+        Spending { .. } => {
+            denied("what an attempt may cost is not known; give each model a `price`".to_owned())
+        }
     }
 }
 
-fn succeeded(context: &Context, answer: &Answer) -> Outcome {
-    let Usage { input_tokens, output_tokens, estimated, .. } = &answer.usage;
-    let about = if *estimated { "about " } else { "" };
-    let line = format!("{}: {about}{input_tokens} tokens in, {about}{output_tokens} out", answer.model);
-    context.log(Stream::System, &line);
-    Outcome::Succeeded { output: json!(answer) }
+/// Whether any text in a config as written holds an expression.
+pub(super) fn is_open(with: &Value) -> bool {
+    match with {
+        Value::String(text) => config::is_open(text),
+        Value::Array(items) => items.iter().any(is_open),
+        Value::Object(fields) => fields.values().any(is_open),
+        _ => false,
+    }
+}
+
+/// Where a prompt goes, as far as the config tells.
+fn reached(with: &Value, when: &str) -> Option<String> {
+    let text = |key| with.get(key).and_then(Value::as_str);
+    let model = text("model").unwrap_or(MOCK);
+    if model == MOCK {
+        return None;
+    }
+    let home = || text("api").and_then(Api::named).map(Api::home);
+    let Some(url) = text("base_url").or_else(home) else {
+        return config::is_open(model)
+            .then(|| format!("{when}sends the prompt to a model, unless it is `mock`"));
+    };
+    let unless = if config::is_open(model) { ", unless the model is `mock`" } else { "" };
+    let key = match (text("api_key_env"), text("api_key")) {
+        (Some(name), _) => format!(" and the key in {name}"),
+        (None, Some(_)) => " and a key".to_owned(),
+        (None, None) => String::new(),
+    };
+    Some(format!("{when}sends the prompt{key} to {}{unless}", outbound::text_shown(url)))
+}
+
+fn succeeded(told: &Told, prompt: &Value, questions: u32) -> Outcome {
+    let Answer { text, tool_calls, model, finish_reason, .. } = &told.answer;
+    let output = json!({
+        "text": text,
+        "json": told.json,
+        "tool_calls": tool_calls,
+        "model": model,
+        "usage": told.usage,
+        "cost_usd": told.micro_usd.map(|cost| cost as f64 / 1e6),
+        "finish_reason": finish_reason,
+        "prompt": prompt,
+        "questions": questions,
+    });
+    Outcome::Succeeded { output }
 }

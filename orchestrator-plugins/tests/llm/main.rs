@@ -1,7 +1,14 @@
-//! Language models: the mock, and a server that speaks the wire format.
+//! Language models: the mock, and servers that speak the wire formats.
 
+mod formats;
+mod mock;
+mod money;
+#[path = "../server/mod.rs"]
 mod server;
+mod shapes;
+#[path = "../stage/mod.rs"]
 mod stage;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +16,7 @@ use std::time::Duration;
 use orchestrator_core::port::plugin::{Outcome, Plugin, Stop, StopReason, Stream};
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::value::Digest;
 use orchestrator_plugins::Llm;
 use serde_json::{Value, json};
 use server::{Reply, Server, reply, reply_json};
@@ -19,6 +27,14 @@ const HANG: Duration = Duration::from_secs(60);
 
 async fn ask(with: Value) -> (Outcome, Arc<Log>) {
     tokio::time::timeout(HANG, stage::execute(&Llm::default(), with)).await.expect("the call hangs")
+}
+
+/// As the output has it.
+fn usage(input: u64, output: u64) -> Value {
+    json!({
+        "input_tokens": input, "cached_input_tokens": 0, "output_tokens": output, "total_tokens": input + output,
+        "estimated": false,
+    })
 }
 
 fn completion(text: &str) -> Value {
@@ -33,35 +49,24 @@ fn completion(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn without_a_model_the_mock_answers_the_same_every_time() {
-    let with = json!({ "prompt": "Write release notes for:\nadd plugins\n" });
-    let (outcome, log) = ask(with.clone()).await;
-    let first = output(outcome);
-    assert_eq!(first["model"], "mock");
-    assert!(first["text"].as_str().unwrap().contains("- add plugins"));
-    assert_eq!(
-        first["usage"],
-        json!({ "input_tokens": 10, "output_tokens": 34, "total_tokens": 44, "estimated": true })
-    );
-    assert_eq!(log.lines(Stream::System), ["mock: about 10 tokens in, about 34 out"]);
-    assert_eq!(output(ask(with).await.0), first);
-    let named = json!({ "model": "mock", "base_url": "http://127.0.0.1:1", "prompt": "Write release notes for:\nadd plugins\n" });
-    assert_eq!(output(ask(named).await.0), first);
-}
-
-#[tokio::test]
 async fn a_question_goes_over_the_wire_in_the_usual_format() {
     let server = Server::always(reply_json(200, &completion("Hello"))).await;
     let with = json!({
         "model": "m", "base_url": format!("{}/v1/", server.url), "prompt": "Say hello", "system": "Be brief.",
-        "temperature": 0.5, "max_tokens": 20, "api_key_env": "CARGO_PKG_NAME",
+        "temperature": 0.5, "max_tokens": 20, "api_key_env": "CARGO_PKG_NAME", "stream": false,
     });
     let (outcome, log) = ask(with).await;
+    let asked = json!(["Be brief.", [{ "role": "user", "content": "Say hello" }]]).to_string();
     let expected = json!({
         "text": "Hello",
+        "json": null,
+        "tool_calls": [],
         "model": "m-2026",
-        "usage": { "input_tokens": 11, "output_tokens": 3, "total_tokens": 14, "estimated": false },
+        "usage": usage(11, 3),
+        "cost_usd": null,
         "finish_reason": "stop",
+        "prompt": { "file": null, "digest": Digest::of(asked.as_bytes()).to_string() },
+        "questions": 1,
     });
     assert_eq!(output(outcome), expected);
     assert_eq!(log.lines(Stream::System), ["m-2026: 11 tokens in, 3 out"]);
@@ -101,7 +106,8 @@ async fn a_key_can_be_given_as_such_and_does_not_come_back() {
 async fn what_is_not_given_is_not_sent() {
     let server = Server::always(reply_json(200, &completion("Hello"))).await;
     let messages = json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }, { "role": "user", "content": "c" }]);
-    output(ask(json!({ "model": "m", "base_url": server.url, "messages": messages })).await.0);
+    let with = json!({ "model": "m", "base_url": server.url, "messages": messages, "stream": false });
+    output(ask(with).await.0);
     let received = &server.received()[0];
     assert_eq!(received.json(), json!({ "model": "m", "messages": messages }));
     assert!(!received.headers.contains_key("authorization"));
@@ -112,11 +118,10 @@ async fn servers_differ_in_what_they_leave_out() {
     let mut bare = json!({ "choices": [{ "message": { "content": [{ "type": "text", "text": "He" }, { "type": "text", "text": "llo\u{0}" }] } }] });
     let server = Server::always(reply_json(200, &bare)).await;
     let answer = output(ask(json!({ "model": "m", "base_url": server.url, "prompt": "12345" })).await.0);
-    let usage = json!({ "input_tokens": 2, "output_tokens": 2, "total_tokens": 4, "estimated": true });
-    assert_eq!(
-        answer,
-        json!({ "text": "Hello\u{fffd}", "model": "m", "usage": usage, "finish_reason": null })
-    );
+    let mut counted = usage(2, 2);
+    counted["estimated"] = true.into();
+    assert_eq!((&answer["text"], &answer["model"]), (&json!("Hello\u{fffd}"), &json!("m")));
+    assert_eq!((&answer["usage"], &answer["finish_reason"]), (&counted, &Value::Null));
     bare["usage"] = json!({ "prompt_tokens": 1, "completion_tokens": 2 });
     let server = Server::always(reply_json(200, &bare)).await;
     let answer = output(ask(json!({ "model": "m", "base_url": server.url, "prompt": "12345" })).await.0);
@@ -147,8 +152,8 @@ async fn errors_are_told_apart() {
 async fn an_answer_that_is_none_is_a_failure_with_a_reason() {
     let message = |message: Value| json!({ "choices": [{ "message": message }] }).to_string();
     for (body, class, expected) in [
-        ("not json".to_owned(), ErrorClass::Failed, "not a chat completion"),
-        ("{}".to_owned(), ErrorClass::Failed, "missing field `choices`"),
+        ("not json".to_owned(), ErrorClass::Failed, "the answer is not JSON"),
+        ("{}".to_owned(), ErrorClass::Failed, "not a chat completion"),
         (r#"{"choices": []}"#.to_owned(), ErrorClass::Failed, "has no choices"),
         (r#"{"choices": "x"}"#.to_owned(), ErrorClass::Failed, "not a chat completion"),
         (message(json!({ "content": null })), ErrorClass::Failed, "has no text"),
@@ -158,7 +163,7 @@ async fn an_answer_that_is_none_is_a_failure_with_a_reason() {
             ErrorClass::Denied,
             "the model refuses: I cannot",
         ),
-        ("[".repeat(100_000), ErrorClass::Failed, "not a chat completion"),
+        ("[".repeat(100_000), ErrorClass::Failed, "the answer is not JSON"),
     ] {
         let server = Server::always(reply(200, "", &body)).await;
         let (found, message) =
@@ -174,8 +179,8 @@ async fn servers_that_never_finish_are_left() {
         (Reply::Hang(String::new()), ErrorClass::Timeout),
         (Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned()), ErrorClass::Timeout),
         (Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned()), ErrorClass::Transient),
-        (Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n{".to_owned()), ErrorClass::Failed),
-        (Reply::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(5 << 20))), ErrorClass::Failed),
+        (Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n{".to_owned()), ErrorClass::Failed),
+        (Reply::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(17 << 20))), ErrorClass::Failed),
     ] {
         let server = Server::always(reply).await;
         let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "timeout": "2s" });
@@ -222,12 +227,12 @@ async fn configs_that_came_out_wrong_are_refused() {
     for (with, expected) in [
         (json!({ "prompt": "x", "model": "m" }), "`base_url`: the model `m` needs one"),
         (json!({ "prompt": "x", "model": "m", "base_url": "nowhere" }), "`base_url`: `nowhere` is not a URL"),
-        (json!({ "prompt": "x", "messages": [] }), "exactly one of `prompt` and `messages`"),
-        (json!({}), "exactly one of `prompt` and `messages`"),
+        (json!({ "prompt": "x", "messages": [] }), "exactly one of `prompt`, `prompt_file` and `messages`"),
+        (json!({}), "exactly one of `prompt`, `prompt_file` and `messages`"),
         (json!({ "messages": [] }), "`messages` is empty"),
         (
             json!({ "messages": [{ "role": "god", "content": "x" }] }),
-            "`god` is not one of system, user, assistant",
+            "unknown variant `god`, expected one of `system`, `user`, `assistant`, `tool`",
         ),
         (json!({ "prompt": "x", "model": "m", "base_url": "http://h", "timeout": "0s" }), "`timeout`"),
         (json!({ "prompt": 5 }), "`with` does not fit"),
@@ -254,12 +259,12 @@ fn configs_are_checked_as_written() {
         problems(json!({ "prompt": "x", "messages": [], "base_url": "ftp://x", "timeout": "5" })),
         [
             "base_url: `ftp` is not a scheme that can be called; use http or https",
-            "timeout: `5` is not a duration such as 10s, 5m or 1h30m",
             "messages: `prompt` and `messages` exclude each other",
             "messages: the list is empty",
+            "timeout: `5` is not a duration such as 10s, 5m or 1h30m",
         ]
     );
-    assert_eq!(problems(json!({})), [": neither `prompt` nor `messages` is given"]);
+    assert_eq!(problems(json!({})), [": neither `prompt`, `prompt_file` nor `messages` is given"]);
 }
 
 #[test]

@@ -49,6 +49,45 @@ pub(crate) fn issue(path: &[&str], message: impl Into<String>, hint: Option<&str
     }
 }
 
+/// What is wrong with the keys of a config whose `do` is `action`: it needs those in `needs` and takes those in `takes` besides.
+#[cfg(any(feature = "git", feature = "forge"))]
+pub(crate) fn key_issues(action: &str, with: &Value, needs: &[&str], takes: &[&str]) -> Vec<ConfigIssue> {
+    let mut issues = Vec::new();
+    for key in needs.iter().filter(|key| !given(with, key)) {
+        issues.push(issue(&[], format!("`do: {action}` needs `{key}`"), None));
+    }
+    let fields = with.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    for (key, _) in fields {
+        if key != "do" && !needs.contains(&key.as_str()) && !takes.contains(&key.as_str()) {
+            let known: Vec<String> = needs.iter().chain(takes).map(|key| format!("`{key}`")).collect();
+            let message = format!("`{key}` means nothing to `do: {action}`");
+            issues.push(issue(&[key], message, Some(&format!("it takes {}", known.join(", ")))));
+        }
+    }
+    issues
+}
+
+/// Lets a rendered config pass if nothing is wrong with it.
+///
+/// # Errors
+/// Class `invalid`, with the first of the issues.
+#[cfg(any(feature = "git", feature = "forge"))]
+pub(crate) fn free_of(issues: Vec<ConfigIssue>) -> Result<(), StepError> {
+    let Some(issue) = issues.into_iter().next() else { return Ok(()) };
+    let hint = issue.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    let place = issue.path.iter().map(|key| format!("`{key}`: ")).collect::<String>();
+    Err(invalid(format!("{place}{}{hint}", issue.message)))
+}
+
+/// A key that an action needs. `validate` has seen to it, but for what an expression gave.
+///
+/// # Errors
+/// Class `invalid`, where it is not given.
+#[cfg(any(feature = "git", feature = "forge"))]
+pub(crate) fn needed<T>(key: &str, value: Option<T>) -> Result<T, StepError> {
+    value.ok_or_else(|| invalid(format!("`{key}` is missing")))
+}
+
 /// The text of a scalar: text as it is, numbers and booleans as JSON writes them. A text that is exactly one
 /// expression keeps the type of its value, so a place for text has to take them.
 #[cfg(any(feature = "http", feature = "script"))]
@@ -68,7 +107,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// Puts U+FFFD in place of NUL characters, which no store can keep.
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(any(feature = "http", feature = "llm", feature = "forge"))]
 pub(crate) fn replace_nul(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),

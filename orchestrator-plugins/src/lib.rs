@@ -1,12 +1,13 @@
-//! The step kinds that come with orchestrator: `script`, `git`, `http`, `llm`, `approval`, `notify`, `signal` and `sleep`.
+//! The step kinds that come with orchestrator: `script`, `git`, `github`, `gitlab`, `http`, `llm`, `approval`, `notify`,
+//! `signal` and `sleep`.
 //!
-//! [`builtin`] gives all that are enabled; `script`, `git`, `http` and `llm` are each behind a cargo feature of that
-//! name, and all four are on by default. A host program that wants fewer registers the ones it wants.
+//! [`builtin`] gives all that are enabled; `script`, `git`, `github`, `gitlab`, `http` and `llm` are each behind a cargo
+//! feature of that name, and all six are on by default. A host program that wants fewer registers the ones it wants.
 //!
 //! ```
 //! let kinds: Vec<String> =
 //!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
-//! assert_eq!(kinds, ["approval", "git", "http", "llm", "notify", "script", "signal", "sleep"]);
+//! assert_eq!(kinds, ["approval", "git", "github", "gitlab", "http", "llm", "notify", "script", "signal", "sleep"]);
 //! ```
 //!
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
@@ -14,9 +15,13 @@
 mod approval;
 #[cfg(any(feature = "http", feature = "llm"))]
 mod below;
+#[cfg(any(feature = "git", feature = "forge"))]
+mod branch;
 mod config;
 mod duration;
 mod files;
+#[cfg(feature = "forge")]
+mod forge;
 #[cfg(feature = "git")]
 mod git;
 #[cfg(feature = "http")]
@@ -24,7 +29,7 @@ mod http;
 #[cfg(feature = "llm")]
 mod llm;
 mod notify;
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(feature = "outbound")]
 mod outbound;
 mod registry;
 #[cfg(feature = "script")]
@@ -35,6 +40,10 @@ mod sleep;
 
 pub use approval::Approval;
 pub use files::Files;
+#[cfg(feature = "github")]
+pub use forge::Github;
+#[cfg(feature = "gitlab")]
+pub use forge::Gitlab;
 #[cfg(feature = "git")]
 pub use git::Git;
 #[cfg(feature = "http")]
@@ -42,10 +51,10 @@ pub use http::Http;
 #[cfg(feature = "llm")]
 pub use llm::{Llm, Price, Prices};
 pub use notify::Notify;
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(feature = "outbound")]
 pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};
 pub use registry::builtin;
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(feature = "outbound")]
 pub use registry::builtin_over;
 #[cfg(feature = "script")]
 pub use script::{SandboxReport, Script, confine_if_asked};

@@ -9,25 +9,27 @@ use orchestrator_core::port::plugin::Plugin;
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn Plugin>> {
     all(
-        #[cfg(any(feature = "http", feature = "llm"))]
+        #[cfg(feature = "outbound")]
         &Arc::default(),
     )
 }
 
 /// As [`builtin`], over a way out that the host program has described.
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(feature = "outbound")]
 #[must_use]
 pub fn builtin_over(outbound: &Arc<crate::Outbound>) -> Vec<Arc<dyn Plugin>> {
     all(outbound)
 }
 
-fn all(
-    #[cfg(any(feature = "http", feature = "llm"))] outbound: &Arc<crate::Outbound>,
-) -> Vec<Arc<dyn Plugin>> {
+fn all(#[cfg(feature = "outbound")] outbound: &Arc<crate::Outbound>) -> Vec<Arc<dyn Plugin>> {
     vec![
         Arc::new(crate::Approval),
         #[cfg(feature = "git")]
         Arc::new(crate::Git),
+        #[cfg(feature = "github")]
+        Arc::new(crate::Github::over(outbound.clone())),
+        #[cfg(feature = "gitlab")]
+        Arc::new(crate::Gitlab::over(outbound.clone())),
         #[cfg(feature = "http")]
         Arc::new(crate::Http::over(outbound.clone())),
         #[cfg(feature = "llm")]

@@ -143,8 +143,10 @@ fn it_takes_the_examples_of_every_plugin_and_expressions_in_their_place() {
         for example in examples {
             let before = "log: { run: x }, notes: { uses: llm, with: { prompt: x } }, fetch: { uses: http, with: { url: \"http://x\" } }";
             let needs = "needs: [log, notes, fetch]";
-            let text =
-                format!("steps: {{ {before}, a: {{ uses: {}, {needs}, with: {example} }} }}", plugin.kind());
+            let kind = plugin.kind();
+            let text = format!(
+                "secrets: [FORGE_TOKEN]\nsteps: {{ {before}, a: {{ uses: {kind}, {needs}, with: {example} }} }}"
+            );
             assert!(parses(&text), "{text}");
             assert!(takes(&validator, &text), "{text}");
         }

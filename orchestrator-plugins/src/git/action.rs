@@ -11,6 +11,7 @@ use super::address::Address;
 use super::process::Halt;
 use super::{clone, commit, diff, fetch, merge, name, push, worktree};
 use crate::config;
+pub(super) use crate::config::needed;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -184,11 +185,6 @@ impl Config {
     }
 }
 
-/// A key that an action needs. `validate` has seen to it, but for what an expression gave.
-pub(super) fn needed<'a>(key: &str, value: Option<&'a str>) -> Result<&'a str, StepError> {
-    value.ok_or_else(|| config::invalid(format!("`{key}` is missing")))
-}
-
 /// A branch that the key `key` names, checked.
 pub(super) fn checked<'a>(key: &str, value: Option<&'a str>) -> Result<Option<&'a str>, StepError> {
     if let Some(value) = value {
@@ -201,18 +197,7 @@ pub(super) fn checked<'a>(key: &str, value: Option<&'a str>) -> Result<Option<&'
 pub(super) fn issues(with: &Value) -> Vec<ConfigIssue> {
     let Some(action) = config::settled(with, "do").and_then(Do::named) else { return Vec::new() };
     let (needs, takes) = action.keys();
-    let mut issues = Vec::new();
-    for key in needs.iter().filter(|key| !config::given(with, key)) {
-        issues.push(config::issue(&[], format!("`do: {}` needs `{key}`", action.name()), None));
-    }
-    let fields = with.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    for (key, _) in fields {
-        if key != "do" && !needs.contains(&key.as_str()) && !takes.contains(&key.as_str()) {
-            let known: Vec<String> = needs.iter().chain(takes).map(|key| format!("`{key}`")).collect();
-            let message = format!("`{key}` means nothing to `do: {}`", action.name());
-            issues.push(config::issue(&[key], message, Some(&format!("it takes {}", known.join(", ")))));
-        }
-    }
+    let mut issues = config::key_issues(action.name(), with, needs, takes);
     issues.extend(name_issues(action, with));
     issues
 }

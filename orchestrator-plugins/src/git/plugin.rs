@@ -122,11 +122,7 @@ impl Plugin for Git {
 
 /// Reads a rendered config, and checks what expressions have brought.
 fn read(with: Value, workdir: &Path) -> Result<Config, StepError> {
-    if let Some(issue) = action::issues(&with).into_iter().next() {
-        let hint = issue.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        let place = issue.path.iter().map(|key| format!("`{key}`: ")).collect::<String>();
-        return Err(config::invalid(format!("{place}{}{hint}", issue.message)));
-    }
+    config::free_of(action::issues(&with))?;
     let with: Config = config::read(with)?;
     if let Some(url) = &with.url {
         Address::read(url, workdir).map_err(|why| config::invalid(format!("`url`: {why}")))?;

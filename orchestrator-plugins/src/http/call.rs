@@ -1,8 +1,5 @@
 //! One call, from the request to the outcome.
 
-use std::future::Future;
-use std::time::Duration;
-
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason, Stream};
@@ -21,10 +18,6 @@ use super::plugin::Config;
 use super::request::{is_safe, request, timeout};
 use crate::config::{self, invalid};
 use crate::outbound::{self, NoAnswer, Outbound, Outgoing};
-
-/// How long the answer to a request that changes something is still waited for after a stop: an answer is worth more
-/// than an unknown outcome.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// How much of an unexpected answer a message quotes, in characters, and how much of it is read for that, in bytes.
 const QUOTED: usize = 300;
@@ -50,7 +43,7 @@ pub(super) async fn call(
         format!("{} {}", request.method(), outbound::shown_masked(request.url(), &with.url, &context.mask));
     let outgoing = Outgoing { request, deadline };
     let answer = answer(outbound, context, outgoing, &expected, with.max_bytes());
-    let answer = match until_stopped(context, changes, answer).await {
+    let answer = match outbound::until_stopped(context, changes, answer).await {
         Ok(answer) => answer,
         Err(reason) => return Ok(cut_short(reason, changes, &what)),
     };
@@ -66,34 +59,15 @@ pub(super) async fn call(
             succeeded(&answer, &what, check.as_ref(), &context.mask)
         }
         Ok(answer) => unexpected(&answer, &what, &context.mask),
-        Err(error) => no_answer(error, changes, &what),
+        Err(error) => no_answer(&error, changes, &what),
     })
-}
-
-/// Waits for `answer`, or until the attempt is to stop; in the middle of a change a little longer.
-async fn until_stopped<T>(
-    context: &Context,
-    changes: bool,
-    answer: impl Future<Output = T>,
-) -> Result<T, StopReason> {
-    let mut answer = std::pin::pin!(answer);
-    let stop = context.stop.clone();
-    let reason = tokio::select! {
-        biased;
-        answer = &mut answer => return Ok(answer),
-        reason = stop.requested() => reason,
-    };
-    if changes && matches!(reason, StopReason::Cancelled | StopReason::Shutdown) {
-        return tokio::time::timeout(GRACE, answer).await.map_err(|_| reason);
-    }
-    Err(reason)
 }
 
 fn cut_short(reason: StopReason, changes: bool, what: &str) -> Outcome {
     match (reason, changes) {
-        (StopReason::TimedOut, false) => no_answer(NoAnswer::TimedOut, false, what),
+        (StopReason::TimedOut, false) => no_answer(&NoAnswer::TimedOut, false, what),
         (_, false) => Outcome::Stopped,
-        (StopReason::TimedOut, true) => no_answer(NoAnswer::TimedOut, true, what),
+        (StopReason::TimedOut, true) => no_answer(&NoAnswer::TimedOut, true, what),
         (_, true) => Outcome::Unknown {
             error: StepError::new(ErrorClass::Transient, format!("{what}: stopped before the answer came")),
         },
@@ -190,27 +164,11 @@ fn quoted(answer: &Answer, mask: &Mask) -> String {
     format!("{colon}{quoted}")
 }
 
-fn no_answer(error: NoAnswer, changes: bool, what: &str) -> Outcome {
-    let (class, message, may_be_done) = match error {
-        NoAnswer::Denied(refused) => (ErrorClass::Denied, refused, false),
-        NoAnswer::Resting(origin, wait) => {
-            let message =
-                format!("{what}: {origin} has failed again and again and is left alone for {wait:?}");
-            let error = StepError::new(ErrorClass::Transient, message);
-            return Outcome::Failed { error, retry_after: Some(wait) };
-        }
-        NoAnswer::NotSent(cause) => (ErrorClass::Transient, format!("cannot connect: {cause}"), false),
-        NoAnswer::TimedOut => (ErrorClass::Timeout, "no complete answer in time".to_owned(), true),
-        NoAnswer::Redirected(cause) => {
-            (ErrorClass::Failed, format!("redirected without end or reason: {cause}"), false)
-        }
-        NoAnswer::TooLong(limit) => (
-            ErrorClass::Invalid,
-            format!("the answer is longer than {limit} bytes; raise `max_bytes`"),
-            false,
-        ),
-        NoAnswer::Broken(cause) => (ErrorClass::Transient, format!("the connection broke: {cause}"), true),
-    };
-    let error = StepError::new(class, format!("{what}: {message}"));
-    if changes && may_be_done { Outcome::Unknown { error } } else { config::refused(error) }
+fn no_answer(error: &NoAnswer, changes: bool, what: &str) -> Outcome {
+    let hint = if matches!(error, NoAnswer::TooLong(_)) { "; raise `max_bytes`" } else { "" };
+    let told = StepError::new(error.class(), format!("{what}: {error}{hint}"));
+    match changes && error.may_be_done() {
+        true => Outcome::Unknown { error: told },
+        false => Outcome::Failed { error: told, retry_after: error.wait() },
+    }
 }

@@ -90,7 +90,7 @@ pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>)
             Err(Outcome::Failed { error: StepError::new(outbound::class(status), message), retry_after })
         }
         Err(Halt::Unread(error)) => Err(unread(error)),
-        Err(Halt::No(error)) => Err(no_answer(error, &what, call.timeout)),
+        Err(Halt::No(error)) => Err(no_answer(&error, &what, call.timeout)),
     }
 }
 
@@ -197,22 +197,16 @@ fn request(url: Url, call: &Call<'_>) -> Result<Request, StepError> {
     Ok(request)
 }
 
-fn no_answer(error: NoAnswer, what: &str, timeout: Duration) -> Outcome {
-    let mut retry_after = None;
+fn no_answer(error: &NoAnswer, what: &str, timeout: Duration) -> Outcome {
     let (class, message) = match error {
-        NoAnswer::Denied(refused) => (ErrorClass::Denied, refused),
-        NoAnswer::Resting(origin, wait) => {
-            retry_after = Some(wait);
-            let message = format!("{origin} has failed again and again and is left alone for {wait:?}");
-            (ErrorClass::Transient, message)
-        }
-        NoAnswer::NotSent(cause) => (ErrorClass::Transient, format!("cannot connect: {cause}")),
-        NoAnswer::TimedOut => (ErrorClass::Timeout, format!("no complete answer within {timeout:?}")),
-        NoAnswer::Redirected(cause) => (ErrorClass::Failed, cause),
-        NoAnswer::TooLong(limit) => (ErrorClass::Failed, format!("the answer is longer than {limit} bytes")),
-        NoAnswer::Broken(cause) => (ErrorClass::Transient, format!("the connection broke: {cause}")),
+        NoAnswer::TimedOut => (error.class(), format!("no complete answer within {timeout:?}")),
+        // Neither is for the author to put right.
+        NoAnswer::Redirected(cause) => (ErrorClass::Failed, cause.clone()),
+        NoAnswer::TooLong(_) => (ErrorClass::Failed, error.to_string()),
+        _ => (error.class(), error.to_string()),
     };
-    Outcome::Failed { error: StepError::new(class, format!("{what}: {message}")), retry_after }
+    let told = StepError::new(class, format!("{what}: {message}"));
+    Outcome::Failed { error: told, retry_after: error.wait() }
 }
 
 /// What a server says is wrong: its `error.message` where there is one, else the beginning of the body.

@@ -1,8 +1,10 @@
 //! Addresses as authors write them and as messages show them.
 
+#[cfg(any(feature = "http", feature = "llm"))]
 use std::borrow::Cow;
 use std::error::Error;
 
+#[cfg(any(feature = "http", feature = "llm"))]
 use orchestrator_core::port::secret::Mask;
 
 use reqwest::Url;
@@ -30,6 +32,7 @@ pub(crate) fn shown(url: &Url) -> String {
 
 /// As [`shown`], of an address as it was written: where a secret stands in it, stars do. An address that was read has another
 /// spelling, in which the secret would not be known.
+#[cfg(any(feature = "http", feature = "llm"))]
 pub(crate) fn shown_masked(url: &Url, written: &str, mask: &Mask) -> String {
     match mask.text(written) {
         Cow::Borrowed(_) => shown(url),

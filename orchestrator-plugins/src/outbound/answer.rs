@@ -1,5 +1,6 @@
 //! What comes back: bodies with an end, and what a failure means.
 
+use std::fmt;
 use std::time::Duration;
 
 use orchestrator_core::spec::retry::ErrorClass;
@@ -32,6 +33,49 @@ pub(crate) enum NoAnswer {
     TooLong(u64),
     /// The connection broke; the request may have been carried out.
     Broken(String),
+}
+
+impl NoAnswer {
+    /// What it says about trying again.
+    pub(crate) const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Denied(_) => ErrorClass::Denied,
+            Self::Resting(..) | Self::NotSent(_) | Self::Broken(_) => ErrorClass::Transient,
+            Self::TimedOut => ErrorClass::Timeout,
+            Self::Redirected(_) => ErrorClass::Failed,
+            Self::TooLong(_) => ErrorClass::Invalid,
+        }
+    }
+
+    /// The least that a retry waits, if that is known.
+    pub(crate) const fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Resting(_, wait) => Some(*wait),
+            _ => None,
+        }
+    }
+
+    /// Whether the request may have been carried out all the same.
+    pub(crate) const fn may_be_done(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Broken(_))
+    }
+}
+
+/// As messages say it, behind what was asked for.
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(cause) => write!(f, "cannot connect: {cause}"),
+            Self::TimedOut => f.write_str("no complete answer in time"),
+            Self::Denied(refused) => f.write_str(refused),
+            Self::Resting(origin, wait) => {
+                write!(f, "{origin} has failed again and again and is left alone for {wait:?}")
+            }
+            Self::Redirected(cause) => write!(f, "redirected without end or reason: {cause}"),
+            Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
+            Self::Broken(cause) => write!(f, "the connection broke: {cause}"),
+        }
+    }
 }
 
 impl From<reqwest::Error> for NoAnswer {

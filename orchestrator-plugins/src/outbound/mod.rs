@@ -12,15 +12,22 @@ mod answer;
 mod blocked;
 mod circuit;
 mod hop;
+mod patience;
 mod reach;
 mod resolver;
 mod way;
 
 #[cfg(feature = "http")]
 pub(crate) use address::is_framing;
-pub(crate) use address::{address, cause, shortened, shown, shown_masked, text_shown};
-pub(crate) use answer::{KEY, NoAnswer, body, class, retry_after};
+#[cfg(any(feature = "http", feature = "llm"))]
+pub(crate) use address::shown_masked;
+pub(crate) use address::{address, cause, shortened, shown, text_shown};
+#[cfg(any(feature = "http", feature = "llm"))]
+pub(crate) use answer::KEY;
+pub(crate) use answer::{NoAnswer, body, class, retry_after};
 pub use circuit::{Circuit, CircuitState};
 pub(crate) use hop::Outgoing;
+#[cfg(any(feature = "http", feature = "forge"))]
+pub(crate) use patience::until_stopped;
 pub use resolver::Resolver;
 pub use way::{Misconfigured, Outbound, OutboundBuilder};

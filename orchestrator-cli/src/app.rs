@@ -1,9 +1,9 @@
 //! What every command has at hand.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use orchestrator_core::engine::{Engine, RunReport, read_outline, read_report};
+use orchestrator_core::engine::{Engine, Registry, RunReport, read_outline, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
 use orchestrator_core::port::store::Store;
@@ -12,11 +12,12 @@ use orchestrator_plugins::Outbound;
 use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::{Output, Problem};
+use crate::outside::Outside;
 use crate::secrets;
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::store::{self, Access};
-use crate::user;
+use crate::{user, workflow};
 
 /// What every command has at hand.
 #[derive(Debug)]
@@ -27,9 +28,26 @@ pub(crate) struct App {
     pub(crate) output: Output,
     pub(crate) shell: Shell,
     pub(crate) cwd: PathBuf,
+    /// Asked once, and only by commands that need it.
+    pub(crate) outside: OnceLock<Outside>,
 }
 
 impl App {
+    /// What executables bring. They are started when this is first asked for.
+    pub(crate) fn outside(&self) -> &Outside {
+        self.outside.get_or_init(|| Outside::discover(&self.settings))
+    }
+
+    /// The kinds of steps there are.
+    ///
+    /// # Errors
+    /// Exit 3 if an executable that the settings name is no plugin.
+    pub(crate) fn plugins(&self) -> Result<Registry, Problem> {
+        let mut registry = workflow::builtin();
+        self.outside().plugins()?.for_each(|plugin| registry.add(plugin.clone()));
+        Ok(registry)
+    }
+
     /// The store, which must be there.
     pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Problem> {
         store::open(&self.settings, Access::Existing).await
@@ -56,6 +74,7 @@ impl App {
         let builder = Engine::builder()
             .store(store)
             .plugins(orchestrator_plugins::builtin_over(&Arc::new(outbound)))
+            .plugins(self.outside().plugins()?.cloned())
             .inspector(Arc::new(orchestrator_plugins::Files))
             .slots(self.settings.slots())
             .poll(None)

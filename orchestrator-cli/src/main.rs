@@ -13,6 +13,7 @@ mod graph;
 mod inputs;
 mod names;
 mod output;
+mod outside;
 mod progress;
 mod registered;
 mod report;

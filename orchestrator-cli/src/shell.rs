@@ -16,8 +16,8 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// For this process.
-    pub(crate) fn new(settings: &Settings, config: Option<&PathBuf>) -> Self {
+    /// For this process; `config` and `plugins` are what flags say.
+    pub(crate) fn new(settings: &Settings, config: Option<&PathBuf>, plugins: &[String]) -> Self {
         // Called by path (as `cargo run` does), it may not be in the search path.
         let called = std::env::args_os().next().map(|name| name.to_string_lossy().into_owned());
         let program = called
@@ -26,6 +26,9 @@ impl Shell {
         let mut flags = String::new();
         if let Some(path) = config {
             flags.push_str(&format!(" --config {}", quoted(&path.display().to_string())));
+        }
+        for path in plugins {
+            flags.push_str(&format!(" --plugin {}", quoted(path)));
         }
         let store = settings.store();
         // A variable of this terminal is not set in the next one.

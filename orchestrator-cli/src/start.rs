@@ -1,6 +1,7 @@
 //! From the arguments to the exit code.
 
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -74,8 +75,8 @@ fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
         Err(problem) if matches!(cli.verb, Verb::Doctor) => (Settings::defaults(&cwd), Some(problem)),
         Err(problem) => return Err((output, problem)),
     };
-    let shell = Shell::new(&settings, cli.global.config.as_ref());
-    Ok(App { settings, broken_settings, output, shell, cwd })
+    let shell = Shell::new(&settings, cli.global.config.as_ref(), &cli.global.plugins);
+    Ok(App { settings, broken_settings, output, shell, cwd, outside: OnceLock::new() })
 }
 
 fn flags(cli: &Cli) -> Flags {
@@ -88,6 +89,7 @@ fn flags(cli: &Cli) -> Flags {
     Flags {
         store: cli.global.store.clone(),
         config: cli.global.config.clone(),
+        plugins: cli.global.plugins.clone(),
         slots: drive.and_then(|drive| drive.slots).map(|slots| slots.to_string()),
         grace: drive.and_then(|drive| drive.grace.clone()),
         secrets_file: drive.and_then(|drive| drive.secrets_file.clone()),

@@ -29,8 +29,8 @@ pub(crate) struct Loaded {
     from: String,
 }
 
-/// The kinds of steps there are.
-pub(crate) fn plugins() -> Registry {
+/// The kinds of steps that this program has of itself.
+pub(crate) fn builtin() -> Registry {
     orchestrator_plugins::builtin().into_iter().collect()
 }
 

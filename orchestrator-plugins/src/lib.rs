@@ -10,6 +10,8 @@
 //! assert_eq!(kinds, ["approval", "git", "github", "gitlab", "http", "llm", "notify", "script", "signal", "sleep"]);
 //! ```
 //!
+//! [`Process`] takes kinds of steps from executables of any language, behind the feature `process`, which is on by default too.
+//!
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
 
 mod approval;
@@ -31,7 +33,11 @@ mod llm;
 mod notify;
 #[cfg(feature = "outbound")]
 mod outbound;
+#[cfg(feature = "process")]
+mod process;
 mod registry;
+#[cfg(feature = "process")]
+mod resident;
 #[cfg(feature = "script")]
 mod script;
 mod secrets;
@@ -53,9 +59,13 @@ pub use llm::{Llm, Price, Prices};
 pub use notify::Notify;
 #[cfg(feature = "outbound")]
 pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};
+#[cfg(feature = "process")]
+pub use process::{NotAPlugin, Process};
 pub use registry::builtin;
 #[cfg(feature = "outbound")]
 pub use registry::builtin_over;
+#[cfg(feature = "process")]
+pub use resident::Executable;
 #[cfg(feature = "script")]
 pub use script::{SandboxReport, Script, confine_if_asked};
 #[cfg(feature = "script")]

@@ -32,6 +32,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Executable that brings kinds of steps, besides those of the configuration file (may be repeated)
+    #[arg(long = "plugin", global = true, value_name = "PATH")]
+    pub(crate) plugins: Vec<String>,
+
     /// Only results and problems
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,

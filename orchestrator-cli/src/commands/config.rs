@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::exit::Exit;
 use crate::output::{Problem, escape};
 use crate::settings::Origin;
+use crate::shell::quoted;
 use crate::store::masked;
 
 pub(crate) fn show(app: &App) -> Result<Exit, Problem> {
@@ -26,10 +27,16 @@ pub(crate) fn show(app: &App) -> Result<Exit, Problem> {
             .collect();
         let file = settings.file.as_ref().map(|path| path.display().to_string());
         let folder = settings.place.exists().then(|| settings.place.folder().display().to_string());
-        app.output.print_json(&json!({ "settings": values, "file": file, "folder": folder }))?;
+        let plugins: Vec<_> = settings
+            .plugins()
+            .iter()
+            .map(|plugin| json!({ "command": plugin.command, "env": plugin.env, "place": plugin.place }))
+            .collect();
+        app.output
+            .print_json(&json!({ "settings": values, "plugins": plugins, "file": file, "folder": folder }))?;
         return Ok(Exit::Ok);
     }
-    let rows = settings
+    let mut rows: Vec<Vec<String>> = settings
         .iter()
         .map(|(key, sourced)| {
             let value = masked(&sourced.value);
@@ -41,6 +48,16 @@ pub(crate) fn show(app: &App) -> Result<Exit, Problem> {
             ]
         })
         .collect();
+    let plugins = settings.plugins().iter().map(|plugin| {
+        let command: Vec<_> = plugin.command.iter().map(|word| quoted(word)).collect();
+        vec![
+            "plugins".to_owned(),
+            escape::line(&command.join(" ")).into_owned(),
+            plugin.place.clone(),
+            String::new(),
+        ]
+    });
+    rows.extend(plugins);
     app.output.table(&["SETTING", "VALUE", "FROM", "VARIABLE"], rows)?;
     match &settings.file {
         Some(path) => app.output.note(&format!("\nconfiguration file: {}", path.display())),

@@ -75,8 +75,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let mut checks = vec![Check::new("program", "ok", format!("orchestrator {VERSION}"))];
     checks.extend(configuration(app));
     let opened = look_at_store(app, &mut checks).await;
-    let kinds: Vec<String> = workflow::plugins().iter().map(|plugin| plugin.kind().to_owned()).collect();
-    checks.push(Check::new("plugins", "ok", kinds.join(", ")));
+    checks.extend(plugins(app));
     checks.push(secrets_file(app).await);
     checks.extend(TOOLS.iter().map(|(tool, without)| match found(tool) {
         Some(path) => Check::new("tool", "ok", format!("{tool}: {}", path.display())),
@@ -102,6 +101,20 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
         tell(app, &checks, &runs)?;
     }
     Ok(exit)
+}
+
+/// The kinds of steps there are: those of this program, then those of each executable, which is started and asked.
+fn plugins(app: &App) -> Vec<Check> {
+    let kinds: Vec<String> = workflow::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
+    let mut checks = vec![Check::new("plugins", "ok", kinds.join(", "))];
+    let outside = app.outside();
+    for brought in outside.brought.chunk_by(|one, next| one.program == next.program) {
+        let kinds: Vec<&str> = brought.iter().map(|brought| brought.plugin.kind()).collect();
+        let text = format!("{}: {}", kinds.join(", "), brought[0].program);
+        checks.push(Check::new("plugin", "ok", text));
+    }
+    checks.extend(outside.refused().iter().map(|problem| Check::of("plugin", problem)));
+    checks
 }
 
 /// Whether scripts can be confined here.

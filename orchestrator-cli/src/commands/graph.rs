@@ -25,7 +25,7 @@ pub(crate) async fn carry_out(app: &App, args: &DrawGraph) -> Result<Exit, Probl
     let drawn = match (&args.file, &args.run) {
         (_, Some(named)) => of_run(app, named).await?,
         (Some(file), None) => {
-            let loaded = workflow::load(file, &workflow::plugins())?;
+            let loaded = workflow::load(file, &app.plugins()?)?;
             for warning in &loaded.warnings {
                 app.output.note(warning.to_human(app.output.err()).trim_end());
             }

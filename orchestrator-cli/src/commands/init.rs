@@ -40,7 +40,7 @@ pub(crate) async fn carry_out(app: &App, args: &Init) -> Result<Exit, Problem> {
     };
     let mut made = make(&root.join(FOLDER))?;
     made.push(write_new(&root.join("hello.yaml"), SAMPLE)?);
-    made.push(write_new(&root.join(FOLDER).join(schema::FILE), &schema::text())?);
+    made.push(write_new(&root.join(FOLDER).join(schema::FILE), &schema::text(&app.plugins()?))?);
     let database = root.join(FOLDER).join("state.db");
     let new = !database.exists();
     let store = store::connect(&database, &app.settings).await?;

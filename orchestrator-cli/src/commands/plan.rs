@@ -76,7 +76,7 @@ struct PlannedBelow<'a> {
 }
 
 pub(crate) async fn carry_out(app: &App, args: &Plan) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     let loaded = workflow::look_at(&args.source.file, &plugins, app).await?;
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());

@@ -34,7 +34,7 @@ pub(crate) struct Prepared {
 /// Reads the workflow and what the run is given.
 pub(crate) fn prepare(app: &App, args: &Run) -> Result<Prepared, Problem> {
     let labels = labels(&args.start)?;
-    let loaded = workflow::load(&args.source.file, &workflow::plugins())?;
+    let loaded = workflow::load(&args.source.file, &app.plugins()?)?;
     prepared(app, loaded, &args.start, labels)
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn launch(
     args: &Start,
 ) -> Result<Exit, Problem> {
     let Prepared { start, loaded } = prepared;
-    let loaded = loaded.complete(&store, &workflow::plugins()).await?;
+    let loaded = loaded.complete(&store, &app.plugins()?).await?;
     let start = start.workflow(loaded.workflow.clone());
     if loaded.workflow.steps.iter().any(|step| &*step.uses == "script") {
         orchestrator_plugins::Script::prepare_ahead();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use orchestrator_core::engine::Registry;
 use orchestrator_core::port::plugin::Plugin;
 use orchestrator_core::spec;
 use orchestrator_core::spec::reference::{Kind, json_schema};
@@ -14,7 +15,6 @@ use crate::exit::Exit;
 use crate::files;
 use crate::output::Problem;
 use crate::source;
-use crate::workflow;
 
 /// The schema's file in the `.orchestrator` folder.
 pub(crate) const FILE: &str = "workflow.schema.json";
@@ -27,7 +27,7 @@ const MARK: char = '\u{feff}';
 
 pub(crate) fn carry_out(app: &App, args: &Schema) -> Result<Exit, Problem> {
     if !args.install {
-        app.output.print(text().trim_end())?;
+        app.output.print(text(&app.plugins()?).trim_end())?;
         return Ok(Exit::Ok);
     }
     let folder = app.settings.place.folder();
@@ -35,7 +35,7 @@ pub(crate) fn carry_out(app: &App, args: &Schema) -> Result<Exit, Problem> {
     let read = args.files.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>, Problem>>()?;
     super::init::make_place(folder)?;
     let schema = folder.join(FILE);
-    let mut done = vec![(write(&schema, &text())?, schema.clone())];
+    let mut done = vec![(write(&schema, &text(&app.plugins()?))?, schema.clone())];
     let schema = fs::canonicalize(&schema).map_err(|error| files::cannot_write(&schema, &error))?;
     for (path, old) in read {
         let new = with_modeline(&old, &place(path, &schema)?);
@@ -66,9 +66,8 @@ fn tell(app: &App, done: &[(&str, PathBuf)]) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-/// The schema of workflows that use the plugins of this program.
-pub(crate) fn text() -> String {
-    let plugins = workflow::plugins();
+/// The schema of workflows that use these kinds of steps.
+pub(crate) fn text(plugins: &Registry) -> String {
     let kinds: Vec<Kind<'_>> = plugins.iter().map(|plugin| kind(&**plugin)).collect();
     // A value of JSON is always encodable.
     let mut text = serde_json::to_string_pretty(&json_schema(&kinds)).unwrap_or_default();

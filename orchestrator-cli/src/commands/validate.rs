@@ -13,7 +13,7 @@ use crate::output::{Item, Problem, escape};
 use crate::workflow::{self, Loaded, counted};
 
 pub(crate) async fn carry_out(app: &App, args: &Validate) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     let mut problems = Vec::new();
     let mut valid = Vec::new();
     for file in &args.files {

@@ -19,7 +19,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let store = store::open(&app.settings, Access::Existing).await.ok();
     let info: Option<StoreInfo> = store.as_ref().map(|store| store.describe());
     let sqlite = orchestrator_sqlite::library_version().await?;
-    let plugins: Vec<String> = workflow::plugins().iter().map(|plugin| plugin.kind().to_owned()).collect();
+    let plugins: Vec<String> = workflow::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
     if app.output.json().is_some() {
         app.output.print_json(&json!({
             "version": VERSION,

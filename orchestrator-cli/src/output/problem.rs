@@ -103,6 +103,20 @@ impl Problem {
         self
     }
 
+    /// The same problem once more, without its parts.
+    pub(crate) fn again(&self) -> Self {
+        Self(Box::new(Parts {
+            exit: self.0.exit,
+            code: self.0.code.clone(),
+            title: self.0.title.clone(),
+            detail: self.0.detail.clone(),
+            hint: self.0.hint.clone(),
+            typed: self.0.typed,
+            items: Vec::new(),
+            silent: self.0.silent,
+        }))
+    }
+
     /// What exactly is wrong, in order.
     #[must_use]
     pub(crate) fn items(mut self, items: Vec<Item>) -> Self {

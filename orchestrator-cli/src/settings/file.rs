@@ -7,6 +7,7 @@ use config::{Config, FileFormat, Map, Source, Value, ValueKind};
 
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
+use crate::settings::outside::{self, OutsidePlugin, PLUGINS};
 use crate::settings::{FOLDER, KEYS, Key, Origin, Sourced};
 
 /// The longest configuration file that is read, in bytes (1 MiB).
@@ -17,6 +18,7 @@ const LIMIT: u64 = 1 << 20;
 pub(super) struct File {
     pub(super) path: PathBuf,
     values: Map<String, Value>,
+    plugins: Vec<OutsidePlugin>,
 }
 
 impl File {
@@ -42,7 +44,7 @@ impl File {
             Config::builder().add_source(source).build().map_err(|error| wrong(error.to_string()))?;
         let values = parsed.collect().map_err(|error| wrong(error.to_string()))?;
         for name in values.keys() {
-            if !KEYS.iter().any(|key| key.name == name) {
+            if !names().any(|known| known == name) {
                 return Err(unknown_key(path, name));
             }
         }
@@ -51,7 +53,13 @@ impl File {
                 check_type(key, value).map_err(|why| wrong(format!("{}: {why}", key.name)))?;
             }
         }
-        Ok(Some(Self { path: path.to_owned(), values }))
+        let plugins = outside::read(&values, path, base(path)).map_err(wrong)?;
+        Ok(Some(Self { path: path.to_owned(), values, plugins }))
+    }
+
+    /// The executables that it names, each with its place.
+    pub(super) fn plugins(&self) -> &[OutsidePlugin] {
+        &self.plugins
     }
 
     /// A setting, as text. A relative path of a store or of secrets starts at the folder that holds `.orchestrator`, or
@@ -60,24 +68,30 @@ impl File {
         let text = self.values.get(key.name)?.clone().into_string().ok()?;
         let value = match (key.name, text.strip_prefix("sqlite:")) {
             ("store", Some(path)) if Path::new(path).is_relative() => {
-                format!("sqlite:{}", self.base().join(path).display())
+                format!("sqlite:{}", base(&self.path).join(path).display())
             }
             ("secrets_file", _) if Path::new(&text).is_relative() => {
-                self.base().join(&text).display().to_string()
+                base(&self.path).join(&text).display().to_string()
             }
             _ => text,
         };
         Some(Sourced { value, origin: Origin::File(self.path.clone()) })
     }
+}
 
-    fn base(&self) -> &Path {
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        if folder.file_name().is_some_and(|name| name == FOLDER) {
-            folder.parent().unwrap_or(folder)
-        } else {
-            folder
-        }
+/// Where relative paths of a file start.
+fn base(path: &Path) -> &Path {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if folder.file_name().is_some_and(|name| name == FOLDER) {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
     }
+}
+
+/// What may stand in a file: settings of one value, and lists of executables.
+fn names() -> impl Iterator<Item = &'static str> + Clone {
+    KEYS.iter().map(|key| key.name).chain([PLUGINS])
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -91,9 +105,8 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 fn unknown_key(path: &Path, name: &str) -> Problem {
-    let names = KEYS.iter().map(|key| key.name);
-    let hint = suggest::nearest(name, names.clone()).map_or_else(
-        || format!("settings are {}", names.collect::<Vec<_>>().join(", ")),
+    let hint = suggest::nearest(name, names()).map_or_else(
+        || format!("settings are {}", names().collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean `{near}`?"),
     );
     Problem::new(Exit::Usage, "config_unknown_key", format!("{}: unknown key `{name}`", path.display()))

@@ -2,9 +2,11 @@
 
 mod file;
 mod key;
+mod outside;
 mod place;
 mod read;
 
 pub(crate) use key::{KEYS, Key};
+pub(crate) use outside::OutsidePlugin;
 pub(crate) use place::{FOLDER, Place};
 pub(crate) use read::{Flags, Origin, Settings, Sourced};

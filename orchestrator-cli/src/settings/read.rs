@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::output::Problem;
 use crate::settings::file::File;
 use crate::settings::key::{KEYS, Key, NO_PROXY};
+use crate::settings::outside::{self, OutsidePlugin};
 use crate::settings::place::Place;
 use crate::span::parse_duration;
 
@@ -39,6 +40,7 @@ pub(crate) struct Flags {
     pub(crate) grace: Option<String>,
     pub(crate) secrets_file: Option<String>,
     pub(crate) config: Option<PathBuf>,
+    pub(crate) plugins: Vec<String>,
 }
 
 /// The settings in force.
@@ -49,6 +51,7 @@ pub(crate) struct Settings {
     /// The configuration file that was read, if there is one.
     pub(crate) file: Option<PathBuf>,
     values: Vec<(&'static Key, Sourced)>,
+    plugins: Vec<OutsidePlugin>,
 }
 
 impl std::fmt::Display for Origin {
@@ -75,7 +78,7 @@ impl Settings {
             .iter()
             .map(|key| (key, Sourced { value: key.default(&place), origin: Origin::Default }))
             .collect();
-        Self { place, file: None, values }
+        Self { place, file: None, values, plugins: Vec::new() }
     }
 
     fn read_with(cwd: &Path, flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problem> {
@@ -94,7 +97,9 @@ impl Settings {
             (key.check)(&sourced.value).map_err(|why| wrong_value(key, &sourced, &why))?;
             values.push((key, sourced));
         }
-        Ok(Self { place, file: file.map(|file| file.path), values })
+        let named = file.as_ref().map(File::plugins).unwrap_or_default().iter().cloned();
+        let plugins = named.chain(flags.plugins.iter().map(|path| outside::of_flag(path))).collect();
+        Ok(Self { place, file: file.map(|file| file.path), values, plugins })
     }
 
     /// Every setting, in the order of the documentation.
@@ -141,6 +146,11 @@ impl Settings {
     /// The proxy that steps which call services go through.
     pub(crate) fn proxy(&self) -> Option<&str> {
         Some(self.get("proxy").value.as_str()).filter(|proxy| !proxy.is_empty() && *proxy != NO_PROXY)
+    }
+
+    /// The executables that bring kinds of steps: those of the file, then those of flags.
+    pub(crate) fn plugins(&self) -> &[OutsidePlugin] {
+        &self.plugins
     }
 
     /// How long running attempts may take to end when we are told to stop.

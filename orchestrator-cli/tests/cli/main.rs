@@ -15,6 +15,7 @@ mod judging;
 mod looking;
 mod mutants;
 mod network;
+mod outside;
 mod plan;
 mod registry;
 mod reports;

@@ -52,6 +52,11 @@ fn check(scratch: &Scratch, block: &Block) -> Vec<String> {
                 vec![wrong.unwrap_or_else(|| "is not refused".into())]
             }
         }
+        // A program, in a file of that name.
+        "python" if !block.note.is_empty() => {
+            scratch.write_program(&block.note, &block.text);
+            Vec::new()
+        }
         "console" => commands(&block.text)
             .iter()
             .filter_map(|command| {

@@ -1,7 +1,7 @@
 //! A folder in which the commands of a page are run, in order.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,6 +44,12 @@ impl Scratch {
         let path = self.folder().join(name);
         fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file that can be executed.
+    pub(crate) fn write_program(&self, name: &str, text: &str) {
+        self.write(name, text);
+        fs::set_permissions(self.folder().join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Runs a line of shell; its exit code, and what it has said on both streams.

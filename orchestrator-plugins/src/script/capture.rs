@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 
 /// The longest line that goes to the log, in bytes; a longer one is cut there.
-const LINE_LIMIT: usize = 64 << 10;
+pub(crate) const LINE_LIMIT: usize = 64 << 10;
 
 /// How much of an attempt's output goes to the log, in bytes: a script that never ends must not fill the store.
 const LOG_LIMIT: u64 = 16 << 20;
@@ -56,7 +56,7 @@ impl<'a> Capture<'a> {
         Self {
             stdout: Output::new(outputs.0, Stream::Stdout, limit, mask),
             stderr: Output::new(outputs.1, Stream::Stderr, limit, mask),
-            log: Log { sink: log, left: LOG_LIMIT },
+            log: Log { sink: log, room: Room::default() },
         }
     }
 
@@ -98,22 +98,36 @@ impl<'a> Capture<'a> {
 #[derive(Debug)]
 struct Log<'a> {
     sink: &'a dyn LogSink,
-    left: u64,
+    room: Room,
 }
 
 impl Log<'_> {
     fn line(&mut self, stream: Stream, line: &str) {
+        self.room.line(self.sink, stream, line);
+    }
+}
+
+/// What an attempt may still write to its log.
+#[derive(Debug)]
+pub(crate) struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(LOG_LIMIT)
+    }
+}
+
+impl Room {
+    /// Writes a line, if there is room for it; the first one for which there is none is told of.
+    pub(crate) fn line(&mut self, sink: &dyn LogSink, stream: Stream, line: &str) {
         let cost = line.len() as u64 + LINE_COST;
-        if self.left >= cost {
-            self.left -= cost;
-            self.sink.line(stream, line);
-        } else if self.left > 0 {
-            self.left = 0;
+        if self.0 >= cost {
+            self.0 -= cost;
+            sink.line(stream, line);
+        } else if self.0 > 0 {
+            self.0 = 0;
             let limit = LOG_LIMIT >> 20;
-            self.sink.line(
-                Stream::System,
-                &format!("the script's output beyond {limit} MiB is not kept in the log"),
-            );
+            sink.line(Stream::System, &format!("output beyond {limit} MiB is not kept in the log"));
         }
     }
 }
@@ -238,7 +252,7 @@ impl<R: AsyncRead + Unpin> Output<R> {
 }
 
 /// As text that every store can keep. Where it was `cut`, a character that lost its end there is left out.
-fn readable(bytes: &[u8], cut: bool) -> String {
+pub(crate) fn readable(bytes: &[u8], cut: bool) -> String {
     let tail = bytes.utf8_chunks().last().map_or(&[][..], |last| last.invalid());
     let whole = if cut && could_go_on(tail) { bytes.len() - tail.len() } else { bytes.len() };
     let text = String::from_utf8_lossy(&bytes[..whole]);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A folder that only this user can enter. Removed when dropped.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     // Taken when it is removed.
     held: Option<TempDir>,
     path: PathBuf,
@@ -39,7 +39,7 @@ impl Folder {
     }
 
     /// The folder that the script knows as `TMPDIR`.
-    pub(super) fn scratch(&self) -> PathBuf {
+    pub(crate) fn scratch(&self) -> PathBuf {
         self.path.join("tmp")
     }
 

@@ -1,16 +1,16 @@
 //! `script`: runs bash, python or any interpreter.
 
 mod attempt;
-mod capture;
+pub(crate) mod capture;
 mod environment;
-mod folder;
+pub(crate) mod folder;
 mod interpreter;
 mod plugin;
 mod process;
 mod result;
 mod sandbox;
-mod stray;
-mod watchdog;
+pub(crate) mod stray;
+pub(crate) mod watchdog;
 
 pub use plugin::Script;
 pub use sandbox::{SandboxReport, confine_if_asked};

@@ -10,7 +10,7 @@ const ROUNDS: usize = 200;
 
 /// What all processes of a script carry.
 #[derive(Debug, Clone)]
-pub(super) enum Marker {
+pub(crate) enum Marker {
     /// `NAME=value` in their environment, which a process can clear.
     Environment(Vec<u8>),
     /// What no process can change: that of a confined script.
@@ -30,7 +30,7 @@ pub(super) fn members(group: Pid) -> usize {
 }
 
 /// Kills every process of `group`, and every other one that carries `marker`.
-pub(super) fn kill_all(group: Pid, marker: &Marker) {
+pub(crate) fn kill_all(group: Pid, marker: &Marker) {
     // Fails where nobody is left.
     let _ = kill_process_group(group, Signal::KILL);
     kill_marked(marker, 0);

@@ -17,11 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
-use super::environment;
 use super::folder::{self, Folder};
 
-/// Reads `+ GROUP MARK` and `- GROUP`; the mark of a script that is not confined is `-`. `$1` is the folder to remove, `$2` begins the value that a script's processes
-/// carry in their environment.
+/// Reads `+ GROUP MARK` and `- GROUP`; the mark of a script that is not confined is `-`. `$1` is the folder to remove, `$2` begins
+/// the value of a variable that all processes carry which were started from there: the file of a script's result, or a `TMPDIR`.
 const PROGRAM: &str = r#"
 trap '' HUP INT QUIT TERM
 groups=' '
@@ -66,7 +65,7 @@ struct Watchdog {
 ///
 /// # Errors
 /// Where the folder or the watchdog cannot be made.
-pub(super) fn folder() -> io::Result<Folder> {
+pub(crate) fn folder() -> io::Result<Folder> {
     // Made under the lock, so that nobody removes the folder around it meanwhile.
     let mut held = lock();
     let root = &running(&mut held)?.root;
@@ -108,8 +107,24 @@ pub(super) fn note(group: Pid, mark: String) {
     }
 }
 
+/// Watches over a group that cannot report itself. It is killed if this process dies.
+///
+/// # Errors
+/// Where the watchdog has gone and cannot be started again.
+pub(crate) fn watch(group: Pid) -> io::Result<()> {
+    let mut held = lock();
+    let watchdog = running(&mut held)?;
+    let number = group.as_raw_nonzero().get();
+    watchdog.groups.insert(number, "-".to_owned());
+    if watchdog.child.try_wait()?.is_some() {
+        // Somebody has killed it. The new one is told of all.
+        return watchdog.restart();
+    }
+    watchdog.pipe.write_all(format!("+ {number} -\n").as_bytes())
+}
+
 /// Takes a group back: it has gone.
-pub(super) fn forget(group: Pid) {
+pub(crate) fn forget(group: Pid) {
     if let Some(watchdog) = lock().as_mut() {
         watchdog.groups.remove(&group.as_raw_nonzero().get());
         // One that has gone cannot kill anything, so it need not know.
@@ -150,8 +165,7 @@ impl Watchdog {
 }
 
 fn spawn(root: &std::path::Path) -> io::Result<(Child, ChildStdin)> {
-    let mut marker = std::ffi::OsString::from(environment::RESULT);
-    marker.push("=");
+    let mut marker = std::ffi::OsString::from("=");
     marker.push(root);
     marker.push("/");
     let mut child = Command::new("/bin/sh")

@@ -8,19 +8,28 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::exit::Exit;
-use crate::output::{Problem, suggest};
-use crate::workflow;
+use crate::output::{Problem, escape, suggest};
+use crate::outside::Outside;
 
 pub(super) fn list(app: &App) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
+    let outside = app.outside();
     if app.output.json().is_some() {
-        let items: Vec<Value> = plugins.iter().map(|plugin| shape(&**plugin)).collect();
+        let items: Vec<Value> = plugins.iter().map(|plugin| shape(&**plugin, outside)).collect();
         app.output.print_json(&json!({ "items": items, "next": null }))?;
         return Ok(Exit::Ok);
     }
-    let rows =
-        plugins.iter().map(|plugin| vec![plugin.kind().to_owned(), plugin.summary().to_owned()]).collect();
-    app.output.table(&["KIND", "WHAT IT DOES"], rows)?;
+    let row = |plugin: &Arc<dyn Plugin>| {
+        let mut row = vec![plugin.kind().to_owned(), escape::line(plugin.summary()).into_owned()];
+        // Told only where there is something to tell.
+        if !outside.brought.is_empty() {
+            row.push(escape::line(outside.program_of(plugin.kind()).unwrap_or_default()).into_owned());
+        }
+        row
+    };
+    let heads = ["KIND", "WHAT IT DOES", "FROM"];
+    let heads = if outside.brought.is_empty() { &heads[..2] } else { &heads[..] };
+    app.output.table(heads, plugins.iter().map(row).collect())?;
     app.output.note(&format!("\nwhat one takes and gives: {}", app.shell.command("plugins schema KIND")));
     Ok(Exit::Ok)
 }
@@ -42,19 +51,21 @@ pub(super) fn find<'r>(plugins: &'r Registry, kind: &str) -> Result<&'r Arc<dyn 
 }
 
 pub(super) fn schema(app: &App, kind: &str) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     let plugin = find(&plugins, kind)?;
     if app.output.json().is_some() {
-        app.output.print_json(&shape(&**plugin))?;
+        app.output.print_json(&shape(&**plugin, app.outside()))?;
         return Ok(Exit::Ok);
     }
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let style = app.output.out();
+    let from = app.outside().program_of(kind).map(|program| format!("\nfrom {}", escape::line(program)));
+    let from = from.unwrap_or_default();
     let head = |text| style.tint(crate::output::style::Tint::Strong, text).to_string();
     app.output.print(&format!(
-        "{}: {}\n\n{}\n{}\n\n{}\n{}",
+        "{}: {}{from}\n\n{}\n{}\n\n{}\n{}",
         head(plugin.kind()),
-        plugin.summary(),
+        escape::line(plugin.summary()),
         head("with:"),
         pretty(plugin.config_schema()),
         head("output:"),
@@ -63,10 +74,11 @@ pub(super) fn schema(app: &App, kind: &str) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn shape(plugin: &dyn Plugin) -> Value {
+fn shape(plugin: &dyn Plugin, outside: &Outside) -> Value {
     json!({
         "kind": plugin.kind(),
         "summary": plugin.summary(),
+        "from": outside.program_of(plugin.kind()),
         "effect": plugin.effect_class(&json!({})),
         "config_schema": plugin.config_schema(),
         "output_schema": plugin.output_schema(),

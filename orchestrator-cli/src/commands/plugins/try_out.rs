@@ -24,7 +24,7 @@ const LIMIT: u64 = 1 << 20;
 const NAME: &str = "the step to try";
 
 pub(super) async fn carry_out(app: &App, args: &TryOut) -> Result<Exit, Problem> {
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     look::find(&plugins, &args.kind)?;
     let text = text(args)?;
     let loaded = workflow::of_text("try", NAME, &text, &plugins)?;

@@ -17,7 +17,7 @@ pub(crate) async fn carry_out(app: &App, args: &Execute) -> Result<Exit, Problem
     let revision = registered::revision(&store, &row, &which, &app.shell).await?;
     let text = registered::text(&store, &revision).await?;
     let place = format!("{name}@{}", revision.number);
-    let loaded = workflow::of_text(name, &place, &text, &workflow::plugins())?;
+    let loaded = workflow::of_text(name, &place, &text, &app.plugins()?)?;
     let start = run::prepared(app, loaded, &args.start, labels)?;
     let signals = Signals::catch()?;
     run::launch(app, store, start, signals, &args.start).await

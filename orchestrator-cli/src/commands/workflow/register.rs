@@ -34,7 +34,7 @@ struct RegisteredItem {
 }
 
 pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Problem> {
-    let mut files = checked(args)?;
+    let mut files = checked(app, args)?;
     for loaded in files.values() {
         for warning in &loaded.warnings {
             app.output.note(warning.to_human(app.output.err()).trim_end());
@@ -43,7 +43,7 @@ pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Proble
     let store = store::open(&app.settings, Access::Create).await?;
     let texts: Vec<(String, Arc<str>)> =
         files.iter().map(|(name, loaded)| (name.clone(), loaded.workflow.text.clone())).collect();
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     for (name, mut loaded) in std::mem::take(&mut files) {
         for (other, text) in &texts {
             loaded.know(other, text.clone());
@@ -77,7 +77,7 @@ pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Proble
 }
 
 /// Reads and checks all files, before anything is written. By name.
-fn checked(args: &Register) -> Result<BTreeMap<String, Loaded>, Problem> {
+fn checked(app: &App, args: &Register) -> Result<BTreeMap<String, Loaded>, Problem> {
     let usage = |title: String| Problem::new(Exit::Usage, "usage", title);
     for (flag, given) in [("--name", args.name.is_some()), ("--expect", args.expect.is_some())] {
         if given && args.files.len() > 1 {
@@ -91,7 +91,7 @@ fn checked(args: &Register) -> Result<BTreeMap<String, Loaded>, Problem> {
             Problem::new(Exit::Invalid, "invalid_name", format!("`{name}` cannot be the name of a workflow"));
         return Err(problem.hint("a name has 1 to 100 letters, digits, `-`, `_`, `.` and single spaces"));
     }
-    let plugins = workflow::plugins();
+    let plugins = app.plugins()?;
     let mut files: BTreeMap<String, Loaded> = BTreeMap::new();
     for file in &args.files {
         let loaded = workflow::load_above(file, &plugins, Below::of_registered())?;

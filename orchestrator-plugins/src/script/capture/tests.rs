@@ -19,7 +19,7 @@ fn captured(written: &[u8], piece: usize, limit: usize) -> (Vec<String>, Kept) {
 /// As [`captured`], without what is to be masked.
 fn masked(written: &[u8], piece: usize, limit: usize, mask: &Mask) -> (Vec<String>, Kept) {
     let lines = Lines::default();
-    let mut log = Log { sink: &lines, left: LOG_LIMIT };
+    let mut log = Log { sink: &lines, room: Room::default() };
     let mut output = Output::<&[u8]>::new(None, Stream::Stdout, limit, mask);
     for piece in written.chunks(piece) {
         output.chunk[..piece.len()].copy_from_slice(piece);
@@ -80,7 +80,7 @@ fn bytes_that_no_store_can_keep_are_replaced() {
 #[test]
 fn the_log_ends_at_its_limit_and_says_so_once() {
     let lines = Lines::default();
-    let mut log = Log { sink: &lines, left: LINE_COST + 10 };
+    let mut log = Log { sink: &lines, room: Room(LINE_COST + 10) };
     for _ in 0..5 {
         log.line(Stream::Stdout, "1234");
     }

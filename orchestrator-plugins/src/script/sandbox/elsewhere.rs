@@ -41,7 +41,7 @@ pub(in crate::script) struct Started {
 pub(in crate::script) struct Watched(Infallible);
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::script) struct Mark(Infallible);
+pub(crate) struct Mark(Infallible);
 
 #[derive(Debug, Clone, Copy)]
 pub(in crate::script) enum Excess {

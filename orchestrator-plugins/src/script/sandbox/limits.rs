@@ -14,7 +14,7 @@ const LAST_WORDS: u64 = 2;
 /// the kernel keeps, hands down to children, shows, and has not used since Linux 2.4. The filter of system calls keeps it
 /// from being changed, so a process can leave its group and its session and clear its environment, and is still found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::script) struct Mark(u64);
+pub(crate) struct Mark(u64);
 
 impl Mark {
     /// A new one; `None` where this process bears one itself, and cannot give another.

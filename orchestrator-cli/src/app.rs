@@ -7,7 +7,7 @@ use orchestrator_core::engine::{Engine, Registry, RunReport, read_outline, read_
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
 use orchestrator_core::port::store::Store;
-use orchestrator_plugins::Outbound;
+use orchestrator_plugins::{Llm, Outbound};
 
 use crate::exit::Exit;
 use crate::names::Names;
@@ -17,7 +17,7 @@ use crate::secrets;
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::store::{self, Access};
-use crate::{user, workflow};
+use crate::{prices, user, workflow};
 
 /// What every command has at hand.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl App {
     /// The kinds of steps there are.
     ///
     /// # Errors
-    /// Exit 3 if an executable that the settings name is no plugin.
+    /// Exit 3 if an executable that the settings name is no plugin, or the table of prices is none.
     pub(crate) fn plugins(&self) -> Result<Registry, Problem> {
         let mut registry = workflow::builtin();
+        registry.add(Arc::new(Llm::default().with_prices(prices::read(&self.settings)?)));
         self.outside().plugins()?.for_each(|plugin| registry.add(plugin.clone()));
         Ok(registry)
     }
@@ -71,9 +72,11 @@ impl App {
         let outbound = outbound
             .build()
             .map_err(|why| Problem::new(Exit::Usage, "config_invalid", format!("proxy: {why}")))?;
+        let outbound = Arc::new(outbound);
         let builder = Engine::builder()
             .store(store)
-            .plugins(orchestrator_plugins::builtin_over(&Arc::new(outbound)))
+            .plugins(orchestrator_plugins::builtin_over(&outbound))
+            .plugin(Arc::new(Llm::over(outbound).with_prices(prices::read(&self.settings)?)))
             .plugins(self.outside().plugins()?.cloned())
             .inspector(Arc::new(orchestrator_plugins::Files))
             .slots(self.settings.slots())

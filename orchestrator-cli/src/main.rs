@@ -14,6 +14,7 @@ mod inputs;
 mod names;
 mod output;
 mod outside;
+mod prices;
 mod progress;
 mod registered;
 mod report;

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orchestrator_core::port::evidence::Inspector;
 
+use crate::glob::{self, ENTRIES, Search};
+
 /// Looks at the files of this machine, and asks `git` for what has changed in a repository.
 ///
 /// Of files that git does not track, length and time of change are looked at; ignored files do not count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Files;
-
-/// How many entries of folders are looked at for one pattern.
-const ENTRIES: usize = 100_000;
 
 #[async_trait]
 impl Inspector for Files {
@@ -40,99 +39,33 @@ async fn aside<T: Send + 'static>(
 
 /// Why a pattern finds no file that holds something; `None` if it finds one.
 fn fault(folder: &Path, pattern: &str) -> Option<String> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let mut look = Look { left: ENTRIES, empty: None };
-    if look.finds(folder, &parts) {
+    let mut empty = None;
+    let mut holds_something = |path: &Path| match path.metadata() {
+        Ok(found) if found.is_file() && found.len() > 0 => true,
+        Ok(found) => {
+            if found.is_file() {
+                empty.get_or_insert_with(|| path.to_owned());
+            }
+            false
+        }
+        Err(_) => false,
+    };
+    let mut search = Search::new(&mut holds_something);
+    if search.find(folder, &glob::parts(pattern)) {
         return None;
     }
-    let wild = pattern.contains(['*', '?']);
-    Some(match look {
-        Look { left: 0, .. } => format!("{pattern}: not found among {ENTRIES} entries"),
-        Look { empty: Some(_), .. } if !wild => format!("{pattern}: the file is empty"),
-        Look { empty: Some(path), .. } => {
+    let is_exhausted = search.is_exhausted();
+    let wild = glob::is_wild(pattern);
+    Some(match empty {
+        _ if is_exhausted => format!("{pattern}: not found among {ENTRIES} entries"),
+        Some(_) if !wild => format!("{pattern}: the file is empty"),
+        Some(path) => {
             let path = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             format!("{pattern}: there are only empty files: {path}")
         }
-        Look { .. } if wild => format!("{pattern}: no file is called so"),
-        Look { .. } => format!("{pattern}: there is no such file"),
+        None if wild => format!("{pattern}: no file is called so"),
+        None => format!("{pattern}: there is no such file"),
     })
-}
-
-/// A search for a file that holds something.
-struct Look {
-    /// How many entries may still be looked at.
-    left: usize,
-    /// A file that fits, and is empty.
-    empty: Option<PathBuf>,
-}
-
-impl Look {
-    fn finds(&mut self, at: &Path, parts: &[&str]) -> bool {
-        let Some((first, rest)) = parts.split_first() else {
-            return match at.metadata() {
-                Ok(found) if found.is_file() && found.len() > 0 => true,
-                Ok(found) => {
-                    if found.is_file() {
-                        self.empty.get_or_insert_with(|| at.to_owned());
-                    }
-                    false
-                }
-                Err(_) => false,
-            };
-        };
-        if *first != "**" && !first.contains(['*', '?']) {
-            return self.finds(&at.join(first), rest);
-        }
-        if *first == "**" && self.finds(at, rest) {
-            return true;
-        }
-        let Ok(entries) = at.read_dir() else { return false };
-        for entry in entries.flatten() {
-            if self.left == 0 {
-                return false;
-            }
-            self.left -= 1;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let found = match *first {
-                // Links are not followed: they may lead around in a circle.
-                "**" => entry.file_type().is_ok_and(|kind| kind.is_dir()) && self.finds(&entry.path(), parts),
-                first => fits(first.as_bytes(), name.as_bytes()) && self.finds(&entry.path(), rest),
-            };
-            if found {
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// Whether a name fits a pattern with `*` and `?`. Names that begin with a dot are meant only by patterns that do.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
-        return false;
-    }
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(b'?') => (p, n) = (p + 1, n + 1),
-            Some(byte) if *byte == name[n] => (p, n) = (p + 1, n + 1),
-            // The last star takes one character more.
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    (p, n) = (at + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 /// A mark of the state of the repository: equal marks say that nothing has changed.
@@ -177,18 +110,6 @@ fn git(folder: &Path, args: &[&str]) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_fit_names() {
-        for (pattern, name) in
-            [("*", "a"), ("*.md", "a.md"), ("a?c", "abc"), ("a*b*c", "axxbxc"), (".*", ".x")]
-        {
-            assert!(fits(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
-        }
-        for (pattern, name) in [("*", ".a"), ("*.md", "a.mdx"), ("a?c", "ac"), ("a*b", "axc"), ("", "a")] {
-            assert!(!fits(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn a_file_is_there_and_holds_something_or_the_fault_says_what_is_wrong() {

@@ -15,7 +15,7 @@
 //! Secrets come from [`EnvSecrets`], [`FileSecrets`] and `CommandSecrets`.
 
 mod approval;
-#[cfg(any(feature = "http", feature = "llm"))]
+#[cfg(any(feature = "http", feature = "llm", feature = "script"))]
 mod below;
 #[cfg(any(feature = "git", feature = "forge"))]
 mod branch;
@@ -26,6 +26,7 @@ mod files;
 mod forge;
 #[cfg(feature = "git")]
 mod git;
+mod glob;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "llm")]

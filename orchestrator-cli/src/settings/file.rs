@@ -62,7 +62,7 @@ impl File {
         &self.plugins
     }
 
-    /// A setting, as text. A relative path of a store or of secrets starts at the folder that holds `.orchestrator`, or
+    /// A setting, as text. A relative path of a store, of secrets or of prices starts at the folder that holds `.orchestrator`, or
     /// else at the file's own.
     pub(super) fn get(&self, key: &Key) -> Option<Sourced> {
         let text = self.values.get(key.name)?.clone().into_string().ok()?;
@@ -70,7 +70,7 @@ impl File {
             ("store", Some(path)) if Path::new(path).is_relative() => {
                 format!("sqlite:{}", base(&self.path).join(path).display())
             }
-            ("secrets_file", _) if Path::new(&text).is_relative() => {
+            ("secrets_file" | "prices", _) if Path::new(&text).is_relative() => {
                 base(&self.path).join(&text).display().to_string()
             }
             _ => text,

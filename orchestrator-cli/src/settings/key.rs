@@ -78,6 +78,12 @@ pub(crate) const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "prices",
+        env: "ORCHESTRATOR_PRICES",
+        about: "what language models cost: a YAML file of MODEL: { input: USD, output: USD } for a million tokens",
+        check: |_| Ok(()), // It is read where it is needed, with an answer of its own.
+    },
+    Key {
         name: "proxy",
         env: "ORCHESTRATOR_PROXY",
         about: "what steps that call services go through: http://HOST:PORT, or none",
@@ -113,6 +119,7 @@ impl Key {
             "grace" => "10s".to_owned(),
             "durability" => "full".to_owned(),
             "secrets_file" => place.secrets().display().to_string(),
+            "prices" => place.prices().display().to_string(),
             "secrets_prefix" => EnvSecrets::PREFIX.to_owned(),
             "proxy" => NO_PROXY.to_owned(),
             _ => String::new(),

@@ -43,6 +43,11 @@ impl Place {
         self.folder.join("secrets.env")
     }
 
+    /// The default table of prices in it.
+    pub(crate) fn prices(&self) -> PathBuf {
+        self.folder.join("prices.yaml")
+    }
+
     /// The default store in it.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.join("state.db")

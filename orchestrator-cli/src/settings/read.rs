@@ -148,6 +148,11 @@ impl Settings {
         Some(self.get("proxy").value.as_str()).filter(|proxy| !proxy.is_empty() && *proxy != NO_PROXY)
     }
 
+    /// Where the prices of language models stand.
+    pub(crate) fn prices(&self) -> &Sourced {
+        self.get("prices")
+    }
+
     /// The executables that bring kinds of steps: those of the file, then those of flags.
     pub(crate) fn plugins(&self) -> &[OutsidePlugin] {
         &self.plugins

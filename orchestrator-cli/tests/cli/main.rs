@@ -17,6 +17,7 @@ mod mutants;
 mod network;
 mod outside;
 mod plan;
+mod prices;
 mod registry;
 mod reports;
 mod rows;

@@ -52,7 +52,7 @@ pub(super) async fn call(
             let line = format!("{what}: {}, {} bytes", answer.status, answer.body.len());
             context.log(Stream::System, &line);
         }
-        Err(error) => context.log(Stream::System, &format!("{what}: {error:?}")),
+        Err(error) => context.log(Stream::System, &format!("{what}: {error}")),
     }
     Ok(match answer {
         Ok(answer) if expected.covers(answer.status.as_u16()) => {

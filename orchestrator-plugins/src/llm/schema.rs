@@ -261,9 +261,9 @@ pub(super) static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
                 "items": {
                     "type": "object",
                     "properties": {
-                        "id": { "type": "string" },
-                        "name": { "type": "string" },
-                        "arguments": {},
+                        "id": { "type": "string", "description": "Which call it is, for the message with its result." },
+                        "name": { "type": "string", "description": "The tool." },
+                        "arguments": { "description": "What it is called with." },
                     },
                 },
             },
@@ -275,7 +275,7 @@ pub(super) static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
                     "input_tokens": { "type": "integer", "description": "Of what was sent." },
                     "cached_input_tokens": { "type": "integer", "description": "Those of them that the server had kept." },
                     "output_tokens": { "type": "integer", "description": "Of what came back." },
-                    "total_tokens": { "type": "integer" },
+                    "total_tokens": { "type": "integer", "description": "Both together." },
                     "estimated": { "type": "boolean", "description": "Whether the server did not count: one token for every four characters begun." },
                 },
             },

@@ -9,18 +9,17 @@ use std::process::ExitStatus;
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason};
-use orchestrator_core::port::secret::Mask;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::VALUE_LIMIT;
 use rustix::process::Signal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::capture::{Capture, Kept};
 use super::folder::Folder;
 use super::plugin::Config;
 use super::process::{Ended, Launch, Process, transient};
 use super::sandbox::{Cell, Excess, Place};
-use super::{environment, interpreter, result, watchdog};
+use super::{artifacts, environment, interpreter, result, watchdog};
 use crate::config::{self, invalid};
 
 /// Runs a script to its end.
@@ -67,7 +66,9 @@ pub(super) async fn run(
     let kept = output.finish();
     let outcome = match (process.excess(), ended) {
         (Some(excess), Ok(Ended::Itself(_))) => Outcome::failed(ErrorClass::Failed, exceeded(excess)),
-        (_, Ok(Ended::Itself(status))) if status.success() => succeeded(&folder, kept, &context.mask),
+        (_, Ok(Ended::Itself(status))) if status.success() => {
+            succeeded(context, with, &folder, kept).await.unwrap_or_else(config::refused)
+        }
         (_, Ok(Ended::Itself(status))) => {
             for folder in process.closed() {
                 output.note(&format!(
@@ -118,11 +119,18 @@ fn exceeded(excess: Excess) -> String {
     }
 }
 
-fn succeeded(folder: &Folder, (stdout, stderr): (Kept, Kept), mask: &Mask) -> Outcome {
-    match result::read(&folder.result(), mask) {
-        Ok(fields) => Outcome::Succeeded { output: fitted(fields, stdout, stderr) },
-        Err(error) => config::refused(error),
+async fn succeeded(
+    context: &Context,
+    with: &Config,
+    folder: &Folder,
+    (stdout, stderr): (Kept, Kept),
+) -> Result<Outcome, StepError> {
+    let mut fields = result::read(&folder.result(), &context.mask)?;
+    if let Some(patterns) = &with.artifacts {
+        let found = artifacts::find(&context.workdir, patterns).await?;
+        fields.insert("artifacts".to_owned(), json!(found));
     }
+    Ok(Outcome::Succeeded { output: fitted(fields, stdout, stderr) })
 }
 
 /// The step's output. Text grows when it is written as JSON, so it is cut once more if it would not fit.

@@ -1,10 +1,12 @@
 //! `script`: runs bash, python or any interpreter.
 
+mod artifacts;
 mod attempt;
 pub(crate) mod capture;
 mod environment;
 pub(crate) mod folder;
 mod interpreter;
+mod plain;
 mod plugin;
 mod process;
 mod result;

@@ -9,7 +9,7 @@ use orchestrator_core::spec::EffectClass;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{attempt, process};
+use super::{artifacts, attempt, process};
 use crate::config;
 
 /// What is kept of each of a script's two outputs where the author sets no limit: 1 MiB.
@@ -106,6 +106,12 @@ static CONFIG: LazyLock<Value> = LazyLock::new(|| {
                 "description": "How many bytes of each of stdout and stderr the step's output keeps, from the start. More is fine, and then `truncated` is true.",
                 "examples": [65536],
             },
+            "artifacts": {
+                "type": "array",
+                "items": { "type": "string", "minLength": 1 },
+                "description": "Files that it makes, as patterns below the folder of the run, with `*`, `?` and `**`. The output names each with its length and digest; a pattern that no file fits fails the step.",
+                "examples": [["dist/*.tar.gz"]],
+            },
         },
         "examples": [{ "run": "echo hello" }, { "run": "print('hello')", "shell": "python" }],
     })
@@ -122,6 +128,18 @@ static OUTPUT: LazyLock<Value> = LazyLock::new(|| {
             "stdout": { "type": "string", "description": "Standard output, without line ends at its end." },
             "stderr": { "type": "string", "description": "Standard error, without line ends at its end." },
             "truncated": { "type": "boolean", "description": "Whether stdout or stderr was longer than `output_limit`." },
+            "artifacts": {
+                "type": "array",
+                "description": "The files that it has made, by path; only if `artifacts` is given.",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "path": { "type": "string", "description": "Below the folder of the run." },
+                        "bytes": { "type": "integer", "description": "How long it is." },
+                        "digest": { "type": "string", "description": "`sha256:` and 64 hex digits." },
+                    },
+                },
+            },
             "stdout_bytes": { "type": "integer", "description": "How long stdout was; only if `truncated`." },
             "stderr_bytes": { "type": "integer", "description": "How long stderr was; only if `truncated`." },
         },
@@ -147,6 +165,9 @@ pub(super) struct Config {
     pub(super) working_directory: Option<String>,
     #[serde(default)]
     output_limit: Option<u64>,
+    /// Patterns of files that it makes.
+    #[serde(default)]
+    pub(super) artifacts: Option<Vec<String>>,
 }
 
 impl Config {
@@ -211,6 +232,13 @@ impl Plugin for Script {
                 format!("`{shell}` is not the name or path of a program"),
                 Some("give the program alone; arguments of the script go into `args`"),
             ));
+        }
+        let patterns = with.get("artifacts").and_then(Value::as_array).into_iter().flatten();
+        for (position, pattern) in patterns.enumerate() {
+            let pattern = pattern.as_str().filter(|pattern| !config::is_open(pattern));
+            if let Some(problem) = pattern.and_then(artifacts::problem) {
+                issues.push(config::issue(&["artifacts", &position.to_string()], problem, None));
+            }
         }
         for (position, arg) in with.get("args").and_then(Value::as_array).into_iter().flatten().enumerate() {
             if config::scalar(arg).is_none() {

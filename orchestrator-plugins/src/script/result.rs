@@ -1,6 +1,5 @@
 //! The result file: what a script leaves for later steps.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,12 +9,15 @@ use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::ValueRef;
 use serde_json::{Map, Value};
 
+use super::plain::open_file;
+
 /// The longest result file, in bytes (8 MiB). JSON makes a text at most six times as long, which leaves room for the
 /// fields beside it in a value of [`orchestrator_core::value::VALUE_LIMIT`].
 const LIMIT: u64 = 8 << 20;
 
 /// Names that a result cannot set: the script's own output fields, and what `steps.X` says of every step.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
+    "artifacts",
     "attempts",
     "error",
     "exit_code",
@@ -50,7 +52,7 @@ fn load(path: &Path) -> Result<String, String> {
         Err(error) => return Err(error.to_string()),
     }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = open_file(path).map_err(|error| error.to_string())?;
     file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LIMIT {
         return Err(format!("it is longer than {LIMIT} bytes"));

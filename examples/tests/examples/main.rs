@@ -2,7 +2,10 @@
 
 mod approval;
 mod bench;
+#[path = "../../../orchestrator-plugins/tests/double/mod.rs"]
+mod double;
 mod fan_out;
+mod fix_and_pr;
 mod github;
 mod host;
 mod killed;

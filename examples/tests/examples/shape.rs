@@ -21,6 +21,7 @@ fn every_example_is_valid_without_a_warning_and_can_be_planned() {
         examples,
         [
             "fan-out.yaml",
+            "fix-and-pr.yaml",
             "github-summary.yaml",
             "poll.yaml",
             "publish-with-approval.yaml",

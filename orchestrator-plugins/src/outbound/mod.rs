@@ -12,6 +12,7 @@ mod answer;
 mod blocked;
 mod circuit;
 mod hop;
+#[cfg(any(feature = "http", feature = "forge"))]
 mod patience;
 mod reach;
 mod resolver;

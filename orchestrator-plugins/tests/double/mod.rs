@@ -10,6 +10,7 @@ pub(crate) mod lab;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -82,6 +83,8 @@ pub(crate) enum Fault {
     Instead(Reply),
     /// It is done, and the connection breaks before the answer.
     Lost,
+    /// It is done, which is told here, and there is no answer until the other side goes.
+    Held(Sender<()>),
 }
 
 struct Shared<A> {
@@ -147,6 +150,14 @@ fn serve<A: Api>(stream: TcpStream, shared: &Mutex<Shared<A>>) {
             Some(Fault::Instead(reply)) => reply,
             Some(Fault::Lost) => {
                 shared.api.answer(&request);
+                return;
+            }
+            Some(Fault::Held(done)) => {
+                shared.api.answer(&request);
+                drop(shared);
+                // Whoever waits for it may have gone.
+                let _ = done.send(());
+                let _ = stream.read(&mut [0]);
                 return;
             }
             None => shared.api.answer(&request),

@@ -237,7 +237,7 @@ fn list_issues(key: &str, check: fn(&str) -> Result<(), String>, with: &Value) -
 /// Why it could not be done, or when it goes on.
 pub(super) async fn carry_out(forge: &dyn Forge, context: &Context, with: &Config) -> Result<Value, Halt> {
     match with.action {
-        Do::Open => open::carry_out(forge, with).await,
+        Do::Open => open::carry_out(forge, context, with).await,
         Do::Comment => comment::carry_out(forge, context, with).await,
         Do::Checks => checks::carry_out(forge, context, with).await,
         Do::Logs => logs::carry_out(forge, context, with).await,
@@ -251,7 +251,7 @@ pub(super) async fn carry_out(forge: &dyn Forge, context: &Context, with: &Confi
 /// Where that cannot be told.
 pub(super) async fn look(forge: &dyn Forge, context: &Context, with: &Config) -> Result<Option<Value>, Halt> {
     match with.action {
-        Do::Open => open::look(forge, with).await,
+        Do::Open => open::look(forge, context, with).await,
         Do::Comment => comment::look(forge, context, with).await,
         Do::Merge => merge::look(forge, with).await,
         // A repetition of these does what one execution does.

@@ -1,11 +1,16 @@
 //! `open`: a pull from one branch to another, of which there is one at a time.
 
+use orchestrator_core::port::plugin::Context;
+use orchestrator_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::action::Config;
 use super::halt::Halt;
 use super::port::{Forge, Pull, Wanted};
 use crate::config::needed;
+
+/// How much the clocks of a forge and of this machine may differ, in milliseconds.
+const SKEW: i64 = 60_000;
 
 impl<'w> Wanted<'w> {
     fn of(with: &'w Config) -> Result<Self, Halt> {
@@ -36,9 +41,16 @@ impl<'w> Wanted<'w> {
     }
 }
 
-pub(super) async fn carry_out(forge: &dyn Forge, with: &Config) -> Result<Value, Halt> {
+pub(super) async fn carry_out(forge: &dyn Forge, context: &Context, with: &Config) -> Result<Value, Halt> {
     let wanted = Wanted::of(with)?;
     let (mut pull, mut created) = (forge.find(wanted.head, wanted.base).await?, false);
+    // An earlier attempt may have opened one that somebody has closed or merged since.
+    if pull.is_none()
+        && context.attempt > 1
+        && let Some(ours) = ended(forge, context, &wanted).await?
+    {
+        return Ok(output(&ours, false));
+    }
     if pull.is_none() {
         pull = forge.create(&wanted).await?;
         created = pull.is_some();
@@ -59,10 +71,22 @@ pub(super) async fn carry_out(forge: &dyn Forge, with: &Config) -> Result<Value,
 }
 
 /// Whether it is there as it should be. One that is not is given the rest by a repetition.
-pub(super) async fn look(forge: &dyn Forge, with: &Config) -> Result<Option<Value>, Halt> {
+pub(super) async fn look(forge: &dyn Forge, context: &Context, with: &Config) -> Result<Option<Value>, Halt> {
     let wanted = Wanted::of(with)?;
-    let found = forge.find(wanted.head, wanted.base).await?;
-    Ok(found.filter(|pull| wanted.is_met_by(pull)).map(|pull| output(&pull, true)))
+    Ok(match forge.find(wanted.head, wanted.base).await? {
+        Some(pull) => wanted.is_met_by(&pull).then(|| output(&pull, true)),
+        None => ended(forge, context, &wanted).await?.map(|pull| output(&pull, true)),
+    })
+}
+
+/// One that is as wanted, was opened since this run began, and is over. What is older is another's.
+async fn ended(forge: &dyn Forge, context: &Context, wanted: &Wanted<'_>) -> Result<Option<Pull>, Halt> {
+    let Some(began) = context.run.as_uuid().get_timestamp() else { return Ok(None) };
+    let (seconds, _) = began.to_unix();
+    let since = Timestamp::from_millis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
+    let ours =
+        |pull: &Pull| wanted.is_told_by(pull) && pull.created_at.as_millis() >= since.as_millis() - SKEW;
+    Ok(forge.ended(wanted.head, wanted.base).await?.into_iter().find(ours))
 }
 
 fn output(pull: &Pull, created: bool) -> Value {

@@ -1,6 +1,7 @@
 //! What a forge has to be able to do, in words that are nobody's own: a *pull* is a pull request, or a merge request.
 
 use async_trait::async_trait;
+use orchestrator_core::time::Timestamp;
 use serde::Deserialize;
 
 use super::halt::Halt;
@@ -34,6 +35,9 @@ pub(super) trait Forge: Send + Sync {
 
     /// The open pull from `head` to `base`, if there is one.
     async fn find(&self, head: &str, base: &str) -> Result<Option<Pull>, Halt>;
+
+    /// The pulls from `head` to `base` that have been closed or merged.
+    async fn ended(&self, head: &str, base: &str) -> Result<Vec<Pull>, Halt>;
 
     async fn pull(&self, number: u64) -> Result<Pull, Halt>;
 
@@ -89,6 +93,7 @@ pub(super) struct Pull {
     pub(super) labels: Vec<String>,
     pub(super) draft: bool,
     pub(super) state: State,
+    pub(super) created_at: Timestamp,
     /// The commit at its head; some forges take a moment to know it.
     pub(super) sha: Option<String>,
     /// The commit that the base had once it was merged.

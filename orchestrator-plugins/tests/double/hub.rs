@@ -29,6 +29,7 @@ pub(crate) struct Pull {
     /// The head at the time of the merge, and what came of it.
     pub(crate) merged: Option<(String, String)>,
     pub(crate) mergeable: Option<bool>,
+    pub(crate) created_at: String,
 }
 
 /// An app, installed in the repository with id 55 unless it is not.
@@ -120,6 +121,7 @@ impl Hub {
             "user": { "login": "ada" },
             "head": { "label": pull.head, "ref": branch(&pull.head), "sha": head, "repo": null },
             "base": { "label": format!("acme:{}", pull.base), "ref": pull.base, "sha": "0".repeat(40) },
+            "created_at": pull.created_at,
             "merged_at": pull.merged.as_ref().map(|_| "2026-11-29T12:00:00Z"),
             "merged": pull.merged.is_some(),
             "merge_commit_sha": pull.merged.as_ref().map_or_else(|| "f".repeat(40), |(_, merge)| merge.clone()),
@@ -196,6 +198,7 @@ impl Hub {
             state: "open".to_owned(),
             merged: None,
             mergeable: Some(true),
+            created_at: "2026-11-29T12:00:00Z".to_owned(),
         });
         Reply::json(201, &self.shown(self.pulls.len() - 1))
     }

@@ -19,6 +19,7 @@ pub(crate) struct Request {
     pub(crate) state: String,
     pub(crate) detail: String,
     pub(crate) has_conflicts: bool,
+    pub(crate) created_at: String,
     /// The head when it was merged.
     pub(crate) merged: Option<String>,
 }
@@ -74,6 +75,7 @@ impl Lab {
             "target_branch": request.target,
             "source_project_id": request.source_project,
             "target_project_id": 42,
+            "created_at": request.created_at,
             "merge_commit_sha": request.merged.as_ref().map(|_| "e".repeat(40)),
             "squash_commit_sha": null,
             "has_conflicts": request.has_conflicts,
@@ -85,7 +87,7 @@ impl Lab {
         if request.method == "GET" {
             let asked = |key: &str, value: &str| request.query.get(key).is_none_or(|wanted| wanted == value);
             let fits = |one: &Request| {
-                asked("state", &one.state)
+                (request.query.get("state").is_some_and(|state| state == "all") || asked("state", &one.state))
                     && asked("source_branch", &one.source)
                     && asked("target_branch", &one.target)
             };
@@ -122,6 +124,7 @@ impl Lab {
             state: "opened".to_owned(),
             detail: "mergeable".to_owned(),
             has_conflicts: false,
+            created_at: "2026-11-29T12:00:00.123Z".to_owned(),
             merged: None,
         });
         Reply::json(201, &self.shown(self.requests.len() - 1))

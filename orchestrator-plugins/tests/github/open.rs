@@ -81,6 +81,7 @@ async fn what_others_have_opened_is_not_ours() {
         state: state.to_owned(),
         merged: None,
         mergeable: Some(true),
+        created_at: "2026-11-29T12:00:00Z".to_owned(),
     };
     // A stranger's branch of the same name, another base, and one that is over.
     let others = [("eve:fix", "main", "open"), ("acme:fix", "next", "open"), ("acme:fix", "main", "closed")];
@@ -149,6 +150,34 @@ async fn a_death_between_sending_and_recording_opens_no_second() {
     let gone = Place::new();
     gone.hub.fault("GET", "pulls", Fault::Instead(Reply::message(500, "no")));
     assert_eq!(gone.reconcile(open()).await, Reconciled::Unknown);
+}
+
+#[tokio::test]
+async fn one_that_somebody_has_closed_since_is_not_opened_again() {
+    for merged in [None, Some((sha('a'), sha('e')))] {
+        let place = Place::new();
+        place.hub.fault("POST", "pulls", Fault::Lost);
+        place.execute(open()).await;
+        let state = if merged.is_some() { "merged" } else { "closed" };
+        place.hub.with(|hub| (hub.pulls[0].state, hub.pulls[0].merged) = ("closed".to_owned(), merged));
+        let Reconciled::Applied(found) = place.reconcile(open()).await else { panic!("it was opened") };
+        assert_eq!((&found["number"], &found["state"]), (&json!(1), &json!(state)));
+        let again = stage::output(place.attempt(2, open()).await);
+        assert_eq!(
+            (&again["number"], &again["state"], &again["created"]),
+            (&json!(1), &json!(state), &json!(false))
+        );
+        assert_eq!(place.hub.with(|hub| hub.pulls.len()), 1);
+        // One of another kind, or from before this run, is no reason.
+        let other = stage::output(place.attempt(2, also(&json!({ "title": "Another" }))).await);
+        assert_eq!((&other["number"], &other["created"]), (&json!(2), &json!(true)));
+        place.hub.with(|hub| {
+            hub.pulls.truncate(1);
+            hub.pulls[0].created_at = "2024-01-01T12:00:00Z".to_owned();
+        });
+        assert_eq!(place.reconcile(open()).await, Reconciled::NotApplied);
+        assert_eq!(stage::output(place.attempt(2, open()).await)["created"], true);
+    }
 }
 
 #[tokio::test]

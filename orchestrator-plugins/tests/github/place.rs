@@ -55,6 +55,14 @@ impl Place {
         (outcome.expect("the step hangs"), log)
     }
 
+    /// As [`Self::execute`], as an attempt that has had earlier ones.
+    pub(crate) async fn attempt(&self, attempt: u32, given: Value) -> Outcome {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut context, _) = stage::context(folder.path());
+        context.attempt = attempt;
+        self.github.execute(context, stage::request(self.with(&given))).await
+    }
+
     pub(crate) async fn gives(&self, given: Value) -> Value {
         stage::output(self.execute(given).await.0)
     }

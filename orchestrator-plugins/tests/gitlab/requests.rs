@@ -72,6 +72,12 @@ async fn a_death_between_sending_and_recording_opens_no_second() {
     assert_eq!(place.gives(&open()).await["created"], false);
     assert_eq!(place.lab.with(|lab| lab.requests.len()), 1);
     assert_eq!(Place::new().reconcile(&open()).await, Reconciled::NotApplied);
+    // Somebody closes it before anybody has looked.
+    place.lab.with(|lab| lab.requests[0].state = "closed".to_owned());
+    let Reconciled::Applied(found) = place.reconcile(&open()).await else { panic!("it was opened") };
+    assert_eq!((&found["number"], &found["state"]), (&json!(1), &json!("closed")));
+    place.lab.with(|lab| lab.requests[0].created_at = "2024-01-01T12:00:00.000Z".to_owned());
+    assert_eq!(place.reconcile(&open()).await, Reconciled::NotApplied, "that is another's");
 }
 
 #[tokio::test]

@@ -44,6 +44,20 @@ impl Hub<'_> {
         }
     }
 
+    /// The pull requests from `head` to `base` in this state.
+    async fn pulls(&self, state: &str, head: &str, base: &str) -> Result<Vec<Pull>, Halt> {
+        let (path, label) = (self.below(&["pulls"]), self.labelled(head));
+        let call = Call::get(&path).query(&[("state", state), ("head", &label), ("base", base)]);
+        let pulls: Vec<wire::PullRequest> = self.line.list(&call, None).await?;
+        // A filter that GitHub does not understand is none.
+        let fits = |pull: &wire::PullRequest| {
+            pull.head.label.eq_ignore_ascii_case(&label)
+                && label.ends_with(&format!(":{}", pull.head.branch))
+                && pull.base.branch == base
+        };
+        Ok(pulls.into_iter().filter(fits).map(Pull::from).collect())
+    }
+
     async fn add_labels(&self, number: u64, labels: &[&String]) -> Result<Vec<String>, Halt> {
         let number = number.to_string();
         let path = self.below(&["issues", &number, "labels"]);
@@ -67,16 +81,11 @@ impl Forge for Hub<'_> {
     }
 
     async fn find(&self, head: &str, base: &str) -> Result<Option<Pull>, Halt> {
-        let (path, label) = (self.below(&["pulls"]), self.labelled(head));
-        let call = Call::get(&path).query(&[("state", "open"), ("head", &label), ("base", base)]);
-        let pulls: Vec<wire::PullRequest> = self.line.list(&call, None).await?;
-        // A filter that GitHub does not understand is none.
-        let fits = |pull: &wire::PullRequest| {
-            pull.head.label.eq_ignore_ascii_case(&label)
-                && label.ends_with(&format!(":{}", pull.head.branch))
-                && pull.base.branch == base
-        };
-        Ok(pulls.into_iter().find(fits).map(Pull::from))
+        Ok(self.pulls("open", head, base).await?.into_iter().next())
+    }
+
+    async fn ended(&self, head: &str, base: &str) -> Result<Vec<Pull>, Halt> {
+        self.pulls("closed", head, base).await
     }
 
     async fn pull(&self, number: u64) -> Result<Pull, Halt> {

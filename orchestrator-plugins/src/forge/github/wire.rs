@@ -1,5 +1,6 @@
 //! What GitHub's REST API gives, as far as it matters here.
 
+use orchestrator_core::time::Timestamp;
 use serde::Deserialize;
 
 use crate::forge::port::{self, Check, Job, Pull, State, Verdict};
@@ -16,6 +17,7 @@ pub(super) struct PullRequest {
     draft: bool,
     pub(super) head: End,
     pub(super) base: End,
+    created_at: Timestamp,
     #[serde(default)]
     merged_at: Option<String>,
     #[serde(default)]
@@ -56,6 +58,7 @@ impl From<PullRequest> for Pull {
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
             draft: pull.draft,
             state,
+            created_at: pull.created_at,
             sha: Some(pull.head.sha),
             // Before, it is that of a trial.
             merge_sha: pull.merge_commit_sha.filter(|_| state == State::Merged),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::wire::{self, DRAFT};
 use crate::forge::halt::Halt;
 use crate::forge::line::{Call, Line};
-use crate::forge::port::{Check, Comment, Dialect, Forge, Job, Merge, Method, Of, Pull, Wanted};
+use crate::forge::port::{Check, Comment, Dialect, Forge, Job, Merge, Method, Of, Pull, State, Wanted};
 use crate::forge::tail::Tail;
 
 /// A project, and the way to it.
@@ -26,6 +26,17 @@ impl Lab<'_> {
     async fn request(&self, number: u64) -> Result<wire::MergeRequest, Halt> {
         let number = number.to_string();
         self.line.read(&Call::get(&self.below(&["merge_requests", &number]))).await
+    }
+
+    /// The merge requests from `head` to `base` in this state.
+    async fn requests(&self, state: &str, head: &str, base: &str) -> Result<Vec<Pull>, Halt> {
+        let path = self.below(&["merge_requests"]);
+        let query = [("state", state), ("source_branch", head), ("target_branch", base)];
+        let found: Vec<wire::MergeRequest> = self.line.list(&Call::get(&path).query(&query), None).await?;
+        let fits = |request: &wire::MergeRequest| {
+            request.is_own() && request.source_branch == head && request.target_branch == base
+        };
+        Ok(found.into_iter().filter(fits).map(Pull::from).collect())
     }
 
     /// The page of a merge request; a note does not say where it is.
@@ -47,13 +58,13 @@ impl Forge for Lab<'_> {
     }
 
     async fn find(&self, head: &str, base: &str) -> Result<Option<Pull>, Halt> {
-        let path = self.below(&["merge_requests"]);
-        let query = [("state", "opened"), ("source_branch", head), ("target_branch", base)];
-        let found: Vec<wire::MergeRequest> = self.line.list(&Call::get(&path).query(&query), None).await?;
-        let fits = |request: &wire::MergeRequest| {
-            request.is_own() && request.source_branch == head && request.target_branch == base
-        };
-        Ok(found.into_iter().find(fits).map(Pull::from))
+        Ok(self.requests("opened", head, base).await?.into_iter().next())
+    }
+
+    async fn ended(&self, head: &str, base: &str) -> Result<Vec<Pull>, Halt> {
+        let mut all = self.requests("all", head, base).await?;
+        all.retain(|pull| pull.state != State::Open);
+        Ok(all)
     }
 
     async fn pull(&self, number: u64) -> Result<Pull, Halt> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orchestrator_core::time::Timestamp;
 use serde::Deserialize;
 
 use crate::forge::port::{self, Check, Job, Pull, State, Verdict};
@@ -25,6 +26,7 @@ pub(super) struct MergeRequest {
     sha: Option<String>,
     pub(super) source_branch: String,
     pub(super) target_branch: String,
+    created_at: Timestamp,
     source_project_id: Option<u64>,
     target_project_id: Option<u64>,
     #[serde(default)]
@@ -78,6 +80,7 @@ impl From<MergeRequest> for Pull {
             labels: request.labels,
             draft: request.draft,
             state,
+            created_at: request.created_at,
             sha: request.sha,
             merge_sha: merged.filter(|_| state == State::Merged),
             mergeable,

@@ -76,11 +76,13 @@ pub(crate) fn of(
     if let Some(owner) = driver {
         let text =
             format!("is being driven by {} ({} of {} steps done)", owner.label, row.done, row.new.steps);
+        let text = text + &held_up(report);
         return situation("driven", text, shell.runs("wait", run), false);
     }
     match row.due_at.filter(|due| *due > now) {
         Some(due) => {
             let text = format!("has something due {}, and nobody drives it", moment::relative(due, now));
+            let text = text + &held_up(report);
             situation("timer", text, shell.runs("resume", run), true)
         }
         None => situation(
@@ -90,6 +92,13 @@ pub(crate) fn of(
             true,
         ),
     }
+}
+
+/// What keeps a run from getting on, if a step is to be tried again: a host that is left alone, for one.
+fn held_up(report: &RunReport) -> String {
+    let waiting = report.waiting_for.iter().find(|waiting| waiting.kind == "backoff");
+    let told = |waiting: &Waiting| format!("; {} {}", waiting.name(), block::first_line(&waiting.message));
+    waiting.map(told).unwrap_or_default()
 }
 
 fn waits_for_someone(waiting: &Waiting, shell: &Shell) -> Situation {

@@ -1,5 +1,8 @@
 //! `doctor`: is anything broken, and what does every open run wait for?
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use crate::{ASK, HELLO, Sandbox};
 
 #[test]
@@ -48,6 +51,27 @@ fn every_open_run_has_a_reason_and_a_command() {
     }
     let told = sandbox.run("doctor --json").exits(0).json();
     assert_eq!((&told["runs"], &told["ok"]), (&serde_json::json!([]), &true.into()));
+}
+
+/// A host that is left alone is one reason why a step is tried again later.
+#[test]
+fn what_keeps_a_run_from_getting_on_is_said() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let flow = format!(
+        "name: call\npermissions: {{ network: [\"{closed}\"] }}\nsteps:\n  call:\n    uses: http\n    with: {{ url: \"http://{closed}/\" }}\n    retry: {{ max_attempts: 2, initial: 1h }}\n"
+    );
+    let sandbox = Sandbox::with(&[("call.yaml", &flow)]);
+    let mut run = sandbox.command(["run", "call.yaml", "--json=stream"]);
+    let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("\"step.failed\"")), "it has not failed");
+    let told = sandbox.run("doctor").exits(0).out;
+    assert!(told.contains("; call waits before attempt 2: GET http://127.0.0.1:"), "{told}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let told = sandbox.run("doctor --json").exits(0).json();
+    let left = told["runs"][0]["text"].as_str().unwrap();
+    assert!(left.contains("cannot connect: Connection refused"), "{left}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
-use crate::engine::waits::{Waits, waits};
+use crate::engine::waits::{Cause, Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
 use crate::machine::WaitOn;
 use crate::port::store::{
@@ -244,7 +244,7 @@ impl Reader<'_> {
                     None => None,
                 };
             }
-            if let ("qa", Some(WaitOn::Qa { show, .. })) = (waiting.kind, waits.get(&waiting.ix)) {
+            if let ("qa", Some(Cause::On(WaitOn::Qa { show, .. }))) = (waiting.kind, waits.get(&waiting.ix)) {
                 waiting.show = Some(self.shown(row.run, Some(show)).await?);
             }
         }
@@ -378,20 +378,28 @@ fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) 
     let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
     let mut signal = None;
     let judged = match waits.get(&unit) {
-        Some(WaitOn::Qa { message, digest, .. }) if row.status == "needs_qa" => Some((message, *digest)),
+        Some(Cause::On(WaitOn::Qa { message, digest, .. })) if row.status == "needs_qa" => {
+            Some((message, *digest))
+        }
         _ => None,
     };
     let (kind, message) = match row.status {
         "waiting" => match (approval, waits.get(&unit)) {
             (Some(approval), _) => ("approval", approval.message.to_string()),
-            (None, Some(WaitOn::Signal { name })) => {
+            (None, Some(Cause::On(WaitOn::Signal { name }))) => {
                 signal = Some(name.clone());
                 ("signal", format!("waits for the signal `{name}`"))
             }
             (None, _) => ("timer", "sleeps".to_owned()),
         },
         "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
-        "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
+        "queued" if row.due_at.is_some() => {
+            let next = format!("waits before attempt {}", row.attempts + 1);
+            match waits.get(&unit) {
+                Some(Cause::Failed(error)) => ("backoff", format!("{next}: {}", error.message)),
+                _ => ("backoff", next),
+            }
+        }
         "outcome_unknown" => {
             ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
         }

@@ -4,14 +4,23 @@
 use std::collections::HashMap;
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Event, WaitOn};
+use crate::machine::{Event, StepError, WaitOn};
 use crate::port::store::{ApprovalRow, EventsAfter, StepRow, Store, StoreError};
 
 /// How many events are read at once.
 const PAGE: usize = 10_000;
 
-/// What each waiting step or item waits for.
-pub(crate) type Waits = HashMap<Unit, WaitOn>;
+/// Why each waiting step or item waits.
+pub(crate) type Waits = HashMap<Unit, Cause>;
+
+/// Why a step does not go on now.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// It waits for this.
+    On(WaitOn),
+    /// Its last attempt has failed, and the next one is not due.
+    Failed(StepError),
+}
 
 /// Reads what the waiting steps wait for. Costs nothing where every one of them waits for an approval, else as much as
 /// the log is long.
@@ -25,7 +34,12 @@ pub(crate) async fn waits(
     let is_asked = |row: &StepRow| {
         approvals.iter().any(|approval| (approval.step, approval.item) == (row.step, row.item))
     };
-    let is_dark = |row: &StepRow| row.status == "needs_qa" || (row.status == "waiting" && !is_asked(row));
+    let is_dark = |row: &StepRow| match row.status {
+        "needs_qa" => true,
+        "waiting" => !is_asked(row),
+        "queued" => row.due_at.is_some(),
+        _ => false,
+    };
     if !rows.iter().any(is_dark) {
         return Ok(waits);
     }
@@ -35,8 +49,12 @@ pub(crate) async fn waits(
         let Some(last) = events.last() else { return Ok(waits) };
         after = last.seq;
         for recorded in events {
-            if let Event::StepWaiting(waiting) = recorded.event {
-                waits.insert(waiting.step, waiting.on);
+            match recorded.event {
+                Event::StepWaiting(waiting) => _ = waits.insert(waiting.step, Cause::On(waiting.on)),
+                Event::StepFailed(failed) => _ = waits.insert(failed.step, Cause::Failed(failed.error)),
+                // A repetition waits without having failed.
+                Event::StepRepeated(repeated) => _ = waits.remove(&repeated.step),
+                _ => {}
             }
         }
     }

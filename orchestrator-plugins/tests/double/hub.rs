@@ -61,6 +61,8 @@ pub(crate) struct Hub {
     pub(crate) jobs: Vec<Value>,
     /// What is answered to who asks for a log.
     pub(crate) logs: BTreeMap<u64, Reply>,
+    /// Whether lists are filtered by the head that is asked for: GitHub gives all where it does not understand it.
+    pub(crate) filters: bool,
     /// The longest page of a list.
     pub(crate) page: usize,
     /// Checks come by themselves: none at the first look, one that runs at the second, then its success.
@@ -86,6 +88,7 @@ impl Hub {
             runs: Vec::new(),
             jobs: Vec::new(),
             logs: BTreeMap::new(),
+            filters: true,
             page: 100,
             ci: false,
             looks: BTreeMap::new(),
@@ -163,8 +166,7 @@ impl Hub {
         if request.method == "GET" {
             let asked = |key: &str, value: &str| request.query.get(key).is_none_or(|wanted| wanted == value);
             let fits = |pull: &Pull| {
-                // A head without an owner is no filter.
-                let head = request.query.get("head").filter(|head| head.contains(':'));
+                let head = request.query.get("head").filter(|_| self.filters);
                 asked("state", &pull.state)
                     && asked("base", &pull.base)
                     && head.is_none_or(|head| *head == pull.head)

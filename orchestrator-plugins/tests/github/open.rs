@@ -85,6 +85,7 @@ async fn what_others_have_opened_is_not_ours() {
     };
     // A stranger's branch of the same name, another base, and one that is over.
     let others = [("eve:fix", "main", "open"), ("acme:fix", "next", "open"), ("acme:fix", "main", "closed")];
+    place.hub.with(|hub| hub.filters = false);
     place.hub.with(|hub| hub.pulls.extend(others.map(|(head, base, state)| pull(head, base, state))));
     let output = place.opened().await;
     assert_eq!((&output["number"], &output["created"]), (&json!(4), &json!(true)));

@@ -65,7 +65,13 @@ async fn the_newest_pipeline_counts() {
     let place = Place::new();
     place.lab.with(|lab| {
         lab.page = 1;
-        lab.statuses = vec![status(9, "build", "success", false), status(1, "build", "failed", false)];
+        // In whatever order they come.
+        lab.statuses = vec![
+            status(9, "build", "success", false),
+            status(1, "build", "failed", false),
+            status(2, "test", "failed", false),
+            status(8, "test", "success", false),
+        ];
         lab.pipelines = vec![pipeline(5, "failed"), pipeline(6, "success")];
     });
     assert_eq!(place.gives(&checks(&json!({}))).await["conclusion"], "success");

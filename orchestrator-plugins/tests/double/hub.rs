@@ -24,6 +24,8 @@ pub(crate) struct Pull {
     /// `OWNER:BRANCH`
     pub(crate) head: String,
     pub(crate) base: String,
+    /// The repository that its branch is in.
+    pub(crate) from: String,
     /// `open` or `closed`.
     pub(crate) state: String,
     /// The head at the time of the merge, and what came of it.
@@ -122,8 +124,8 @@ impl Hub {
             "draft": pull.draft,
             "labels": labels,
             "user": { "login": "ada" },
-            "head": { "label": pull.head, "ref": branch(&pull.head), "sha": head, "repo": null },
-            "base": { "label": format!("acme:{}", pull.base), "ref": pull.base, "sha": "0".repeat(40) },
+            "head": { "label": pull.head, "ref": branch(&pull.head), "sha": head, "repo": { "full_name": pull.from } },
+            "base": { "label": format!("acme:{}", pull.base), "ref": pull.base, "sha": "0".repeat(40), "repo": { "full_name": "acme/site" } },
             "created_at": pull.created_at,
             "merged_at": pull.merged.as_ref().map(|_| "2026-11-29T12:00:00Z"),
             "merged": pull.merged.is_some(),
@@ -186,7 +188,10 @@ impl Hub {
         if self.head(&head).is_none() {
             return wrong(json!({ "resource": "PullRequest", "field": "head", "code": "invalid" }));
         }
-        if self.pulls.iter().any(|pull| pull.state == "open" && pull.head == head && pull.base == base) {
+        let from = format!("{}/site", head.split(':').next().unwrap_or_default());
+        let is_same =
+            |pull: &Pull| pull.state == "open" && pull.head == head && pull.base == base && pull.from == from;
+        if self.pulls.iter().any(is_same) {
             let message = format!("A pull request already exists for {head}.");
             return wrong(json!({ "resource": "PullRequest", "code": "custom", "message": message }));
         }
@@ -195,6 +200,7 @@ impl Hub {
             body: text("body"),
             draft: request.body["draft"] == true,
             labels: Vec::new(),
+            from,
             head,
             base,
             state: "open".to_owned(),

@@ -71,7 +71,8 @@ async fn a_draft_is_asked_for_once() {
 #[tokio::test]
 async fn what_others_have_opened_is_not_ours() {
     let place = Place::new();
-    let pull = |head: &str, base: &str, state: &str| Pull {
+    let pull = |from: &str, head: &str, base: &str, state: &str| Pull {
+        from: from.to_owned(),
         title: "Other".to_owned(),
         body: None,
         draft: false,
@@ -83,13 +84,20 @@ async fn what_others_have_opened_is_not_ours() {
         mergeable: Some(true),
         created_at: "2026-11-29T12:00:00Z".to_owned(),
     };
-    // A stranger's branch of the same name, another base, and one that is over.
-    let others = [("eve:fix", "main", "open"), ("acme:fix", "next", "open"), ("acme:fix", "main", "closed")];
-    place.hub.with(|hub| hub.filters = false);
-    place.hub.with(|hub| hub.pulls.extend(others.map(|(head, base, state)| pull(head, base, state))));
+    // A stranger's branch of the same name, another base, one that is over, and a fork with the same owner.
+    let others = [
+        ("eve/site", "eve:fix", "main", "open"),
+        ("acme/site", "acme:fix", "next", "open"),
+        ("acme/site", "acme:fix", "main", "closed"),
+        ("acme/site-2", "acme:fix", "main", "open"),
+    ];
+    place.hub.with(|hub| {
+        hub.filters = false;
+        hub.pulls = others.map(|(from, head, base, state)| pull(from, head, base, state)).to_vec();
+    });
     let output = place.opened().await;
-    assert_eq!((&output["number"], &output["created"]), (&json!(4), &json!(true)));
-    assert!(place.hub.with(|hub| hub.pulls[..3].iter().all(|pull| pull.title == "Other")));
+    assert_eq!((&output["number"], &output["created"]), (&json!(5), &json!(true)));
+    assert!(place.hub.with(|hub| hub.pulls[..4].iter().all(|pull| pull.title == "Other")));
     // A fork is named.
     place.hub.with(|hub| hub.heads.insert("eve:fix".to_owned(), sha('b')));
     let fork = place.gives(also(&json!({ "head": "eve:fix" }))).await;

@@ -54,6 +54,7 @@ impl Hub<'_> {
             pull.head.label.eq_ignore_ascii_case(&label)
                 && label.ends_with(&format!(":{}", pull.head.branch))
                 && pull.base.branch == base
+                && (head.contains(':') || pull.is_own())
         };
         Ok(pulls.into_iter().filter(fits).map(Pull::from).collect())
     }

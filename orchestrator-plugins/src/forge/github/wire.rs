@@ -36,6 +36,21 @@ pub(super) struct End {
     pub(super) branch: String,
     /// `OWNER:BRANCH`
     pub(super) label: String,
+    /// Gone with its fork.
+    #[serde(default)]
+    repo: Option<Repository>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Repository {
+    full_name: String,
+}
+
+impl PullRequest {
+    /// Whether it is from a branch of the repository itself. A fork of the same owner has the same label.
+    pub(super) fn is_own(&self) -> bool {
+        self.head.repo.is_some() && self.head.repo == self.base.repo
+    }
 }
 
 #[derive(Debug, Deserialize)]

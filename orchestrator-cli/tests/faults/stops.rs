@@ -30,6 +30,10 @@ const WAYS: [(&str, Signal, usize, i32); 5] = [
 
 #[test]
 fn a_process_that_is_told_to_stop_records_it_and_its_run_goes_on() {
+    assert!(
+        !ignores_interrupts(),
+        "SIGINT is ignored here, as in what a shell starts in the background: use ./battery"
+    );
     let rounds = size(1, 3, 10);
     let mut row = Row::new("F-09 signals");
     for _ in 0..rounds {
@@ -72,6 +76,15 @@ fn a_process_that_is_told_to_stop_records_it_and_its_run_goes_on() {
         }
     }
     row.tell("130, 143 and 129; `Interrupted` is recorded, but where somebody was told twice");
+}
+
+/// Whether this process, and all that it starts, ignores SIGINT: a process that is told so by whoever starts it has to.
+fn ignores_interrupts() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| {
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (Signal::INT.as_raw() - 1) != 0
+    })
 }
 
 /// Returns when the process says that it has understood, with the rest of what it will say.

@@ -12,7 +12,7 @@ use orchestrator_plugins::{Llm, Outbound};
 use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::{Output, Problem};
-use crate::outside::Outside;
+use crate::outside::{self, Outside};
 use crate::secrets;
 use crate::settings::Settings;
 use crate::shell::Shell;
@@ -45,6 +45,7 @@ impl App {
     pub(crate) fn plugins(&self) -> Result<Registry, Problem> {
         let mut registry = workflow::builtin();
         registry.add(Arc::new(Llm::default().with_prices(prices::read(&self.settings)?)));
+        registry.add(Arc::new(outside::mcp(&self.settings, Arc::default())?));
         self.outside().plugins()?.for_each(|plugin| registry.add(plugin.clone()));
         Ok(registry)
     }
@@ -65,17 +66,11 @@ impl App {
 
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
     pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
-        let mut outbound = Outbound::builder();
-        if let Some(proxy) = self.settings.proxy() {
-            outbound = outbound.proxy(proxy);
-        }
-        let outbound = outbound
-            .build()
-            .map_err(|why| Problem::new(Exit::Usage, "config_invalid", format!("proxy: {why}")))?;
-        let outbound = Arc::new(outbound);
+        let outbound = self.outbound()?;
         let builder = Engine::builder()
             .store(store)
             .plugins(orchestrator_plugins::builtin_over(&outbound))
+            .plugin(Arc::new(outside::mcp(&self.settings, outbound.clone())?))
             .plugin(Arc::new(Llm::over(outbound).with_prices(prices::read(&self.settings)?)))
             .plugins(self.outside().plugins()?.cloned())
             .inspector(Arc::new(orchestrator_plugins::Files))
@@ -89,6 +84,21 @@ impl App {
         let engine = builder.start().await?;
         secrets::keep_private(&self.settings, &engine);
         Ok(engine)
+    }
+
+    /// The way out for steps that connect to what workflows name.
+    ///
+    /// # Errors
+    /// Exit 2 if the proxy does not read.
+    pub(crate) fn outbound(&self) -> Result<Arc<Outbound>, Problem> {
+        let mut outbound = Outbound::builder();
+        if let Some(proxy) = self.settings.proxy() {
+            outbound = outbound.proxy(proxy);
+        }
+        let built = outbound.build();
+        built
+            .map(Arc::new)
+            .map_err(|why| Problem::new(Exit::Usage, "config_invalid", format!("proxy: {why}")))
     }
 
     /// Who asks, and why.

@@ -9,6 +9,9 @@ use crate::workflow::family;
 /// The plugin that the sandbox confines.
 const SCRIPT: &str = "script";
 
+/// The plugin that starts programs only outside of it.
+const MCP: &str = "mcp";
+
 /// The steps of a workflow that `sandbox: none` lets out of the sandbox, and those whose own workflows have such steps.
 pub(crate) fn unconfined(workflow: &Arc<Workflow>) -> Vec<&str> {
     let lets_out = |step: &&StepSpec| {
@@ -20,7 +23,7 @@ pub(crate) fn unconfined(workflow: &Arc<Workflow>) -> Vec<&str> {
 }
 
 fn is_unconfined(step: &StepSpec) -> bool {
-    &*step.uses == SCRIPT && step.options().sandbox.as_ref().is_some_and(Sandbox::is_none)
+    [SCRIPT, MCP].contains(&&*step.uses) && step.options().sandbox.as_ref().is_some_and(Sandbox::is_none)
 }
 
 /// What a step would do beyond this process, with what confines it.

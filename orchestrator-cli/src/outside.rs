@@ -1,14 +1,14 @@
-//! Kinds of steps that executables bring.
+//! Kinds of steps that executables bring, and the MCP servers that steps may name.
 
 use std::sync::Arc;
 
 use orchestrator_core::engine::Registry;
 use orchestrator_core::port::plugin::Plugin;
-use orchestrator_plugins::{Executable, NotAPlugin, Process};
+use orchestrator_plugins::{Executable, Mcp, McpServer, NotAPlugin, Outbound, Process};
 
 use crate::exit::Exit;
 use crate::output::Problem;
-use crate::settings::{OutsidePlugin, Settings};
+use crate::settings::{OutsidePlugin, ServerWay, Settings};
 use crate::workflow;
 
 /// What was found of the executables that the settings name, in their order.
@@ -112,8 +112,10 @@ fn refusal(named: &OutsidePlugin, program: &str, wrong: &[String]) -> Problem {
 /// Asks all of them at once, on a thread of its own: whoever needs the answer may have a runtime or none.
 fn ask(named: &[OutsidePlugin]) -> Vec<Result<Vec<Arc<dyn Plugin>>, NotAPlugin>> {
     let asked = async || {
-        let all: Vec<_> =
-            named.iter().map(|named| tokio::spawn(Process::discover(executable(named)))).collect();
+        let all: Vec<_> = named
+            .iter()
+            .map(|named| tokio::spawn(Process::discover(executable(&named.command, &named.env))))
+            .collect();
         let mut found = Vec::with_capacity(all.len());
         for one in all {
             match one.await {
@@ -138,9 +140,29 @@ fn ask(named: &[OutsidePlugin]) -> Vec<Result<Vec<Arc<dyn Plugin>>, NotAPlugin>>
     }
 }
 
-fn executable(named: &OutsidePlugin) -> Executable {
-    let (program, args) =
-        named.command.split_first().map_or(("", [].as_slice()), |(first, rest)| (first, rest));
-    let executable = Executable::new(program).args(args);
-    named.env.iter().fold(executable, |executable, name| executable.inherit(name))
+fn executable(command: &[String], env: &[String]) -> Executable {
+    let (program, args) = command.split_first().map_or(("", [].as_slice()), |(first, rest)| (first, rest));
+    env.iter().fold(Executable::new(program).args(args), Executable::inherit)
+}
+
+/// The plugin that calls tools, with the servers that the settings name.
+///
+/// # Errors
+/// Exit 2 if the settings say of one what does not fit.
+pub(crate) fn mcp(settings: &Settings, outbound: Arc<Outbound>) -> Result<Mcp, Problem> {
+    let mut mcp = Mcp::over(outbound);
+    for named in settings.servers() {
+        let wrong =
+            |why: String| Problem::new(Exit::Usage, "config_invalid", format!("{}: {why}", named.place));
+        let server = match &named.way {
+            ServerWay::Command(command, env) => McpServer::command(executable(command, env)),
+            ServerWay::Url(url, headers) => {
+                let server = McpServer::url(url).map_err(|why| wrong(format!("url: {why}")))?;
+                let with = |server: McpServer, (name, value): (&String, &String)| server.header(name, value);
+                headers.iter().try_fold(server, with).map_err(|why| wrong(format!("headers: {why}")))?
+            }
+        };
+        mcp = mcp.server(&named.name, server);
+    }
+    Ok(mcp)
 }

@@ -1,13 +1,14 @@
-//! The step kinds that come with orchestrator: `script`, `git`, `github`, `gitlab`, `http`, `llm`, `approval`, `notify`,
-//! `signal` and `sleep`.
+//! The step kinds that come with orchestrator: `script`, `git`, `github`, `gitlab`, `http`, `llm`, `mcp`, `approval`,
+//! `notify`, `signal` and `sleep`.
 //!
-//! [`builtin`] gives all that are enabled; `script`, `git`, `github`, `gitlab`, `http` and `llm` are each behind a cargo
-//! feature of that name, and all six are on by default. A host program that wants fewer registers the ones it wants.
+//! [`builtin`] gives all that are enabled; `script`, `git`, `github`, `gitlab`, `http`, `llm` and `mcp` are each behind a
+//! cargo feature of that name, and all are on by default. A host program that wants fewer registers the ones it wants.
 //!
 //! ```
 //! let kinds: Vec<String> =
 //!     orchestrator_plugins::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();
-//! assert_eq!(kinds, ["approval", "git", "github", "gitlab", "http", "llm", "notify", "script", "signal", "sleep"]);
+//! let all = ["approval", "git", "github", "gitlab", "http", "llm", "mcp", "notify", "script", "signal", "sleep"];
+//! assert_eq!(kinds, all);
 //! ```
 //!
 //! [`Process`] takes kinds of steps from executables of any language, behind the feature `process`, which is on by default too.
@@ -31,6 +32,8 @@ mod glob;
 mod http;
 #[cfg(feature = "llm")]
 mod llm;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod notify;
 #[cfg(feature = "outbound")]
 mod outbound;
@@ -57,6 +60,8 @@ pub use git::Git;
 pub use http::Http;
 #[cfg(feature = "llm")]
 pub use llm::{Llm, Price, Prices};
+#[cfg(feature = "mcp")]
+pub use mcp::{Mcp, McpServer, McpTool};
 pub use notify::Notify;
 #[cfg(feature = "outbound")]
 pub use outbound::{Circuit, CircuitState, Misconfigured, Outbound, OutboundBuilder, Resolver};

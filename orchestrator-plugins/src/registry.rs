@@ -34,6 +34,8 @@ fn all(#[cfg(feature = "outbound")] outbound: &Arc<crate::Outbound>) -> Vec<Arc<
         Arc::new(crate::Http::over(outbound.clone())),
         #[cfg(feature = "llm")]
         Arc::new(crate::Llm::over(outbound.clone())),
+        #[cfg(feature = "mcp")]
+        Arc::new(crate::Mcp::over(outbound.clone())),
         Arc::new(crate::Notify),
         #[cfg(feature = "script")]
         Arc::new(crate::Script),

@@ -73,13 +73,20 @@ Example:
     List,
     /// Show what a kind of step takes (`with:`) and what it gives
     #[command(after_help = "\
-Example:
+Examples:
   orchestrator plugins schema http
+  orchestrator plugins schema mcp --server github
 
-Exit codes: 0 shown, 4 no such kind.")]
+With --server, the server is started or reached, and asked for its tools.
+
+Exit codes: 0 shown, 1 the server does not answer, 4 no such kind or server.")]
     Schema {
         /// Kind, as `uses:` names it
         kind: String,
+
+        /// MCP server of the configuration file, whose tools are shown
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
     },
     /// Execute one step of a kind, outside of any workflow
     #[command(after_help = "\

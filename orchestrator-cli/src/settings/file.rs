@@ -7,7 +7,7 @@ use config::{Config, FileFormat, Map, Source, Value, ValueKind};
 
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
-use crate::settings::outside::{self, OutsidePlugin, PLUGINS};
+use crate::settings::outside::{self, MCP, OutsidePlugin, OutsideServer, PLUGINS};
 use crate::settings::{FOLDER, KEYS, Key, Origin, Sourced};
 
 /// The longest configuration file that is read, in bytes (1 MiB).
@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     values: Map<String, Value>,
     plugins: Vec<OutsidePlugin>,
+    servers: Vec<OutsideServer>,
 }
 
 impl File {
@@ -53,13 +54,19 @@ impl File {
                 check_type(key, value).map_err(|why| wrong(format!("{}: {why}", key.name)))?;
             }
         }
-        let plugins = outside::read(&values, path, base(path)).map_err(wrong)?;
-        Ok(Some(Self { path: path.to_owned(), values, plugins }))
+        let plugins = outside::plugins(&values, path, base(path)).map_err(wrong)?;
+        let servers = outside::servers(&values, path, base(path)).map_err(wrong)?;
+        Ok(Some(Self { path: path.to_owned(), values, plugins, servers }))
     }
 
     /// The executables that it names, each with its place.
     pub(super) fn plugins(&self) -> &[OutsidePlugin] {
         &self.plugins
+    }
+
+    /// The MCP servers that it names, by name.
+    pub(super) fn servers(&self) -> &[OutsideServer] {
+        &self.servers
     }
 
     /// A setting, as text. A relative path of a store, of secrets or of prices starts at the folder that holds `.orchestrator`, or
@@ -91,7 +98,7 @@ fn base(path: &Path) -> &Path {
 
 /// What may stand in a file: settings of one value, and lists of executables.
 fn names() -> impl Iterator<Item = &'static str> + Clone {
-    KEYS.iter().map(|key| key.name).chain([PLUGINS])
+    KEYS.iter().map(|key| key.name).chain([PLUGINS, MCP])
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

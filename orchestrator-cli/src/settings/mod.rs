@@ -7,6 +7,6 @@ mod place;
 mod read;
 
 pub(crate) use key::{KEYS, Key};
-pub(crate) use outside::OutsidePlugin;
+pub(crate) use outside::{OutsidePlugin, ServerWay};
 pub(crate) use place::{FOLDER, Place};
 pub(crate) use read::{Flags, Origin, Settings, Sourced};

@@ -1,5 +1,6 @@
-//! Executables that the settings name: those that bring kinds of steps.
+//! What the settings name outside of this program: executables that bring kinds of steps, and MCP servers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -8,8 +9,9 @@ use orchestrator_core::spec::schema::check_value;
 use serde::Deserialize;
 use serde_json::json;
 
-/// The key of the configuration file.
+/// The keys of the configuration file.
 pub(super) const PLUGINS: &str = "plugins";
+pub(super) const MCP: &str = "mcp";
 
 /// What may stand there.
 static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(|| {
@@ -23,6 +25,15 @@ static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(|| {
         "type": "object",
         "properties": {
             PLUGINS: { "type": "array", "items": { "oneOf": [{ "type": "string", "minLength": 1 }, table] } },
+            MCP: { "type": "object", "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "command": texts,
+                    "env": texts,
+                    "url": { "type": "string", "minLength": 1 },
+                    "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+                },
+            } },
         },
     })
 });
@@ -38,6 +49,43 @@ pub(crate) struct OutsidePlugin {
     pub(crate) place: String,
 }
 
+/// An MCP server. Its headers are shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct OutsideServer {
+    pub(crate) name: String,
+    pub(crate) way: ServerWay,
+    /// Who names it: `FILE: mcp.NAME`.
+    pub(crate) place: String,
+}
+
+/// How it is spoken to.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum ServerWay {
+    /// A program, its arguments, and the variables that it sees beyond the usual ones.
+    Command(Vec<String>, Vec<String>),
+    /// An address, and headers that go along.
+    Url(String, BTreeMap<String, String>),
+}
+
+impl std::fmt::Debug for OutsideServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideServer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What is said of a server.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    command: Option<Vec<String>>,
+    #[serde(default)]
+    env: Vec<String>,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Named {
@@ -49,24 +97,61 @@ enum Named {
     },
 }
 
-/// Reads what a file names. Relative paths start at `base`.
+/// What a file says at `key`, found to fit.
+fn said<T: serde::de::DeserializeOwned>(values: &Map<String, Value>, key: &str) -> Result<Option<T>, String> {
+    let Some(value) = values.get(key) else { return Ok(None) };
+    let value: serde_json::Value = value.clone().try_deserialize().map_err(|error| error.to_string())?;
+    if let Some(issue) = check_value(&SCHEMA, &json!({ key: value })).into_iter().next() {
+        let hint = issue.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        return Err(format!("{}: {}{hint}", issue.path.join("."), issue.message));
+    }
+    serde_json::from_value(value).map(Some).map_err(|error| error.to_string())
+}
+
+/// Reads the servers that a file names. Relative paths start at `base`.
 ///
 /// # Errors
 /// The first thing that is wrong, with its place in the file.
-pub(super) fn read(
+pub(super) fn servers(
+    values: &Map<String, Value>,
+    file: &Path,
+    base: &Path,
+) -> Result<Vec<OutsideServer>, String> {
+    let named: BTreeMap<String, Said> = said(values, MCP)?.unwrap_or_default();
+    let mut servers = Vec::with_capacity(named.len());
+    for (name, said) in named {
+        let wrong = |why: &str| Err(format!("{MCP}.{name}: {why}"));
+        let way = match (said.command, said.url) {
+            (Some(mut command), None) => {
+                if !said.headers.is_empty() {
+                    return wrong("`headers` are for a server with `url`");
+                }
+                match command.first_mut() {
+                    Some(program) => start_at(base, program),
+                    None => return wrong("`command` names no program"),
+                }
+                ServerWay::Command(command, said.env)
+            }
+            (None, Some(_)) if !said.env.is_empty() => return wrong("`env` is for a server with `command`"),
+            (None, Some(url)) => ServerWay::Url(url, said.headers),
+            _ => return wrong("it takes either `command` or `url`"),
+        };
+        let place = format!("{}: {MCP}.{name}", file.display());
+        servers.push(OutsideServer { name, way, place });
+    }
+    Ok(servers)
+}
+
+/// Reads the plugins that a file names. Relative paths start at `base`.
+///
+/// # Errors
+/// The first thing that is wrong, with its place in the file.
+pub(super) fn plugins(
     values: &Map<String, Value>,
     file: &Path,
     base: &Path,
 ) -> Result<Vec<OutsidePlugin>, String> {
-    let Some(value) = values.get(PLUGINS) else { return Ok(Vec::new()) };
-    let value: serde_json::Value = value.clone().try_deserialize().map_err(|error| error.to_string())?;
-    let found = json!({ PLUGINS: value });
-    if let Some(issue) = check_value(&SCHEMA, &found).into_iter().next() {
-        let hint = issue.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        return Err(format!("{}: {}{hint}", issue.path.join("."), issue.message));
-    }
-    let named: Vec<Named> =
-        serde_json::from_value(found[PLUGINS].clone()).map_err(|error| error.to_string())?;
+    let named: Vec<Named> = said(values, PLUGINS)?.unwrap_or_default();
     let mut plugins = Vec::with_capacity(named.len());
     for (at, named) in named.into_iter().enumerate() {
         let (mut command, env) = match named {
@@ -76,9 +161,7 @@ pub(super) fn read(
         let Some(program) = command.first_mut() else {
             return Err(format!("{PLUGINS}.{at}.command: it names no program"));
         };
-        if program.contains('/') && Path::new(program).is_relative() {
-            *program = below(base, program);
-        }
+        start_at(base, program);
         plugins.push(OutsidePlugin { command, env, place: format!("{}: {PLUGINS}[{at}]", file.display()) });
     }
     Ok(plugins)
@@ -90,9 +173,10 @@ pub(super) fn of_flag(path: &str) -> OutsidePlugin {
     OutsidePlugin { command: vec![program], env: Vec::new(), place: "flag --plugin".to_owned() }
 }
 
-/// A path below `base`, which has a `/` in it, so that it is not looked for in `PATH`.
-fn below(base: &Path, path: &str) -> String {
-    let path = path.strip_prefix("./").unwrap_or(path);
-    let joined = base.join(path).display().to_string();
-    if joined.contains('/') { joined } else { format!("./{joined}") }
+/// Lets a relative path start at `base`. It keeps a `/`, so that it is not looked for in `PATH`.
+fn start_at(base: &Path, program: &mut String) {
+    if program.contains('/') && Path::new(program).is_relative() {
+        let joined = base.join(program.strip_prefix("./").unwrap_or(program)).display().to_string();
+        *program = if joined.contains('/') { joined } else { format!("./{joined}") };
+    }
 }

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::Problem;
 use crate::settings::file::File;
 use crate::settings::key::{KEYS, Key, NO_PROXY};
-use crate::settings::outside::{self, OutsidePlugin};
+use crate::settings::outside::{self, OutsidePlugin, OutsideServer};
 use crate::settings::place::Place;
 use crate::span::parse_duration;
 
@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) file: Option<PathBuf>,
     values: Vec<(&'static Key, Sourced)>,
     plugins: Vec<OutsidePlugin>,
+    servers: Vec<OutsideServer>,
 }
 
 impl std::fmt::Display for Origin {
@@ -78,7 +79,7 @@ impl Settings {
             .iter()
             .map(|key| (key, Sourced { value: key.default(&place), origin: Origin::Default }))
             .collect();
-        Self { place, file: None, values, plugins: Vec::new() }
+        Self { place, file: None, values, plugins: Vec::new(), servers: Vec::new() }
     }
 
     fn read_with(cwd: &Path, flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problem> {
@@ -99,7 +100,8 @@ impl Settings {
         }
         let named = file.as_ref().map(File::plugins).unwrap_or_default().iter().cloned();
         let plugins = named.chain(flags.plugins.iter().map(|path| outside::of_flag(path))).collect();
-        Ok(Self { place, file: file.map(|file| file.path), values, plugins })
+        let servers = file.as_ref().map(File::servers).unwrap_or_default().to_vec();
+        Ok(Self { place, file: file.map(|file| file.path), values, plugins, servers })
     }
 
     /// Every setting, in the order of the documentation.
@@ -156,6 +158,11 @@ impl Settings {
     /// The executables that bring kinds of steps: those of the file, then those of flags.
     pub(crate) fn plugins(&self) -> &[OutsidePlugin] {
         &self.plugins
+    }
+
+    /// The MCP servers that steps may name.
+    pub(crate) fn servers(&self) -> &[OutsideServer] {
+        &self.servers
     }
 
     /// How long running attempts may take to end when we are told to stop.

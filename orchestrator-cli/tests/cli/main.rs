@@ -13,6 +13,7 @@ mod init;
 mod injection;
 mod judging;
 mod looking;
+mod mcp;
 mod mutants;
 mod network;
 mod outside;

@@ -50,7 +50,7 @@ fn with_plugin(files: &[(&str, &str)]) -> Sandbox {
     sandbox
 }
 
-fn program(sandbox: &Sandbox, path: &str, text: &str) {
+pub(crate) fn program(sandbox: &Sandbox, path: &str, text: &str) {
     sandbox.write(path, text);
     std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -197,13 +197,13 @@ steps:
 }
 
 /// The process of a step that hangs.
-fn hanging(sandbox: &Sandbox) -> OwnedFd {
+pub(crate) fn hanging(sandbox: &Sandbox) -> OwnedFd {
     sandbox::until(|| sandbox.path("pid").exists() && !sandbox.read("pid").is_empty());
     let pid = Pid::from_raw(sandbox.read("pid").parse().unwrap()).unwrap();
     pidfd_open(pid, PidfdFlags::empty()).expect("it is alive")
 }
 
-fn ends(process: &OwnedFd) {
+pub(crate) fn ends(process: &OwnedFd) {
     let limit = Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(
         poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit)).unwrap(),

@@ -42,4 +42,5 @@ pub use permissions::Permissions;
 pub use sandbox::{Confinement, Sandbox};
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};
+pub use suggest::nearest;
 pub use vocabulary::check_schema;

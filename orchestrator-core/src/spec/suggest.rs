@@ -6,7 +6,7 @@ const MAX_LEN: usize = 64;
 /// The candidate nearest to `given`, if one is near enough: at most one slip (a letter left out, added, changed or
 /// swapped with its neighbour) for each three letters. Case and the kind of dash do not count. Of equally near
 /// candidates the one that begins alike wins, then the first.
-pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let given = Folded::of(given)?;
     let most = (given.len / 3).max(1);
     let mut best: Option<(usize, bool, &'c str)> = None;

@@ -17,7 +17,7 @@ use super::expect::Expected;
 use super::plugin::Config;
 use super::request::{is_safe, request, timeout};
 use crate::config::{self, invalid};
-use crate::outbound::{self, NoAnswer, Outbound, Outgoing};
+use crate::outbound::{self, NoAnswer, Outbound, Outgoing, no_answer};
 
 /// How much of an unexpected answer a message quotes, in characters, and how much of it is read for that, in bytes.
 const QUOTED: usize = 300;
@@ -162,13 +162,4 @@ fn quoted(answer: &Answer, mask: &Mask) -> String {
     let quoted = outbound::shortened(&mask.text(&String::from_utf8_lossy(&answer.body)), QUOTED);
     let colon = if quoted.is_empty() { "" } else { ": " };
     format!("{colon}{quoted}")
-}
-
-fn no_answer(error: &NoAnswer, changes: bool, what: &str) -> Outcome {
-    let hint = if matches!(error, NoAnswer::TooLong(_)) { "; raise `max_bytes`" } else { "" };
-    let told = StepError::new(error.class(), format!("{what}: {error}{hint}"));
-    match changes && error.may_be_done() {
-        true => Outcome::Unknown { error: told },
-        false => Outcome::Failed { error: told, retry_after: error.wait() },
-    }
 }

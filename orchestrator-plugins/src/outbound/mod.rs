@@ -12,6 +12,8 @@ mod answer;
 mod blocked;
 mod circuit;
 mod hop;
+#[cfg(feature = "http")]
+mod outcome;
 #[cfg(any(feature = "http", feature = "forge"))]
 mod patience;
 mod reach;
@@ -28,6 +30,8 @@ pub(crate) use answer::KEY;
 pub(crate) use answer::{NoAnswer, body, class, retry_after};
 pub use circuit::{Circuit, CircuitState};
 pub(crate) use hop::Outgoing;
+#[cfg(feature = "http")]
+pub(crate) use outcome::no_answer;
 #[cfg(any(feature = "http", feature = "forge"))]
 pub(crate) use patience::until_stopped;
 pub use resolver::Resolver;

@@ -21,6 +21,9 @@ use crate::script::capture::{self, Room};
 /// How long an executable that has closed its output may take to end, before it is ended.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How many lines of complaint are read before something else is listened to.
+const DRAINED: usize = 10_000;
+
 /// How much of a line that makes no sense is quoted, in characters.
 const QUOTED: usize = 80;
 
@@ -192,7 +195,9 @@ async fn listen(
     let why = loop {
         tokio::select! {
             line = said.next() => match line {
-                Line::Whole(line) => if let Err(why) = heard(&shared, &line) {
+                Line::Whole(line) => {
+                    drain(&mut complaints, &shared, &words).await;
+                    let Err(why) = heard(&shared, &line) else { continue };
                     break format!("has said what makes no sense: {why}{}", words.quoted());
                 },
                 Line::Cut(_) => break format!("has said a line that is longer than {} MiB", LINE_LIMIT >> 20),
@@ -209,6 +214,18 @@ async fn listen(
     // First it is gone, then it is told: who begins again must not find it.
     program.end(Duration::ZERO).await;
     shared.open().asked.clear();
+}
+
+/// Reads what it has complained of before it said what was just heard: that is there already, and belongs to the attempt that
+/// may end with it.
+async fn drain(complaints: &mut Lines<ChildStderr>, shared: &Shared, words: &LastWords) {
+    for _ in 0..DRAINED {
+        tokio::select! {
+            biased;
+            line = complaints.next(), if !complaints.is_over() => complained(shared, words, line),
+            () = std::future::ready(()) => return,
+        }
+    }
 }
 
 /// It has closed its output: waits for its end.

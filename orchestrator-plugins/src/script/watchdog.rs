@@ -111,6 +111,7 @@ pub(super) fn note(group: Pid, mark: String) {
 ///
 /// # Errors
 /// Where the watchdog has gone and cannot be started again.
+#[cfg(feature = "process")]
 pub(crate) fn watch(group: Pid) -> io::Result<()> {
     let mut held = lock();
     let watchdog = running(&mut held)?;

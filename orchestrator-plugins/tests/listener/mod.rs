@@ -1,5 +1,7 @@
 //! A listener on every address of this machine that only counts who comes.
 
+#![allow(dead_code, reason = "each test binary uses its own part of the listener")]
+
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;

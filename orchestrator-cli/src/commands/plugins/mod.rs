@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod look;
+mod tools;
 mod try_out;
 
 pub(crate) use dispatch::carry_out;

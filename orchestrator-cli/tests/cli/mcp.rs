@@ -56,6 +56,9 @@ fn a_server_of_the_configuration_file_is_called_and_shown() {
     );
     assert!(sandbox.run("runs logs @last").exits(0).out.contains("shouting hello"));
 
+    let shown = sandbox.run("config show").exits(0);
+    let row = shown.out.lines().find(|line| line.starts_with("mcp.shouter")).unwrap();
+    assert!(row.contains("shouter.py") && row.contains("config.toml: mcp.shouter"), "{row}");
     let shown = sandbox.run("plugins schema mcp --server shouter").exits(0);
     assert!(shown.out.starts_with("shout: Says it louder.\narguments: {"), "{}", shown.out);
     let shown = sandbox.run("plugins schema mcp --server shouter --json").exits(0).json();

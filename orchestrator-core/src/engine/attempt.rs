@@ -158,6 +158,7 @@ impl Attempt {
             iteration: self.iteration,
             attempt: self.attempt,
             epoch: self.fence.epoch,
+            effect: self.effect,
             workdir: shared.workdir.clone(),
             deadline,
             arrival: self.arrival.clone(),

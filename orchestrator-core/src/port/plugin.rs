@@ -138,6 +138,9 @@ pub struct Context {
     pub attempt: u32,
     /// The fencing token: larger than that of every earlier attempt of the step.
     pub epoch: u64,
+    /// What a repetition of this attempt would do: the word of the step, else of the plugin. Where it must not happen twice, an
+    /// attempt that cannot tell whether it has had its effect ends as [`Outcome::Unknown`], also when it is told to stop.
+    pub effect: EffectClass,
     /// Where relative paths start: the folder in which the run was asked for.
     pub workdir: Arc<Path>,
     /// How a script is confined: the word of the step, else of the workflow's `defaults`, else [`Sandbox::strict`].
@@ -164,8 +167,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context for trying a plugin outside an engine: attempt 1 of a run, confined strictly, lines discarded, never
-    /// stopped.
+    /// A context for trying a plugin outside an engine: attempt 1 of a run, at most once, confined strictly, lines discarded,
+    /// never stopped.
     #[must_use]
     pub fn detached(run: RunId, step: &str, workdir: &Path) -> Self {
         Self {
@@ -175,6 +178,7 @@ impl Context {
             iteration: 0,
             attempt: 1,
             epoch: 1,
+            effect: EffectClass::AtMostOnce,
             workdir: workdir.into(),
             sandbox: Sandbox::strict(),
             protected: Arc::default(),

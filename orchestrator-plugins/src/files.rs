@@ -39,6 +39,10 @@ async fn aside<T: Send + 'static>(
 
 /// Why a pattern finds no file that holds something; `None` if it finds one.
 fn fault(folder: &Path, pattern: &str) -> Option<String> {
+    if let Some(problem) = glob::problem(pattern) {
+        let begin: String = pattern.chars().take(60).collect();
+        return Some(format!("{begin}…: {problem}"));
+    }
     let mut empty = None;
     let mut holds_something = |path: &Path| match path.metadata() {
         Ok(found) if found.is_file() && found.len() > 0 => true,

@@ -5,6 +5,16 @@ use std::path::Path;
 /// How many entries of folders are looked at for one pattern.
 pub(crate) const ENTRIES: usize = 100_000;
 
+/// The longest pattern, in bytes, and how many names it has at most; `**` goes so many folders down.
+const PATTERN_MAX: usize = 4_096;
+const PARTS_MAX: usize = 256;
+
+/// What is wrong with a pattern, if anything is.
+pub(crate) fn problem(pattern: &str) -> Option<&'static str> {
+    let is_long = pattern.len() > PATTERN_MAX || parts(pattern).len() > PARTS_MAX;
+    is_long.then_some("it is longer than 4096 bytes or 256 names")
+}
+
 /// The names that a pattern is made of.
 pub(crate) fn parts(pattern: &str) -> Vec<&str> {
     pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
@@ -19,13 +29,15 @@ pub(crate) fn is_wild(pattern: &str) -> bool {
 pub(crate) struct Search<'v> {
     /// How many entries may still be looked at.
     left: usize,
+    /// How many folders down it is.
+    depth: usize,
     /// Looks at a path, which need not be there if the pattern is not wild; says whether that is enough.
     visit: &'v mut dyn FnMut(&Path) -> bool,
 }
 
 impl<'v> Search<'v> {
     pub(crate) fn new(visit: &'v mut dyn FnMut(&Path) -> bool) -> Self {
-        Self { left: ENTRIES, visit }
+        Self { left: ENTRIES, depth: 0, visit }
     }
 
     /// Whether it has ended because there was too much to look at.
@@ -35,10 +47,20 @@ impl<'v> Search<'v> {
 
     /// Looks below `at`; says whether a path was enough.
     pub(crate) fn find(&mut self, at: &Path, parts: &[&str]) -> bool {
-        let Some((first, rest)) = parts.split_first() else { return (self.visit)(at) };
-        if *first != "**" && !is_wild(first) {
-            return self.find(&at.join(first), rest);
+        if self.depth > PARTS_MAX {
+            return false;
         }
+        self.depth += 1;
+        let found = self.find_below(at, parts);
+        self.depth -= 1;
+        found
+    }
+
+    fn find_below(&mut self, at: &Path, parts: &[&str]) -> bool {
+        let plain = parts.iter().take_while(|part| **part != "**" && !is_wild(part)).count();
+        let at = &parts[..plain].iter().fold(at.to_owned(), |at, part| at.join(part));
+        let parts = &parts[plain..];
+        let Some((first, rest)) = parts.split_first() else { return (self.visit)(at) };
         if *first == "**" && self.find(at, rest) {
             return true;
         }

@@ -43,7 +43,7 @@ fn a_table_that_is_none_is_refused_with_its_place() {
     let sandbox =
         Sandbox::with(&[("flow.yaml", MOCKED), ("wrong.yaml", "m:\n  input: cheap\n  output: 1\n")]);
     for (file, code, expected) in [("wrong.yaml", 3, "wrong.yaml: "), ("none.yaml", 4, "none.yaml")] {
-        sandbox.write(".orchestrator/config.toml", &format!("prices = \"{file}\"\n"));
+        sandbox.write(".orchestrator/config.toml", format!("prices = \"{file}\"\n"));
         for command in ["run flow.yaml", "plan flow.yaml"] {
             let said = sandbox.run(command).exits(code);
             assert!(said.err.contains(expected), "{}", said.err);

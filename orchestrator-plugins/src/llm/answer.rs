@@ -143,9 +143,14 @@ impl Draft {
         messages: &[Message],
         model: &str,
     ) -> Result<Answer, Unread> {
-        if let Some(quoted) = self.refusal.filter(|_| self.text.is_empty()) {
+        // Also where it has begun to answer: what it has not said is missing.
+        if let Some(quoted) = self.refusal.filter(|refusal| !refusal.is_empty()) {
             let problem = "the model refuses: ".to_owned();
             return Err(Unread { class: ErrorClass::Denied, problem, quoted });
+        }
+        if self.finish_reason.as_deref() == Some("content_filter") {
+            let problem = "the server has filtered the answer".to_owned();
+            return Err(Unread { class: ErrorClass::Denied, problem, quoted: String::new() });
         }
         if self.text.is_empty() && self.calls.is_empty() {
             let why = self.finish_reason.map(|reason| format!("; it ends with `{reason}`"));

@@ -5,7 +5,9 @@ use std::time::Duration;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::mask::Mask;
 use orchestrator_core::port::plugin::{Context, Outcome};
+use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::value::Digest;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::Value;
@@ -30,6 +32,9 @@ const QUOTED: usize = 500;
 /// How much of such an answer is read.
 const QUOTED_READ: u64 = 64 << 10;
 
+/// What else the limit of an answer is called; `max_tokens` says it.
+const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
 /// How often the progress of an answer is told at most.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 
@@ -39,7 +44,8 @@ pub(super) struct Call<'a> {
     pub(super) base_url: &'a str,
     pub(super) asked: Asked<'a>,
     pub(super) timeout: Duration,
-    pub(super) idempotency_key: &'a str,
+    /// Whether the stored request says all of it.
+    pub(super) is_stored: bool,
 }
 
 /// Why there is no answer.
@@ -74,7 +80,7 @@ pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>)
     let url = call.server.api.endpoint(call.base_url);
     let url = url.map_err(|message| config::refused(invalid(format!("`base_url`: {message}"))))?;
     let what = format!("POST {}", outbound::shown_masked(&url, call.base_url, &context.mask));
-    let request = request(url, call).map_err(config::refused)?;
+    let request = request(context, url, call).map_err(config::refused)?;
     let Asked { question, messages, model, .. } = call.asked;
     let key = call.server.key.as_deref();
     let unread = |Unread { class, problem, quoted }: Unread| {
@@ -90,7 +96,7 @@ pub(super) async fn ask(outbound: &Outbound, context: &Context, call: &Call<'_>)
             Err(Outcome::Failed { error: StepError::new(outbound::class(status), message), retry_after })
         }
         Err(Halt::Unread(error)) => Err(unread(error)),
-        Err(Halt::No(error)) => Err(no_answer(&error, &what, call.timeout)),
+        Err(Halt::No(error)) => Err(no_answer(&error, &what, call.timeout, context.effect)),
     }
 }
 
@@ -169,23 +175,25 @@ async fn streamed(
     }
 }
 
-fn request(url: Url, call: &Call<'_>) -> Result<Request, StepError> {
+fn request(context: &Context, url: Url, call: &Call<'_>) -> Result<Request, StepError> {
     let wire = call.server.api.wire();
     let mut body = wire.body(&call.asked);
     for (name, value) in &call.asked.question.options {
-        if body.contains_key(name) {
+        if body.contains_key(name) || LIMITS.contains(&name.as_str()) {
             return Err(invalid(format!("`options.{name}`: another key of the step says that already")));
         }
         body.insert(name.clone(), value.clone());
     }
+    let body = Value::Object(body).to_string();
+    let key = key(context, &url, &body, call.is_stored);
     let mut request = Request::new(Method::POST, url);
-    *request.body_mut() = Some(Value::Object(body).to_string().into());
+    *request.body_mut() = Some(body.into());
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if call.asked.stream {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
     }
-    let key = HeaderValue::from_str(call.idempotency_key);
+    let key = HeaderValue::from_str(&key);
     headers.insert(
         outbound::KEY,
         key.map_err(|error| invalid(format!("the idempotency key is not a header: {error}")))?,
@@ -197,7 +205,7 @@ fn request(url: Url, call: &Call<'_>) -> Result<Request, StepError> {
     Ok(request)
 }
 
-fn no_answer(error: &NoAnswer, what: &str, timeout: Duration) -> Outcome {
+fn no_answer(error: &NoAnswer, what: &str, timeout: Duration, effect: EffectClass) -> Outcome {
     let (class, message) = match error {
         NoAnswer::TimedOut => (error.class(), format!("no complete answer within {timeout:?}")),
         // Neither is for the author to put right.
@@ -206,7 +214,24 @@ fn no_answer(error: &NoAnswer, what: &str, timeout: Duration) -> Outcome {
         _ => (error.class(), error.to_string()),
     };
     let told = StepError::new(class, format!("{what}: {message}"));
-    Outcome::Failed { error: told, retry_after: error.wait() }
+    match effect == EffectClass::AtMostOnce && error.may_be_done() {
+        true => Outcome::Unknown { error: told },
+        false => Outcome::Failed { error: told, retry_after: error.wait() },
+    }
+}
+
+/// The key under which a server answers a request once: that of the step, for what the stored request says; else that and what is
+/// sent, so that no two requests have the same.
+fn key(context: &Context, url: &Url, body: &str, is_stored: bool) -> String {
+    let key = context.idempotency_key();
+    match is_stored {
+        true => key,
+        false => {
+            let digest = Digest::of(format!("{url}\n{body}").as_bytes());
+            let short: String = digest.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            format!("{key}-{short}")
+        }
+    }
 }
 
 /// What a server says is wrong: its `error.message` where there is one, else the beginning of the body.

@@ -33,8 +33,10 @@ pub(super) struct Dialogue<'a> {
     pub(super) timeout: Duration,
     /// What the mock replies.
     pub(super) replies: &'a [Value],
-    /// How many questions were asked so far.
+    /// How many questions were answered so far.
     pub(super) asked: u32,
+    /// How many requests have left so far.
+    pub(super) sent: u32,
 }
 
 /// How it ended.
@@ -95,14 +97,13 @@ impl Dialogue<'_> {
             let Some(shape) = self.shape.filter(|_| answer.tool_calls.is_empty()) else {
                 return Ok((answer, Value::Null));
             };
-            let problems = match shape.read(&answer.text) {
+            let problems = match shape.read(&answer.text, &self.context.mask) {
                 Ok(json) => return Ok((answer, json)),
                 Err(problems) => problems,
             };
             if left == 0 {
                 let asked = self.questions;
-                let masked = self.context.mask.text(&problems).into_owned();
-                let problems = outbound::shortened(&masked.replace('\n', "; "), TOLD);
+                let problems = outbound::shortened(&problems.replace('\n', "; "), TOLD);
                 let message = format!("no answer of {asked} fits `schema`: {problems}");
                 return Err(refused(StepError::new(ErrorClass::Failed, message)));
             }
@@ -114,15 +115,15 @@ impl Dialogue<'_> {
         Err(Outcome::failed(ErrorClass::Invalid, "`repairs` leaves no question to ask"))
     }
 
-    async fn ask_once(&self, server: &Server, messages: &[Message]) -> Result<Answer, Outcome> {
+    async fn ask_once(&mut self, server: &Server, messages: &[Message]) -> Result<Answer, Outcome> {
         let Some(base_url) = &server.base_url else {
             let before = self.context.iteration.saturating_add(self.context.attempt.saturating_sub(1));
             let nth = before.saturating_add(self.asked) as usize;
             return mock::ask(self.question, messages, server.max_tokens, self.replies, nth).await;
         };
-        let key = self.context.idempotency_key();
-        // Another question is another request.
-        let key = if self.asked == 0 { key } else { format!("{key}-{}", self.asked) };
+        // The key names the stored request. What follows from more than that is another request.
+        let is_stored = self.sent == 0 && self.question.file.is_none();
+        self.sent += 1;
         let asked = Asked {
             question: self.question,
             messages,
@@ -131,7 +132,7 @@ impl Dialogue<'_> {
             stream: self.stream,
             by_openai: base_url.starts_with(Api::Chat.home()),
         };
-        let call = Call { server, base_url, asked, timeout: self.timeout, idempotency_key: &key };
+        let call = Call { server, base_url, asked, timeout: self.timeout, is_stored };
         call::ask(self.outbound, self.context, &call).await
     }
 

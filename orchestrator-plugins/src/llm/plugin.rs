@@ -24,6 +24,22 @@ use super::with::{self, Config, MOCK};
 use crate::config::{self, invalid};
 use crate::outbound::{self, Outbound};
 
+/// The options that do not change what an answer costs at most.
+const HARMLESS: [&str; 12] = [
+    "frequency_penalty",
+    "logit_bias",
+    "metadata",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "stop",
+    "stop_sequences",
+    "top_k",
+    "top_p",
+    "user",
+];
+
 /// Asks a language model.
 ///
 /// Without a `model`, or with `model: mock`, the built-in model answers: always the same for the same prompt, made of
@@ -150,6 +166,7 @@ impl Llm {
             timeout: with.timeout()?,
             replies: with.replies.as_deref().unwrap_or_default(),
             asked: 0,
+            sent: 0,
         };
         let prompt = question.prompt();
         let stop = context.stop.clone();
@@ -165,6 +182,11 @@ impl Llm {
                 }
             },
             reason = stop.requested() => match reason {
+                // Whoever was asked may have done the work.
+                _ if context.effect == EffectClass::AtMostOnce && dialogue.sent > 0 => {
+                    let error = StepError::new(ErrorClass::Transient, "stopped before the answer came");
+                    Outcome::Unknown { error }
+                }
                 StopReason::TimedOut => {
                     Outcome::failed(ErrorClass::Timeout, "no answer within the step's `timeout`")
                 }
@@ -176,6 +198,10 @@ impl Llm {
 
 /// The most that asking these servers can spend: one that fails may have done the work, and counts it.
 fn spent(servers: &[Server], question: &Question, questions: u32) -> Spending {
+    if question.options.keys().any(|name| !HARMLESS.contains(&name.as_str())) {
+        // More than one answer, tools of the server's own, a dearer service: nobody knows.
+        return Spending::UNBOUNDED;
+    }
     let bytes = question.bytes();
     let each = servers.iter().map(|server| server.spends(bytes, questions));
     each.fold(Spending::NOTHING, Spending::and)
@@ -192,7 +218,8 @@ fn keep_within(limit: f64, spending: Spending) -> Result<(), StepError> {
             dollars(most)
         )),
         Spending { tokens: None, .. } => {
-            denied("what an attempt may cost has no bound; give each model `max_tokens`".to_owned())
+            let why = "what an attempt may cost has no bound; give each model `max_tokens`, and no `options` that may make it dearer";
+            denied(why.to_owned())
         }
         Spending { .. } => {
             denied("what an attempt may cost is not known; give each model a `price`".to_owned())

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use jsonschema::{PatternOptions, Validator};
+use orchestrator_core::mask::Mask;
 use serde_json::Value;
 
 use super::price::COMPLAINT_MAX;
@@ -36,7 +37,7 @@ impl Shape {
     ///
     /// # Errors
     /// What is wrong with it, a line for each problem.
-    pub(super) fn read(&self, text: &str) -> Result<Value, String> {
+    pub(super) fn read(&self, text: &str, mask: &Mask) -> Result<Value, String> {
         let text = without_fence(text.trim());
         let mut value: Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
@@ -44,7 +45,8 @@ impl Shape {
         for error in self.0.iter_errors(&value).take(TOLD) {
             let at = error.instance_path().to_string();
             let at = if at.is_empty() { "the whole".to_owned() } else { at };
-            let _ = writeln!(problems, "{at}: {}", shortened(&error.to_string(), 300));
+            let said = error.to_string();
+            let _ = writeln!(problems, "{at}: {}", shortened(&mask.text(&said), 300));
         }
         if problems.is_empty() {
             replace_nul(&mut value);
@@ -87,7 +89,7 @@ mod tests {
         });
         let shape = Shape::compile(&schema).unwrap();
         for text in ["{\"n\": 1}", " ```json\n{\"n\": 1}\n``` ", "```\n{\"n\": 1}```"] {
-            assert_eq!(shape.read(text), Ok(json!({ "n": 1 })), "{text}");
+            assert_eq!(shape.read(text, &Mask::default()), Ok(json!({ "n": 1 })), "{text}");
         }
         for (text, expected) in [
             ("", "it is not JSON"),
@@ -96,11 +98,14 @@ mod tests {
             ("{\"n\": 9}", "/n: 9 is greater than the maximum of 5"),
             ("```json", "it is not JSON"),
         ] {
-            let problems = shape.read(text).unwrap_err();
+            let problems = shape.read(text, &Mask::default()).unwrap_err();
             assert!(problems.starts_with(expected), "{text}: {problems}");
         }
+        let secret = format!("{{\"n\": \"{}tell-nobody\"}}", "x".repeat(290));
+        let problems = shape.read(&secret, &Mask::of(["tell-nobody"])).unwrap_err();
+        assert!(!problems.contains("tell"), "{problems}");
         let long = format!("{{\"n\": 1, \"w\": \"{}b\"}}", "a".repeat(100_000));
-        assert!(shape.read(&long).unwrap_err().starts_with("/w: "));
+        assert!(shape.read(&long, &Mask::default()).unwrap_err().starts_with("/w: "));
     }
 
     #[test]

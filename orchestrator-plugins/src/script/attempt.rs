@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use orchestrator_core::failpoint;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason};
+use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::value::VALUE_LIMIT;
 use rustix::process::Signal;
@@ -127,10 +128,23 @@ async fn succeeded(
 ) -> Result<Outcome, StepError> {
     let mut fields = result::read(&folder.result(), &context.mask)?;
     if let Some(patterns) = &with.artifacts {
-        let found = artifacts::find(&context.workdir, patterns).await?;
+        let found = artifacts::find(&context.workdir, patterns, &context.stop).await;
+        let found = match found {
+            // It has been told to stop in the middle of that: the script has done its work, and nobody knows what it made.
+            Err(error) if context.stop.reason().is_some() => return Ok(cut_short(context, error)),
+            found => found?,
+        };
         fields.insert("artifacts".to_owned(), json!(found));
     }
     Ok(Outcome::Succeeded { output: fitted(fields, stdout, stderr) })
+}
+
+/// The outcome where the script has ended and what comes after it was stopped.
+fn cut_short(context: &Context, error: StepError) -> Outcome {
+    match context.effect {
+        EffectClass::AtMostOnce => Outcome::Unknown { error },
+        _ => Outcome::Stopped,
+    }
 }
 
 /// The step's output. Text grows when it is written as JSON, so it is cut once more if it would not fit.
@@ -139,7 +153,8 @@ fn fitted(fields: Map<String, Value>, mut stdout: Kept, mut stderr: Kept) -> Val
     let fields_len = Value::Object(fields.clone()).to_string().len() + 256;
     loop {
         let (out, err) = (encoded_len(&stdout.text), encoded_len(&stderr.text));
-        if fields_len + out + err <= VALUE_LIMIT {
+        // The fields are bounded where they are read.
+        if fields_len + out + err <= VALUE_LIMIT || (stdout.text.is_empty() && stderr.text.is_empty()) {
             break;
         }
         let longer = if out >= err { &mut stdout } else { &mut stderr };

@@ -160,6 +160,9 @@ async fn an_answer_says_why_it_ends_in_the_same_words() {
 #[tokio::test]
 async fn an_answer_of_another_format_is_a_failure_with_a_reason() {
     let refused = json!({ "content": [], "stop_reason": "refusal" });
+    let half = json!({ "content": [{ "type": "text", "text": "Half of" }], "stop_reason": "refusal" });
+    let mut filtered = completion("Half of");
+    filtered["choices"][0]["finish_reason"] = "content_filter".into();
     let failed =
         json!({ "status": "failed", "output": [], "error": { "code": "server_error", "message": "sorry" } });
     let unknown = json!({ "content": [{ "type": "tool_use", "id": "1", "name": "rm", "input": {} }], "stop_reason": "tool_use" });
@@ -167,6 +170,8 @@ async fn an_answer_of_another_format_is_a_failure_with_a_reason() {
         ("messages", completion("x"), ErrorClass::Failed, "the answer is not a message"),
         ("responses", completion("x"), ErrorClass::Failed, "the answer is not a response"),
         ("messages", refused, ErrorClass::Denied, "the model refuses"),
+        ("messages", half, ErrorClass::Denied, "the model refuses"),
+        ("chat", filtered, ErrorClass::Denied, "the server has filtered the answer"),
         ("messages", unknown, ErrorClass::Failed, "calls a tool that it was not given: rm"),
         ("responses", failed, ErrorClass::Transient, "the server has given up: sorry"),
         (
@@ -190,6 +195,8 @@ async fn options_add_and_do_not_replace() {
     let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "options": { "messages": [] } });
     let (class, message) = failure(ask(with).await.0);
     assert!(class == ErrorClass::Invalid && message.contains("`options.messages`"), "{message}");
+    let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "options": { "max_completion_tokens": 9 } });
+    assert!(failure(ask(with).await.0).1.contains("`options.max_completion_tokens`"));
     assert_eq!(server.received(), []);
 }
 
@@ -210,6 +217,10 @@ async fn a_server_that_fails_is_left_for_the_next_one() {
     assert!(
         refusing.received().iter().all(|received| received.headers["authorization"] == "Bearer sk-first")
     );
+    // Another question is another request.
+    let keys: Vec<String> =
+        refusing.received().iter().map(|received| received.headers["idempotency-key"].clone()).collect();
+    assert!(keys[1].starts_with(&format!("{}-", keys[0])), "{keys:?}");
     // The key of one server is not another one's to see.
     assert!(!other.received()[0].headers.contains_key("authorization"));
     let text = log.text();

@@ -194,21 +194,44 @@ async fn servers_that_never_finish_are_left() {
 
 #[tokio::test]
 async fn a_stop_ends_the_waiting() {
-    for reason in [StopReason::Shutdown, StopReason::TimedOut] {
+    let effects = [EffectClass::Idempotent, EffectClass::AtMostOnce];
+    let reasons = [StopReason::Shutdown, StopReason::TimedOut];
+    for (effect, reason) in effects.into_iter().flat_map(|effect| reasons.map(|reason| (effect, reason))) {
         let server = Server::always(Reply::Hang(String::new())).await;
         let folder = tempfile::tempdir().unwrap();
         let (mut context, _) = context(folder.path());
         let (stopper, stop) = Stop::pair();
         context.stop = stop;
+        context.effect = effect;
         let with = json!({ "model": "m", "base_url": server.url, "prompt": "x" });
         let outcome = tokio::spawn(async move { Llm::default().execute(context, request(with)).await });
         server.asked().await;
         stopper.stop(reason);
         let outcome = tokio::time::timeout(HANG, outcome).await.expect("it is still waiting").unwrap();
         match reason {
+            // The server may have done the work, and counted it.
+            _ if effect == EffectClass::AtMostOnce => {
+                assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+            }
             StopReason::TimedOut => assert_eq!(failure(outcome).0, ErrorClass::Timeout),
             _ => assert_eq!(outcome, Outcome::Stopped),
         }
+    }
+}
+
+#[tokio::test]
+async fn where_a_question_must_not_be_asked_twice_no_answer_is_an_unknown_one() {
+    for reply in
+        [Reply::Hang(String::new()), Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned())]
+    {
+        let server = Server::always(reply).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut context, _) = context(folder.path());
+        context.effect = EffectClass::AtMostOnce;
+        let with = json!({ "model": "m", "base_url": server.url, "prompt": "x", "timeout": "1s", "fallbacks": [{ "model": "n" }] });
+        let outcome = Llm::default().execute(context, request(with)).await;
+        assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+        assert_eq!(server.received().len(), 1, "no other is asked");
     }
 }
 

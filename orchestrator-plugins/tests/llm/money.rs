@@ -53,13 +53,14 @@ async fn an_attempt_that_may_cost_too_much_asks_nobody() {
         (json!({ "model": "other" }), "give each model a `price`"),
         (json!({ "fallbacks": [{ "model": "other" }] }), "give each model a `price`"),
         (json!({ "schema": {}, "repairs": 3 }), "more than $0.01"),
+        (json!({ "options": { "n": 20 } }), "no `options` that may make it dearer"),
     ] {
         let (class, message) = failure(ask(with(more)).await.0);
         assert_eq!(class, ErrorClass::Denied);
         assert!(message.starts_with("`max_usd`: ") && message.contains(expected), "{message}");
     }
     assert_eq!(server.received(), []);
-    output(ask(with(json!({}))).await.0);
+    output(ask(with(json!({ "options": { "seed": 1 } }))).await.0);
 }
 
 #[test]

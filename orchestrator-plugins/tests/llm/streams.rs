@@ -50,7 +50,7 @@ fn pieces(api: &str) -> Vec<Value> {
             chat(call(0, Some("c1"), Some("look_up"), "")),
             chat(call(0, None, None, "{\"word\":")),
             chat(call(0, None, None, " \"ox\"}")),
-            chat(call(1, Some("c2"), Some("count"), "{}")),
+            chat(call(1, Some("c2"), Some("count"), "{\"n\": 1}")),
             json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] }),
             json!({ "choices": [], "usage": { "prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14 } }),
         ],
@@ -64,7 +64,7 @@ fn pieces(api: &str) -> Vec<Value> {
                 "output": [
                     { "type": "message", "content": [{ "type": "output_text", "text": "Let me see é." }] },
                     { "type": "function_call", "call_id": "c1", "name": "look_up", "arguments": "{\"word\": \"ox\"}" },
-                    { "type": "function_call", "call_id": "c2", "name": "count", "arguments": "" },
+                    { "type": "function_call", "call_id": "c2", "name": "count", "arguments": "{\"n\": 1}" },
                 ],
                 "usage": { "input_tokens": 11, "output_tokens": 3, "total_tokens": 14 },
             } }),
@@ -80,6 +80,7 @@ fn pieces(api: &str) -> Vec<Value> {
             delta(1, json!({ "type": "input_json_delta", "partial_json": "{\"word\":" })),
             delta(1, json!({ "type": "input_json_delta", "partial_json": " \"ox\"}" })),
             block(2, json!({ "type": "tool_use", "id": "c2", "name": "count", "input": {} })),
+            delta(2, json!({ "type": "input_json_delta", "partial_json": "{\"n\": 1}" })),
             json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": { "output_tokens": 3 } }),
             json!({ "type": "message_stop" }),
         ],
@@ -95,11 +96,34 @@ async fn every_format_comes_to_the_same_answer() {
         assert_eq!(output["text"], "Let me see é.", "{api}");
         let calls = json!([
             { "id": "c1", "name": "look_up", "arguments": { "word": "ox" } },
-            { "id": "c2", "name": "count", "arguments": {} },
+            { "id": "c2", "name": "count", "arguments": { "n": 1 } },
         ]);
         assert_eq!(output["tool_calls"], calls, "{api}");
         assert_eq!((&output["usage"], &output["model"]), (&usage(11, 3), &json!("m-2026")), "{api}");
         assert_eq!(output["finish_reason"], "tool_calls", "{api}");
+    }
+}
+
+#[tokio::test]
+async fn calls_are_told_apart_also_by_servers_that_do_not_number_them() {
+    for index in [json!(null), json!(0)] {
+        let piece = |id: Value, name: &str, arguments: &str| {
+            let call =
+                json!({ "index": index, "id": id, "function": { "name": name, "arguments": arguments } });
+            json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] })
+        };
+        let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] });
+        let pieces = [
+            piece(json!("c1"), "look_up", "{\"word\": \"ox\"}"),
+            piece(json!("c2"), "count", "{\"n\": 1}"),
+            end,
+        ];
+        let (output, _) = asked("chat", streamed(&pieces, "")).await;
+        let calls = json!([
+            { "id": "c1", "name": "look_up", "arguments": { "word": "ox" } },
+            { "id": "c2", "name": "count", "arguments": { "n": 1 } },
+        ]);
+        assert_eq!(output["tool_calls"], calls, "{index}");
     }
 }
 

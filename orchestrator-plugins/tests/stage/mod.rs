@@ -83,6 +83,7 @@ pub(crate) async fn execute_with(
     let folder = tempfile::tempdir().unwrap();
     let (mut context, log) = context(folder.path());
     context.network = granted(destinations);
+    context.effect = plugin.effect_class(&with);
     (plugin.execute(context, request(with)).await, log)
 }
 
@@ -93,7 +94,8 @@ pub(crate) fn request(with: Value) -> Request {
 /// Executes `with` in a folder of its own, and gives the outcome and the log.
 pub(crate) async fn execute(plugin: &dyn Plugin, with: Value) -> (Outcome, Arc<Log>) {
     let folder = tempfile::tempdir().unwrap();
-    let (context, log) = context(folder.path());
+    let (mut context, log) = context(folder.path());
+    context.effect = plugin.effect_class(&with);
     (plugin.execute(context, request(with)).await, log)
 }
 

@@ -124,8 +124,7 @@ fn said(message: &Value, draft: &mut Draft) -> Result<(), Unread> {
         draft.refuse(refusal)?;
     }
     for (place, call) in list(message, "/tool_calls").iter().enumerate() {
-        // Only pieces say which one they go on with.
-        let place = number(call, "/index").and_then(|index| usize::try_from(index).ok()).unwrap_or(place);
+        let place = place_of(call, place, draft);
         let draft = draft.call(place)?;
         for (own, found) in [(&mut draft.id, "/id"), (&mut draft.name, "/function/name")] {
             if let Some(found) = text(call, found).filter(|found| !found.is_empty()) {
@@ -140,4 +139,18 @@ fn said(message: &Value, draft: &mut Draft) -> Result<(), Unread> {
         }
     }
     Ok(())
+}
+
+/// Which call a piece goes on with. Pieces say it by index; some servers leave that out, or give 0 for each.
+fn place_of(call: &Value, nth: usize, draft: &Draft) -> usize {
+    let index = number(call, "/index").and_then(|index| usize::try_from(index).ok());
+    let id = text(call, "/id").filter(|id| !id.is_empty());
+    let place = index.unwrap_or(nth);
+    match (draft.calls.get(place), id) {
+        (Some(known), Some(id)) if !known.id.is_empty() && known.id != id => {
+            draft.calls.iter().position(|call| call.id == id).unwrap_or(draft.calls.len())
+        }
+        (Some(_), None) if index.is_none() => draft.calls.len() - 1,
+        _ => place,
+    }
 }

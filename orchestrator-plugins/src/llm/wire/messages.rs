@@ -164,7 +164,7 @@ fn ended(message: &Value, draft: &mut Draft) -> Result<(), Unread> {
         "end_turn" | "stop_sequence" => "stop",
         "max_tokens" => "length",
         "tool_use" => "tool_calls",
-        "refusal" if draft.text.is_empty() => return draft.refuse("it gives no reason"),
+        "refusal" => return draft.refuse("it gives no reason"),
         reason => reason,
     };
     draft.finish_reason = Some(reason.to_owned());

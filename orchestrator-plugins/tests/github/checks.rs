@@ -83,6 +83,23 @@ async fn a_job_that_waits_for_another_is_waited_for_too() {
 }
 
 #[tokio::test]
+async fn a_workflow_that_is_held_before_its_first_job_is_waited_for() {
+    let place = Place::new();
+    let suite = |status: &str, slug: &str| json!({ "id": 1, "status": status, "conclusion": null, "latest_check_runs_count": 0, "app": { "name": slug, "slug": slug } });
+    for status in ["queued", "pending"] {
+        place.hub.with(|hub| {
+            hub.check_runs = vec![run("lint", Some("success"))];
+            hub.suites = vec![suite("queued", "renovate"), suite(status, "github-actions")];
+        });
+        let (outcome, log) = place.execute(checks(&json!({}))).await;
+        assert_eq!(pause(outcome), Duration::from_secs(30), "{status}");
+        assert_eq!(log.lines(Stream::System), ["1 of 2 checks have ended; waiting for github-actions"]);
+    }
+    place.hub.with(|hub| hub.suites[1] = suite("completed", "github-actions"));
+    assert_eq!(place.gives(checks(&json!({}))).await["conclusion"], "success");
+}
+
+#[tokio::test]
 async fn one_that_has_failed_fails_the_step_unless_it_says() {
     for conclusion in ["failure", "timed_out", "cancelled", "action_required", "stale", "startup_failure"] {
         let place = Place::new();

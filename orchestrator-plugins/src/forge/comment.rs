@@ -40,7 +40,7 @@ impl Wanted {
         let me = forge.me().await?;
         Ok(marked.into_iter().find(|comment| match &me {
             Some(me) => comment.author.eq_ignore_ascii_case(me),
-            // Credentials that are not told whose they are belong to programs.
+            // A program that is not told its name.
             None => comment.by_bot,
         }))
     }

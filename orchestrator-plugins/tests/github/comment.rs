@@ -1,10 +1,11 @@
 //! Comments: written once, found again, kept up to date.
 
 use orchestrator_core::port::plugin::{Outcome, Reconciled};
+use orchestrator_core::spec::retry::ErrorClass;
 use serde_json::{Value, json};
 
-use crate::double::Fault;
 use crate::double::hub::Who;
+use crate::double::{Fault, Reply};
 use crate::place::Place;
 
 fn comment(body: &str, marker: Option<&str>) -> Value {
@@ -73,6 +74,29 @@ async fn the_mark_of_somebody_else_does_not_count() {
     assert_eq!(place.gives(comment("By a program.", Some("report"))).await["id"], 9002);
     assert_eq!(place.gives(comment("Again.", Some("report"))).await["id"], 9002);
     assert_eq!(bodies(&place).len(), 3);
+}
+
+#[tokio::test]
+async fn who_is_not_known_writes_no_second() {
+    let place = Place::new();
+    place.opened().await;
+    place.gives(comment("1 of 2", Some("report"))).await;
+    let refusals = [
+        (
+            Reply::message(403, "API rate limit exceeded").header("x-ratelimit-remaining", "0"),
+            ErrorClass::RateLimited,
+        ),
+        (Reply::message(403, "Slow down.").header("retry-after", "7"), ErrorClass::RateLimited),
+        (Reply::message(403, "Sorry. Your account was suspended."), ErrorClass::Denied),
+        (Reply::message(404, "Not Found"), ErrorClass::Invalid),
+    ];
+    for (refusal, expected) in refusals {
+        place.hub.fault("GET", "user", Fault::Instead(refusal));
+        let (class, message) = place.fails(comment("2 of 2", Some("report"))).await;
+        assert_eq!(class, expected, "{message}");
+    }
+    assert_eq!(place.gives(comment("2 of 2", Some("report"))).await["id"], 9000);
+    assert_eq!(bodies(&place).len(), 1);
 }
 
 #[tokio::test]

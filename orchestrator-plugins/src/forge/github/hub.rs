@@ -145,10 +145,13 @@ impl Forge for Hub<'_> {
             return app.name(&self.line).await.map(Some);
         }
         let answer = self.line.ask(&Call::get(&["user"])).await?;
-        match answer.status {
-            // A token of an action is not told whose it is.
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
-            _ => Ok(Some(self.line.understood::<wire::User>(&answer)?.login)),
+        // A token of an action is not told whose it is. Any other refusal, a limit among them, tells nothing of who writes: a
+        // person's own comment would be taken for a stranger's, and written again.
+        let is_program = answer.status == StatusCode::FORBIDDEN
+            && self.line.words(&answer).contains("not accessible by integration");
+        match is_program {
+            true => Ok(None),
+            false => Ok(Some(self.line.understood::<wire::User>(&answer)?.login)),
         }
     }
 

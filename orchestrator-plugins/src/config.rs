@@ -35,6 +35,29 @@ pub(crate) fn settled<'a>(with: &'a Value, key: &str) -> Option<&'a str> {
     with.get(key).and_then(Value::as_str).filter(|text| !is_open(text))
 }
 
+/// How far a config has come: what can be said of its texts depends on it.
+#[cfg(any(feature = "git", feature = "forge"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// As the author has written it: a text with an expression in it is not known yet.
+    Written,
+    /// With values in place of expressions. A value may look like an expression, and is none.
+    Rendered,
+}
+
+#[cfg(any(feature = "git", feature = "forge"))]
+impl Stage {
+    /// Whether `text` is what it will be.
+    pub(crate) fn knows(self, text: &str) -> bool {
+        self == Self::Rendered || !is_open(text)
+    }
+
+    /// The text at `key`, if there is one and it is known.
+    pub(crate) fn text<'a>(self, with: &'a Value, key: &str) -> Option<&'a str> {
+        with.get(key).and_then(Value::as_str).filter(|text| self.knows(text))
+    }
+}
+
 /// Whether the config as written gives `key` a value.
 pub(crate) fn given(with: &Value, key: &str) -> bool {
     with.get(key).is_some_and(|value| !value.is_null())

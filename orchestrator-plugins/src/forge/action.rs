@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::halt::Halt;
 use super::port::{Dialect, Forge, Method};
 use super::{checks, comment, logs, merge, name, open};
+use crate::config::Stage;
 use crate::{branch, config, outbound};
 
 /// What to do.
@@ -131,7 +132,7 @@ pub(super) struct App {
 /// # Errors
 /// Class `invalid`, with what is wrong first.
 pub(super) fn read(dialect: &Dialect, with: Value) -> Result<Config, StepError> {
-    config::free_of(issues(dialect, &with))?;
+    config::free_of(issues(dialect, &with, Stage::Rendered))?;
     config::read(with)
 }
 
@@ -163,22 +164,22 @@ pub(super) fn reaches(dialect: &Dialect, with: &Value) -> Vec<String> {
     vec![format!("{what} of {} at {}", text("repository"), outbound::text_shown(base))]
 }
 
-/// What is wrong with a config, beyond its schema. Texts with expressions in them are not looked at.
-pub(super) fn issues(dialect: &Dialect, with: &Value) -> Vec<ConfigIssue> {
+/// What is wrong with a config, beyond its schema. Texts that are not known yet are not looked at.
+pub(super) fn issues(dialect: &Dialect, with: &Value, stage: Stage) -> Vec<ConfigIssue> {
     let Some(action) = Do::of(with) else { return Vec::new() };
     let (needs, takes) = action.keys();
     let needs: Vec<&str> = ["repository"].iter().chain(needs).copied().collect();
     let takes: Vec<&str> = takes.iter().chain(&["base_url"]).chain(dialect.credentials).copied().collect();
     let mut issues = config::key_issues(action.name(), with, &needs, &takes);
     issues.extend(credential_issues(dialect, action, with));
-    issues.extend(text_issues(dialect, with));
-    issues.extend(list_issues("labels", name::label, with));
-    issues.extend(list_issues("require", name::line, with));
+    issues.extend(text_issues(dialect, with, stage));
+    issues.extend(list_issues("labels", name::label, with, stage));
+    issues.extend(list_issues("require", name::line, with, stage));
     if action == Do::Logs && config::given(with, "sha") == config::given(with, "run") {
         let hint = "`sha` gives those of all runs for a commit, `run` those of one";
         issues.push(config::issue(&[], "exactly one of `sha` and `run` is needed", Some(hint)));
     }
-    if let Some(method) = config::settled(with, "method").filter(|method| !dialect.methods.contains(method)) {
+    if let Some(method) = stage.text(with, "method").filter(|method| !dialect.methods.contains(method)) {
         let shown = branch::shown(method);
         let message = format!("`{shown}` is not one of {}", dialect.methods.join(", "));
         issues.push(config::issue(&["method"], message, None));
@@ -204,10 +205,10 @@ fn credential_issues(dialect: &Dialect, action: Do, with: &Value) -> Option<Conf
     }
 }
 
-fn text_issues(dialect: &Dialect, with: &Value) -> Vec<ConfigIssue> {
+fn text_issues(dialect: &Dialect, with: &Value, stage: Stage) -> Vec<ConfigIssue> {
     let mut issues = Vec::new();
     let mut look = |key: &str, check: &dyn Fn(&str) -> Result<(), String>| {
-        if let Some(Err(why)) = config::settled(with, key).map(check) {
+        if let Some(Err(why)) = stage.text(with, key).map(check) {
             issues.push(config::issue(&[key], why, None));
         }
     };
@@ -225,9 +226,14 @@ fn text_issues(dialect: &Dialect, with: &Value) -> Vec<ConfigIssue> {
     issues
 }
 
-fn list_issues(key: &str, check: fn(&str) -> Result<(), String>, with: &Value) -> Vec<ConfigIssue> {
+fn list_issues(
+    key: &str,
+    check: fn(&str) -> Result<(), String>,
+    with: &Value,
+    stage: Stage,
+) -> Vec<ConfigIssue> {
     let items = with.get(key).and_then(Value::as_array).into_iter().flatten();
-    let texts = items.filter_map(Value::as_str).filter(|text| !config::is_open(text));
+    let texts = items.filter_map(Value::as_str).filter(|text| stage.knows(text));
     texts.filter_map(|text| check(text).err()).map(|why| config::issue(&[key], why, None)).collect()
 }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::address::Address;
 use super::process::Halt;
 use super::{clone, commit, diff, fetch, merge, name, push, worktree};
-use crate::config;
 pub(super) use crate::config::needed;
+use crate::config::{self, Stage};
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -193,19 +193,19 @@ pub(super) fn checked<'a>(key: &str, value: Option<&'a str>) -> Result<Option<&'
     Ok(value)
 }
 
-/// What is wrong with a config, beyond its schema. Texts with expressions in them are not looked at.
-pub(super) fn issues(with: &Value) -> Vec<ConfigIssue> {
+/// What is wrong with a config, beyond its schema. Texts that are not known yet are not looked at.
+pub(super) fn issues(with: &Value, stage: Stage) -> Vec<ConfigIssue> {
     let Some(action) = config::settled(with, "do").and_then(Do::named) else { return Vec::new() };
     let (needs, takes) = action.keys();
     let mut issues = config::key_issues(action.name(), with, needs, takes);
-    issues.extend(name_issues(action, with));
+    issues.extend(name_issues(action, with, stage));
     issues
 }
 
-fn name_issues(action: Do, with: &Value) -> Vec<ConfigIssue> {
+fn name_issues(action: Do, with: &Value, stage: Stage) -> Vec<ConfigIssue> {
     let mut issues = Vec::new();
     let mut look = |key: &str, check: &dyn Fn(&str) -> Result<(), String>| {
-        if let Some(Err(why)) = config::settled(with, key).map(check) {
+        if let Some(Err(why)) = stage.text(with, key).map(check) {
             issues.push(config::issue(&[key], why, None));
         }
     };
@@ -220,7 +220,7 @@ fn name_issues(action: Do, with: &Value) -> Vec<ConfigIssue> {
         _ => look("to", &name::revision),
     }
     for key in ["name", "email"] {
-        let text = with.get("author").and_then(|author| config::settled(author, key));
+        let text = with.get("author").and_then(|author| stage.text(author, key));
         if let Some(Err(why)) = text.map(name::person) {
             issues.push(config::issue(&["author", key], why, None));
         }

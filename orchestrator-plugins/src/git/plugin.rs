@@ -67,7 +67,7 @@ impl Plugin for Git {
     }
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
-        action::issues(with)
+        action::issues(with, config::Stage::Written)
     }
 
     fn reaches(&self, with: &Value) -> Vec<String> {
@@ -122,7 +122,7 @@ impl Plugin for Git {
 
 /// Reads a rendered config, and checks what expressions have brought.
 fn read(with: Value, workdir: &Path) -> Result<Config, StepError> {
-    config::free_of(action::issues(&with))?;
+    config::free_of(action::issues(&with, config::Stage::Rendered))?;
     let with: Config = config::read(with)?;
     if let Some(url) = &with.url {
         Address::read(url, workdir).map_err(|why| config::invalid(format!("`url`: {why}")))?;

@@ -236,6 +236,21 @@ async fn what_is_no_repository_is_told() {
     assert!(place.fails(with).await.1.contains("has no working tree"));
 }
 
+#[tokio::test]
+async fn what_a_value_brings_is_no_expression() {
+    // It is told before anything is looked at: there is no repository.
+    let place = Place::empty();
+    for (key, with) in [
+        ("to", json!({ "do": "push", "repository": "site", "to": "-${{ x }}" })),
+        ("to", json!({ "do": "diff", "repository": "site", "to": "--${{x}}" })),
+    ] {
+        assert_eq!(Git.validate(&with), [], "as written, nothing is known of it");
+        let (class, why) = place.fails(with).await;
+        assert_eq!(class, ErrorClass::Invalid, "{why}");
+        assert!(why.starts_with(&format!("`{key}`: ")), "{why}");
+    }
+}
+
 #[test]
 fn a_config_is_checked_as_it_is_written() {
     for (with, place, message) in [

@@ -97,6 +97,25 @@ async fn they_are_found_before_and_after_rendering() {
     assert_eq!(place.hub.received().len(), 0);
 }
 
+#[tokio::test]
+async fn what_a_value_brings_is_no_expression() {
+    let place = Place::new();
+    for (key, value) in [
+        ("repository", json!("acme/../x${{")),
+        ("head", json!("a..${{ b }}")),
+        ("title", json!("${{ a\nb }}")),
+        ("labels", json!(["${{ a,b }}"])),
+    ] {
+        let mut with = open(key, value);
+        assert_eq!(Github::default().validate(&with), [], "as written, nothing is known of it");
+        with["base_url"] = place.hub.url.clone().into();
+        let (class, message) = place.fails(with.clone()).await;
+        assert_eq!(class, ErrorClass::Invalid, "{with}: {message}");
+        assert!(message.starts_with(&format!("`{key}`: ")), "{with}: {message}");
+    }
+    assert_eq!(place.hub.received().len(), 0);
+}
+
 #[test]
 fn keys_that_do_not_go_together_are_found() {
     for (with, path, expected) in [

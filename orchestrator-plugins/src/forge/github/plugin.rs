@@ -156,7 +156,7 @@ impl Plugin for Github {
     }
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
-        action::issues(&DIALECT, with)
+        action::issues(&DIALECT, with, config::Stage::Written)
     }
 
     fn reaches(&self, with: &Value) -> Vec<String> {

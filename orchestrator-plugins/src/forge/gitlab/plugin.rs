@@ -105,7 +105,7 @@ impl Plugin for Gitlab {
     }
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
-        action::issues(&DIALECT, with)
+        action::issues(&DIALECT, with, config::Stage::Written)
     }
 
     fn reaches(&self, with: &Value) -> Vec<String> {

@@ -133,7 +133,9 @@ pub(super) struct App {
 /// Class `invalid`, with what is wrong first.
 pub(super) fn read(dialect: &Dialect, with: Value) -> Result<Config, StepError> {
     config::free_of(issues(dialect, &with, Stage::Rendered))?;
-    config::read(with)
+    let mut with: Config = config::read(with)?;
+    with.body = with.body.as_deref().map(dialect.text);
+    Ok(with)
 }
 
 /// What a repetition does where the step does not say: all that changes something looks first whether it is there.
@@ -216,7 +218,7 @@ fn text_issues(dialect: &Dialect, with: &Value, stage: Stage) -> Vec<ConfigIssue
     look("base_url", &|text| name::base_url(text).map(drop));
     look("head", &dialect.head);
     look("base", &branch::check);
-    look("title", &name::line);
+    look("title", &dialect.title);
     look("marker", &name::marker);
     look("sha", &name::sha);
     look("every", &|text| name::every(text).map(drop));

@@ -26,6 +26,10 @@ pub(super) struct Dialect {
     pub(super) repository: fn(&str) -> Result<(), String>,
     /// Checks the name of a branch that is proposed.
     pub(super) head: fn(&str) -> Result<(), String>,
+    /// Checks the title of a pull.
+    pub(super) title: fn(&str) -> Result<(), String>,
+    /// A description or a comment as it has to be sent so that all of it is text, and nothing in it is carried out.
+    pub(super) text: fn(&str) -> String,
 }
 
 /// Talks to a forge about one repository.
@@ -50,7 +54,10 @@ pub(super) trait Forge: Send + Sync {
     /// All comments on a pull, the oldest first.
     async fn comments(&self, number: u64) -> Result<Vec<Comment>, Halt>;
 
-    /// The name under which the credentials write; `None` if they are not told.
+    /// The name under which the credentials write; `None` if they are a program's, which is not told.
+    ///
+    /// # Errors
+    /// Where nobody says who writes.
     async fn me(&self) -> Result<Option<String>, Halt>;
 
     async fn comment(&self, number: u64, body: &str) -> Result<Comment, Halt>;

@@ -38,6 +38,8 @@ pub(crate) struct Lab {
     pub(crate) jobs: Vec<Value>,
     pub(crate) traces: BTreeMap<u64, String>,
     pub(crate) page: usize,
+    /// What it was told in lines of descriptions and notes.
+    pub(crate) actions: Vec<String>,
 }
 
 impl Lab {
@@ -54,7 +56,20 @@ impl Lab {
             jobs: Vec::new(),
             traces: BTreeMap::new(),
             page: 100,
+            actions: Vec::new(),
         })
+    }
+
+    /// What is left of a text once its quick actions are carried out.
+    fn left(&mut self, text: Option<String>) -> Option<String> {
+        let text = text?.replace('\r', "");
+        let is_action = |line: &&str| {
+            let name = line.strip_prefix('/').and_then(|rest| rest.split(' ').next());
+            matches!(name, Some("merge" | "approve" | "close" | "assign"))
+        };
+        let (actions, left): (Vec<&str>, Vec<&str>) = text.lines().partition(is_action);
+        self.actions.extend(actions.into_iter().map(str::to_owned));
+        Some(left.join("\n"))
     }
 
     fn shown(&self, at: usize) -> Value {
@@ -114,9 +129,10 @@ impl Lab {
             return Reply::json(409, &json!({ "message": [message] }));
         }
         let labels = text("labels").unwrap_or_default();
+        let description = self.left(text("description"));
         self.requests.push(Request {
             title,
-            description: text("description"),
+            description,
             labels: labels.split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
             source,
             target,
@@ -156,9 +172,10 @@ impl Lab {
         Some(match (&*request.method, rest) {
             ("GET", []) => Reply::json(200, &self.shown(at)),
             ("PUT", []) => {
+                let description = self.left(text("description"));
                 let one = &mut self.requests[at];
                 one.title = text("title").unwrap_or_else(|| one.title.clone());
-                one.description = text("description").or_else(|| one.description.clone());
+                one.description = description.or_else(|| one.description.clone());
                 one.labels.extend(
                     text("add_labels").iter().flat_map(|labels| labels.split(',')).map(str::to_owned),
                 );
@@ -171,12 +188,14 @@ impl Lab {
                 page(&self.url, request, self.page, &all, None)
             }
             ("POST", ["notes"]) => {
-                self.notes.push((number.parse().ok()?, author.to_owned(), text("body")?));
+                let body = self.left(text("body"))?;
+                self.notes.push((number.parse().ok()?, author.to_owned(), body));
                 Reply::json(201, &self.note(self.notes.len() - 1))
             }
             ("PUT", ["notes", id]) => {
                 let note = id.parse::<usize>().ok()?.checked_sub(9_000)?;
-                self.notes.get_mut(note)?.2 = text("body")?;
+                let body = self.left(text("body"))?;
+                self.notes.get_mut(note)?.2 = body;
                 Reply::json(200, &self.note(note))
             }
             _ => return None,

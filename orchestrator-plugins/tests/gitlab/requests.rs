@@ -107,6 +107,27 @@ async fn a_note_is_written_once_and_kept_up_to_date() {
 }
 
 #[tokio::test]
+async fn what_looks_like_a_quick_action_is_text() {
+    let place = Place::new();
+    let told = also(open(), &json!({ "body": "It says:\n/merge\r\n/assign @eve\n/usr/bin/cc x" }));
+    place.gives(&told).await;
+    assert_eq!(place.gives(&told).await["created"], false);
+    assert_eq!(place.lab.count("PUT", "1"), 0, "what is there is what was sent");
+    place.gives(&also(told, &json!({ "body": "/close" }))).await;
+    let note =
+        |body: &str, marker: &str| json!({ "do": "comment", "number": 1, "body": body, "marker": marker });
+    place.gives(&note("/approve", "a")).await;
+    place.gives(&note("fine\n/merge", "a")).await;
+    place.gives(&note("fine\n/merge", "a")).await;
+    place.lab.with(|lab| {
+        assert_eq!(lab.actions, <[String; 0]>::default());
+        assert_eq!(lab.requests[0].description.as_deref(), Some("\\/close"));
+        assert_eq!(lab.notes[0].2, "fine\n\\/merge\n\n<!-- orchestrator: a -->");
+    });
+    assert_eq!(place.lab.count("PUT", "9000"), 1);
+}
+
+#[tokio::test]
 async fn a_refusal_is_spelled_out() {
     let (class, message) = Place::new().fails(&also(open(), &json!({ "head": "nothing" }))).await;
     assert_eq!(class, ErrorClass::Invalid);
@@ -150,6 +171,9 @@ async fn what_would_lead_elsewhere_is_refused_before_and_after_rendering() {
     let mut wrong: Vec<(&str, Value)> =
         projects.map(|text| ("repository", json!({ "repository": text }))).to_vec();
     wrong.extend(["../main", "a:b", "a\nb", "-x"].map(|text| ("head", json!({ "head": text }))));
+    wrong.extend(
+        ["Draft: Fix", "[draft] Fix", "(Draft) Fix", "a\nb"].map(|text| ("title", json!({ "title": text }))),
+    );
     wrong.push(("app", json!({ "app": { "id": 1, "private_key": "x" } })));
     for (key, given) in wrong {
         let with = also(open(), &given);

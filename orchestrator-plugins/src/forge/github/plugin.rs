@@ -31,6 +31,8 @@ static DIALECT: Dialect = Dialect {
     credentials: &["token", "app"],
     repository,
     head,
+    title: name::line,
+    text: str::to_owned,
 };
 
 static CONFIG: LazyLock<Value> = LazyLock::new(|| {

@@ -3,5 +3,6 @@
 mod lab;
 mod plugin;
 mod wire;
+mod words;
 
 pub use plugin::Gitlab;

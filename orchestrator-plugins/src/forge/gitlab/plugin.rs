@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::lab::Lab;
+use super::words;
 use crate::branch;
 use crate::config;
 use crate::forge::action::{self, Config};
@@ -30,6 +31,8 @@ static DIALECT: Dialect = Dialect {
     credentials: &["token"],
     repository,
     head: branch::check,
+    title,
+    text: words::escaped,
 };
 
 static CONFIG: LazyLock<Value> = LazyLock::new(|| {
@@ -143,5 +146,17 @@ fn repository(text: &str) -> Result<(), String> {
             "`{}` is neither the full path of a project, GROUP/NAME, nor its id",
             branch::shown(text)
         )),
+    }
+}
+
+/// A title that does not itself say that it is a draft's: GitLab keeps that in the title, and `draft` says it.
+fn title(text: &str) -> Result<(), String> {
+    name::line(text)?;
+    match words::is_draft(text) {
+        true => Err(format!(
+            "`{}` begins as the title of a draft does; leave that out, and write `draft: true`",
+            branch::shown(text)
+        )),
+        false => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::loaded::Library;
 use crate::engine::shared::Shared;
 use crate::engine::waits::{Cause, Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::WaitOn;
+use crate::machine::{StepError, WaitOn};
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
@@ -122,6 +122,9 @@ pub struct Waiting {
     pub digest: Option<Digest>,
     /// When waiting ends by itself.
     pub until: Option<Timestamp>,
+    /// Why the last attempt has failed, where another one is to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<StepError>,
 }
 
 /// A run as it is in a store now; `None` if there is no such run. For those who only look: needs no engine, and
@@ -324,6 +327,7 @@ impl Reader<'_> {
                 show: None,
                 digest: None,
                 until: step.due_at,
+                error: None,
             });
         }
         Ok(())
@@ -393,13 +397,7 @@ fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) 
             (None, _) => ("timer", "sleeps".to_owned()),
         },
         "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
-        "queued" if row.due_at.is_some() => {
-            let next = format!("waits before attempt {}", row.attempts + 1);
-            match waits.get(&unit) {
-                Some(Cause::Failed(error)) => ("backoff", format!("{next}: {}", error.message)),
-                _ => ("backoff", next),
-            }
-        }
+        "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
         "outcome_unknown" => {
             ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
         }
@@ -418,6 +416,10 @@ fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) 
         show: None,
         digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
         until: row.due_at,
+        error: match waits.get(&unit) {
+            Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),
+            _ => None,
+        },
     })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Context, Outcome, StopReason};
+use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ContentBlock, ServerResult,
@@ -149,7 +150,7 @@ async fn called(
         },
         reason = stop.requested() => reason,
     };
-    stopped(connection, handle, tool, reason).await
+    stopped(connection, handle, tool, context, reason).await
 }
 
 /// Tells the server that nobody waits any more. It may have done it all the same.
@@ -157,6 +158,7 @@ async fn stopped(
     connection: &mut Connection,
     handle: RequestHandle<RoleClient>,
     tool: &McpTool,
+    context: &Context,
     reason: StopReason,
 ) -> Outcome {
     let word = match reason {
@@ -165,6 +167,10 @@ async fn stopped(
         _ => "stopped",
     };
     let _ = timeout(TELL, handle.cancel(Some(word.to_owned()))).await;
+    if context.effect != EffectClass::AtMostOnce && reason != StopReason::TimedOut {
+        // It may begin again, whatever it has done.
+        return Outcome::Stopped;
+    }
     let (class, cause) = match reason {
         StopReason::TimedOut => {
             (ErrorClass::Timeout, format!("no result in time; {}", connection.silence().await))

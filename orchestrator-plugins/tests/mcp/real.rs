@@ -100,11 +100,21 @@ async fn a_tool_is_called_over_both_ways() {
 
 /// Executes the tool that works until it is told to stop, and stops it once it has begun.
 async fn worked(plugin: &Mcp, way: &Value, reason: StopReason) -> (Outcome, Arc<Log>, String) {
+    worked_as(EffectClass::AtMostOnce, plugin, way, reason).await
+}
+
+/// The same, where the step says what a repetition would do.
+async fn worked_as(
+    effect: EffectClass,
+    plugin: &Mcp,
+    way: &Value,
+    reason: StopReason,
+) -> (Outcome, Arc<Log>, String) {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("said");
     let (mut context, log) = context(folder.path());
     let (stopper, stop) = Stop::pair();
-    context.stop = stop;
+    (context.stop, context.effect) = (stop, effect);
     let executed = plugin.execute(context, request(with(way, "work", json!({ "file": said }))));
     let stopping = async {
         log.line_with("info: working").await;
@@ -134,6 +144,17 @@ async fn progress_is_told_and_who_is_stopped_is_told_so() {
             error.message
         );
     }
+}
+
+#[tokio::test]
+async fn a_call_that_may_be_repeated_is_stopped_and_not_unknown() {
+    let way = json!({ "server": "tools" });
+    let worked = |reason| {
+        let way = way.clone();
+        async move { worked_as(EffectClass::Idempotent, &plugin(), &way, reason).await.0 }
+    };
+    assert_eq!(worked(StopReason::Shutdown).await, Outcome::Stopped);
+    assert_eq!(unknown(worked(StopReason::TimedOut).await).class, ErrorClass::Timeout);
 }
 
 #[tokio::test]

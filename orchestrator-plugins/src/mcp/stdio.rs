@@ -7,6 +7,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use orchestrator_core::machine::StepError;
+use orchestrator_core::mask::Mask;
 use orchestrator_core::port::plugin::{Context, Stream};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
@@ -56,7 +57,8 @@ impl Server {
         let (program, Streams { stdin, stdout, stderr }) = Program::start(executable).await?;
         let (words, odd) = (Arc::<LastWords>::default(), Odd::default());
         let complaints = Some(tokio::spawn(follow(stderr, context.clone(), words.clone())));
-        let output = Output { from: stdout, troubles, odd: odd.clone(), length: 0, begun: Vec::new() };
+        let mask = context.mask.clone();
+        let output = Output { from: stdout, troubles, odd: odd.clone(), mask, length: 0, begun: Vec::new() };
         Ok((Self { program, complaints, words, odd }, output, stdin))
     }
 
@@ -100,8 +102,8 @@ async fn follow(stderr: ChildStderr, context: Context, words: Arc<LastWords>) {
             Line::Cut(line) => (line, true),
             Line::End => return,
         };
-        let text = capture::readable(&line, cut);
-        let text = context.mask.text(&text);
+        // Masked before it is cut, here and there.
+        let text = capture::masked(&line, cut, [&context.mask]);
         words.add(&text);
         let more = if cut { " … (cut)" } else { "" };
         room.line(&*context.log, Stream::Stderr, &format!("{text}{more}"));
@@ -114,6 +116,7 @@ pub(super) struct Output {
     from: ChildStdout,
     troubles: Troubles,
     odd: Odd,
+    mask: Mask,
     /// How long the line is so far.
     length: usize,
     /// Its beginning.
@@ -135,7 +138,7 @@ impl Output {
             if piece.ends_with(b"\n") {
                 let line = self.begun.trim_ascii();
                 if !line.is_empty() && !line.starts_with(b"{") && !line.starts_with(b"[") {
-                    let line = shortened(&capture::readable(line, true), QUOTED);
+                    let line = shortened(&capture::masked(line, true, [&self.mask]), QUOTED);
                     self.odd.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(line);
                 }
                 self.begun.clear();

@@ -1,6 +1,7 @@
 //! What a script writes: line by line to the log, and its beginning into the step's output. Memory is bounded however
 //! much it writes and however long its lines are.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
@@ -249,6 +250,21 @@ impl<R: AsyncRead + Unpin> Output<R> {
         }
         Kept { text, bytes: self.bytes, cut }
     }
+}
+
+/// As [`readable`], without what the masks keep out of it. Where it was `cut`, what may be the beginning of a value is left out
+/// too: its rest is missing, so that it would not be known.
+pub(crate) fn masked<'m>(bytes: &[u8], cut: bool, masks: impl IntoIterator<Item = &'m Mask>) -> String {
+    let mut shown = Cow::Borrowed(bytes);
+    for mask in masks.into_iter().filter(|mask| !mask.is_empty()) {
+        let mut masked = MaskedBytes::new(mask.clone());
+        let mut decided = masked.take(&shown);
+        if !cut {
+            decided.extend(masked.finish());
+        }
+        shown = Cow::Owned(decided);
+    }
+    readable(&shown, cut)
 }
 
 /// As text that every store can keep. Where it was `cut`, a character that lost its end there is left out.

@@ -18,6 +18,10 @@ if how == "endless":
 if how == "early":
     print("no licence", file=sys.stderr, flush=True)
     sys.exit(4)
+if how == "careless":
+    print("x" * 70 + sys.argv[2], flush=True)
+    print("y" * 65530 + sys.argv[2], file=sys.stderr, flush=True)
+    sys.exit(4)
 if how == "chatty":
     print("Starting up ...", flush=True)
 

@@ -1,11 +1,12 @@
 //! Programs that behave as no server should.
 
-use orchestrator_core::port::plugin::{Outcome, Plugin};
+use orchestrator_core::mask::Mask;
+use orchestrator_core::port::plugin::{Outcome, Plugin, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_plugins::{Mcp, McpServer};
 use serde_json::{Value, json};
 
-use crate::stage::{execute, failure, output};
+use crate::stage::{context, execute, failure, output, request};
 use crate::{hostile, unknown};
 
 async fn call(how: &str, more: Value) -> Outcome {
@@ -44,6 +45,19 @@ async fn what_is_no_server_is_told_as_what_it_is() {
         class == ErrorClass::Timeout && message.contains("was not ready to be called within 2s"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_masked_before_it_is_cut() {
+    let secret = "c4nary-that-sings-in-the-mine";
+    let mcp = Mcp::default().server("bad", McpServer::command(hostile("careless").args([secret])));
+    let folder = tempfile::tempdir().unwrap();
+    let (mut context, log) = context(folder.path());
+    context.mask = Mask::of([secret]);
+    let (_, message) =
+        failure(mcp.execute(context, request(json!({ "server": "bad", "tool": "tool" }))).await);
+    assert!(message.contains("no message: `xxx") && !message.contains("c4nary"), "{message}");
+    assert!(log.lines(Stream::Stderr)[0].ends_with("yyy … (cut)"), "{}", &log.text()[65_500..]);
 }
 
 #[tokio::test]

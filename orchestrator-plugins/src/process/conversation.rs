@@ -1,12 +1,14 @@
 //! What is said to a running executable, and what it says.
 
 use std::collections::HashMap;
+use std::io;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::mask::Mask;
-use orchestrator_core::port::plugin::{Context, LogSink, Stream};
+use orchestrator_core::port::plugin::{Context, LogSink, StopReason, Stream};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
@@ -18,7 +20,7 @@ use super::message::{self, LINE_LIMIT, Said};
 use crate::resident::{Executable, LastWords, Line, Lines, Program, Streams, ending};
 use crate::script::capture::{self, Room};
 
-/// How long an executable that has closed its output may take to end, before it is ended.
+/// How long an executable that has closed its output, or reads no more, may take to end, before it is ended.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How many lines of complaint are read before something else is listened to.
@@ -43,6 +45,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Open {
+    /// What must not be shown, as whoever has asked last knows it.
+    mask: Mask,
     /// The number of the next message.
     next: u64,
     asked: HashMap<u64, Asked>,
@@ -60,12 +64,21 @@ struct Asked {
     room: Room,
 }
 
-/// An answer that is waited for. Dropping it forgets it.
+/// An answer that is waited for. Dropping it before it has come forgets it, and tells an attempt to stop.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) id: u64,
     answer: oneshot::Receiver<Value>,
     shared: Arc<Shared>,
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+impl Open {
+    /// A line as text that may be shown. It may be of any attempt: nobody can tell what it knows.
+    fn shown(&self, bytes: &[u8], cut: bool) -> String {
+        let asked = self.asked.values().filter_map(|asked| Some(&asked.log.as_ref()?.1));
+        capture::masked(bytes, cut, asked.chain([&self.mask]))
+    }
 }
 
 impl Shared {
@@ -74,19 +87,20 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a line to the log of whoever has asked `id`, or of all where nobody can tell whose it is.
-    fn tell(&self, id: Option<u64>, stream: Stream, bytes: &[u8], cut: bool) {
-        for (asked_id, asked) in &mut self.open().asked {
-            let Some((log, mask)) = asked.log.as_ref().filter(|_| id.is_none_or(|id| id == *asked_id)) else {
-                continue;
-            };
-            // Masked before it is cut, so that no half of a secret is left.
-            let text = capture::readable(bytes, cut);
-            let text = mask.text(&text);
-            let end = text.floor_char_boundary(capture::LINE_LIMIT);
-            let more = if cut || end < text.len() { " … (cut)" } else { "" };
-            asked.room.line(&**log, stream, &format!("{}{more}", &text[..end]));
+    /// Writes a line to the log of whoever has asked `id`, or of all where nobody can tell whose it is. Gives it as text.
+    fn tell(&self, id: Option<u64>, stream: Stream, bytes: &[u8], cut: bool) -> String {
+        let mut open = self.open();
+        // Masked before it is cut, so that no half of a secret is left.
+        let text = open.shown(bytes, cut);
+        let end = text.floor_char_boundary(capture::LINE_LIMIT);
+        let more = if cut || end < text.len() { " … (cut)" } else { "" };
+        let line = format!("{}{more}", &text[..end]);
+        for (asked_id, asked) in &mut open.asked {
+            if let Some((log, _)) = asked.log.as_ref().filter(|_| id.is_none_or(|id| id == *asked_id)) {
+                asked.room.line(&**log, stream, &line);
+            }
         }
+        text
     }
 }
 
@@ -102,8 +116,15 @@ impl Conversation {
         let shared = Arc::new(Shared { open: Mutex::new(open) });
         let (outgoing, lines) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(write(stdin, lines));
-        tasks.spawn(listen(program, stdout, stderr, shared.clone(), ends));
+        let (deaf, deafness) = oneshot::channel();
+        tasks.spawn(write(stdin, lines, deaf));
+        let heard = Heard {
+            said: Lines::new(stdout, LINE_LIMIT),
+            complaints: Lines::new(stderr, capture::LINE_LIMIT),
+            shared: shared.clone(),
+            words: LastWords::default(),
+        };
+        tasks.spawn(listen(program, heard, ends, deafness));
         Ok(Self { shared, outgoing, _tasks: tasks })
     }
 
@@ -129,18 +150,18 @@ impl Conversation {
         let id = open.next;
         let (answer, receiver) = oneshot::channel();
         let log = context.map(|context| (context.log.clone(), context.mask.clone()));
+        if let Some(context) = context {
+            open.mask = context.mask.clone();
+        }
         open.asked.insert(id, Asked { answer, log, room: Room::default() });
         drop(open);
         self.say(&message(id));
-        Ok(Pending { id, answer: receiver, shared: self.shared.clone() })
+        Ok(Pending { id, answer: receiver, shared: self.shared.clone(), outgoing: self.outgoing.clone() })
     }
 
     /// Says something that nobody answers.
     pub(super) fn say(&self, message: &Value) {
-        let mut line = message.to_string().into_bytes();
-        line.push(b'\n');
-        // Nobody listens any more: whoever waits for an answer is told.
-        let _ = self.outgoing.send(line);
+        send(&self.outgoing, message);
     }
 
     /// Ends the executable, and says why to all who wait for an answer.
@@ -167,46 +188,64 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.shared.open().asked.remove(&self.id);
+        let asked = self.shared.open().asked.remove(&self.id);
+        // Whoever has asked has gone away without a word.
+        if asked.is_some_and(|asked| asked.log.is_some()) {
+            send(&self.outgoing, &message::cancel(self.id, StopReason::Cancelled));
+        }
     }
 }
 
-async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
+fn send(outgoing: &mpsc::UnboundedSender<Vec<u8>>, message: &Value) {
+    let mut line = message.to_string().into_bytes();
+    line.push(b'\n');
+    // Nobody listens any more: whoever waits for an answer is told.
+    let _ = outgoing.send(line);
+}
+
+/// Writes until it reads no more.
+async fn write(
+    mut stdin: ChildStdin,
+    mut lines: mpsc::UnboundedReceiver<Vec<u8>>,
+    deaf: oneshot::Sender<()>,
+) {
     while let Some(line) = lines.recv().await {
         if stdin.write_all(&line).await.is_err() {
-            // It reads no more. What it still has to say is listened to.
+            // Who listens to it may have heard of its end already.
+            let _ = deaf.send(());
             return;
         }
     }
 }
 
+/// What is heard of it.
+#[derive(Debug)]
+struct Heard {
+    said: Lines<ChildStdout>,
+    complaints: Lines<ChildStderr>,
+    shared: Arc<Shared>,
+    words: LastWords,
+}
+
 /// Listens until it ends, or says something that makes no sense, or is to end.
 async fn listen(
     mut program: Program,
-    stdout: ChildStdout,
-    stderr: ChildStderr,
-    shared: Arc<Shared>,
+    mut heard: Heard,
     ends: oneshot::Receiver<String>,
+    deafness: oneshot::Receiver<()>,
 ) {
-    let mut said = Lines::new(stdout, LINE_LIMIT);
-    let mut complaints = Lines::new(stderr, capture::LINE_LIMIT);
-    let words = LastWords::default();
-    tokio::pin!(ends);
-    let why = loop {
-        tokio::select! {
-            line = said.next() => match line {
-                Line::Whole(line) => {
-                    drain(&mut complaints, &shared, &words).await;
-                    let Err(why) = heard(&shared, &line) else { continue };
-                    break format!("has said what makes no sense: {why}{}", words.quoted());
-                },
-                Line::Cut(_) => break format!("has said a line that is longer than {} MiB", LINE_LIMIT >> 20),
-                Line::End => break ended(&mut program, &mut complaints, &shared, &words).await,
-            },
-            line = complaints.next(), if !complaints.is_over() => complained(&shared, &words, line),
-            Ok(why) = &mut ends => break why,
-        }
+    tokio::pin!(ends, deafness);
+    let why = tokio::select! {
+        why = heard.until_silent() => match why {
+            Some(nonsense) => nonsense,
+            None => heard.ending(&mut program, "has closed its standard output").await,
+        },
+        // What it has started may hold its output open.
+        status = program.wait() => heard.ended(&status).await,
+        Ok(()) = &mut deafness => heard.ending(&mut program, "reads no more from its standard input").await,
+        Ok(why) = &mut ends => why,
     };
+    let shared = heard.shared;
     {
         let mut open = shared.open();
         open.over = Some(why.into());
@@ -216,75 +255,109 @@ async fn listen(
     shared.open().asked.clear();
 }
 
-/// Reads what it has complained of before it said what was just heard: that is there already, and belongs to the attempt that
-/// may end with it.
-async fn drain(complaints: &mut Lines<ChildStderr>, shared: &Shared, words: &LastWords) {
-    for _ in 0..DRAINED {
-        tokio::select! {
-            biased;
-            line = complaints.next(), if !complaints.is_over() => complained(shared, words, line),
-            () = std::future::ready(()) => return,
+impl Heard {
+    /// Takes in what it says, until its output ends: `None`; or until it makes no sense: why. Nothing is lost if the future is
+    /// dropped.
+    async fn until_silent(&mut self) -> Option<String> {
+        loop {
+            tokio::select! {
+                line = self.said.next() => match line {
+                    Line::Whole(line) => {
+                        self.drain().await;
+                        if let Err(why) = self.heard(&line) {
+                            return Some(format!("has said what makes no sense: {why}{}", self.words.quoted()));
+                        }
+                    },
+                    Line::Cut(_) => {
+                        return Some(format!("has said a line that is longer than {} MiB", LINE_LIMIT >> 20));
+                    }
+                    Line::End => return None,
+                },
+                line = self.complaints.next(), if !self.complaints.is_over() => self.complained(line),
+            }
         }
     }
-}
 
-/// It has closed its output: waits for its end.
-async fn ended(
-    program: &mut Program,
-    complaints: &mut Lines<ChildStderr>,
-    shared: &Shared,
-    words: &LastWords,
-) -> String {
-    let wait = async {
-        let status = program.wait().await;
-        // What it has started may hold this open.
+    /// Reads what it has complained of before it said what was just heard: that is there already, and belongs to the attempt
+    /// that may end with it.
+    async fn drain(&mut self) {
+        for _ in 0..DRAINED {
+            tokio::select! {
+                biased;
+                line = self.complaints.next(), if !self.complaints.is_over() => self.complained(line),
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
+    /// It should end now: waits for that. `sign` is what tells so.
+    async fn ending(&mut self, program: &mut Program, sign: &str) -> String {
+        match timeout(LINGER, program.wait()).await {
+            Ok(status) => self.ended(&status).await,
+            Err(_) => {
+                self.rest().await;
+                format!("{sign}{}", self.words.quoted())
+            }
+        }
+    }
+
+    /// It has ended: its last words count.
+    async fn ended(&mut self, status: &io::Result<ExitStatus>) -> String {
+        match self.rest().await {
+            Some(nonsense) => nonsense,
+            None => format!("has ended ({}){}", ending(status), self.words.quoted()),
+        }
+    }
+
+    /// Takes in what it has left behind. What it has started may hold its outputs open.
+    async fn rest(&mut self) -> Option<String> {
         let rest = async {
-            while !complaints.is_over() {
-                complained(shared, words, complaints.next().await);
+            let nonsense = self.until_silent().await;
+            while !self.complaints.is_over() {
+                let line = self.complaints.next().await;
+                self.complained(line);
             }
+            nonsense
         };
-        let _ = timeout(LINGER / 4, rest).await;
-        status
-    };
-    match timeout(LINGER, wait).await {
-        Ok(status) => format!("has ended ({}){}", ending(&status), words.quoted()),
-        Err(_) => format!("has closed its standard output{}", words.quoted()),
+        timeout(LINGER / 4, rest).await.ok().flatten()
     }
-}
 
-fn complained(shared: &Shared, words: &LastWords, line: Line) {
-    let (line, cut) = match line {
-        Line::Whole(line) => (line, false),
-        Line::Cut(line) => (line, true),
-        Line::End => return,
-    };
-    words.add(&capture::readable(&line, cut));
-    shared.tell(None, Stream::Stderr, &line, cut);
-}
+    fn complained(&self, line: Line) {
+        let (line, cut) = match line {
+            Line::Whole(line) => (line, false),
+            Line::Cut(line) => (line, true),
+            Line::End => return,
+        };
+        self.words.add(&self.shared.tell(None, Stream::Stderr, &line, cut));
+    }
 
-/// Takes a line in.
-///
-/// # Errors
-/// Why it makes no sense.
-fn heard(shared: &Shared, line: &[u8]) -> Result<(), String> {
-    let quoted = || {
-        let line = capture::readable(line, false);
-        let shown: String = line.chars().take(QUOTED).collect();
-        let more = if shown.len() < line.len() { "…" } else { "" };
-        format!("`{shown}{more}`")
-    };
-    match message::read(line).map_err(|why| format!("{why}: {}", quoted()))? {
-        Said::Line { id, stream, text } => shared.tell(Some(id), stream, text.as_bytes(), false),
-        Said::Answer { id, body } => {
-            let mut open = shared.open();
-            if id == 0 || id > open.next {
-                return Err(format!("an answer to message {id}, which there was not: {}", quoted()));
+    /// Takes a line in.
+    ///
+    /// # Errors
+    /// Why it makes no sense.
+    fn heard(&self, line: &[u8]) -> Result<(), String> {
+        let quoted = |open: &Open| {
+            // Masked before it is cut.
+            let line = open.shown(line, false);
+            let shown: String = line.chars().take(QUOTED).collect();
+            let more = if shown.len() < line.len() { "…" } else { "" };
+            format!("`{shown}{more}`")
+        };
+        match message::read(line).map_err(|why| format!("{why}: {}", quoted(&self.shared.open())))? {
+            Said::Line { id, stream, text } => {
+                self.shared.tell(Some(id), stream, text.as_bytes(), false);
             }
-            if let Some(asked) = open.asked.remove(&id) {
-                // Who does not wait any more needs no answer.
-                let _ = asked.answer.send(body);
+            Said::Answer { id, body } => {
+                let mut open = self.shared.open();
+                if id == 0 || id > open.next {
+                    return Err(format!("an answer to message {id}, which there was not: {}", quoted(&open)));
+                }
+                if let Some(asked) = open.asked.remove(&id) {
+                    // Who does not wait any more needs no answer.
+                    let _ = asked.answer.send(body);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }

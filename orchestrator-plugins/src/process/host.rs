@@ -8,7 +8,7 @@ use orchestrator_core::port::plugin::{Context, Outcome, Reconciled, Request, Sto
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::conversation::{Conversation, Pending};
 use super::manifest::{Kind, Manifest};
@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it may take to answer once it was told that an attempt is to stop, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long it may take to find out whether an attempt has had its effect. With the time to stop after it, and to be gone after
+/// that, less than the 60 s after which whoever has asked goes away.
+const LOOK: Duration = Duration::from_secs(45);
 
 #[derive(Debug)]
 pub(super) struct Host {
@@ -95,8 +99,10 @@ impl Host {
             biased;
             answer = pending.answer() => answer,
             reason = stop.requested() => match self.stopped(&conversation, &mut pending, reason).await {
+                // It has ended instead of saying how, as far as it had come.
+                Some(Err(_)) if may_begin_again(context.effect, reason) => return Outcome::Stopped,
                 Some(answer) => answer,
-                None => return self.killed(kind, reason),
+                None => return self.killed(context.effect, reason),
             },
         };
         match answer {
@@ -129,17 +135,14 @@ impl Host {
         None
     }
 
-    fn killed(&self, kind: &Kind, reason: StopReason) -> Outcome {
+    /// What becomes of an attempt for which it was killed. The step may say otherwise than the manifest what a repetition would do.
+    fn killed(&self, effect: EffectClass, reason: StopReason) -> Outcome {
         let why = format!("it did not stop within {} s when it was told to, and was killed", GRACE.as_secs());
-        match (reason, kind.effect) {
-            (_, EffectClass::AtMostOnce) => {
-                Outcome::Unknown { error: self.named(&StepError::new(ErrorClass::Timeout, why)) }
-            }
-            (StopReason::TimedOut, _) => Outcome::Failed {
-                error: self.named(&StepError::new(ErrorClass::Timeout, why)),
-                retry_after: None,
-            },
-            _ => Outcome::Stopped,
+        let error = self.named(&StepError::new(ErrorClass::Timeout, why));
+        match effect {
+            EffectClass::AtMostOnce => Outcome::Unknown { error },
+            effect if may_begin_again(effect, reason) => Outcome::Stopped,
+            _ => Outcome::Failed { error, retry_after: None },
         }
     }
 
@@ -160,21 +163,17 @@ impl Host {
                 wrong(format!("it waits for the signal `{name}`, and its manifest names no `signal`"))
             }
             Ok(outcome) => outcome,
-            Err(why) => wrong(format!("its answer does not read: {why}")),
+            // It may have meant anything. The engine asks the effect class what that means.
+            Err(why) => {
+                let error = self.named(&invalid(format!("its answer does not read: {why}")));
+                Outcome::Unknown { error }
+            }
         }
     }
 
     /// Asks whether an attempt of unknown outcome has had its effect.
     pub(super) async fn reconcile(&self, kind: &Kind, context: &Context, request: &Request) -> Reconciled {
-        let looked = async {
-            let _turn = self.turns.acquire().await.ok();
-            let conversation = self.running().await.map_err(|error| error.message.to_string())?;
-            let message = |id| message::attempt("reconcile", id, &kind.kind, context, request);
-            let mut pending = conversation.ask(Some(context), message).map_err(|why| why.to_string())?;
-            let body = pending.answer().await.map_err(|why| why.to_string())?;
-            message::found(body).map_err(|why| format!("its answer does not read: {why}"))
-        };
-        let (found, said) = match looked.await {
+        let (found, said) = match self.look(kind, context, request).await {
             Ok((Reconciled::Applied(output), _)) => match kind.misfit(&output) {
                 Some(misfit) => (Reconciled::Unknown, Some(misfit)),
                 None => (Reconciled::Applied(output), None),
@@ -187,4 +186,39 @@ impl Host {
         }
         found
     }
+
+    /// Nobody tells a look to stop, and who is late is dropped: so it has a limit of its own, after which the executable is told
+    /// to stop, and is ended if it does not. It would otherwise be busy with this when others have their turn.
+    async fn look(
+        &self,
+        kind: &Kind,
+        context: &Context,
+        request: &Request,
+    ) -> Result<(Reconciled, Option<String>), String> {
+        let deadline = Instant::now() + LOOK;
+        let late = |how: &str| format!("it {how} within {} s", LOOK.as_secs());
+        let begun = async {
+            let turn = self.turns.acquire().await.ok();
+            let conversation = self.running().await.map_err(|error| error.message.to_string())?;
+            let message = |id| message::attempt("reconcile", id, &kind.kind, context, request);
+            let pending = conversation.ask(Some(context), message).map_err(|why| why.to_string())?;
+            Ok::<_, String>((turn, conversation, pending))
+        };
+        let (_turn, conversation, mut pending) =
+            timeout_at(deadline, begun).await.map_err(|_| late("could not be asked"))??;
+        let answer = match timeout_at(deadline, pending.answer()).await {
+            Ok(answer) => answer,
+            Err(_) => self
+                .stopped(&conversation, &mut pending, StopReason::TimedOut)
+                .await
+                .ok_or_else(|| late("did not answer"))?,
+        };
+        let body = answer.map_err(|why| why.to_string())?;
+        message::found(body).map_err(|why| format!("its answer does not read: {why}"))
+    }
+}
+
+/// Whether an attempt that was told to stop, and of which nobody knows how far it had come, counts as one that was stopped.
+fn may_begin_again(effect: EffectClass, reason: StopReason) -> bool {
+    effect != EffectClass::AtMostOnce && reason != StopReason::TimedOut
 }

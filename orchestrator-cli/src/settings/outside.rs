@@ -126,10 +126,10 @@ pub(super) fn servers(
                 if !said.headers.is_empty() {
                     return wrong("`headers` are for a server with `url`");
                 }
-                match command.first_mut() {
-                    Some(program) => start_at(base, program),
-                    None => return wrong("`command` names no program"),
+                if command.is_empty() {
+                    return wrong("`command` names no program");
                 }
+                start_at(base, &mut command);
                 ServerWay::Command(command, said.env)
             }
             (None, Some(_)) if !said.env.is_empty() => return wrong("`env` is for a server with `command`"),
@@ -158,10 +158,10 @@ pub(super) fn plugins(
             Named::Path(path) => (vec![path], Vec::new()),
             Named::Table { command, env } => (command, env),
         };
-        let Some(program) = command.first_mut() else {
+        if command.is_empty() {
             return Err(format!("{PLUGINS}.{at}.command: it names no program"));
-        };
-        start_at(base, program);
+        }
+        start_at(base, &mut command);
         plugins.push(OutsidePlugin { command, env, place: format!("{}: {PLUGINS}[{at}]", file.display()) });
     }
     Ok(plugins)
@@ -173,10 +173,18 @@ pub(super) fn of_flag(path: &str) -> OutsidePlugin {
     OutsidePlugin { command: vec![program], env: Vec::new(), place: "flag --plugin".to_owned() }
 }
 
-/// Lets a relative path start at `base`. It keeps a `/`, so that it is not looked for in `PATH`.
-fn start_at(base: &Path, program: &mut String) {
-    if program.contains('/') && Path::new(program).is_relative() {
-        let joined = base.join(program.strip_prefix("./").unwrap_or(program)).display().to_string();
-        *program = if joined.contains('/') { joined } else { format!("./{joined}") };
+/// Lets relative paths start at `base`: that of the program, and of its arguments those that say by `./` or `../` that they are
+/// paths.
+fn start_at(base: &Path, command: &mut [String]) {
+    for (at, word) in command.iter_mut().enumerate() {
+        let is_path = match at {
+            0 => word.contains('/') && Path::new(word).is_relative(),
+            _ => word.starts_with("./") || word.starts_with("../"),
+        };
+        if is_path {
+            let joined = base.join(word.strip_prefix("./").unwrap_or(word)).display().to_string();
+            // It keeps a `/`, so that it is not looked for in `PATH`.
+            *word = if joined.contains('/') { joined } else { format!("./{joined}") };
+        }
     }
 }

@@ -103,12 +103,20 @@ fn the_configuration_file_names_them_for_all_commands_below() {
     program(&sandbox, "plugins/quiet.py", &quiet);
     let mut below = sandbox.command(["run", "loud.yaml", "--json"]);
     below.current_dir(sandbox.path("below"));
-    // Arguments are given as they stand, from where we are.
+    // Arguments are given as they stand, from where we are, unless they say that they are paths.
     let said = crate::Said::of(&below.output().unwrap()).exits(3);
     assert!(said.err.contains("python3 is no plugin") && said.err.contains("plugins[1]"), "{}", said.err);
     let tried = ["plugins", "try", "quiet", "--with", "text: A", "--json"];
-    let tried = sandbox.command(tried).env("QUIET", "!").env("LOUD", "?").output().unwrap();
-    assert_eq!(crate::Said::of(&tried).exits(0).json()["output"]["text"], "a!");
+    let here = sandbox.command(tried).env("QUIET", "!").env("LOUD", "?").output().unwrap();
+    assert_eq!(crate::Said::of(&here).exits(0).json()["output"]["text"], "a!");
+    for (folder, word) in [("below", "./plugins/quiet.py"), ("", "./plugins/quiet.py"), ("", "./quiet.py")] {
+        program(&sandbox, word, &quiet);
+        let config = format!("plugins = [{{ command = [\"python3\", \"{word}\"], env = [\"QUIET\"] }}]\n");
+        sandbox.write(".orchestrator/config.toml", config);
+        let mut there = sandbox.command(tried);
+        there.env("QUIET", "!").current_dir(sandbox.path(folder));
+        assert_eq!(crate::Said::of(&there.output().unwrap()).exits(0).json()["output"]["text"], "a!");
+    }
     sandbox.write(".orchestrator/config.toml", "plugins = [\"./plugins/shout.py\"]\n");
     let ran = crate::Said::of(&below.output().unwrap()).exits(0).json();
     assert_eq!(ran["outputs"]["said"], "HELLO");

@@ -140,6 +140,6 @@ the nearest one above it, the environment, flags.
 Example:
   orchestrator config show --json
 
-Exit codes: 0, or 2 if a setting is wrong.")]
+Exit codes: 0, 2 if a setting is wrong, 3 if others can write to a file that names what is started.")]
     Show,
 }

@@ -1,17 +1,22 @@
 //! The configuration file: TOML; an unknown key or a wrong type is refused by name.
 
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+use rustix::process::geteuid;
 
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
 use crate::settings::outside::{self, MCP, OutsidePlugin, OutsideServer, PLUGINS};
-use crate::settings::{FOLDER, KEYS, Key, Origin, Sourced};
+use crate::settings::{FOLDER, KEYS, Key, Origin, Sourced, trust};
 
 /// The longest configuration file that is read, in bytes (1 MiB).
 const LIMIT: u64 = 1 << 20;
+
+/// The keys that name what is started.
+const STARTING: [&str; 3] = [PLUGINS, MCP, "secrets_command"];
 
 /// A configuration file.
 #[derive(Debug)]
@@ -23,20 +28,31 @@ pub(super) struct File {
 }
 
 impl File {
-    /// A file that was named: it must be there.
+    /// A file that was named: it must be there, and whoever named it trusts it.
     pub(super) fn required(path: &Path) -> Result<Self, Problem> {
-        Self::optional(path)?.ok_or_else(|| {
+        let (file, _) = Self::read(path)?.ok_or_else(|| {
             let title = format!("there is no configuration file {}", path.display());
             Problem::new(Exit::Usage, "config_not_found", title)
-        })
+        })?;
+        Ok(file)
     }
 
-    /// A file that may be there.
-    pub(super) fn optional(path: &Path) -> Result<Option<Self>, Problem> {
+    /// A file that may have been found: nobody has said that it is one to trust. What it names is started only where nobody
+    /// else can have written it.
+    pub(super) fn found(path: &Path) -> Result<Option<Self>, Problem> {
+        let Some((file, held)) = Self::read(path)? else { return Ok(None) };
+        match STARTING.into_iter().find(|key| file.values.contains_key(*key)) {
+            Some(key) => trust::check(path, &held, geteuid().as_raw(), key).map(|()| Some(file)),
+            None => Ok(Some(file)),
+        }
+    }
+
+    /// A file, if it is there, and what the system says of it.
+    fn read(path: &Path) -> Result<Option<(Self, Metadata)>, Problem> {
         let wrong =
             |why: String| Problem::new(Exit::Usage, "config_invalid", format!("{}: {why}", path.display()));
-        let text = match read(path) {
-            Ok(text) => text,
+        let (text, held) = match read(path) {
+            Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(wrong(format!("cannot be read: {error}"))),
         };
@@ -56,7 +72,7 @@ impl File {
         }
         let plugins = outside::plugins(&values, path, base(path)).map_err(wrong)?;
         let servers = outside::servers(&values, path, base(path)).map_err(wrong)?;
-        Ok(Some(Self { path: path.to_owned(), values, plugins, servers }))
+        Ok(Some((Self { path: path.to_owned(), values, plugins, servers }, held)))
     }
 
     /// The executables that it names, each with its place.
@@ -101,14 +117,16 @@ fn names() -> impl Iterator<Item = &'static str> + Clone {
     KEYS.iter().map(|key| key.name).chain([PLUGINS, MCP])
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
+fn read(path: &Path) -> std::io::Result<(String, Metadata)> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    let file = std::fs::File::open(path)?;
+    let held = file.metadata()?;
+    file.take(LIMIT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LIMIT {
         return Err(std::io::Error::other(format!("it is longer than {LIMIT} bytes")));
     }
-    Ok(text)
+    Ok((text, held))
 }
 
 fn unknown_key(path: &Path, name: &str) -> Problem {

@@ -5,6 +5,7 @@ mod key;
 mod outside;
 mod place;
 mod read;
+mod trust;
 
 pub(crate) use key::{KEYS, Key};
 pub(crate) use outside::{OutsidePlugin, ServerWay};

@@ -87,7 +87,7 @@ impl Settings {
         let file = match (&flags.config, env("ORCHESTRATOR_CONFIG").filter(|path| !path.is_empty())) {
             (Some(path), _) => Some(File::required(path)?),
             (None, Some(path)) => Some(File::required(Path::new(&path))?),
-            (None, None) => File::optional(&place.config())?,
+            (None, None) => File::found(&place.config())?,
         };
         let mut values = Vec::with_capacity(KEYS.len());
         for key in KEYS {

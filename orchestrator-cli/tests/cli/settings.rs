@@ -1,5 +1,7 @@
 //! Where settings come from.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::{HELLO, Sandbox};
 
 #[test]
@@ -42,6 +44,41 @@ fn a_wrong_file_is_refused_by_every_command_and_named_by_doctor() {
     let config = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == "config").unwrap();
     assert_eq!(config["status"], "failed");
     assert_eq!(sandbox.listing(), before);
+}
+
+#[test]
+fn what_others_can_write_starts_nothing() {
+    let loud = "plugins = [\"./plugins/loud.sh\"]\n";
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    crate::outside::program(&sandbox, "plugins/loud.sh", "#!/bin/sh\ntouch was-started\n");
+    let mode = |path: &str, mode| {
+        std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (text, key) in [
+        (loud, "plugins"),
+        ("mcp.loud.command = [\"./plugins/loud.sh\"]\n", "mcp"),
+        ("secrets_command = \"./plugins/loud.sh\"\n", "secrets_command"),
+    ] {
+        for (writable, open, shut) in
+            [(".orchestrator/config.toml", 0o664, 0o644), (".orchestrator", 0o777, 0o755)]
+        {
+            sandbox.write(".orchestrator/config.toml", text);
+            mode(writable, open);
+            let said = sandbox.run("validate hello.yaml").exits(3);
+            let told = format!("`{key}` names what is started, and others can write to {writable}");
+            assert!(said.err.contains(&told), "{}", said.err);
+            assert!(said.err.contains("chmod go-w .orchestrator .orchestrator/config.toml"), "{}", said.err);
+            mode(writable, shut);
+        }
+    }
+    // What starts nothing counts all the same, and so does a file that was named.
+    mode(".orchestrator", 0o777);
+    sandbox.write(".orchestrator/config.toml", "slots = 3\n");
+    sandbox.run("validate hello.yaml").exits(0);
+    assert!(!sandbox.path("was-started").exists());
+    sandbox.write(".orchestrator/config.toml", loud);
+    let said = sandbox.run("validate hello.yaml --config .orchestrator/config.toml").exits(3);
+    assert!(said.err.contains("plugins[0]") && sandbox.path("was-started").exists(), "{}", said.err);
 }
 
 #[test]

@@ -79,6 +79,12 @@ fn what_others_can_write_starts_nothing() {
     sandbox.write(".orchestrator/config.toml", loud);
     let said = sandbox.run("validate hello.yaml --config .orchestrator/config.toml").exits(3);
     assert!(said.err.contains("plugins[0]") && sandbox.path("was-started").exists(), "{}", said.err);
+    // A link to a folder of one's own is one's own word too.
+    mode(".orchestrator", 0o755);
+    std::fs::rename(sandbox.path(".orchestrator"), sandbox.path("kept")).unwrap();
+    std::os::unix::fs::symlink("kept", sandbox.path(".orchestrator")).unwrap();
+    let said = sandbox.run("validate hello.yaml").exits(3);
+    assert!(said.err.contains("plugins[0]"), "{}", said.err);
 }
 
 #[test]

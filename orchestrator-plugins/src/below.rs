@@ -1,11 +1,9 @@
 //! Files below the folder of the run: what a path is may come out of data.
 
-use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
+#[cfg(any(feature = "http", feature = "llm"))]
 use orchestrator_core::machine::StepError;
-
-use crate::config::invalid;
 
 /// Whether a path is relative, and stays below where it begins.
 pub(crate) fn is_below(path: &Path) -> bool {
@@ -17,9 +15,12 @@ pub(crate) fn is_below(path: &Path) -> bool {
 ///
 /// # Errors
 /// Class `invalid`, naming `key`: another path, no file, one that cannot be read.
+#[cfg(any(feature = "http", feature = "llm"))]
 pub(crate) async fn read(workdir: &Path, path: &str, key: &str, limit: u64) -> Result<Vec<u8>, StepError> {
-    let wrong = |why: String| invalid(format!("`{key}`: {why}"));
-    let relative = PathBuf::from(path);
+    use std::io::Read as _;
+
+    let wrong = |why: String| crate::config::invalid(format!("`{key}`: {why}"));
+    let relative = Path::new(path).to_owned();
     if !is_below(&relative) {
         return Err(wrong("it is not a path below the folder of the run".to_owned()));
     }

@@ -56,7 +56,7 @@ impl NoAnswer {
     }
 
     /// Whether the request may have been carried out all the same.
-    #[cfg(any(feature = "http", feature = "forge"))]
+    #[cfg(any(feature = "http", feature = "llm", feature = "forge"))]
     pub(crate) const fn may_be_done(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Broken(_))
     }

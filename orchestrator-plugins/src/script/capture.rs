@@ -1,6 +1,7 @@
 //! What a script writes: line by line to the log, and its beginning into the step's output. Memory is bounded however
 //! much it writes and however long its lines are.
 
+#[cfg(feature = "process")]
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -254,6 +255,7 @@ impl<R: AsyncRead + Unpin> Output<R> {
 
 /// As [`readable`], without what the masks keep out of it. Where it was `cut`, what may be the beginning of a value is left out
 /// too: its rest is missing, so that it would not be known.
+#[cfg(feature = "process")]
 pub(crate) fn masked<'m>(bytes: &[u8], cut: bool, masks: impl IntoIterator<Item = &'m Mask>) -> String {
     let mut shown = Cow::Borrowed(bytes);
     for mask in masks.into_iter().filter(|mask| !mask.is_empty()) {

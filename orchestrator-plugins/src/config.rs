@@ -30,6 +30,17 @@ pub(crate) fn is_open(text: &str) -> bool {
     text.contains("${{")
 }
 
+/// Whether any text in a value as written holds an expression.
+#[cfg(feature = "llm")]
+pub(crate) fn any_open(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_open(text),
+        Value::Array(items) => items.iter().any(any_open),
+        Value::Object(fields) => fields.values().any(any_open),
+        _ => false,
+    }
+}
+
 /// The text at `key` of a config as written, if there is one and it holds no expression.
 pub(crate) fn settled<'a>(with: &'a Value, key: &str) -> Option<&'a str> {
     with.get(key).and_then(Value::as_str).filter(|text| !is_open(text))

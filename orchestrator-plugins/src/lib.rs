@@ -30,6 +30,8 @@ mod git;
 mod glob;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(any(feature = "llm", feature = "mcp"))]
+mod json_schema;
 #[cfg(feature = "llm")]
 mod llm;
 #[cfg(feature = "mcp")]

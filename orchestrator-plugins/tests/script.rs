@@ -1,19 +1,18 @@
 //! Scripts, run by real interpreters.
 
+mod alive;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alive::Alive;
 use orchestrator_core::port::plugin::{Context, Outcome, Plugin, Request, Stop, StopReason, Stopper, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, Sandbox};
 use orchestrator_plugins::Script;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 use stage::{Log, context, execute, failure, output, request};
 use tokio::task::JoinHandle;
@@ -44,35 +43,15 @@ fn start(with: Value) -> Running {
 
 impl Running {
     /// The process whose id the script prints after `name`.
-    async fn process(&self, name: &str) -> Process {
+    async fn process(&self, name: &str) -> Alive {
         let pid = tokio::time::timeout(HANG, self.log.line_with(&format!("{name} "))).await;
         let pid = pid.unwrap_or_else(|_| panic!("no {name}; the log is:\n{}", self.log.text()));
-        Process::open(pid.trim().parse().unwrap())
+        Alive::open(pid.trim().parse().unwrap())
     }
 
     async fn stopped(self, reason: StopReason) -> Outcome {
         self.stopper.stop(reason);
         tokio::time::timeout(HANG, self.outcome).await.expect("the script is still held up").unwrap()
-    }
-}
-
-/// A process that was alive when the test looked.
-struct Process(Arc<OwnedFd>);
-
-impl Process {
-    fn open(pid: i32) -> Self {
-        let pid = Pid::from_raw(pid).unwrap();
-        Self(Arc::new(pidfd_open(pid, PidfdFlags::empty()).expect("it is alive")))
-    }
-
-    /// Returns when it has ended.
-    async fn ends(&self) {
-        let process = self.0.clone();
-        let wait = move || {
-            let limit = Timespec::try_from(HANG).unwrap();
-            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap()
-        };
-        assert_eq!(tokio::task::spawn_blocking(wait).await.unwrap(), 1, "it is still alive");
     }
 }
 
@@ -505,7 +484,7 @@ async fn an_output_held_open_by_what_cannot_be_found_is_given_up() {
     let outcome = tokio::time::timeout(HANG, Script.execute(context, request(with))).await;
     assert_eq!(output(outcome.expect("it hangs"))["exit_code"], 0);
     assert!(log.text().contains("could not be found still holds an output"), "{}", log.text());
-    let hidden = Process::open(log.line_with("hidden ").await.parse().unwrap());
+    let hidden = Alive::open(log.line_with("hidden ").await.parse().unwrap());
     std::fs::write(gate, "\n").unwrap();
     hidden.ends().await;
 }
@@ -574,7 +553,7 @@ async fn the_end_of_this_process_is_the_end_of_its_scripts() {
     let opened = tokio::task::spawn_blocking(move || std::fs::read(ready));
     tokio::time::timeout(HANG, opened).await.expect("the script does not start").unwrap().unwrap();
     let number = |name| std::fs::read_to_string(folder.path().join(name)).unwrap().trim().to_owned();
-    let processes = ["leader", "child", "stray"].map(|name| Process::open(number(name).parse().unwrap()));
+    let processes = ["leader", "child", "stray"].map(|name| Alive::open(number(name).parse().unwrap()));
     let scratch = PathBuf::from(number("tmp"));
     assert!(scratch.exists());
     host.kill().await.unwrap();

@@ -104,7 +104,8 @@ impl Plugin for Llm {
 
     fn validate(&self, with: &Value) -> Vec<ConfigIssue> {
         let mut issues = with::issues(with);
-        let replies = with.get("replies").filter(|replies| !is_open(replies)).and_then(Value::as_array);
+        let replies =
+            with.get("replies").filter(|replies| !config::any_open(replies)).and_then(Value::as_array);
         if let Some((_, problem)) = replies.and_then(|replies| mock::problem(replies)) {
             issues.push(config::issue(&["replies"], problem, None));
         }
@@ -124,7 +125,7 @@ impl Plugin for Llm {
 
     fn spends(&self, with: &Value) -> Spending {
         // What an expression or a file will be is not known yet.
-        if is_open(with) {
+        if config::any_open(with) {
             return Spending::UNBOUNDED;
         }
         self.bound(with).unwrap_or(Spending::UNBOUNDED)
@@ -224,16 +225,6 @@ fn keep_within(limit: f64, spending: Spending) -> Result<(), StepError> {
         Spending { .. } => {
             denied("what an attempt may cost is not known; give each model a `price`".to_owned())
         }
-    }
-}
-
-/// Whether any text in a config as written holds an expression.
-pub(super) fn is_open(with: &Value) -> bool {
-    match with {
-        Value::String(text) => config::is_open(text),
-        Value::Array(items) => items.iter().any(is_open),
-        Value::Object(fields) => fields.values().any(is_open),
-        _ => false,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::Validator;
 use orchestrator_core::mask::Mask;
 use serde_json::Value;
 
 use super::price::COMPLAINT_MAX;
 use crate::config::replace_nul;
+use crate::json_schema;
 use crate::outbound::shortened;
 
 /// How many problems of an answer are told.
@@ -18,15 +19,12 @@ const TOLD: usize = 10;
 pub(super) struct Shape(Validator);
 
 impl Shape {
-    /// Compiles a JSON Schema. It is of draft 2020-12 unless its `$schema` says otherwise, and refers to nothing outside of it.
+    /// Compiles a JSON Schema.
     ///
     /// # Errors
     /// What is wrong with it, as a fragment for a message.
     pub(super) fn compile(schema: &Value) -> Result<Self, String> {
-        // Patterns that run in linear time: an answer is not trusted.
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-        let compiled = options.build(schema);
-        compiled.map(Self).map_err(|error| {
+        json_schema::compile(schema).map(Self).map_err(|error| {
             let at = error.instance_path().to_string();
             let at = if at.is_empty() { String::new() } else { format!("{at}: ") };
             format!("it is no JSON Schema: {at}{}", shortened(&error.to_string(), 300))

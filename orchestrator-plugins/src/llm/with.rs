@@ -222,7 +222,7 @@ pub(super) fn issues(with: &Value) -> Vec<ConfigIssue> {
     if let Some(Err(message)) = config::settled(with, "timeout").map(time) {
         wrong(&["timeout"], &message, None);
     }
-    let is_settled = |value: &&Value| !super::plugin::is_open(value);
+    let is_settled = |value: &&Value| !config::any_open(value);
     if let Some(schema) = with.get("schema").filter(is_settled)
         && let Err(message) = super::shape::Shape::compile(schema)
     {

@@ -1,10 +1,10 @@
 //! A tool, and whether arguments and results fit it.
 
-use jsonschema::{PatternOptions, Validator};
 use rmcp::model::Tool;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::json_schema;
 use crate::outbound::shortened;
 
 /// How many misfits are told, and how much of each, in characters.
@@ -45,19 +45,12 @@ impl From<Tool> for McpTool {
 /// # Errors
 /// Why the schema says nothing.
 pub(super) fn misfits(name: &str, schema: &Value, value: &Value) -> Result<Vec<String>, String> {
-    let validator = compiled(schema)?;
+    let validator = json_schema::compile(schema);
+    let validator = validator.map_err(|error| shortened(&error.to_string(), QUOTED))?;
     let told = validator.iter_errors(value).take(TOLD).map(|misfit| {
         format!("{name}{}: {}", misfit.instance_path(), shortened(&misfit.to_string(), QUOTED))
     });
     Ok(told.collect())
-}
-
-/// Nothing is fetched for it, and no pattern of it takes longer than its text.
-fn compiled(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| shortened(&error.to_string(), QUOTED))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Steps that call tools: of a server by the official SDK of the protocol, and of servers that behave as none should.
 
+#[path = "../alive/mod.rs"]
+mod alive;
 #[path = "../listener/mod.rs"]
 mod listener;
 #[path = "../server/mod.rs"]

@@ -1,7 +1,6 @@
 //! The server by the official SDK, over its standard streams and by HTTP.
 
 use std::io::BufRead as _;
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -9,10 +8,9 @@ use orchestrator_core::port::plugin::{Outcome, Plugin, Request, Stop, StopReason
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, Sandbox};
 use orchestrator_plugins::{Mcp, McpServer};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 
+use crate::alive::Alive;
 use crate::stage::{Log, context, execute, failure, granted, output, request};
 use crate::{HANG, file, python, real, unknown};
 
@@ -203,8 +201,8 @@ async fn a_program_sees_little_and_is_gone_afterwards() {
         !["HOME", "LANG", "TZ", "LC_CTYPE", "PWD", "_", "SHLVL", "OLDPWD", "pid"].contains(name)
     });
     assert_eq!(names, ["PATH", "TMPDIR", "TOKEN"]);
-    let pid = Pid::from_raw(seen["pid"].as_str().unwrap().parse().unwrap()).unwrap();
-    assert!(pidfd_open(pid, PidfdFlags::empty()).is_err(), "it is still there");
+    let pid = seen["pid"].as_str().unwrap().parse().unwrap();
+    assert!(Alive::find(pid).is_none(), "it is still there");
 
     let (class, message) = failure(execute(&Mcp::default(), with).await.0);
     assert!(class == ErrorClass::Denied && message.contains("add `sandbox: none` to the step"), "{message}");
@@ -225,11 +223,11 @@ async fn an_attempt_that_is_dropped_takes_its_server_along() {
     }
     let process = child_of_ours();
     drop(executed);
-    ends(process).await;
+    process.ends().await;
 }
 
 /// The process of ours that runs the server.
-fn child_of_ours() -> OwnedFd {
+fn child_of_ours() -> Alive {
     let me = std::process::id().to_string();
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let lists =
@@ -242,15 +240,7 @@ fn child_of_ours() -> OwnedFd {
         String::from_utf8_lossy(&line).contains("server.py")
     };
     let pid = children.iter().find(runs).unwrap_or_else(|| panic!("no server below {me}"));
-    pidfd_open(Pid::from_raw(*pid).unwrap(), PidfdFlags::empty()).unwrap()
-}
-
-async fn ends(process: OwnedFd) {
-    let wait = move || {
-        let limit = Timespec::try_from(HANG).unwrap();
-        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap()
-    };
-    assert_eq!(tokio::task::spawn_blocking(wait).await.unwrap(), 1, "it is still alive");
+    Alive::open(*pid)
 }
 
 #[tokio::test]

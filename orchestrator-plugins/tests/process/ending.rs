@@ -8,15 +8,16 @@ use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use serde_json::json;
 
+use crate::alive::Alive;
 use crate::stage::{context, failure, output, request};
-use crate::{Alive, HANG, Obedient, manifest, obedient, stopped_as, unknown};
+use crate::{HANG, Obedient, alive, manifest, obedient, stopped_as, unknown};
 
 const HANGS: &str = "time.sleep(1000)";
 
 const PID: &str = "say(id=message['id'], outcome='succeeded', output={'pid': os.getpid()})";
 
 async fn process(it: &Obedient) -> Alive {
-    Alive::open(&output(it.does(PID).await.0)["pid"])
+    alive(&output(it.does(PID).await.0)["pid"])
 }
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn its_end_is_noticed_also_while_what_it_has_started_holds_its_output() {
     assert!(error.message.contains("it has ended (exit code 3): boom"), "{}", error.message);
     // What it said just before is heard.
     let says = "say(id=message['id'], outcome='succeeded', output={'child': child.pid})\nos._exit(0)";
-    let child = Alive::open(&output(it.does(&format!("{starts}{says}")).await.0)["child"]);
+    let child = alive(&output(it.does(&format!("{starts}{says}")).await.0)["child"]);
     child.ends().await;
     process(&it).await;
 }

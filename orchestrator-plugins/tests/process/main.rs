@@ -1,5 +1,7 @@
 //! Executables that bring kinds of steps: real ones, in Python, that also behave as none should.
 
+#[path = "../alive/mod.rs"]
+mod alive;
 #[path = "../stage/mod.rs"]
 mod stage;
 
@@ -7,12 +9,12 @@ mod ending;
 mod hiding;
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alive::Alive;
 use orchestrator_core::machine::{Arrival, StepError};
 use orchestrator_core::port::plugin::{
     Awaited, Outcome, Plugin, Reconciled, Request, Stop, StopReason, Stream,
@@ -20,8 +22,6 @@ use orchestrator_core::port::plugin::{
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_plugins::{Executable, NotAPlugin, Process};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 use stage::{Log, context, failure, output, request};
 
@@ -93,23 +93,9 @@ fn unknown(outcome: Outcome) -> StepError {
     }
 }
 
-/// A process that was alive when the test looked.
-struct Alive(Arc<OwnedFd>);
-
-impl Alive {
-    fn open(pid: &Value) -> Self {
-        let pid = Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap()).unwrap();
-        Self(Arc::new(pidfd_open(pid, PidfdFlags::empty()).expect("it is alive")))
-    }
-
-    async fn ends(&self) {
-        let process = self.0.clone();
-        let wait = move || {
-            let limit = Timespec::try_from(HANG).unwrap();
-            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap()
-        };
-        assert_eq!(tokio::task::spawn_blocking(wait).await.unwrap(), 1, "it is still alive");
-    }
+/// The process whose id an attempt has given.
+fn alive(pid: &Value) -> Alive {
+    Alive::open(i32::try_from(pid.as_i64().unwrap()).unwrap())
 }
 
 #[tokio::test]
@@ -155,7 +141,7 @@ async fn one_process_serves_all_steps_and_is_begun_anew_when_it_has_died() {
     assert!(error.message.contains("it has ended (signal 9)"), "{}", error.message);
     let second = output(it.does(pid).await.0);
     assert_ne!(first, second);
-    let process = Alive::open(&second["pid"]);
+    let process = alive(&second["pid"]);
     drop(it);
     process.ends().await;
 }
@@ -165,7 +151,7 @@ async fn what_it_has_started_ends_with_it() {
     let it = obedient(&manifest(&json!({}))).await;
     let started = "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\
                    say(id=message['id'], outcome='succeeded', output={'pid': child.pid})";
-    let child = Alive::open(&output(it.does(started).await.0)["pid"]);
+    let child = alive(&output(it.does(started).await.0)["pid"]);
     drop(it);
     child.ends().await;
 }
@@ -303,8 +289,7 @@ async fn who_does_not_stop_is_killed() {
             _ => assert_eq!(outcome, Outcome::Stopped),
         }
         let pid: i32 = log.line_with("pid ").await.parse().unwrap();
-        let gone = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        assert!(gone.is_none(), "{pid} is still there");
+        assert!(Alive::find(pid).is_none(), "{pid} is still there");
         // The next step finds another.
         assert_eq!(
             output(it.does("say(id=message['id'], outcome='succeeded', output={})").await.0),

@@ -97,6 +97,10 @@ impl<S: Store> Store for Mirrored<S> {
         self.inner.change_mark().await
     }
 
+    async fn changed_since(&self, seen: u64) {
+        self.inner.changed_since(seen).await;
+    }
+
     async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         self.inner.value(run, digest).await
     }
@@ -123,6 +127,10 @@ impl<S: Store> Store for Mirrored<S> {
 
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         self.inner.owner(owner).await
+    }
+
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        self.inner.owners().await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

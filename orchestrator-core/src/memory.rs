@@ -358,6 +358,13 @@ impl Store for MemoryStore {
         Ok(self.open()?.owners.get(&owner).cloned())
     }
 
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        let inner = self.open()?;
+        let mut alive: Vec<OwnerRow> = inner.owners.values().filter(|row| !row.dead).cloned().collect();
+        alive.sort_unstable_by_key(|row| row.id);
+        Ok(alive)
+    }
+
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let inner = self.open()?;
         let now = self.clock.now();

@@ -13,7 +13,7 @@ use orchestrator_core::port::store::{Member, StoreError};
 use orchestrator_core::value::{Digest, StoredValue};
 use sea_orm::sea_query::Expr;
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::dialect::{Dialect, WriteError};
@@ -102,14 +102,13 @@ impl<D: Dialect> Shared<D> {
     }
 
     async fn named(&self) -> Result<Vec<(RunId, Digest)>, StoreError> {
-        let found: Result<Vec<(Uuid, Vec<u8>)>, DbErr> = outputs::Entity::find()
+        let found = outputs::Entity::find()
             .select_only()
             .columns([outputs::Column::Run, outputs::Column::Digest])
             .filter(Expr::cust(IS_MARKED))
-            .into_tuple()
-            .all(self.db())
-            .await;
-        let rows = self.read(found)?.into_iter();
+            .into_tuple::<(Uuid, Vec<u8>)>()
+            .all(self.db());
+        let rows = self.read(found).await?.into_iter();
         rows.map(|(run, digest)| Ok((RunId::from_uuid(run), digest_of(&digest)?))).collect()
     }
 
@@ -166,7 +165,7 @@ impl<D: Dialect> Shared<D> {
                 let later = outputs::Column::Run.eq(run).and(outputs::Column::Digest.gt(digest));
                 query = query.filter(outputs::Column::Run.gt(run).or(later));
             }
-            let rows = self.read(query.limit(AT_ONCE).all(self.db()).await)?;
+            let rows = self.read(query.limit(AT_ONCE).all(self.db())).await?;
             for row in &rows {
                 let digest = digest_of(&row.digest)?;
                 let is_artifact = self.dialect.artifacts().is_some() && row.body.starts_with(MARK);
@@ -180,13 +179,12 @@ impl<D: Dialect> Shared<D> {
             let Some(last) = rows.into_iter().last() else { break };
             after = Some((last.run, last.digest));
         }
-        let texts: Result<Vec<Vec<u8>>, DbErr> = revisions::Entity::find()
+        let texts = revisions::Entity::find()
             .select_only()
             .column(revisions::Column::Digest)
-            .into_tuple()
-            .all(self.db())
-            .await;
-        for digest in self.read(texts)? {
+            .into_tuple::<Vec<u8>>()
+            .all(self.db());
+        for digest in self.read(texts).await? {
             if let Err(StoreError::Corrupt(why)) = self.revision(digest_of(&digest)?).await {
                 faults.push(why);
             }

@@ -46,6 +46,13 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// How texts are made.
     const WORDS: Words;
 
+    /// Whether several connections write at the same time: then owners are kept alive by one of their own, which waits
+    /// for no commit.
+    const CONCURRENT: bool = false;
+
+    /// What a transaction that changes tables begins with, where two could otherwise change them at the same time.
+    const ALONE: Option<&'static str> = None;
+
     /// A connection that writes.
     type Writer: Writer;
 
@@ -63,6 +70,20 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// As [`orchestrator_core::port::store::Store::change_mark`].
     async fn change_mark(&self) -> Result<u64, StoreError>;
+
+    /// As [`orchestrator_core::port::store::Store::changed_since`].
+    async fn changed_since(&self, seen: u64) {
+        let _ = seen;
+        std::future::pending::<()>().await;
+    }
+
+    /// Is told of everything written here that others may wait for.
+    fn committed(&self) {}
+
+    /// How long an answer to a reader may take, where it may never come.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// What an error of sea-orm means, while reading.
     fn explain(&self, error: &sea_orm::DbErr) -> StoreError;
@@ -118,6 +139,9 @@ pub struct Options {
     pub readers: u32,
     /// Whether commits are on the disk when they are acknowledged. Default: true.
     pub durable: bool,
+    /// How long an answer may take, where a network is in between that may lose it. What was asked is then asked again, or
+    /// looked for, by another connection. Default: 5 s.
+    pub answer_timeout: Duration,
 }
 
 impl Default for Options {
@@ -129,6 +153,7 @@ impl Default for Options {
             log_limit: 16_384_000,
             readers: 4,
             durable: true,
+            answer_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -172,6 +197,13 @@ impl Options {
         self
     }
 
+    /// The same, with another [`Options::answer_timeout`].
+    #[must_use]
+    pub const fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
+        self
+    }
+
     /// The same, with another [`Options::busy_timeout`].
     #[must_use]
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
@@ -187,6 +219,8 @@ pub struct Forms {
     pub key: fn(&'static str) -> ColumnDef,
     /// The type for ids.
     pub id: fn() -> ColumnType,
+    /// The type for texts, which are ordered by their bytes.
+    pub text: fn() -> ColumnType,
     /// What ends the definition of a table whose rows lie in the order of the primary key; may be empty.
     pub clustered: &'static str,
 }
@@ -214,6 +248,13 @@ pub trait Writer: fmt::Debug + Send + 'static {
     async fn run_relaxed(&mut self, script: Script) -> Result<u64, WriteError> {
         self.run(script).await
     }
+
+    /// As [`Writer::run`], while nobody else changes the runs or the documents: what the script finds to be named by none
+    /// of them stays so until it has been carried out. Not for what is done often.
+    ///
+    /// # Errors
+    /// As [`Writer::run`].
+    async fn run_undisturbed(&mut self, script: Script) -> Result<u64, WriteError>;
 
     /// Makes sure that no transaction is open.
     ///

@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, Valu
 
 use crate::dialect::Dialect;
 use crate::encoding::{digest_of, start_scope};
-use crate::entity::dedupe;
+use crate::entity::{dedupe, runs};
 use crate::member;
-use crate::script::{Arg, Script};
+use crate::script::Script;
 use crate::sections::{INSERT_RUNS, KEYS};
 use crate::store::SqlStore;
 
@@ -41,7 +41,7 @@ impl<D: Dialect> SqlStore<D> {
             Ok(batch) => batch,
             Err(error) => return Ok(Commit::Invalid(format!("an event cannot be encoded: {error}"))),
         };
-        for (section, script) in batch.into_statements(" ON CONFLICT DO NOTHING") {
+        for (section, script) in batch.into_statements(D::WORDS, " ON CONFLICT DO NOTHING") {
             let written = self.execute(transaction, script).await?;
             if written == 0 && section == INSERT_RUNS {
                 return Ok(Commit::Conflict);
@@ -60,14 +60,13 @@ impl<D: Dialect> SqlStore<D> {
         member: &Member,
         new: &NewRun,
     ) -> Result<Commit, StoreError> {
-        let text = "DELETE FROM orchestrator_runs WHERE id = ?";
-        let back = Script { text: text.into(), args: vec![Arg::Id(member.run.as_uuid())] };
-        self.execute(transaction, back).await?;
+        let taken_back = runs::Entity::delete_by_id(member.run.as_uuid()).exec(transaction);
+        self.shared.read(taken_back).await?;
         // It was the key that made the difference, so there is one.
         let Some(key) = &new.key else { return Ok(Commit::Busy) };
         let id = (start_scope(&new.project).to_string(), key.key.to_string());
-        let found = dedupe::Entity::find_by_id(id).one(transaction).await;
-        let Some(row) = self.shared.read(found)? else { return Ok(Commit::Busy) };
+        let found = dedupe::Entity::find_by_id(id).one(transaction);
+        let Some(row) = self.shared.read(found).await? else { return Ok(Commit::Busy) };
         let same = digest_of(&row.digest)? == key.content;
         Ok(Commit::Duplicate { run: RunId::from_uuid(row.answer), same })
     }
@@ -76,7 +75,7 @@ impl<D: Dialect> SqlStore<D> {
         let values = script.args.into_iter().map(Value::from);
         let backend = transaction.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, script.text.as_ref(), values);
-        let answer = transaction.execute_raw(statement).await;
-        self.shared.read(answer).map(|answer| answer.rows_affected())
+        let answer = transaction.execute_raw(statement);
+        self.shared.read(answer).await.map(|answer| answer.rows_affected())
     }
 }

@@ -22,6 +22,6 @@ mod survey;
 
 pub use artifact::{ARTIFACT_FROM, NAMED_ARTIFACTS, artifact_fault};
 pub use dialect::{Dialect, Forms, Options, WriteError, Writer};
-pub use script::{Arg, Script, Words};
+pub use script::{Arg, Kind, Script, TextWords, WithWords, Words};
 pub use store::{SqlStore, joined};
 pub use survey::{CHECKS, Survey};

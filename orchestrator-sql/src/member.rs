@@ -73,7 +73,7 @@ pub(crate) fn batch<'m>(
             rows[OUTPUTS].push([run.clone(), value.digest.arg(), body.arg()]);
         }
         member.decisions.iter().for_each(|row| rows[DECISIONS].push(decision(&run, row)));
-        member.approvals.iter().for_each(|row| rows[APPROVALS].push(approval(&run, row)));
+        latest(&member.approvals).for_each(|row| rows[APPROVALS].push(approval(&run, row)));
         (1u64..).zip(&member.logs).for_each(|(number, line)| rows[LOGS].push(log(&run, number, line)));
     }
     let mut batch = Batch::new(&SECTIONS);
@@ -83,6 +83,13 @@ pub(crate) fn batch<'m>(
         }
     }
     Ok(batch)
+}
+
+/// The rows of approvals after all that a member does to them: one that is opened and settled at once has one row.
+fn latest(rows: &[ApprovalRow]) -> impl Iterator<Item = &ApprovalRow> {
+    let key = |row: &ApprovalRow| (row.step, row.item, row.attempt);
+    let later = move |at: usize| rows[at + 1..].iter().any(|row| key(row) == key(&rows[at]));
+    rows.iter().enumerate().filter(move |(at, _)| !later(*at)).map(|(_, row)| row)
 }
 
 fn last(member: &Member) -> Arg {
@@ -238,7 +245,5 @@ pub(crate) fn logs(run: RunId, lines: &[LogLine]) -> Batch {
     let run = Arg::Id(run.as_uuid());
     let mut rows = Rows::default();
     (1u64..).zip(lines).for_each(|(number, line)| rows.push(log(&run, number, line)));
-    let mut batch = Batch::new(&SECTIONS);
-    batch.add(LOGS, rows);
-    batch
+    Batch::of_one(&SECTIONS, LOGS, rows)
 }

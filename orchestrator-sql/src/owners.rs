@@ -8,24 +8,56 @@ use std::time::Duration;
 use orchestrator_core::failpoint;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{NewOwner, OwnerRow, Renewal, StoreError};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::dialect::Dialect;
 use crate::entity::owners;
 use crate::rows;
-use crate::script::{Arg, IntoArg, Script};
+use crate::script::Kind::{Id, Int, Text};
+use crate::script::{Arg, Batch, IntoArg, Kind, Rows, Script, Section, Verb};
 use crate::store::Shared;
 
-const REGISTER: &str = "INSERT INTO orchestrator_owners (id, label, deadline, dead) VALUES (?, ?, ?, 0)";
-const RENEW: &str = "UPDATE orchestrator_owners SET deadline = ? WHERE id = ? AND dead = 0 AND deadline > ?";
+const REGISTER: usize = 0;
+const RENEW: usize = 1;
 /// However the clock is set later: whoever was told that it is dead stays past its time.
-const EXPIRE: &str =
-    "UPDATE orchestrator_owners SET deadline = 0 WHERE id = ? AND dead = 0 AND deadline <= ?";
-const RETIRE: &str = "UPDATE orchestrator_owners SET dead = 1 WHERE id = ? AND dead = 0";
-const BURY: &str = "UPDATE orchestrator_owners SET dead = 1 WHERE id = ? AND dead = 0 AND deadline <= ?";
+const EXPIRE: usize = 2;
+const RETIRE: usize = 3;
+const BURY: usize = 4;
 
-fn script<const N: usize>(text: &'static str, args: [Arg; N]) -> Script {
-    Script { text: text.into(), args: args.into() }
+static SECTIONS: [Section; 5] = [
+    Section {
+        verb: Verb::Insert,
+        head: "orchestrator_owners (id, label, deadline, dead) SELECT v.column1, v.column2, v.column3, 0 FROM ",
+        columns: &[Id, Text, Int],
+        tail: " AS v",
+        checked: false,
+        condition: None,
+        locks: None,
+    },
+    update(
+        "orchestrator_owners SET deadline = v.column2 FROM ",
+        &[Id, Int, Int],
+        " AS v WHERE id = v.column1 AND dead = 0 AND deadline > v.column3",
+    ),
+    update(
+        "orchestrator_owners SET deadline = 0 FROM ",
+        &[Id, Int],
+        " AS v WHERE id = v.column1 AND dead = 0 AND deadline <= v.column2",
+    ),
+    update("orchestrator_owners SET dead = 1 FROM ", &[Id], " AS v WHERE id = v.column1 AND dead = 0"),
+    update(
+        "orchestrator_owners SET dead = 1 FROM ",
+        &[Id, Int],
+        " AS v WHERE id = v.column1 AND dead = 0 AND deadline <= v.column2",
+    ),
+];
+
+const fn update(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
+    Section { verb: Verb::Update, head, columns, tail, checked: false, condition: None, locks: None }
+}
+
+fn script<D: Dialect, const N: usize>(section: usize, args: [Arg; N]) -> Script {
+    Batch::of_one(&SECTIONS, section, Rows::one(args)).alone(D::WORDS)
 }
 
 fn id(owner: OwnerId) -> Arg {
@@ -38,7 +70,10 @@ impl<D: Dialect> Shared<D> {
         // What proves that it lives is there before anyone can look for it.
         self.dialect.hold(owner).await?;
         let deadline = self.dialect.now().await? + ttl;
-        let written = self.pen.run_relaxed(script(REGISTER, [id(owner), label.arg(), deadline.arg()])).await;
+        let written = self
+            .keeper()
+            .run_relaxed(script::<D, _>(REGISTER, [id(owner), label.arg(), deadline.arg()]))
+            .await;
         match written {
             Ok(_) => Ok(()),
             // The key is taken: whoever holds it keeps what proves that it lives.
@@ -53,38 +88,40 @@ impl<D: Dialect> Shared<D> {
     pub(crate) async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
         let now = self.dialect.now().await?;
         let until = now + ttl;
-        let renewed = self.pen.run_relaxed(script(RENEW, [until.arg(), id(owner), now.arg()])).await?;
+        let renewed =
+            self.keeper().run_relaxed(script::<D, _>(RENEW, [id(owner), until.arg(), now.arg()])).await?;
         if renewed > 0 {
             return Ok(Renewal::Alive(until));
         }
-        self.pen.run_relaxed(script(EXPIRE, [id(owner), now.arg()])).await?;
+        self.keeper().run_relaxed(script::<D, _>(EXPIRE, [id(owner), now.arg()])).await?;
         Ok(Renewal::Dead)
     }
 
     pub(crate) async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
-        self.pen.run_relaxed(script(RETIRE, [id(owner)])).await?;
+        self.keeper().run_relaxed(script::<D, _>(RETIRE, [id(owner)])).await?;
         failpoint!("owner.retire.after");
+        self.dialect.committed();
         self.dialect.let_go(owner).await;
         Ok(())
     }
 
     pub(crate) async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError> {
-        let alive = owners::Entity::find().filter(owners::Column::Dead.eq(0)).all(self.db()).await;
-        let alive: Vec<OwnerRow> = self.read(alive)?.into_iter().map(rows::owner).collect();
+        let alive = self.owners().await?;
         let now = self.dialect.now().await?;
         let proven = self.dialect.proven_dead(alive.iter().map(|row| row.id).collect()).await;
         let mut newly = Vec::new();
         for row in alive {
             let bury = if proven.contains(&row.id) {
-                script(RETIRE, [id(row.id)])
+                script::<D, _>(RETIRE, [id(row.id)])
             } else if row.deadline <= now {
-                script(BURY, [id(row.id), now.arg()])
+                script::<D, _>(BURY, [id(row.id), now.arg()])
             } else {
                 continue;
             };
             // Of several who sweep at the same time, one marks it; one renews, and it is not marked.
-            if self.pen.run_relaxed(bury).await? > 0 {
+            if self.keeper().run_relaxed(bury).await? > 0 {
                 failpoint!("owner.sweep.after");
+                self.dialect.committed();
                 self.dialect.let_go(row.id).await;
                 newly.push(row.id);
             }
@@ -92,8 +129,14 @@ impl<D: Dialect> Shared<D> {
         Ok(newly)
     }
 
+    pub(crate) async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        let alive =
+            owners::Entity::find().filter(owners::Column::Dead.eq(0)).order_by_asc(owners::Column::Id);
+        Ok(self.read(alive.all(self.db())).await?.into_iter().map(rows::owner).collect())
+    }
+
     pub(crate) async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
-        let found = owners::Entity::find_by_id(owner.as_uuid()).one(self.db()).await;
-        Ok(self.read(found)?.map(rows::owner))
+        let found = owners::Entity::find_by_id(owner.as_uuid()).one(self.db());
+        Ok(self.read(found).await?.map(rows::owner))
     }
 }

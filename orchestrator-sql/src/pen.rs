@@ -33,13 +33,15 @@ pub(crate) struct Hand<W> {
     pub(crate) texts: Texts,
 }
 
-/// When what is written must be on the disk.
+/// How a script is run.
 #[derive(Debug, Clone, Copy)]
-enum Synced {
-    /// When the call returns.
-    Now,
-    /// At the latest with what is written next.
-    WithTheNext,
+enum Way {
+    /// It is on the disk when the call returns.
+    Synced,
+    /// It is on the disk at the latest with what is written next.
+    Relaxed,
+    /// As synced; and nobody else writes meanwhile.
+    Undisturbed,
 }
 
 impl<D: Dialect> Pen<D> {
@@ -54,15 +56,10 @@ impl<D: Dialect> Pen<D> {
 
     /// Runs a script; afterwards no transaction is open, however it went.
     pub(crate) async fn run(&self, hand: &mut Hand<D::Writer>, script: Script) -> Result<u64, WriteError> {
-        self.write(hand, script, Synced::Now).await
+        self.write(hand, script, Way::Synced).await
     }
 
-    async fn write(
-        &self,
-        hand: &mut Hand<D::Writer>,
-        script: Script,
-        synced: Synced,
-    ) -> Result<u64, WriteError> {
+    async fn write(&self, hand: &mut Hand<D::Writer>, script: Script, way: Way) -> Result<u64, WriteError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(WriteError::Unavailable(CLOSED.to_owned()));
         }
@@ -73,9 +70,10 @@ impl<D: Dialect> Pen<D> {
                 other => WriteError::Unavailable(other.to_string()),
             })?,
         };
-        let answer = match synced {
-            Synced::Now => writer.run(script).await,
-            Synced::WithTheNext => writer.run_relaxed(script).await,
+        let answer = match way {
+            Way::Synced => writer.run(script).await,
+            Way::Relaxed => writer.run_relaxed(script).await,
+            Way::Undisturbed => writer.run_undisturbed(script).await,
         };
         let sound = match &answer {
             Ok(_) => true,
@@ -89,6 +87,9 @@ impl<D: Dialect> Pen<D> {
                 clean
             }
         };
+        if answer.is_ok() && !matches!(way, Way::Relaxed) {
+            self.dialect.committed();
+        }
         if sound {
             hand.writer = Some(writer);
             hand.given_up = None;
@@ -98,16 +99,19 @@ impl<D: Dialect> Pen<D> {
         answer
     }
 
-    /// As [`Pen::run`], for one statement that stands alone.
-    pub(crate) async fn run_alone(&self, script: Script) -> Result<u64, StoreError> {
-        let mut hand = self.take().await;
-        self.run(&mut hand, script).await.map_err(StoreError::from)
+    /// As [`Pen::run`], for what must see all that others have written, and nothing of it changes meanwhile.
+    pub(crate) async fn run_undisturbed(
+        &self,
+        hand: &mut Hand<D::Writer>,
+        script: Script,
+    ) -> Result<u64, WriteError> {
+        self.write(hand, script, Way::Undisturbed).await
     }
 
     /// One statement that stands alone, and that is on the disk at the latest with the next commit.
     pub(crate) async fn run_relaxed(&self, script: Script) -> Result<u64, StoreError> {
         let mut hand = self.take().await;
-        self.write(&mut hand, script, Synced::WithTheNext).await.map_err(StoreError::from)
+        self.write(&mut hand, script, Way::Relaxed).await.map_err(StoreError::from)
     }
 
     pub(crate) fn require_open(&self) -> Result<(), StoreError> {

@@ -1,20 +1,19 @@
 //! Removing runs that have ended.
 
-use std::sync::Arc;
-
 use orchestrator_core::failpoint;
 use orchestrator_core::port::store::{Prune, Pruned, StoreError};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
 use crate::dialect::{Dialect, WriteError};
 use crate::entity::{events, logs, outputs, runs};
 use crate::read::limit;
-use crate::script::{Arg, IntoArg, Script};
+use crate::script::Kind::{Id, Int};
+use crate::script::{self, Arg, Batch, IntoArg, Kind, Rows, Section, Verb};
 use crate::store::Shared;
 
 /// The most runs that one transaction removes: others that write wait for it no longer than moments.
@@ -23,24 +22,53 @@ const BATCH: usize = 256;
 /// How often runs are looked for again, of which one was reopened since they were found.
 const ATTEMPTS: u32 = 8;
 
-/// The tables whose rows belong to a run, by their column `run`.
-const OF_RUNS: [&str; 6] = [
-    "orchestrator_events",
-    "orchestrator_steps",
-    "orchestrator_outputs",
-    "orchestrator_decisions",
-    "orchestrator_approvals",
-    "orchestrator_logs",
+/// What belongs to runs, then the runs themselves, then what nothing names any longer, in tables that belong to all.
+static SECTIONS: [Section; 10] = [
+    delete(
+        "orchestrator_dedupe WHERE (scope, key) IN (SELECT 'start/' || project, start_key FROM orchestrator_runs \
+         WHERE start_key IS NOT NULL AND id IN (SELECT column1 FROM ",
+        &[Id],
+        " AS v))",
+    ),
+    delete("orchestrator_events WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_steps WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_outputs WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_decisions WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_approvals WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_logs WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    Section {
+        checked: true,
+        condition: Some(script::Condition {
+            head: " AND finished_at < (SELECT column1 FROM ",
+            columns: &[Int],
+            tail: " AS d)",
+        }),
+        ..delete("orchestrator_runs WHERE id IN (SELECT column1 FROM ", &[Id], " AS v)")
+    },
+    delete(
+        "orchestrator_revisions WHERE digest NOT IN (SELECT revision FROM orchestrator_runs) \
+         AND digest NOT IN (SELECT body_digest FROM orchestrator_document_revisions)",
+        &[],
+        "",
+    ),
+    delete(
+        "orchestrator_owners WHERE dead = 1 AND deadline < (SELECT column1 FROM ",
+        &[Int],
+        " AS v) AND id NOT IN (SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL AND finished_at IS NULL) \
+         AND id NOT IN (SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
+         WHERE r.finished_at IS NULL AND s.owner IS NOT NULL)",
+    ),
 ];
 
-/// What nothing names any longer, in tables that belong to all runs.
-const UNNAMED: &str = "\
-DELETE FROM orchestrator_revisions WHERE digest NOT IN (SELECT revision FROM orchestrator_runs) \
-AND digest NOT IN (SELECT body_digest FROM orchestrator_document_revisions);\n\
-DELETE FROM orchestrator_owners WHERE dead = 1 AND deadline < ? \
-AND id NOT IN (SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL AND finished_at IS NULL) \
-AND id NOT IN (SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
-WHERE r.finished_at IS NULL AND s.owner IS NOT NULL);\n";
+/// The first sections that name runs alone.
+const OF_RUNS: std::ops::Range<usize> = 0..7;
+const RUNS: usize = 7;
+const UNNAMED_TEXTS: usize = 8;
+const UNNAMED_OWNERS: usize = 9;
+
+const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
+    Section { verb: Verb::Delete, head, columns, tail, checked: false, condition: None, locks: None }
+}
 
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
@@ -52,9 +80,9 @@ impl<D: Dialect> Shared<D> {
         let mut attempts = 0;
         loop {
             let left = prune.limit.saturating_sub(usize::try_from(pruned.runs).unwrap_or(usize::MAX));
-            let found: Result<Vec<Uuid>, DbErr> =
-                ended(&prune, Ord::min(left, BATCH).saturating_add(1)).into_tuple().all(self.db()).await;
-            let mut ids = self.read(found)?;
+            let found =
+                ended(&prune, Ord::min(left, BATCH).saturating_add(1)).into_tuple::<Uuid>().all(self.db());
+            let mut ids = self.read(found).await?;
             pruned.more = !ids.is_empty();
             ids.truncate(Ord::min(left, BATCH));
             if ids.is_empty() {
@@ -63,7 +91,8 @@ impl<D: Dialect> Shared<D> {
             let these = self.counted(just(&ids)).await?;
             let mut hand = self.pen.take().await;
             failpoint!("prune.before");
-            match self.pen.run(&mut hand, removal::<D>(&prune, &ids)).await {
+            let script = removal(&prune, &ids).finish(&mut hand.texts, D::WORDS);
+            match self.pen.run(&mut hand, script).await {
                 Ok(_) => {
                     failpoint!("prune.after");
                     pruned.runs += ids.len() as u64;
@@ -76,16 +105,20 @@ impl<D: Dialect> Shared<D> {
             }
         }
         if !pruned.more {
-            let text = format!("{}{UNNAMED}{}", D::WORDS.begin, D::WORDS.commit);
-            self.pen.run_alone(Script { text: text.into(), args: vec![prune.before.arg()] }).await?;
+            let mut unnamed = Batch::of_one(&SECTIONS, UNNAMED_TEXTS, Rows::default());
+            unnamed.add(UNNAMED_OWNERS, Rows::one([prune.before.arg()]));
+            let mut hand = self.pen.take().await;
+            let script = unnamed.finish(&mut hand.texts, D::WORDS);
+            self.pen.run_undisturbed(&mut hand, script).await?;
+            drop(hand);
             self.sweep_artifacts().await?;
         }
         Ok(pruned)
     }
 
     async fn would_prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
-        let found = ended(prune, usize::MAX).count(self.db()).await;
-        let all = self.read(found)?;
+        let found = ended(prune, usize::MAX).count(self.db());
+        let all = self.read(found).await?;
         let runs = Ord::min(all, limit(prune.limit));
         let counted = self.counted(ended(prune, prune.limit).into_query()).await?;
         Ok(Pruned { runs, more: all > runs, ..counted })
@@ -97,9 +130,9 @@ impl<D: Dialect> Shared<D> {
         let lines = logs::Entity::find().filter(logs::Column::Run.in_subquery(runs.clone()));
         let values = outputs::Entity::find().filter(outputs::Column::Run.in_subquery(runs));
         Ok(Pruned {
-            events: self.read(events.count(self.db()).await)?,
-            lines: self.read(lines.count(self.db()).await)?,
-            values: self.read(values.count(self.db()).await)?,
+            events: self.read(events.count(self.db())).await?,
+            lines: self.read(lines.count(self.db())).await?,
+            values: self.read(values.count(self.db())).await?,
             ..Pruned::default()
         })
     }
@@ -143,28 +176,16 @@ fn just(ids: &[Uuid]) -> SelectStatement {
 }
 
 /// Removes these runs with all that belongs to them, or nothing if one of them is no longer what it was.
-fn removal<D: Dialect>(prune: &Prune, ids: &[Uuid]) -> Script {
-    // Always as many places, so that the driver keeps one text prepared; NULL matches no run.
-    let places = format!("({})", vec!["?"; BATCH].join(","));
-    let padded = || (0..BATCH).map(|at| ids.get(at).map_or(Arg::Null, |id| Arg::Id(*id)));
-    let mut text = String::from(D::WORDS.begin);
-    let mut args = Vec::new();
-    text.push_str(
-        "DELETE FROM orchestrator_dedupe WHERE (scope, key) IN \
-         (SELECT 'start/' || project, start_key FROM orchestrator_runs WHERE start_key IS NOT NULL AND id IN ",
-    );
-    text.push_str(&places);
-    text.push_str(");\n");
-    args.extend(padded());
-    for table in OF_RUNS {
-        text.push_str(&format!("DELETE FROM {table} WHERE run IN {places};\n"));
-        args.extend(padded());
-    }
-    text.push_str(&format!("DELETE FROM orchestrator_runs WHERE finished_at < ? AND id IN {places};\n"));
-    args.push(prune.before.arg());
-    args.extend(padded());
-    text.push_str(D::WORDS.guard);
-    args.push(Arg::Int(ids.len() as i64));
-    text.push_str(D::WORDS.commit);
-    Script { text: Arc::from(text), args }
+fn removal(prune: &Prune, ids: &[Uuid]) -> Batch {
+    let of_ids = || {
+        let mut rows = Rows::default();
+        ids.iter().for_each(|id| rows.push([Arg::Id(*id)]));
+        rows
+    };
+    let mut batch = Batch::new(&SECTIONS);
+    OF_RUNS.for_each(|section| batch.add(section, of_ids()));
+    let mut runs = of_ids();
+    runs.push_condition([prune.before.arg()]);
+    batch.add(RUNS, runs);
+    batch
 }

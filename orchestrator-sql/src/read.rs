@@ -31,13 +31,26 @@ impl<D: Dialect> Shared<D> {
         self.dialect.reads()
     }
 
-    pub(crate) fn read<T>(&self, answer: Result<T, DbErr>) -> Result<T, StoreError> {
+    /// The answer to a question, if it comes in time.
+    pub(crate) async fn read<T>(
+        &self,
+        question: impl Future<Output = Result<T, DbErr>> + Send,
+    ) -> Result<T, StoreError> {
+        let Some(patience) = self.dialect.patience() else { return self.explained(question.await) };
+        match tokio::time::timeout(patience, question).await {
+            Ok(answer) => self.explained(answer),
+            Err(_) => Err(StoreError::Unavailable(format!("no answer within {patience:?}"))),
+        }
+    }
+
+    /// An answer, with its error in the words of the port.
+    pub(crate) fn explained<T>(&self, answer: Result<T, DbErr>) -> Result<T, StoreError> {
         answer.map_err(|error| self.dialect.explain(&error))
     }
 
     pub(crate) async fn row(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
-        let row = runs::Entity::find_by_id(run.as_uuid()).one(self.db()).await;
-        self.read(row)?.map(rows::run).transpose()
+        let row = runs::Entity::find_by_id(run.as_uuid()).one(self.db());
+        self.read(row).await?.map(rows::run).transpose()
     }
 
     pub(crate) async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError> {
@@ -50,9 +63,8 @@ impl<D: Dialect> Shared<D> {
             .filter(events::Column::Run.eq(run.as_uuid()))
             .filter(events::Column::Seq.lte(i64::try_from(row.seq).unwrap_or(i64::MAX)))
             .order_by_asc(events::Column::Seq)
-            .all(self.db())
-            .await;
-        let events = self.read(found)?.iter().map(rows::event).collect::<Result<Vec<_>, _>>()?;
+            .all(self.db());
+        let events = self.read(found).await?.iter().map(rows::event).collect::<Result<Vec<_>, _>>()?;
         let gapless = (1u64..).zip(&events).all(|(seq, event)| event.seq == seq);
         if !gapless || events.len() as u64 != row.seq {
             return Err(StoreError::Corrupt(format!("the log of {run} has a gap or has lost its end")));
@@ -66,22 +78,20 @@ impl<D: Dialect> Shared<D> {
             .filter(events::Column::Seq.gt(i64::try_from(query.after).unwrap_or(i64::MAX)))
             .order_by_asc(events::Column::Seq)
             .limit(limit(query.limit))
-            .all(self.db())
-            .await;
-        self.read(found)?.iter().map(rows::event).collect()
+            .all(self.db());
+        self.read(found).await?.iter().map(rows::event).collect()
     }
 
     pub(crate) async fn heads(&self, ids: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError> {
         let mut heads = Vec::with_capacity(ids.len());
         for ids in ids.chunks(IDS) {
-            let found: Result<Vec<(Uuid, i64)>, DbErr> = runs::Entity::find()
+            let found = runs::Entity::find()
                 .select_only()
                 .columns([runs::Column::Id, runs::Column::Seq])
                 .filter(runs::Column::Id.is_in(ids.iter().map(RunId::as_uuid)))
-                .into_tuple()
-                .all(self.db())
-                .await;
-            for (id, seq) in self.read(found)? {
+                .into_tuple::<(Uuid, i64)>()
+                .all(self.db());
+            for (id, seq) in self.read(found).await? {
                 heads.push((RunId::from_uuid(id), rows::number(seq)?));
             }
         }
@@ -90,16 +100,16 @@ impl<D: Dialect> Shared<D> {
 
     pub(crate) async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         let key = (run.as_uuid(), digest.as_bytes().to_vec());
-        let found = outputs::Entity::find_by_id(key).one(self.db()).await;
-        match self.read(found)? {
+        let found = outputs::Entity::find_by_id(key).one(self.db());
+        match self.read(found).await? {
             Some(row) => self.unfold(run, digest, row.body).await.map(Some),
             None => Ok(None),
         }
     }
 
     pub(crate) async fn revision(&self, revision: Digest) -> Result<Option<Arc<str>>, StoreError> {
-        let found = revisions::Entity::find_by_id(revision.as_bytes().to_vec()).one(self.db()).await;
-        let Some(row) = self.read(found)? else { return Ok(None) };
+        let found = revisions::Entity::find_by_id(revision.as_bytes().to_vec()).one(self.db());
+        let Some(row) = self.read(found).await? else { return Ok(None) };
         if Digest::of(row.text.as_bytes()) != revision {
             return Err(StoreError::Corrupt(format!("the revision {revision} is damaged")));
         }
@@ -113,7 +123,7 @@ impl<D: Dialect> Shared<D> {
             .from(owners::Entity)
             .and_where(owners::Column::Dead.eq(1))
             .take();
-        let found: Result<Vec<Uuid>, DbErr> = runs::Entity::find()
+        let found = runs::Entity::find()
             .select_only()
             .column(runs::Column::Id)
             .filter(runs::Column::DueAt.lte(now.as_millis()))
@@ -125,10 +135,9 @@ impl<D: Dialect> Shared<D> {
             .order_by_asc(runs::Column::DueAt)
             .order_by_asc(runs::Column::Id)
             .limit(limit(most))
-            .into_tuple()
-            .all(self.db())
-            .await;
-        Ok(self.read(found)?.into_iter().map(RunId::from_uuid).collect())
+            .into_tuple::<Uuid>()
+            .all(self.db());
+        Ok(self.read(found).await?.into_iter().map(RunId::from_uuid).collect())
     }
 
     pub(crate) async fn list_runs(&self, mut query: RunQuery) -> Result<Page<RunRow>, StoreError> {
@@ -138,11 +147,11 @@ impl<D: Dialect> Shared<D> {
         statuses.dedup();
         let mut found = Vec::new();
         match statuses.as_slice() {
-            [] => found = self.read(listing(&query, None, most).all(self.db()).await)?,
+            [] => found = self.read(listing(&query, None, most).all(self.db())).await?,
             // One by one: together, a database would sort all runs of these statuses to find the newest few.
             several => {
                 for status in several {
-                    found.extend(self.read(listing(&query, Some(status), most).all(self.db()).await)?);
+                    found.extend(self.read(listing(&query, Some(status), most).all(self.db())).await?);
                 }
                 found.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
                 // A run whose status has changed in between is found twice.
@@ -154,16 +163,15 @@ impl<D: Dialect> Shared<D> {
 
     pub(crate) async fn find_runs(&self, prefix: &str, most: usize) -> Result<Vec<RunId>, StoreError> {
         let Some((first, last)) = RunId::range_of_prefix(prefix) else { return Ok(Vec::new()) };
-        let found: Result<Vec<Uuid>, DbErr> = runs::Entity::find()
+        let found = runs::Entity::find()
             .select_only()
             .column(runs::Column::Id)
             .filter(runs::Column::Id.between(first.as_uuid(), last.as_uuid()))
             .order_by_desc(runs::Column::Id)
             .limit(limit(most))
-            .into_tuple()
-            .all(self.db())
-            .await;
-        Ok(self.read(found)?.into_iter().map(RunId::from_uuid).collect())
+            .into_tuple::<Uuid>()
+            .all(self.db());
+        Ok(self.read(found).await?.into_iter().map(RunId::from_uuid).collect())
     }
 
     pub(crate) async fn find_key(
@@ -172,8 +180,8 @@ impl<D: Dialect> Shared<D> {
         key: &str,
     ) -> Result<Option<(RunId, Digest)>, StoreError> {
         let id = (start_scope(project).to_string(), key.to_owned());
-        let found = dedupe::Entity::find_by_id(id).one(self.db()).await;
-        let Some(row) = self.read(found)? else { return Ok(None) };
+        let found = dedupe::Entity::find_by_id(id).one(self.db());
+        let Some(row) = self.read(found).await? else { return Ok(None) };
         Ok(Some((RunId::from_uuid(row.answer), crate::encoding::digest_of(&row.digest)?)))
     }
 
@@ -182,9 +190,8 @@ impl<D: Dialect> Shared<D> {
             .filter(steps::Column::Run.eq(run.as_uuid()))
             .order_by_asc(steps::Column::Step)
             .order_by_asc(steps::Column::Item)
-            .all(self.db())
-            .await;
-        self.read(found)?.into_iter().map(rows::step).collect()
+            .all(self.db());
+        self.read(found).await?.into_iter().map(rows::step).collect()
     }
 
     pub(crate) async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {
@@ -212,16 +219,15 @@ impl<D: Dialect> Shared<D> {
         if query.open {
             select = select.filter(approvals::Column::Status.eq("open"));
         }
-        page(self.read(select.all(self.db()).await)?, most, rows::approval)
+        page(self.read(select.all(self.db())).await?, most, rows::approval)
     }
 
     pub(crate) async fn decisions(&self, run: RunId) -> Result<Vec<Decision>, StoreError> {
         let found = decisions::Entity::find()
             .filter(decisions::Column::Run.eq(run.as_uuid()))
             .order_by_asc(decisions::Column::Key)
-            .all(self.db())
-            .await;
-        self.read(found)?.into_iter().map(rows::decision).collect()
+            .all(self.db());
+        self.read(found).await?.into_iter().map(rows::decision).collect()
     }
 
     pub(crate) async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
@@ -240,7 +246,7 @@ impl<D: Dialect> Shared<D> {
         } else {
             select.order_by_asc(logs::Column::Number)
         };
-        let mut found = self.read(select.all(self.db()).await)?;
+        let mut found = self.read(select.all(self.db())).await?;
         if query.tail {
             found.reverse();
         }

@@ -1,7 +1,6 @@
 //! Registered workflows: documents of one kind, with every revision they have had.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use orchestrator_core::failpoint;
 use orchestrator_core::id::DocumentId;
@@ -17,7 +16,8 @@ use crate::encoding::digest_of;
 use crate::entity::{document_revisions, documents};
 use crate::read::{limit, page, page_size};
 use crate::rows;
-use crate::script::{Arg, IntoArg, Script};
+use crate::script::Kind::{Digest, Id, Int, Text};
+use crate::script::{Arg, Batch, IntoArg, Kind, Rows, Section, Verb};
 use crate::store::Shared;
 
 /// The kind of documents that are workflows.
@@ -26,14 +26,45 @@ const KIND: &str = "workflow";
 /// How often a registration looks again that others have come before. Each time, one of them has been served.
 const ATTEMPTS: u32 = 32;
 
-const KEEP_TEXT: &str = " orchestrator_revisions (digest, text, created_at) VALUES (?, ?, ?) \
-                         ON CONFLICT (digest) DO NOTHING;\n";
-const CREATE: &str = " orchestrator_documents (id, project, kind, name, revision, status, updated_at, body_digest) \
-                      VALUES (?, ?, ?, ?, ?, 'active', ?, ?) ON CONFLICT DO NOTHING;\n";
-const CHANGE: &str = " orchestrator_documents SET revision = ?, updated_at = ?, body_digest = ? \
-                      WHERE id = ? AND revision = ?;\n";
-const KEEP_REVISION: &str = " orchestrator_document_revisions \
-                             (document, revision, body_digest, created_at, created_by) VALUES (?, ?, ?, ?, ?);\n";
+const KEEP_TEXT: usize = 0;
+const CREATE: usize = 1;
+const CHANGE: usize = 2;
+const KEEP_REVISION: usize = 3;
+
+static SECTIONS: [Section; 4] = [
+    insert(
+        "orchestrator_revisions (digest, text, created_at) SELECT * FROM ",
+        &[Digest, Text, Int],
+        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT (digest) DO NOTHING",
+    ),
+    // One document is written, or someone else was faster and nothing is.
+    Section {
+        checked: true,
+        ..insert(
+            "orchestrator_documents (id, project, kind, name, status, revision, updated_at, body_digest) SELECT * FROM ",
+            &[Id, Text, Text, Text, Text, Int, Int, Digest],
+            " AS v WHERE v.column1 IS NOT NULL ON CONFLICT DO NOTHING",
+        )
+    },
+    Section {
+        verb: Verb::Update,
+        head: "orchestrator_documents SET revision = v.column3, updated_at = v.column4, body_digest = v.column5 FROM ",
+        columns: &[Id, Int, Int, Int, Digest],
+        tail: " AS v WHERE orchestrator_documents.id = v.column1 AND orchestrator_documents.revision = v.column2",
+        checked: true,
+        condition: None,
+        locks: None,
+    },
+    insert(
+        "orchestrator_document_revisions (document, revision, body_digest, created_at, created_by) SELECT * FROM ",
+        &[Id, Int, Digest, Int, Text],
+        " AS v",
+    ),
+];
+
+const fn insert(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
+    Section { verb: Verb::Insert, head, columns, tail, checked: false, condition: None, locks: None }
+}
 
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn register_workflow(&self, new: &NewRevision) -> Result<Registered, StoreError> {
@@ -51,7 +82,8 @@ impl<D: Dialect> Shared<D> {
                 return Ok(Registered::Stale(latest.map(|(_, row)| row)));
             }
             let mut hand = self.pen.take().await;
-            let script = script::<D>(new, latest.map(|(id, _)| id), number);
+            let batch = batch(new, latest.map(|(id, _)| id), number);
+            let script = batch.finish(&mut hand.texts, D::WORDS);
             failpoint!("workflow.register.before");
             match self.pen.run(&mut hand, script).await {
                 Ok(_) => {
@@ -71,9 +103,8 @@ impl<D: Dialect> Shared<D> {
             .filter(documents::Column::Project.eq(project))
             .filter(documents::Column::Kind.eq(KIND))
             .filter(documents::Column::Name.eq(name))
-            .one(self.db())
-            .await;
-        let Some(document) = self.read(found)? else { return Ok(None) };
+            .one(self.db());
+        let Some(document) = self.read(found).await? else { return Ok(None) };
         let row = self.latest_of([&document]).await?.remove(&document.id);
         let row = row.ok_or_else(|| lost(&document))?;
         Ok(Some((document.id, row)))
@@ -94,8 +125,8 @@ impl<D: Dialect> Shared<D> {
         if any.is_empty() {
             return Ok(HashMap::new());
         }
-        let found = document_revisions::Entity::find().filter(any).all(self.db()).await;
-        self.read(found)?.into_iter().map(|row| Ok((row.document, revision(row)?))).collect()
+        let found = document_revisions::Entity::find().filter(any).all(self.db());
+        self.read(found).await?.into_iter().map(|row| Ok((row.document, revision(row)?))).collect()
     }
 
     pub(crate) async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
@@ -117,7 +148,7 @@ impl<D: Dialect> Shared<D> {
             let later = Condition::all().add(Project.eq(project.clone())).add(Name.gt(name));
             select = select.filter(Condition::any().add(Project.gt(project)).add(later));
         }
-        let Page { items, more } = page(self.read(select.all(self.db()).await)?, most, Ok)?;
+        let Page { items, more } = page(self.read(select.all(self.db())).await?, most, Ok)?;
         let mut items: Vec<documents::Model> = items;
         let mut latest = HashMap::new();
         // Each document takes two arguments of the query.
@@ -153,37 +184,29 @@ impl<D: Dialect> Shared<D> {
             let before = i64::try_from(before).unwrap_or(i64::MAX);
             select = select.filter(document_revisions::Column::Revision.lt(before));
         }
-        page(self.read(select.all(self.db()).await)?, most, revision)
+        page(self.read(select.all(self.db())).await?, most, revision)
     }
 }
 
 /// The most documents in one list of a query: conditions nest, and SQLite bounds how deep.
 const IDS: usize = 200;
 
-fn script<D: Dialect>(new: &NewRevision, document: Option<Uuid>, number: u64) -> Script {
-    let words = D::WORDS;
+fn batch(new: &NewRevision, document: Option<Uuid>, number: u64) -> Batch {
     let id = Arg::Id(document.unwrap_or_else(|| new.id.as_uuid()));
-    let next = (number + 1).arg();
-    let mut text = format!("{}{}{KEEP_TEXT}", words.begin, words.insert);
-    let mut args = vec![new.revision.arg(), new.text.clone().arg(), new.at.arg()];
+    let (next, at, digest) = ((number + 1).arg(), new.at.arg(), new.revision.arg());
+    let mut batch =
+        Batch::of_one(&SECTIONS, KEEP_TEXT, Rows::one([digest.clone(), new.text.clone().arg(), at.clone()]));
     if document.is_none() {
-        text.push_str(words.insert);
-        text.push_str(CREATE);
-        args.extend([id.clone(), new.project.clone().arg(), Arg::Word(KIND), new.name.clone().arg()]);
-        args.extend([next.clone(), new.at.arg(), new.revision.arg()]);
+        let names = [new.project.clone().arg(), Arg::Word(KIND), new.name.clone().arg(), Arg::Word("active")];
+        let [project, kind, name, status] = names;
+        let row = [id.clone(), project, kind, name, status, next.clone(), at.clone(), digest.clone()];
+        batch.add(CREATE, Rows::one(row));
     } else {
-        text.push_str(words.update);
-        text.push_str(CHANGE);
-        args.extend([next.clone(), new.at.arg(), new.revision.arg(), id.clone(), number.arg()]);
+        let row = [id.clone(), number.arg(), next.clone(), at.clone(), digest.clone()];
+        batch.add(CHANGE, Rows::one(row));
     }
-    // One document was written, or someone else was faster and nothing is.
-    text.push_str(words.guard);
-    args.push(Arg::Int(1));
-    text.push_str(words.insert);
-    text.push_str(KEEP_REVISION);
-    args.extend([id, next, new.revision.arg(), new.at.arg(), new.by.clone().arg()]);
-    text.push_str(words.commit);
-    Script { text: Arc::from(text), args }
+    batch.add(KEEP_REVISION, Rows::one([id, next, digest, at, new.by.clone().arg()]));
+    batch
 }
 
 fn revision(row: document_revisions::Model) -> Result<RevisionRow, StoreError> {

@@ -78,7 +78,7 @@ impl<D: Dialect> SqlStore<D> {
         match names {
             Ok(names) => Ok(names.into_iter().collect()),
             Err(error) if self.shared.dialect.is_missing_table(&error) => Ok(BTreeSet::new()),
-            Err(error) => self.shared.read(Err(error)),
+            Err(error) => self.shared.explained(Err(error)),
         }
     }
 
@@ -102,6 +102,9 @@ impl<D: Dialect> SqlStore<D> {
         };
         let changed = async {
             let transaction = db.begin_with_options(options).await?;
+            if let Some(alone) = D::ALONE {
+                transaction.execute_unprepared(alone).await?;
+            }
             work(&transaction).await?;
             transaction.commit().await
         }
@@ -109,6 +112,6 @@ impl<D: Dialect> SqlStore<D> {
         if let Err(error) = db.close().await {
             tracing::debug!(%error, "closing the connection that changes tables");
         }
-        self.shared.read(changed)
+        self.shared.explained(changed)
     }
 }

@@ -37,6 +37,15 @@ impl<D: Dialect> Clone for SqlStore<D> {
 pub(crate) struct Shared<D: Dialect> {
     pub(crate) dialect: Arc<D>,
     pub(crate) pen: Pen<D>,
+    /// For owners, where the dialect can write on several connections.
+    keeper: Option<Pen<D>>,
+}
+
+impl<D: Dialect> Shared<D> {
+    /// The pen for owners.
+    pub(crate) fn keeper(&self) -> &Pen<D> {
+        self.keeper.as_ref().unwrap_or(&self.pen)
+    }
 }
 
 impl<D: Dialect> SqlStore<D> {
@@ -77,7 +86,8 @@ impl<D: Dialect> SqlStore<D> {
 
     async fn over(dialect: D, options: &Options) -> Result<Self, StoreError> {
         let dialect = Arc::new(dialect);
-        let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), dialect }) };
+        let keeper = D::CONCURRENT.then(|| Pen::new(dialect.clone()));
+        let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), keeper, dialect }) };
         let ready = if options.migrate {
             store.migrate().await
         } else if options.require_current {
@@ -140,6 +150,10 @@ impl<D: Dialect> Store for SqlStore<D> {
         self.apart(|shared| async move { shared.dialect.change_mark().await }).await
     }
 
+    async fn changed_since(&self, seen: u64) {
+        self.shared.dialect.changed_since(seen).await;
+    }
+
     async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         self.shared.value(run, digest).await
     }
@@ -166,6 +180,10 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         self.shared.owner(owner).await
+    }
+
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        self.shared.owners().await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
@@ -231,6 +249,9 @@ impl<D: Dialect> Store for SqlStore<D> {
     async fn close(&self) -> Result<(), StoreError> {
         self.apart(|shared| async move {
             shared.pen.close().await;
+            if let Some(keeper) = &shared.keeper {
+                keeper.close().await;
+            }
             shared.dialect.close().await;
             Ok(())
         })

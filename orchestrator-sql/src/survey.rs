@@ -88,7 +88,7 @@ impl<D: Dialect> SqlStore<D> {
         let statuses = "SELECT status, count(*) FROM orchestrator_runs GROUP BY status ORDER BY status";
         let db = self.shared.db();
         let query = Statement::from_string(db.get_database_backend(), statuses);
-        let rows = self.shared.read(db.query_all_raw(query).await)?;
+        let rows = self.shared.read(db.query_all_raw(query)).await?;
         let status = |row: &sea_orm::QueryResult| {
             Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?.unsigned_abs()))
         };
@@ -97,7 +97,7 @@ impl<D: Dialect> SqlStore<D> {
             artifacts,
             artifact_bytes,
             tables,
-            statuses: self.shared.read(rows.iter().map(status).collect())?,
+            statuses: self.shared.explained(rows.iter().map(status).collect())?,
             alive: self.count(&alive).await?,
         })
     }
@@ -122,8 +122,8 @@ impl<D: Dialect> SqlStore<D> {
     async fn count(&self, query: &str) -> Result<u64, StoreError> {
         let db = self.shared.db();
         let query = Statement::from_string(db.get_database_backend(), query);
-        let row = self.shared.read(db.query_one_raw(query).await)?;
+        let row = self.shared.read(db.query_one_raw(query)).await?;
         let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
-        Ok(self.shared.read(count)?.unwrap_or_default().unsigned_abs())
+        Ok(self.shared.explained(count)?.unwrap_or_default().unsigned_abs())
     }
 }

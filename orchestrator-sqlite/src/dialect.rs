@@ -9,7 +9,7 @@ use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_sql::{Dialect, Forms, Options, Words, joined};
+use orchestrator_sql::{Dialect, Forms, Options, TextWords, Words, joined};
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
@@ -87,10 +87,11 @@ impl Dialect for Sqlite {
     const FORMS: Forms = Forms {
         key: |name| ColumnDef::new(name).integer().primary_key().take(),
         id: || ColumnType::Blob,
+        text: || ColumnType::Text,
         clustered: "WITHOUT ROWID",
     };
 
-    const WORDS: Words = Words {
+    const WORDS: Words = Words::Text(TextWords {
         // A statement that fails may leave its rows behind, for the transaction is rolled back anyway: so SQLite need
         // not copy every page before it changes it.
         insert: "INSERT OR FAIL INTO",
@@ -99,7 +100,7 @@ impl Dialect for Sqlite {
         commit: "COMMIT;",
         // The smallest integer has no absolute value: that is an error, and the rest of the text is not run.
         guard: "SELECT abs(-9223372036854775807 - (changes() <> ?));\n",
-    };
+    });
 
     async fn connect(location: &str, options: &Options) -> Result<Self, StoreError> {
         let path = open::path_of(location)?;

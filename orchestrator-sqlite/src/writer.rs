@@ -71,6 +71,11 @@ impl Writer for SqliteWriter {
         }
     }
 
+    /// There is one writer at a time anyway.
+    async fn run_undisturbed(&mut self, script: Script) -> Result<u64, WriteError> {
+        self.run(script).await
+    }
+
     async fn rollback(&mut self) -> Result<(), WriteError> {
         match self.connection.execute("ROLLBACK").await {
             Ok(_) => Ok(()),
@@ -97,6 +102,7 @@ fn arguments(args: Vec<Arg>) -> Result<SqliteArguments, WriteError> {
             Arg::Word(word) => arguments.add(word),
             Arg::Id(id) => arguments.add(id.as_bytes().as_slice()),
             Arg::Digest(digest) => arguments.add(digest.as_slice()),
+            Arg::Column(..) => return Err(WriteError::Invalid("SQLite takes no arrays".to_owned())),
         };
         added.map_err(|error| WriteError::Invalid(error.to_string()))?;
     }

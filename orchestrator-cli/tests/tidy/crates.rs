@@ -11,20 +11,29 @@ use crate::source::Source;
 use crate::workspace::Workspace;
 
 /// Which crates of the workspace each one may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("orchestrator-core", &[]),
     ("orchestrator-sql", &["orchestrator-core"]),
     ("orchestrator-sqlite", &["orchestrator-core", "orchestrator-sql"]),
+    // Its own tests take the servers for tests from itself.
+    ("orchestrator-postgres", &["orchestrator-core", "orchestrator-sql", "orchestrator-postgres"]),
     ("orchestrator-plugins", &["orchestrator-core"]),
-    ("orchestrator-cli", &["orchestrator-core", "orchestrator-plugins", "orchestrator-sqlite"]),
+    (
+        "orchestrator-cli",
+        &["orchestrator-core", "orchestrator-plugins", "orchestrator-sqlite", "orchestrator-postgres"],
+    ),
     // Host programs: they stand where a user stands.
-    ("orchestrator-examples", &["orchestrator-core", "orchestrator-plugins", "orchestrator-sqlite"]),
+    (
+        "orchestrator-examples",
+        &["orchestrator-core", "orchestrator-plugins", "orchestrator-sqlite", "orchestrator-postgres"],
+    ),
     (
         "orchestrator-benches",
         &[
             "orchestrator-cli",
             "orchestrator-core",
             "orchestrator-plugins",
+            "orchestrator-postgres",
             "orchestrator-sql",
             "orchestrator-sqlite",
         ],
@@ -36,11 +45,17 @@ const ARROWS: [(&str, &[&str]); 7] = [
 const RESERVED: [(&[&str], &[&str]); 4] = [
     (
         &["sea_orm"],
-        &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-benches", "orchestrator-examples"],
+        &[
+            "orchestrator-sql",
+            "orchestrator-sqlite",
+            "orchestrator-postgres",
+            "orchestrator-benches",
+            "orchestrator-examples",
+        ],
     ),
     (
         &["sea_orm_migration", "sea_query", "sqlx", "libsqlite3_sys", "rusqlite"],
-        &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-benches"],
+        &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-postgres", "orchestrator-benches"],
     ),
     (&["axum"], &["orchestrator-http", "orchestrator-cli", "orchestrator-examples"]),
     (&["hyper", "tower_http"], &["orchestrator-http", "orchestrator-cli"]),

@@ -61,6 +61,10 @@ impl<W: Way> Store for Behind<W> {
         self.store.change_mark().await
     }
 
+    async fn changed_since(&self, seen: u64) {
+        self.store.changed_since(seen).await;
+    }
+
     async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         self.store.value(run, digest).await
     }
@@ -87,6 +91,10 @@ impl<W: Way> Store for Behind<W> {
 
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         self.store.owner(owner).await
+    }
+
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        self.store.owners().await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -111,6 +111,10 @@ impl Store for Brake {
         self.right.change_mark().await
     }
 
+    async fn changed_since(&self, seen: u64) {
+        self.right.changed_since(seen).await;
+    }
+
     async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
         self.right.value(run, digest).await
     }
@@ -139,6 +143,10 @@ impl Store for Brake {
 
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         self.right.owner(owner).await
+    }
+
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        self.right.owners().await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -250,6 +250,7 @@ reads! {
     value(run: RunId, digest: Digest) -> Option<Arc<str>>;
     revision(revision: Digest) -> Option<Arc<str>>;
     owner(owner: OwnerId) -> Option<OwnerRow>;
+    owners() -> Vec<OwnerRow>;
     claim_due(limit: usize) -> Vec<RunId>;
     run(run: RunId) -> Option<RunRow>;
     list_runs(query: RunQuery) -> Page<RunRow>;

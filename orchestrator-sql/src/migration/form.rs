@@ -59,7 +59,7 @@ fn column(forms: Forms, name: &'static str, holds: Holds) -> ColumnDef {
         Holds::Key => (forms.key)(name),
         Holds::Id => ColumnDef::new_with_type(name, (forms.id)()),
         Holds::Int => ColumnDef::new(name).big_integer().take(),
-        Holds::Text => ColumnDef::new(name).text().take(),
+        Holds::Text => ColumnDef::new_with_type(name, (forms.text)()),
         Holds::Digest => ColumnDef::new(name).blob().take(),
     }
 }

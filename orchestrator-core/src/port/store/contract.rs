@@ -43,9 +43,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The last sequence numbers of those of `runs` that exist. For noticing what others have committed.
     async fn heads(&self, runs: &[RunId]) -> Result<Vec<(RunId, u64)>, StoreError>;
 
-    /// A number that differs from an earlier answer if anything may have been committed in between, by this process
-    /// or another. Cheap.
+    /// A number that differs from an earlier answer if anything may have been committed in between: at once if by this
+    /// handle, a moment later if by another one or another process. Cheap.
     async fn change_mark(&self) -> Result<u64, StoreError>;
+
+    /// Returns when [`Store::change_mark`] no longer answers `seen`. A store that would have to ask again and again for that
+    /// never returns, and is asked again and again for its mark instead.
+    async fn changed_since(&self, seen: u64) {
+        let _ = seen;
+        std::future::pending::<()>().await;
+    }
 
     /// The bytes of a value of a run; `None` if it has no such value.
     async fn value(&self, run: RunId, digest: Digest) -> Result<Option<Arc<str>>, StoreError>;
@@ -68,6 +75,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// An owner; `None` if it was never registered.
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError>;
+
+    /// Every owner that is not known to be dead, by their ids.
+    async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError>;
 
     /// Runs that nobody alive drives and that have something due by the store's clock; the longest due first.
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError>;

@@ -52,6 +52,7 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
         ("retire", told(store.retire(owner).await)),
         ("sweep", told(store.sweep().await)),
         ("owner", told(store.owner(owner).await)),
+        ("owners", told(store.owners().await)),
         ("claim_due", told(store.claim_due(9).await)),
         ("run", told(store.run(run).await)),
         ("list_runs", told(store.list_runs(runs).await)),

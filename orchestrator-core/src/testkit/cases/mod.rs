@@ -84,6 +84,7 @@ cases! {
         values::lines_of_no_run_are_refused covers [append_logs];
         owners::an_owner_lives_by_renewal covers [register, renew, owner, now];
         owners::who_is_past_the_deadline_stays_dead covers [register, renew, owner];
+        owners::who_is_not_dead_is_listed covers [owners, register, retire, sweep];
         owners::who_retires_is_dead covers [register, retire, renew, owner];
         owners::sweeping_names_each_dead_owner_once covers [register, sweep, owner];
         owners::an_owner_is_registered_once covers [register];
@@ -112,18 +113,18 @@ cases! {
         prune::what_nothing_names_goes_at_the_end covers [prune, revision, owner];
         lists::events_can_be_read_on covers [events_after];
         lists::heads_are_those_of_runs_that_exist covers [heads];
-        lists::the_change_mark_moves_with_every_change covers [change_mark];
+        lists::the_change_mark_moves_with_every_change covers [change_mark, changed_since];
         lists::runs_are_listed_newest_first covers [list_runs];
         lists::runs_can_be_filtered covers [list_runs];
         lists::runs_are_found_by_prefix covers [find_runs];
         lists::a_store_says_what_it_is covers [describe, health, now];
         calls::what_does_not_exist_is_not_there covers [
-            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, claim_due, run, list_runs, find_runs,
-            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs,
+            find_runs, find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune
         ];
         calls::a_closed_store_is_unavailable covers [
-            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, claim_due, run, list_runs, find_runs,
-            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs,
+            find_runs, find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
             now, change_mark, register, health, close
         ];
     }    Model {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{OwnerId, RunId};
-use crate::port::store::{NewOwner, Renewal, Store, StoreError};
+use crate::port::store::{NewOwner, OwnerRow, Renewal, Store, StoreError};
 use crate::testkit::Place;
 use crate::testkit::sample::{Story, new_run, owner, owner_id};
 use crate::time::Timestamp;
@@ -37,6 +37,25 @@ pub(super) async fn an_owner_lives_by_renewal(place: Arc<dyn Place>) {
     assert_eq!(store.sweep().await.unwrap(), []);
     assert_eq!(store.owner(owner_id()).await.unwrap(), None);
     assert_eq!(store.renew(owner_id(), LONG).await.unwrap(), Renewal::Dead, "nobody knows it");
+}
+
+pub(super) async fn who_is_not_dead_is_listed(place: Arc<dyn Place>) {
+    let (store, other) = (place.open().await, place.open().await);
+    assert_eq!(store.owners().await.unwrap(), []);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(registered(&*store, LONG).await);
+    }
+    // Past its time, and nobody has said so yet.
+    ids.push(registered(&*store, Duration::ZERO).await);
+    ids.sort_unstable();
+    let listed = |rows: Vec<OwnerRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(listed(other.owners().await.unwrap()), ids);
+    let dead = store.sweep().await.unwrap();
+    let retired = ids.iter().copied().find(|id| !dead.contains(id)).expect("one that lives");
+    store.retire(retired).await.unwrap();
+    ids.retain(|id| *id != retired && !dead.contains(id));
+    assert_eq!(listed(other.owners().await.unwrap()), ids);
 }
 
 pub(super) async fn who_is_past_the_deadline_stays_dead(place: Arc<dyn Place>) {

@@ -1,0 +1,48 @@
+//! A store in a database of its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use orchestrator_core::id::RunId;
+use orchestrator_core::port::store::Store;
+use orchestrator_core::testkit::Place;
+use orchestrator_postgres::PostgresStore;
+use orchestrator_postgres::testkit::{Database, Server};
+
+/// A database.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) database: Database,
+}
+
+impl Base {
+    pub(crate) async fn new() -> Self {
+        Self { database: Server::shared().await.database().await }
+    }
+
+    /// The store in it.
+    pub(crate) async fn store(&self) -> PostgresStore {
+        PostgresStore::connect(self.database.url()).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Place for Base {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    async fn forge_kind(&self, run: RunId, kind: &str) -> bool {
+        let forged = sqlx::query("UPDATE orchestrator_events SET kind = $1 WHERE run = $2 AND seq = 1")
+            .bind(kind)
+            .bind(run.as_uuid())
+            .execute(&mut self.database.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use orchestrator_core::engine::{Engine, Registry, RunReport, read_outline, read_report};
+use orchestrator_core::engine::{Engine, EngineBuilder, Registry, RunReport, read_outline, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
 use orchestrator_core::port::store::Store;
@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) cwd: PathBuf,
     /// Asked once, and only by commands that need it.
     pub(crate) outside: OnceLock<Outside>,
+    /// A store that tells others of what is committed, for which it needs to be closed.
+    pub(crate) telling: OnceLock<Arc<dyn Store>>,
 }
 
 impl App {
@@ -55,17 +57,39 @@ impl App {
         store::open(&self.settings, Access::Existing).await
     }
 
-    /// The store for driving, made if it is not there. It is never closed: closing would move its log into its file, and
+    /// The store for driving, made if it is not there. A file is never closed: closing would move its log into it, and
     /// cost more than the run of a small workflow. Whoever opens it next finds everything.
     pub(crate) async fn store_to_drive(&self, access: Access) -> Result<Arc<dyn Store>, Problem> {
         let store = store::open(&self.settings, access).await?;
+        if store.describe().kind == "postgres" {
+            let _ = self.telling.set(store.clone());
+        }
         // Kept until the process ends, or else the last one who lets go of it would close it.
         std::mem::forget(store.clone());
         Ok(store)
     }
 
+    /// Ends what must not be cut off by the end of the process.
+    pub(crate) async fn close(&self) {
+        if let Some(store) = self.telling.get()
+            && let Err(error) = store.close().await
+        {
+            tracing::debug!(%error, "closing the store");
+        }
+    }
+
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
     pub(crate) async fn engine(&self, store: Arc<dyn Store>, workdir: &Path) -> Result<Engine, Problem> {
+        self.engine_as(store, user::process(), |builder| builder.poll(None).workdir(workdir)).await
+    }
+
+    /// An engine as the settings say, and then somebody else.
+    pub(crate) async fn engine_as(
+        &self,
+        store: Arc<dyn Store>,
+        label: String,
+        furnish: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    ) -> Result<Engine, Problem> {
         let outbound = self.outbound()?;
         let builder = Engine::builder()
             .store(store)
@@ -75,12 +99,12 @@ impl App {
             .plugins(self.outside().plugins()?.cloned())
             .inspector(Arc::new(orchestrator_plugins::Files))
             .slots(self.settings.slots())
-            .poll(None)
-            .workdir(workdir)
+            .ttl(self.settings.ttl())
             .protect(store::places(&self.settings))
-            .label(user::process());
+            .label(label);
+        let builder = furnish(builder);
         let providers = secrets::providers(&self.settings);
-        let builder = providers.into_iter().fold(builder, orchestrator_core::EngineBuilder::secrets);
+        let builder = providers.into_iter().fold(builder, EngineBuilder::secrets);
         let engine = builder.start().await?;
         secrets::keep_private(&self.settings, &engine);
         Ok(engine)

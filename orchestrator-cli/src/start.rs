@@ -30,12 +30,12 @@ pub(crate) fn start() -> Exit {
     let exit = match cli.verb {
         Verb::Run(args) => commands::prepare_run(&app, &args).and_then(|prepared| {
             let threads = if prepared.is_chain() { Threads::One } else { Threads::Several };
-            block_on(threads, commands::carry_out_run(&app, &args, prepared))
+            block_on(&app, threads, commands::carry_out_run(&app, &args, prepared))
         }),
-        verb @ Verb::Runs(RunsCommand::Resume(_)) => {
-            block_on(Threads::Several, commands::carry_out(&app, verb))
+        verb @ (Verb::Runs(RunsCommand::Resume(_)) | Verb::Worker(_)) => {
+            block_on(&app, Threads::Several, commands::carry_out(&app, verb))
         }
-        verb => block_on(Threads::One, commands::carry_out(&app, verb)),
+        verb => block_on(&app, Threads::One, commands::carry_out(&app, verb)),
     };
     exit.unwrap_or_else(|problem| told(&app.output, &problem))
 }
@@ -48,9 +48,17 @@ enum Threads {
     Several,
 }
 
-fn block_on(threads: Threads, work: impl Future<Output = Result<Exit, Problem>>) -> Result<Exit, Problem> {
+fn block_on(
+    app: &App,
+    threads: Threads,
+    work: impl Future<Output = Result<Exit, Problem>>,
+) -> Result<Exit, Problem> {
     let runtime = runtime(threads)?;
-    let exit = runtime.block_on(work);
+    let exit = runtime.block_on(async {
+        let exit = work.await;
+        app.close().await;
+        exit
+    });
     // What still runs (a thread that waits for a pipe, for one) ends with the process.
     runtime.shutdown_background();
     exit
@@ -76,7 +84,15 @@ fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
         Err(problem) => return Err((output, problem)),
     };
     let shell = Shell::new(&settings, cli.global.config.as_ref(), &cli.global.plugins);
-    Ok(App { settings, broken_settings, output, shell, cwd, outside: OnceLock::new() })
+    Ok(App {
+        settings,
+        broken_settings,
+        output,
+        shell,
+        cwd,
+        outside: OnceLock::new(),
+        telling: OnceLock::new(),
+    })
 }
 
 fn flags(cli: &Cli) -> Flags {
@@ -86,13 +102,18 @@ fn flags(cli: &Cli) -> Flags {
         Verb::Runs(RunsCommand::Resume(args)) => Some(&args.drive),
         _ => None,
     };
+    let worker = if let Verb::Worker(args) = &cli.verb { Some(args) } else { None };
+    let slots = drive.map_or_else(|| worker.and_then(|worker| worker.slots), |drive| drive.slots);
+    let of =
+        |drive: Option<&Option<String>>, worker: Option<&Option<String>>| drive.or(worker).cloned().flatten();
     Flags {
         store: cli.global.store.clone(),
         config: cli.global.config.clone(),
         plugins: cli.global.plugins.clone(),
-        slots: drive.and_then(|drive| drive.slots).map(|slots| slots.to_string()),
-        grace: drive.and_then(|drive| drive.grace.clone()),
-        secrets_file: drive.and_then(|drive| drive.secrets_file.clone()),
+        slots: slots.map(|slots| slots.to_string()),
+        grace: of(drive.map(|drive| &drive.grace), worker.map(|worker| &worker.grace)),
+        ttl: worker.and_then(|worker| worker.ttl.clone()),
+        secrets_file: of(drive.map(|drive| &drive.secrets_file), worker.map(|worker| &worker.secrets_file)),
     }
 }
 

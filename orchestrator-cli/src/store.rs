@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::store::{Store, StoreError};
+use orchestrator_postgres::PostgresStore;
 use orchestrator_sqlite::Options;
 
 use crate::exit::Exit;
@@ -16,6 +17,8 @@ use crate::settings::{Origin, Settings};
 pub(crate) enum Location {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, by its URL.
+    Postgres(String),
     /// The memory of this process.
     Memory,
 }
@@ -63,15 +66,12 @@ impl Location {
                     _ => Ok(Self::Sqlite(PathBuf::from(path))),
                 }
             }
-            "postgres" | "postgresql" => Err(Problem::new(
-                Exit::Usage,
-                "not_supported_yet",
-                format!("PostgreSQL stores are not supported yet: {}", masked(url)),
-            )
-            .tries("--store sqlite:PATH")),
+            "postgres" | "postgresql" if rest.starts_with("//") => Ok(Self::Postgres(url.to_owned())),
+            "postgres" | "postgresql" => Err(wrong(format!("`{}` is not a store URL", masked(url)))
+                .tries("--store postgres://USER@HOST/DATABASE")),
             _ => {
                 let hint = suggest::nearest(scheme, SCHEMES).map_or_else(
-                    || "sqlite:PATH or memory".to_owned(),
+                    || "sqlite:PATH, postgres://USER@HOST/DATABASE or memory".to_owned(),
                     |near| format!("did you mean `{near}:`?"),
                 );
                 Err(wrong(format!("unknown kind of store `{scheme}` in {}", masked(url))).hint(hint))
@@ -125,7 +125,27 @@ pub(crate) async fn open(settings: &Settings, access: Access) -> Result<Arc<dyn 
             }
             connect(&path, settings).await
         }
+        Location::Postgres(url) => connect_postgres(&url, settings, access).await,
     }
+}
+
+/// Opens a PostgreSQL database; makes the tables if they are not there, unless they must be.
+async fn connect_postgres(url: &str, settings: &Settings, access: Access) -> Result<Arc<dyn Store>, Problem> {
+    let options = options(settings);
+    let options = if access == Access::Existing { options.as_it_is() } else { options };
+    let store = PostgresStore::open(url, options).await.map_err(|error| of_error(&error))?;
+    if access == Access::Existing {
+        let pending = store.pending().await?;
+        if pending.len() == PostgresStore::migrations().len() {
+            let location = store.describe().location;
+            store.close().await?;
+            let title = format!("there is no store in {location}");
+            let problem = Problem::new(Exit::NotFound, "store_not_found", title);
+            return Err(problem.detail("nothing has run there").tries("orchestrator run FILE"));
+        }
+        store.migrate().await?;
+    }
+    Ok(Arc::new(store))
 }
 
 /// The store of the settings, for one look at what has been: nothing is made, nothing is brought up to date, nothing is
@@ -236,8 +256,9 @@ mod tests {
         assert_eq!(Location::parse("sqlite:a/b.db").unwrap(), Location::Sqlite("a/b.db".into()));
         assert_eq!(Location::parse("sqlite:///a/b.db").unwrap(), Location::Sqlite("/a/b.db".into()));
         assert_eq!(Location::parse("memory").unwrap(), Location::Memory);
-        for wrong in ["", "state.db", "sqlite:", "mysql://h", "sqlite::memory:", "postgres://h/d", "memory:x"]
-        {
+        let url = "postgresql://me@h/d";
+        assert_eq!(Location::parse(url).unwrap(), Location::Postgres(url.to_owned()));
+        for wrong in ["", "state.db", "sqlite:", "mysql://h", "sqlite::memory:", "postgres:h/d", "memory:x"] {
             assert_eq!(Location::parse(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
         }
         assert_eq!(Location::parse("sqllite:x").unwrap_err().way_out(), Some("did you mean `sqlite:`?"));

@@ -23,8 +23,8 @@ pub(crate) struct Global {
     )]
     pub(crate) json: Option<Json>,
 
-    /// Where runs are kept: sqlite:PATH or memory [default: .orchestrator/state.db, here or above; env:
-    /// ORCHESTRATOR_STORE]
+    /// Where runs are kept: sqlite:PATH, postgres://USER@HOST/DATABASE or memory [default:
+    /// .orchestrator/state.db, here or above; env: ORCHESTRATOR_STORE]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
 

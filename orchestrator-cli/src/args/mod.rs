@@ -13,6 +13,7 @@ mod runs;
 mod spec;
 mod tools;
 mod upkeep;
+mod worker;
 mod workflow;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,7 @@ pub(crate) use runs::{
 pub(crate) use spec::{Init, Plan, PluginsCommand, TryOut, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
+pub(crate) use worker::{Worker, WorkerCommand};
 pub(crate) use workflow::{DiffWorkflow, Execute, ListWorkflows, Register, ShowWorkflow, WorkflowCommand};
 
 /// Runs durable workflows written in YAML.
@@ -82,6 +84,8 @@ pub(crate) enum Verb {
     /// Keep workflows under names, and run them by name
     #[command(subcommand, arg_required_else_help = true)]
     Workflow(WorkflowCommand),
+    /// Drive runs that others have started, until told to stop
+    Worker(Worker),
     /// See and decide what waits for a person's word
     #[command(subcommand, arg_required_else_help = true)]
     Approval(ApprovalCommand),

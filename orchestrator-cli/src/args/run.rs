@@ -13,9 +13,12 @@ Examples:
   orchestrator run notes.yaml -i count=10 -i prompt=@prompt.txt
   orchestrator run ci.yaml --report junit=report.xml --report github
   generate-workflow | orchestrator run - --json
+  orchestrator run nightly.yaml --detach
 
 A value is read as the type that the workflow declares for the input. `-i name=@FILE` reads it from a file,
 `-i name=@-` from stdin, `-i name=@@text` gives `@text`.
+
+With --detach the run is left to whoever runs `orchestrator worker` for the same store.
 
 The first Ctrl-C begins nothing new and gives running steps time to end; the second stops at once. What was
 done is kept: `orchestrator runs resume` goes on from there. Where only a person can move the run, `run` prints
@@ -50,6 +53,10 @@ pub(crate) struct Start {
     /// Start at most one run with this key; later calls answer with that run
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+
+    /// Start the run and leave it to workers with the same store
+    #[arg(long, conflicts_with_all = ["slots", "grace", "logs", "report"])]
+    pub(crate) detach: bool,
 
     #[command(flatten)]
     pub(crate) drive: Drive,

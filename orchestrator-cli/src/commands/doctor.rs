@@ -186,6 +186,11 @@ async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Sto
     }
     let store = match store::open(&app.settings, Access::Existing).await {
         Ok(store) => store,
+        Err(problem) if problem.exit() == Exit::NotFound => {
+            let text = format!("{}; the first run makes it", problem.title());
+            checks.push(Check::new("store", "ok", text));
+            return None;
+        }
         Err(problem) => {
             checks.push(Check::of("store", &problem));
             return None;

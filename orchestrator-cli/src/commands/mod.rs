@@ -18,6 +18,7 @@ mod schema;
 mod upkeep;
 mod validate;
 mod version;
+mod worker;
 mod workflow;
 
 pub(crate) use dispatch::carry_out;

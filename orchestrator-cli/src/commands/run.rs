@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orchestrator_core::engine::{Engine, StartError, StartRun};
+use orchestrator_core::engine::{Engine, StartError, StartRun, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::Store;
 
-use crate::app::App;
+use crate::app::{App, no_run};
 use crate::args::{Run, Start};
+use crate::commands::worker;
 use crate::drive::Driving;
 use crate::exit::Exit;
 use crate::names::Names;
@@ -118,6 +119,9 @@ async fn begin(
     {
         app.output.note(&format!("{run} has been started with this key before"));
     }
+    if args.detach {
+        return leave(app, engine, start, loaded).await;
+    }
     // Listening begins before the run does, so that nothing of it is missed.
     let live = engine.subscribe();
     let handle = engine.start(start).await.map_err(|error| refused(app, error, &loaded.name))?;
@@ -133,6 +137,25 @@ async fn begin(
     let place = Place { file: Some(loaded.name.clone()), text: workflow.text.clone() };
     let reports = Some((&args.reports, place));
     Driving { app, engine, handle, live, view, signals, told: BTreeSet::new(), reports }.drive().await
+}
+
+/// Creates a run and leaves it to whoever works for the store.
+async fn leave(app: &App, engine: &Engine, start: StartRun, loaded: &Loaded) -> Result<Exit, Problem> {
+    let run = engine.enqueue(start).await.map_err(|error| refused(app, error, &loaded.name))?;
+    engine.stop(app.settings.grace()).await;
+    let store = engine.store();
+    if app.output.json().is_some() {
+        let report = read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()))?;
+        app.output.print_json(&report)?;
+    } else {
+        app.output.print(&run.to_string())?;
+        store.sweep().await?;
+        if !store.owners().await?.iter().any(worker::is_worker) {
+            app.output.note(&format!("nobody works for this store now: {}", app.shell.command("worker")));
+        }
+        app.output.note(&format!("  {}", app.shell.runs("watch", run)));
+    }
+    Ok(Exit::Ok)
 }
 
 /// Opens the connection that the result is read from at the end, while the first steps run.

@@ -1,5 +1,7 @@
 //! The table of settings: what is documented, accepted and shown.
 
+use std::time::Duration;
+
 use orchestrator_plugins::{EnvSecrets, Outbound};
 
 use crate::settings::{Flags, Origin, Place, Sourced};
@@ -26,7 +28,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "store",
         env: "ORCHESTRATOR_STORE",
-        about: "where runs are kept: sqlite:PATH or memory",
+        about: "where runs are kept: sqlite:PATH, postgres://USER@HOST/DATABASE or memory",
         check: |_| Ok(()), // A store URL is judged where it is opened, with an answer of its own.
     },
     Key {
@@ -43,6 +45,15 @@ pub(crate) const KEYS: &[Key] = &[
         env: "ORCHESTRATOR_GRACE",
         about: "how long running steps may take to end after Ctrl-C, such as 10s",
         check: |value| parse_duration(value).map(drop),
+    },
+    Key {
+        name: "ttl",
+        env: "ORCHESTRATOR_TTL",
+        about: "how long a process that says nothing counts as alive, 1s to 1h; what it drove is then taken up by others",
+        check: |value| match parse_duration(value)? {
+            ttl if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&ttl) => Ok(()),
+            _ => Err("expected 1s to 1h".to_owned()),
+        },
     },
     Key {
         name: "durability",
@@ -105,6 +116,7 @@ impl Key {
             "store" => (&flags.store, "--store"),
             "slots" => (&flags.slots, "--slots"),
             "grace" => (&flags.grace, "--grace"),
+            "ttl" => (&flags.ttl, "--ttl"),
             "secrets_file" => (&flags.secrets_file, "--secrets-file"),
             _ => return None,
         };
@@ -117,6 +129,7 @@ impl Key {
             "store" => format!("sqlite:{}", place.state().display()),
             "slots" => "64".to_owned(),
             "grace" => "10s".to_owned(),
+            "ttl" => "30s".to_owned(),
             "durability" => "full".to_owned(),
             "secrets_file" => place.secrets().display().to_string(),
             "prices" => place.prices().display().to_string(),

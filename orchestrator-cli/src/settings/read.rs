@@ -38,6 +38,7 @@ pub(crate) struct Flags {
     pub(crate) store: Option<String>,
     pub(crate) slots: Option<String>,
     pub(crate) grace: Option<String>,
+    pub(crate) ttl: Option<String>,
     pub(crate) secrets_file: Option<String>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) plugins: Vec<String>,
@@ -113,6 +114,12 @@ impl Settings {
         // `read` has put every key of the table here, and names are literals of this file.
         static NONE: Sourced = Sourced { value: String::new(), origin: Origin::Default };
         self.values.iter().find(|(key, _)| key.name == name).map_or(&NONE, |(_, sourced)| sourced)
+    }
+
+    /// How long this process counts as alive when nothing is heard of it.
+    pub(crate) fn ttl(&self) -> Duration {
+        // It has been checked.
+        parse_duration(&self.get("ttl").value).unwrap_or(Duration::from_secs(30))
     }
 
     /// Where runs are kept: a store URL.

@@ -27,7 +27,7 @@ fn a_refused_command_creates_nothing() {
         ("run hello.yaml --slots many", 2),
         ("run hello.yaml --grace 10", 2),
         ("run hello.yaml --idempotency-key=", 2),
-        ("run hello.yaml --store postgres://me:s3cret@h/d", 2),
+        ("run hello.yaml --store postgres://me:s3cret@127.0.0.1:1/d", 7),
         ("run hello.yaml --store mysql://me:s3cret@h/d", 2),
         ("run hello.yaml --store state.db", 2),
         ("run hello.yaml --store sqlite:no/such/folder/x.db", 7),
@@ -102,7 +102,7 @@ fn refusals_read_well() {
     for (name, words) in [
         ("no-store", "runs list"),
         ("unknown-input", "run hello.yaml -i nmae=x"),
-        ("postgres", "runs list --store postgres://me:s3cret@h/d"),
+        ("postgres", "runs list --store postgres://me:s3cret@127.0.0.1:1/d"),
         ("unknown-scheme", "runs list --store mysql://me:s3cret@h/d"),
         ("no-file", "run nothing.yaml"),
         ("unknown-command", "rnu"),

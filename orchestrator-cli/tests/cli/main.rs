@@ -7,6 +7,7 @@ mod compensations;
 mod confined;
 mod doctor;
 mod evidence;
+mod fleet;
 mod graph;
 mod help;
 mod init;

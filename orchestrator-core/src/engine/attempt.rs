@@ -1,6 +1,7 @@
 //! Executing one attempt: calls the plugin, bounds it in time, catches its panics, tells the driver how it ended.
 
 use std::future::{Future, poll_fn};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -35,6 +36,8 @@ pub(crate) struct Attempt {
     pub(crate) run: RunId,
     pub(crate) step: Unit,
     pub(crate) name: Arc<str>,
+    /// Where relative paths start.
+    pub(crate) folder: Arc<Path>,
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
     pub(crate) effect: EffectClass,
@@ -114,7 +117,7 @@ impl Attempt {
             }
         };
         if let Some(evidence) = &self.evidence {
-            let (inspector, folder) = (shared.inspector.clone(), shared.workdir.clone());
+            let (inspector, folder) = (shared.inspector.clone(), self.folder.clone());
             work = Box::pin(witnessed(evidence.clone(), inspector, folder, work));
         }
         if immediate
@@ -159,7 +162,7 @@ impl Attempt {
             attempt: self.attempt,
             epoch: self.fence.epoch,
             effect: self.effect,
-            workdir: shared.workdir.clone(),
+            workdir: self.folder.clone(),
             deadline,
             arrival: self.arrival.clone(),
             feedback: self.feedback.clone(),

@@ -40,6 +40,7 @@ pub struct EngineBuilder {
     pub(crate) ttl: Duration,
     pub(crate) poll: Option<Duration>,
     pub(crate) workdir: PathBuf,
+    pub(crate) workspaces: bool,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) label: String,
     pub(crate) executor: Option<Arc<dyn Executor>>,
@@ -59,6 +60,7 @@ impl EngineBuilder {
             ttl: Duration::from_secs(30),
             poll: Some(Duration::from_millis(200)),
             workdir: PathBuf::from("."),
+            workspaces: false,
             protected: Vec::new(),
             label: format!("pid {}", std::process::id()),
             executor: None,
@@ -142,6 +144,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Gives each run a folder of its own, called by its id, below this one: relative paths of its steps start there, and
+    /// those of the runs that carry out its steps. For engines that drive what others have started. It is made with the
+    /// first attempt, and stays.
+    #[must_use]
+    pub fn workspaces(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.workdir = folder.into();
+        self.workspaces = true;
+        self
+    }
+
     /// Where relative paths of steps start. Default: the current folder.
     #[must_use]
     pub fn workdir(mut self, workdir: impl Into<PathBuf>) -> Self {
@@ -210,6 +222,7 @@ impl EngineBuilder {
             ids: self.ids,
             slots: self.slots,
             workdir: workdir.into(),
+            workspaces: self.workspaces,
             protected: self.protected.into(),
             ttl: self.ttl,
             label: self.label,
@@ -217,7 +230,7 @@ impl EngineBuilder {
         }));
         shared.register().await?;
         let keeper = Keeper::start(&shared)?;
-        shared.tasks.spawn(watch_changes(Arc::downgrade(&shared)));
+        shared.tasks.spawn(watch_changes(Arc::downgrade(&shared), self.poll.is_some()));
         if let Some(every) = self.poll {
             shared.tasks.spawn(claim_due_runs(Arc::downgrade(&shared), every));
         }

@@ -2,6 +2,7 @@
 //! member at a time, and does what the state then asks for.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     pub(crate) project: Arc<str>,
     /// The step that this run carries out, if it does.
     pub(crate) parent: Option<Parent>,
+    /// Where relative paths of its steps start.
+    pub(crate) folder: Arc<Path>,
     /// Steps whose child only a person can move.
     pub(crate) blocked: HashSet<Unit>,
     pub(crate) run: RunId,
@@ -123,6 +126,7 @@ impl Driver {
         let driver = Self {
             shared: shared.clone(),
             loaded,
+            folder: shared.folder_of(origin.parent.map_or(run, |parent| parent.root)),
             project: origin.project,
             parent: origin.parent,
             blocked: HashSet::new(),
@@ -409,6 +413,7 @@ impl Driver {
         };
         let attempt = Attempt {
             run: self.run,
+            folder: self.folder.clone(),
             step,
             name: spec.name.clone(),
             attempt,

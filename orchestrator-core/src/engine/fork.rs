@@ -100,12 +100,9 @@ impl Shared {
         let run = state.run();
         let touched = state.take_touched();
         let member = draft.into_member(run, &state, &touched, None);
-        match self.committer.submit(member).await.unwrap_or(Commit::Ambiguous) {
+        match self.submit_creation(member).await? {
             Commit::Applied => Ok(run),
             Commit::Invalid(why) => Err(StoreError::Invalid(why).into()),
-            Commit::Unavailable(why) => Err(StoreError::Unavailable(why).into()),
-            // Nobody else can know of this run: it is there, or it is not.
-            _ if self.store.run(run).await?.is_some() => Ok(run),
             _ => Err(StoreError::Unavailable("the run was not created".into()).into()),
         }
     }

@@ -125,6 +125,15 @@ impl Engine {
         Ok(self.handle(run, actor))
     }
 
+    /// Creates a run and leaves it to whoever looks for due runs: this engine, if it does, or another with the same store.
+    /// Returns when the run is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]; then there is no run, unless the store failed: then the idempotency key tells.
+    pub async fn enqueue(&self, start: impl Into<StartRun>) -> Result<RunId, StartError> {
+        self.shared.enqueue(start.into()).await
+    }
+
     /// Those of the secrets declared by a workflow, and by the workflows that its steps name, that cannot be had now. For
     /// saying so before a run is started; a run does not need it.
     pub async fn missing_secrets(&self, workflow: &Workflow) -> Vec<MissingSecret> {

@@ -83,6 +83,7 @@ impl Driver {
             effect,
             reference: reference.clone(),
             timeout: None,
+            folder: self.folder.clone(),
             arrival: None,
             iteration: slot.iterations(),
             feedback: slot.feedback().cloned(),

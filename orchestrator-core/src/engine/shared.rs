@@ -36,7 +36,9 @@ pub(crate) struct Shared {
     pub(crate) library: Library,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) live: broadcast::Sender<Live>,
-    pub(crate) workdir: Arc<Path>,
+    workdir: Arc<Path>,
+    /// Whether each run has a folder of its own below that.
+    workspaces: bool,
     pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
@@ -119,6 +121,7 @@ pub(crate) struct Parts {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) slots: usize,
     pub(crate) workdir: Arc<Path>,
+    pub(crate) workspaces: bool,
     pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
@@ -144,6 +147,7 @@ impl Shared {
             slots: Arc::new(Semaphore::new(parts.slots)),
             live: broadcast::channel(LIVE_BACKLOG).0,
             workdir: parts.workdir,
+            workspaces: parts.workspaces,
             protected: parts.protected,
             ttl: parts.ttl,
             label: parts.label,
@@ -180,6 +184,19 @@ impl Shared {
     /// From here on the store knows the present incarnation.
     pub(crate) fn make_known(&self) {
         self.present.send_modify(|present| present.is_known = true);
+    }
+
+    /// Where relative paths of the steps of a run start that somebody has started, and of all runs below it.
+    pub(crate) fn folder_of(&self, root: RunId) -> Arc<Path> {
+        if !self.workspaces {
+            return self.workdir.clone();
+        }
+        let folder = self.workdir.join(root.to_string());
+        if let Err(error) = std::fs::create_dir_all(&folder) {
+            // Steps that need it will say so.
+            tracing::warn!(%error, folder = %folder.display(), "cannot make the workspace of a run");
+        }
+        folder.into()
     }
 
     pub(crate) fn transition(&self) -> TransitionId {

@@ -8,6 +8,7 @@ use crate::engine::error::DriveError;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
 use crate::id::RunId;
+use crate::port::store::Store;
 
 /// How often to ask whether another process has committed something.
 const LOOK: Duration = Duration::from_millis(20);
@@ -15,26 +16,54 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How many due runs are taken up per look.
 const CLAIM: usize = 64;
 
-/// Tells drivers when the log of their run has grown by another's hand.
-pub(crate) async fn watch_changes(shared: Weak<Shared>) {
+/// How long a change may stay unnoticed that the store has not told: whoever should have told it may have died.
+const UNTOLD: Duration = Duration::from_secs(1);
+
+/// Tells drivers when the log of their run has grown by another's hand, and rings when a run may be due.
+pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
     let mut seen = None;
+    let mut looked = None;
     loop {
-        let Some(clock) = shared.upgrade().map(|shared| shared.clock.clone()) else { return };
-        clock.sleep_until(clock.now() + LOOK).await;
+        let Some((clock, store)) = shared.upgrade().map(|held| (held.clock.clone(), held.store.clone()))
+        else {
+            return;
+        };
+        let next = clock.now() + LOOK;
+        tokio::select! {
+            biased;
+            () = clock.sleep_until(next) => {}
+            () = changed(&*store, seen) => {}
+        }
+        drop(store);
         let Some(shared) = shared.upgrade() else { return };
-        if shared.actors().is_empty() {
+        if !claims && shared.actors().is_empty() {
             continue;
         }
         shared.look_for_the_lost();
-        match shared.store.change_mark().await {
-            Ok(mark) if seen != Some(mark) => {
-                if tell_the_changed(&shared).await {
-                    seen = Some(mark);
-                }
+        let mark = match shared.store.change_mark().await {
+            Ok(mark) => mark,
+            Err(error) => {
+                tracing::debug!(%error, "cannot look for changes");
+                continue;
             }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "cannot look for changes"),
+        };
+        let is_due = looked.is_none_or(|looked| clock.now().since(looked) >= UNTOLD);
+        if seen == Some(mark) && !is_due {
+            continue;
         }
+        shared.bell.notify_one();
+        if shared.actors().is_empty() || tell_the_changed(&shared).await {
+            (seen, looked) = (Some(mark), Some(clock.now()));
+        }
+        // What else changes within this time is told together.
+        clock.sleep_until(next).await;
+    }
+}
+
+async fn changed(store: &dyn Store, seen: Option<u64>) {
+    match seen {
+        Some(seen) => store.changed_since(seen).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -52,44 +81,55 @@ async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
     shared.look_elsewhere().await.is_ok()
 }
 
-/// Takes up due runs that nobody alive drives.
+/// Takes up due runs that nobody alive drives: at the latest every `every`, and sooner when something may have become due
+/// and there is room for it.
 pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
     // Runs that need what this engine does not have: asking again would find the same.
     let mut strangers: HashSet<RunId> = HashSet::new();
+    let mut next = None;
     loop {
         let Some(held) = shared.upgrade() else { return };
         if held.is_stopping() {
             return;
         }
-        claim(&held, &mut strangers).await;
-        let (clock, stopping) = (held.clock.clone(), held.stopping.subscribe());
-        let next = clock.now() + every;
+        let clock = held.clock.clone();
+        let regular = next.is_none_or(|next| clock.now() >= next);
+        if regular {
+            next = Some(clock.now() + every);
+            if let Err(error) = held.store.sweep().await {
+                tracing::debug!(%error, "cannot look for dead owners");
+            }
+        }
+        let room = 2 * held.slots.available_permits();
+        if regular || room > 0 {
+            claim(&held, room.max(1), &mut strangers).await;
+        }
+        let mut stopping = held.stopping.subscribe();
         let bell = held.bell.notified();
-        let mut stopping = stopping;
+        let until = next.unwrap_or_else(|| clock.now());
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => return,
             () = bell => {}
-            () = clock.sleep_until(next) => {}
+            () = clock.sleep_until(until) => {}
         }
     }
 }
 
-async fn claim(shared: &Arc<Shared>, strangers: &mut HashSet<RunId>) {
-    if let Err(error) = shared.store.sweep().await {
-        tracing::debug!(%error, "cannot look for dead owners");
-    }
-    let due = match shared.store.claim_due(CLAIM + strangers.len()).await {
+/// Takes up so many runs of those that are due. Each engine has an order of its own, so that several seldom reach for the
+/// same.
+async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>) {
+    let mut due = match shared.store.claim_due(CLAIM + strangers.len()).await {
         Ok(due) => due,
         Err(error) => {
             tracing::warn!(%error, "cannot look for due runs");
             return;
         }
     };
-    for run in due {
-        if strangers.contains(&run) {
-            continue;
-        }
+    due.retain(|run| !strangers.contains(run));
+    let owner = shared.owner().as_uuid().as_u128();
+    due.sort_by_cached_key(|run| mixed(run.as_uuid().as_u128() ^ owner));
+    for run in due.into_iter().take(room) {
         match shared.drive(run).await {
             Ok(_) => tracing::debug!(%run, "took up a due run"),
             Err(DriveError::Driven { .. } | DriveError::Stopping) => {}
@@ -100,4 +140,12 @@ async fn claim(shared: &Arc<Shared>, strangers: &mut HashSet<RunId>) {
             Err(error) => tracing::warn!(%run, %error, "cannot take up a due run"),
         }
     }
+}
+
+/// A number that says nothing of the one that it was made from: the last step of SplitMix64 (Steele, Lea, Flood 2014).
+const fn mixed(number: u128) -> u64 {
+    let mut mixed = (number ^ (number >> 64)) as u64;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

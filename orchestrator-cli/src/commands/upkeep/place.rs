@@ -22,9 +22,20 @@ pub(super) struct Place {
 impl Place {
     /// The place of the settings' store, whether it is there or not.
     pub(super) fn of(app: &App) -> Result<Self, Problem> {
-        let Location::Sqlite(path) = Location::parse(&app.settings.store().value)? else {
-            let title = "the memory store is gone with its process: there is nothing to keep";
-            return Err(Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH"));
+        let path = match Location::parse(&app.settings.store().value)? {
+            Location::Sqlite(path) => path,
+            Location::Memory => {
+                let title = "the memory store is gone with its process: there is nothing to keep";
+                return Err(Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH"));
+            }
+            Location::Postgres(_) => {
+                let title =
+                    "this command is for SQLite files; a PostgreSQL server has programs of its own for it";
+                let problem = Problem::new(Exit::Usage, "not_supported_yet", title);
+                return Err(
+                    problem.hint("pg_dump and pg_restore copy a database, tables `orchestrator_*` and all")
+                );
+            }
         };
         let Some(location) = path.to_str().map(|path| format!("sqlite:{path}")) else {
             let title = format!("the path of the store is not valid UTF-8: {}", path.display());

@@ -108,50 +108,93 @@ const TERMINAL: [u64; 3] = [0x5412, 0x541c, 0x5423];
 /// The low bits of a socket's type; above them are flags.
 const SOCKET_TYPE: u64 = 0xf;
 
+/// How many calls are looked for one after the other. The kernel asks the filter for every call there is when it is installed,
+/// and a script waits for that: one list of all of them would take longer than the rest of the sandbox.
+const ROW: usize = 8;
+
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
-/// The programs to install, in this order, for scripts with and without the network.
+/// The program to install, for scripts with and without the network.
 ///
 /// # Errors
 /// Where this kind of processor has none.
-pub(super) fn programs(network: bool) -> Result<&'static [BpfProgram], String> {
-    static WITH: LazyLock<Result<Vec<BpfProgram>, String>> = LazyLock::new(|| build(true));
-    static WITHOUT: LazyLock<Result<Vec<BpfProgram>, String>> = LazyLock::new(|| build(false));
-    let programs = if network { &*WITH } else { &*WITHOUT };
-    programs.as_deref().map_err(Clone::clone)
+pub(super) fn program(network: bool) -> Result<&'static BpfProgram, String> {
+    static WITH: LazyLock<Result<BpfProgram, String>> = LazyLock::new(|| build(true));
+    static WITHOUT: LazyLock<Result<BpfProgram, String>> = LazyLock::new(|| build(false));
+    let program = if network { &*WITH } else { &*WITHOUT };
+    program.as_ref().map_err(Clone::clone)
 }
 
-fn build(network: bool) -> Result<Vec<BpfProgram>, String> {
+fn build(network: bool) -> Result<BpfProgram, String> {
     let arch: TargetArch = std::env::consts::ARCH
         .try_into()
         .map_err(|_| format!("there is no filter of system calls for {}", std::env::consts::ARCH))?;
-    let program = |rules: Rules, errno: i32| -> Result<BpfProgram, BackendError> {
-        let refuse = SeccompAction::Errno(errno.unsigned_abs());
-        SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()
-    };
-    let unknown = UNKNOWN.iter().map(|call| (*call, Vec::new())).collect();
-    let all = refused(network)
-        .and_then(|rules| Ok(vec![program(rules, libc::EPERM)?, program(unknown, libc::ENOSYS)?]))
-        .map_err(|error| error.to_string())?;
-    Ok(all.into_iter().chain(other_numbers()).collect())
+    rows(network).and_then(|rows| whole(rows, arch)).map_err(|error| error.to_string())
 }
 
-/// On x86-64 the kernel may know every call by a second number (x32), which would pass by the rules.
-fn other_numbers() -> Option<BpfProgram> {
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_AT_LEAST: u16 = 0x35;
-    const RETURN: u16 = 0x06;
-    const X32: u32 = 0x4000_0000;
-    let line = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    let refuse = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    cfg!(target_arch = "x86_64").then(|| {
-        vec![
-            line(LOAD, 0, 0, 0),
-            line(JUMP_IF_AT_LEAST, 0, 1, X32),
-            line(RETURN, 0, 0, refuse),
-            line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-        ]
-    })
+/// Neighbouring calls that are refused alike.
+struct Row {
+    errno: i32,
+    rules: Rules,
+}
+
+/// All calls that are refused, in the order of their numbers.
+fn rows(network: bool) -> Result<Vec<Row>, BackendError> {
+    let mut calls: BTreeMap<_, _> =
+        refused(network)?.into_iter().map(|(call, rules)| (call, (libc::EPERM, rules))).collect();
+    calls.extend(UNKNOWN.iter().map(|call| (*call, (libc::ENOSYS, Vec::new()))));
+    let mut rows: Vec<Row> = Vec::new();
+    for (call, (errno, rules)) in calls {
+        match rows.last_mut() {
+            Some(row) if row.errno == errno && row.rules.len() < ROW => drop(row.rules.insert(call, rules)),
+            _ => rows.push(Row { errno, rules: [(call, rules)].into() }),
+        }
+    }
+    Ok(rows)
+}
+
+const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+const fn line(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+fn whole(rows: Vec<Row>, arch: TargetArch) -> Result<BpfProgram, BackendError> {
+    // The number of the call.
+    let mut program = vec![line(LOAD, 0, 0, 0)];
+    if cfg!(target_arch = "x86_64") {
+        // The kernel may know every call by a second number (x32), which would pass by the rules.
+        const X32: u32 = 0x4000_0000;
+        let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+        program.extend([line(JUMP_IF_AT_LEAST, 0, 1, X32), line(RETURN, 0, 0, unknown)]);
+    }
+    program.extend(halved(rows, arch)?);
+    Ok(program)
+}
+
+/// A program that has the number of a call loaded, and halves the rows until it is at the one where that call would stand. What
+/// is there asks for the kind of processor first, loads what it needs, and answers.
+fn halved(mut rows: Vec<Row>, arch: TargetArch) -> Result<BpfProgram, BackendError> {
+    let upper = rows.split_off(rows.len() / 2);
+    let first = upper.first().and_then(|row| row.rules.keys().next()).copied();
+    if rows.is_empty() {
+        let Row { errno, rules } = upper.into_iter().next().unwrap_or(Row { errno: 0, rules: Rules::new() });
+        let refuse = SeccompAction::Errno(errno.unsigned_abs());
+        return SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into();
+    }
+    let (lower, upper) = (halved(rows, arch)?, halved(upper, arch)?);
+    // A call's number, and the length of a program, are small.
+    let number = |long: i64| u32::try_from(long).unwrap_or(u32::MAX);
+    let mut program = vec![
+        line(JUMP_IF_AT_LEAST, 0, 1, number(first.unwrap_or_default())),
+        line(JUMP, 0, 0, number(lower.len() as i64)),
+    ];
+    program.extend(lower);
+    program.extend(upper);
+    Ok(program)
 }
 
 fn refused(network: bool) -> Result<Rules, BackendError> {
@@ -223,4 +266,51 @@ fn refused(network: bool) -> Result<Rules, BackendError> {
     let own = SeccompCondition::new(1, Dword, Eq, mark)?;
     rules.entry(libc::SYS_prlimit64).or_default().push(SeccompRule::new(vec![own, asks])?);
     Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program answers to a call whose arguments are all 0.
+    fn answer(program: &[sock_filter], arch: u32, call: u32) -> u32 {
+        let (mut at, mut held) = (0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at].clone();
+            let met = |met: bool| usize::from(if met { jt } else { jf });
+            at += 1;
+            match code {
+                LOAD => held = [call, arch].get(k as usize / 4).copied().unwrap_or(0),
+                JUMP => at += k as usize,
+                JUMP_IF_AT_LEAST => at += met(held >= k),
+                0x15 => at += met(held == k),
+                0x25 => at += met(held > k),
+                0x54 => held &= k,
+                RETURN => return k,
+                other => panic!("{other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn every_call_has_its_answer() {
+        const NATIVE: u32 = 0xc000_003e;
+        let program = program(false).unwrap();
+        for call in 0..600 {
+            let expected = if UNKNOWN.contains(&call) {
+                libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32
+            } else if REFUSED.contains(&call) || call == libc::SYS_socket {
+                libc::SECCOMP_RET_ERRNO | libc::EPERM as u32
+            } else {
+                libc::SECCOMP_RET_ALLOW
+            };
+            let call = u32::try_from(call).unwrap();
+            assert_eq!(answer(program, NATIVE, call), expected, "{call}");
+            let by_x32 = answer(program, NATIVE, call | 0x4000_0000);
+            assert_eq!(by_x32, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, "{call}");
+            // The numbers of another processor mean something else.
+            assert_eq!(answer(program, 0x4000_0003, call), libc::SECCOMP_RET_KILL_PROCESS, "{call}");
+        }
+    }
 }

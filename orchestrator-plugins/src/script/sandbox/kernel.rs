@@ -54,8 +54,8 @@ pub(super) fn restrict(
     network: bool,
 ) -> Result<(), StepError> {
     let lacks = |what: &str, error: &dyn std::fmt::Display| unavailable(&format!("{what}: {error}"));
-    let programs =
-        filter::programs(network).map_err(|error| lacks("system calls cannot be filtered", &error))?;
+    let program =
+        filter::program(network).map_err(|error| lacks("system calls cannot be filtered", &error))?;
     let held = capabilities(None).map_err(|error| lacks("capabilities cannot be read", &error))?;
     let kept = held.permitted & KEPT;
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
@@ -67,11 +67,7 @@ pub(super) fn restrict(
     if status.ruleset != RulesetStatus::FullyEnforced || !status.no_new_privs {
         return Err(unavailable("Landlock holds only a part of what it was asked for"));
     }
-    for program in programs {
-        seccompiler::apply_filter(program)
-            .map_err(|error| lacks("seccomp is missing or switched off", &error))?;
-    }
-    Ok(())
+    seccompiler::apply_filter(program).map_err(|error| lacks("seccomp is missing or switched off", &error))
 }
 
 /// Whether Landlock has all that is needed, and which version of it there is.
@@ -97,7 +93,7 @@ pub(super) fn landlock() -> (bool, u32) {
 pub(super) fn seccomp() -> bool {
     std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail")
         .is_ok_and(|actions| actions.split_ascii_whitespace().any(|action| action == "errno"))
-        && filter::programs(false).is_ok()
+        && filter::program(false).is_ok()
 }
 
 fn ruleset() -> Result<RulesetCreated, RulesetError> {

@@ -85,7 +85,7 @@ impl Program {
         let mark = [b"TMPDIR=", scratch.as_os_str().as_encoded_bytes()].concat();
         // From here on whatever fails ends it.
         let group = Group { leader, marker: Marker::Environment(mark), over: false };
-        watchdog::watch(leader).map_err(lacking)?;
+        watchdog::watch(leader, "-".to_owned()).map_err(lacking)?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(lacking(io::Error::other("it has no standard streams")));

@@ -5,6 +5,7 @@ mod attempt;
 pub(crate) mod capture;
 mod environment;
 pub(crate) mod folder;
+mod gate;
 mod interpreter;
 mod plain;
 mod plugin;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::failpoint;
@@ -13,10 +12,11 @@ use orchestrator_core::machine::StepError;
 use orchestrator_core::port::plugin::{Stop, StopReason};
 use orchestrator_core::spec::retry::ErrorClass;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::capture::Capture;
+use super::gate::{self, Gate, Waiting};
 use super::interpreter::Interpreter;
 use super::sandbox::{Cell, Excess, NotStarted, Started, Watched};
 use super::stray::{self, Marker};
@@ -36,65 +36,11 @@ const DRAIN: Duration = Duration::from_millis(250);
 /// How long a killed process may take to be gone. Longer means that the system holds it, and nothing can be done.
 const DEATH: Duration = Duration::from_secs(2);
 
-/// Tells the watchdog of its group, waits (stopped) until a confined script's bounds hold, then becomes the interpreter. `$1`
-/// is the mark of its processes, `-` for one that is not confined. Its standard input is the watchdog's line, which it lets go
-/// of before it waits: it must end when this process does. As it is
-/// the script's own process that reports, before it does anything else, no script goes on unnoticed if this process
-/// dies in between; and nobody waits for the watchdog. `$0` is the file to read from, the rest the command.
-///
-/// Descriptors that this process was itself given by whoever started it are closed: those that every shell can name.
-const SH_GATE: &str = r#"echo "+ $$ $1" >&0 || exit 125
-exec <"$0"
-case $1 in -) ;; *) kill -s STOP $$ ;; esac
-shift
-exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-exec "$@""#;
-
-/// The same for bash, which can close all of them.
-const BASH_GATE: &str = r#"echo "+ $$ $1" >&0 || exit 125
-exec <"$0"
-case $1 in -) ;; *) kill -s STOP $$ ;; esac
-shift
-for ORCHESTRATOR_GATE in /dev/fd/*; do
-  ORCHESTRATOR_GATE=${ORCHESTRATOR_GATE##*/}
-  case $ORCHESTRATOR_GATE in 0|1|2|\*) ;; *) exec {ORCHESTRATOR_GATE}>&- ;; esac
-done
-exec "$@""#;
-
-/// The shell that is the gate, and its arguments. sh starts in half the time, so bash is taken only where there is
-/// something that sh cannot close. bash with `-p` reads no file that the environment names.
-fn gate() -> (&'static str, &'static [&'static str]) {
-    static BASH: LazyLock<Option<&str>> = LazyLock::new(|| {
-        let bash = || ["/bin/bash", "/usr/bin/bash"].into_iter().find(|bash| Path::new(bash).is_file());
-        if has_inherited_beyond_nine() { bash() } else { None }
-    });
-    match *BASH {
-        Some(bash) => (bash, &["-p", "-c", BASH_GATE]),
-        None => ("/bin/sh", &["-c", SH_GATE]),
-    }
-}
-
-/// Whether a child of this process would be given descriptors with numbers of two digits. What Rust opens is never
-/// passed on, so it is enough to look once.
-fn has_inherited_beyond_nine() -> bool {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fdinfo") else { return cfg!(not(target_os = "linux")) };
-    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers.filter(|number| *number > 9).any(|number| {
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
-        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-        flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
-    })
-}
-
-/// `O_CLOEXEC` as Linux shows it, on every architecture but alpha, parisc and sparc.
-const CLOSE_ON_EXEC: u32 = 0o2_000_000;
-
 /// Does now what the first script would wait for.
 pub(super) fn prepare() {
     // Whoever needs it tries again, and tells why it fails.
     let _ = watchdog::start();
-    gate();
+    gate::prepare();
 }
 
 /// What to start.
@@ -114,28 +60,18 @@ pub(super) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// The command that starts it, by way of the gate, and before that of a launcher if there are words for one.
-    fn command(&self, line: Stdio, mark: &str, launcher: Vec<OsString>) -> Command {
-        let (shell, program) = gate();
-        let mut words = launcher.into_iter().chain([shell.into()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .args(program)
-            .arg(self.stdin)
-            .arg(mark)
+    /// The gate that it goes through, and before that a launcher if there are words for one.
+    fn gate(&self, launcher: Vec<OsString>) -> io::Result<Gate> {
+        let mut gate = Gate::new(launcher, self.stdin)?;
+        gate.command()
             .arg(&self.interpreter.program)
             .args(self.interpreter.options)
             .arg(self.script)
             .args(&self.args)
             .env_clear()
             .envs(&self.env)
-            .current_dir(self.start)
-            .process_group(0)
-            .stdin(line)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+            .current_dir(self.start);
+        Ok(gate)
     }
 }
 
@@ -165,46 +101,41 @@ impl Process {
     /// Class `invalid` where it cannot be started as asked, `denied` where it cannot be confined, `transient` where the system
     /// lacks something.
     pub(super) async fn start(launch: &Launch<'_>, cell: Option<Cell>) -> Result<Self, StepError> {
-        let line = || {
-            watchdog::line()
-                .map_err(|error| transient(format!("cannot watch over the script's processes: {error}")))
-        };
-        let mark = cell.as_ref().map_or_else(|| "-".to_owned(), |cell| cell.mark().number().to_string());
-        let command = launch.command(line()?, &mark, Vec::new());
+        let system = |error: io::Error| not_started(&error, launch);
+        let gate = launch.gate(Vec::new()).map_err(system)?;
         failpoint!("script.spawn.before");
-        let Some(cell) = cell else {
-            let child = { command }.spawn().map_err(|error| not_started(&error, launch))?;
-            let started = Self::of(child, Marker::Environment(marker(&launch.env)), None, Vec::new());
-            return started.map_err(|error| not_started(&error, launch));
+        let process = match cell {
+            None => {
+                let marker = Marker::Environment(marker(&launch.env));
+                gate.start().and_then(|waiting| Self::of(waiting, marker, None, Vec::new()))
+            }
+            Some(cell) => {
+                let launched = cell.launcher().map(|words| launch.gate(words)).transpose().map_err(system)?;
+                let started = cell.start(gate, launched).await.map_err(|error| match error {
+                    NotStarted::System(error) => system(error),
+                    NotStarted::Unconfined(error) => error,
+                })?;
+                let Started { waiting, watched, closed } = started;
+                Self::of(waiting, Marker::Limit(watched.mark()), Some(watched), closed)
+            }
         };
-        let launched = match cell.launcher() {
-            Some(words) => Some(launch.command(line()?, &mark, words)),
-            None => None,
-        };
-        let started = tokio::task::spawn_blocking(move || {
-            let Started { child, watched, closed } = cell.start(command, launched)?;
-            // Made here: if nobody waits for it any more, it is dropped, and ends the script.
-            Self::of(child, Marker::Limit(watched.mark()), Some(watched), closed).map_err(NotStarted::System)
-        });
-        let started = started.await.unwrap_or_else(|error| match error.try_into_panic() {
-            // It is this plugin's, wherever it happens.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(NotStarted::System(io::Error::other(error))),
-        });
-        started.map_err(|error| match error {
-            NotStarted::System(error) => not_started(&error, launch),
-            NotStarted::Unconfined(error) => error,
-        })
+        process.map_err(system)
     }
 
-    fn of(child: Child, marker: Marker, watched: Option<Watched>, closed: Vec<PathBuf>) -> io::Result<Self> {
-        let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let leader = leader.ok_or_else(|| io::Error::other("the script has no process id"))?;
+    /// Has the watchdog know of it, and lets it go on.
+    fn of(
+        waiting: Waiting,
+        marker: Marker,
+        watched: Option<Watched>,
+        closed: Vec<PathBuf>,
+    ) -> io::Result<Self> {
+        let leader = waiting.leader()?;
         let mark =
             watched.as_ref().map_or_else(|| "-".to_owned(), |watched| watched.mark().number().to_string());
         let group = Group { leader, marker, begun: Instant::now(), over: false, watched };
         failpoint!("script.spawn.before_noted");
-        watchdog::note(leader, mark);
+        watchdog::watch(leader, mark)?;
+        let child = waiting.go();
         failpoint!("step.dispatch.after_spawn");
         Ok(Self { group, child, closed })
     }
@@ -379,36 +310,4 @@ fn not_started(error: &io::Error, launch: &Launch<'_>) -> StepError {
 
 pub(super) fn transient(message: impl Into<String>) -> StepError {
     StepError::new(ErrorClass::Transient, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::os::unix::process::CommandExt;
-
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-
-    use super::*;
-
-    #[test]
-    fn a_gate_that_waits_does_not_hold_the_watchdogs_line() {
-        for (shell, gate) in [("/bin/sh", SH_GATE), ("/bin/bash", BASH_GATE)] {
-            let (mut watchdog, line) = io::pipe().unwrap();
-            let mut gate = std::process::Command::new(shell)
-                .args(["-c", gate, "/dev/null", "7", "/bin/true"])
-                .process_group(0)
-                .stdin(line)
-                .spawn()
-                .unwrap();
-            let pid = Pid::from_raw(i32::try_from(gate.id()).unwrap()).unwrap();
-            let stopped = waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap().unwrap();
-            assert!(stopped.stopped(), "{shell}");
-            // The command holds a line as long as it lives, and it does no more: the end comes only if the gate has none.
-            let mut told = String::new();
-            watchdog.read_to_string(&mut told).unwrap();
-            assert_eq!(told, format!("+ {pid} 7\n"), "{shell}");
-            kill_process_group(pid, Signal::CONT).unwrap();
-            assert!(gate.wait().unwrap().success(), "{shell}");
-        }
-    }
 }

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -85,43 +84,21 @@ pub(super) fn start() -> io::Result<()> {
     running(&mut lock()).map(drop)
 }
 
-/// The line to the watchdog, as the standard input of a process that will report its own group on it (`+ GROUP MARK`). Such
-/// a group is killed if this process dies.
+/// Watches over a group whose processes bear a mark, `-` for none. It is killed if this process dies.
 ///
 /// # Errors
 /// Where the watchdog has gone and cannot be started again.
-pub(super) fn line() -> io::Result<Stdio> {
-    let mut held = lock();
-    let watchdog = running(&mut held)?;
-    if watchdog.child.try_wait()?.is_some() {
-        // Somebody has killed it.
-        watchdog.restart()?;
-    }
-    Ok(watchdog.pipe.as_fd().try_clone_to_owned()?.into())
-}
-
-/// Remembers a group that reports itself, for a watchdog that has to take the place of this one.
-pub(super) fn note(group: Pid, mark: String) {
-    if let Some(watchdog) = lock().as_mut() {
-        watchdog.groups.insert(group.as_raw_nonzero().get(), mark);
-    }
-}
-
-/// Watches over a group that cannot report itself. It is killed if this process dies.
-///
-/// # Errors
-/// Where the watchdog has gone and cannot be started again.
-#[cfg(feature = "process")]
-pub(crate) fn watch(group: Pid) -> io::Result<()> {
+pub(crate) fn watch(group: Pid, mark: String) -> io::Result<()> {
     let mut held = lock();
     let watchdog = running(&mut held)?;
     let number = group.as_raw_nonzero().get();
-    watchdog.groups.insert(number, "-".to_owned());
+    let report = format!("+ {number} {mark}\n");
+    watchdog.groups.insert(number, mark);
     if watchdog.child.try_wait()?.is_some() {
         // Somebody has killed it. The new one is told of all.
         return watchdog.restart();
     }
-    watchdog.pipe.write_all(format!("+ {number} -\n").as_bytes())
+    watchdog.pipe.write_all(report.as_bytes())
 }
 
 /// Takes a group back: it has gone.

@@ -8,14 +8,15 @@ use std::thread;
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::spec::{Confinement, Sandbox};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
-use tokio::process::{Child, Command};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::grants::{self, Grants, Place};
 use super::limits::{self, Mark};
 use super::watch::{self, Watched};
 use super::{kernel, launcher, unavailable};
+use crate::script::gate::{Gate, Waiting};
 
 /// How much stack the thread has that starts a script: it makes a few lists of paths.
 const STACK: usize = 512 << 10;
@@ -37,10 +38,10 @@ pub(in crate::script) enum NotStarted {
     Unconfined(StepError),
 }
 
-/// A confined script that was started.
+/// A script that is confined and bounded, as far as the gate.
 #[derive(Debug)]
 pub(in crate::script) struct Started {
-    pub(in crate::script) child: Child,
+    pub(in crate::script) waiting: Waiting,
     pub(in crate::script) watched: Watched,
     /// Folders in which it cannot make anything, because something hidden lies there.
     pub(in crate::script) closed: Vec<PathBuf>,
@@ -65,11 +66,6 @@ impl Cell {
         Ok(Some(Self { grants: grants::of(place, &confinement)?, confinement, mark }))
     }
 
-    /// What its processes are known by.
-    pub(in crate::script) const fn mark(&self) -> Mark {
-        self.mark
-    }
-
     /// What stands before the command to have it launched, if only so the store can be hidden.
     pub(in crate::script) fn launcher(&self) -> Option<Vec<OsString>> {
         if kernel::may_mount() || self.grants.hidden_within().is_empty() {
@@ -78,59 +74,56 @@ impl Cell {
         launcher::words(&self.grants, self.confinement.network)
     }
 
-    /// Starts `command`, which stops itself before it does anything; it goes on when all its bounds hold. The
-    /// same command by a launcher, if there is one, is tried before. Blocks for a
-    /// millisecond or two, and has to be called inside of a runtime.
+    /// Has a process stand at the gate, confined and bounded. A gate behind a launcher, if there is one, is tried before. Has to
+    /// be called inside of a runtime.
     ///
     /// # Errors
     /// Where it cannot be confined or started.
-    pub(in crate::script) fn start(
+    pub(in crate::script) async fn start(
         self,
-        command: Command,
-        launched: Option<Command>,
+        gate: Gate,
+        launched: Option<Gate>,
     ) -> Result<Started, NotStarted> {
-        if let Some(child) = launched.map(launch).transpose()?.flatten() {
-            return self.bound(child, Vec::new());
-        }
-        let (child, closed) = self.confine(command)?;
-        self.bound(child, closed)
-    }
-
-    /// Starts the command on a thread that has confined itself.
-    fn confine(&self, mut command: Command) -> Result<(Child, Vec<PathBuf>), NotStarted> {
-        let runtime = Handle::current();
-        let (grants, network) = (self.grants.clone(), self.confinement.network);
+        let Self { confinement, grants, mark } = self;
+        let (runtime, network) = (Handle::current(), confinement.network);
+        let (tell, told) = oneshot::channel();
         let own = thread::Builder::new().name("orchestrator-cell".to_owned()).stack_size(STACK);
-        let confined = own.spawn(move || {
+        let own = own.spawn(move || {
             let _entered = runtime.enter();
-            let separated = kernel::confine(&grants, network).map_err(NotStarted::Unconfined)?;
-            let closed = if separated { Vec::new() } else { grants.closed() };
-            command.spawn().map(|child| (child, closed)).map_err(NotStarted::System)
+            // If nobody waits for it any more, it is dropped, and ends at the gate.
+            let _ = tell.send(enter(&grants, network, gate, launched));
         });
-        let ended = confined.map_err(NotStarted::System)?.join();
-        ended.map_err(|_| NotStarted::System(io::Error::other("a thread has panicked")))?
-    }
-
-    fn bound(&self, child: Child, closed: Vec<PathBuf>) -> Result<Started, NotStarted> {
-        let leader = leader(&child)?;
-        match bounded(leader, &self.confinement, self.mark) {
-            Ok(watched) => Ok(Started { child, watched, closed }),
-            Err(error) => {
-                let _ = kill_process(leader, Signal::KILL);
-                // No memory, or no more threads: that passes.
-                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory) {
-                    return Err(NotStarted::System(error));
-                }
-                Err(NotStarted::Unconfined(unavailable(&format!("the script cannot be bounded: {error}"))))
-            }
-        }
+        own.map_err(NotStarted::System)?;
+        let told = told.await;
+        let (waiting, closed) =
+            told.map_err(|_| NotStarted::System(io::Error::other("a thread has panicked")))??;
+        let watched = bounded(waiting.leader().map_err(NotStarted::System)?, &confinement, mark)?;
+        Ok(Started { waiting, watched, closed })
     }
 }
 
-/// Starts a command by the launcher; `None` where that cannot hide anything, and has started nothing.
-fn launch(mut command: Command) -> Result<Option<Child>, NotStarted> {
-    let child = command.spawn().map_err(NotStarted::System)?;
-    match came_to(leader(&child)?).map_err(NotStarted::System)? {
+/// Confines this thread, and starts a process at the gate; also names the folders in which that cannot make anything.
+fn enter(
+    grants: &Grants,
+    network: bool,
+    gate: Gate,
+    launched: Option<Gate>,
+) -> Result<(Waiting, Vec<PathBuf>), NotStarted> {
+    if let Some(waiting) = launched.map(launch).transpose()?.flatten() {
+        return Ok((waiting, Vec::new()));
+    }
+    let separated = kernel::confine(grants, network).map_err(NotStarted::Unconfined)?;
+    let closed = if separated { Vec::new() } else { grants.closed() };
+    Ok((gate.start().map_err(NotStarted::System)?, closed))
+}
+
+/// Has a process launched; `None` where the launcher cannot hide anything, and has started nothing.
+fn launch(gate: Gate) -> Result<Option<Waiting>, NotStarted> {
+    let mut waiting = gate.start().map_err(NotStarted::System)?;
+    if waiting.is_launched() {
+        return Ok(Some(waiting));
+    }
+    match exit_code(waiting.leader().map_err(NotStarted::System)?).map_err(NotStarted::System)? {
         Some(launcher::CANNOT_MOUNT) => {
             launcher::give_up();
             Ok(None)
@@ -138,20 +131,14 @@ fn launch(mut command: Command) -> Result<Option<Child>, NotStarted> {
         Some(launcher::CANNOT_CONFINE) => {
             Err(NotStarted::Unconfined(unavailable("the launcher could not confine itself")))
         }
-        _ => Ok(Some(child)),
+        _ => Ok(Some(waiting)),
     }
 }
 
-fn leader(child: &Child) -> Result<Pid, NotStarted> {
-    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    leader.ok_or_else(|| NotStarted::System(io::Error::other("the script has no process id")))
-}
-
-/// Waits until a process has stopped itself; its exit code if it has ended instead.
-fn came_to(process: Pid) -> io::Result<Option<i32>> {
-    let until = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+/// Waits until a process has ended, and leaves it for others to wait for.
+fn exit_code(process: Pid) -> io::Result<Option<i32>> {
     loop {
-        match waitid(WaitId::Pid(process), until) {
+        match waitid(WaitId::Pid(process), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
             Ok(status) => return Ok(status.and_then(|status| status.exit_status())),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -159,16 +146,20 @@ fn came_to(process: Pid) -> io::Result<Option<i32>> {
     }
 }
 
-/// Bounds a process that stops itself, and lets it go on.
-fn bounded(leader: Pid, confinement: &Confinement, mark: Mark) -> io::Result<Watched> {
-    came_to(leader)?;
-    let watched = watch::over(leader, mark, confinement)?;
-    match limits::set(leader, confinement, mark) {
-        // It has ended already, whyever; that is told when it is waited for.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
-        other => other?,
-    }
-    // Fails where it has ended.
-    let _ = kill_process(leader, Signal::CONT);
-    Ok(watched)
+/// Bounds a process that waits at the gate.
+fn bounded(leader: Pid, confinement: &Confinement, mark: Mark) -> Result<Watched, NotStarted> {
+    let bound = || {
+        let watched = watch::over(leader, mark, confinement)?;
+        match limits::set(leader, confinement, mark) {
+            // It has ended already, whyever; that is told when it is waited for.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
+            other => other?,
+        }
+        Ok(watched)
+    };
+    bound().map_err(|error: io::Error| match error.kind() {
+        // No memory, or no more threads: that passes.
+        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => NotStarted::System(error),
+        _ => NotStarted::Unconfined(unavailable(&format!("the script cannot be bounded: {error}"))),
+    })
 }

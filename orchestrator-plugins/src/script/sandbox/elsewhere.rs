@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_core::machine::StepError;
 use orchestrator_core::spec::Sandbox;
-use tokio::process::{Child, Command};
 
 use super::unavailable;
+use crate::script::gate::{Gate, Waiting};
 
 #[derive(Debug)]
 pub(in crate::script) struct Place<'a> {
@@ -32,7 +32,7 @@ pub(in crate::script) enum NotStarted {
 
 #[derive(Debug)]
 pub(in crate::script) struct Started {
-    pub(in crate::script) child: Child,
+    pub(in crate::script) waiting: Waiting,
     pub(in crate::script) watched: Watched,
     pub(in crate::script) closed: Vec<PathBuf>,
 }
@@ -64,11 +64,7 @@ impl Cell {
         Err(unavailable("scripts are confined on Linux only"))
     }
 
-    pub(in crate::script) fn mark(&self) -> Mark {
-        match self.0 {}
-    }
-
-    pub(in crate::script) fn start(self, _: Command, _: Option<Command>) -> Result<Started, NotStarted> {
+    pub(in crate::script) async fn start(self, _: Gate, _: Option<Gate>) -> Result<Started, NotStarted> {
         match self.0 {}
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grants::Grants;
 use super::{kernel, mounts};
+use crate::script::gate;
 
 /// The word that asks this program to confine itself and to become another one.
 const WORD: &str = "--orchestrator-cell";
@@ -93,6 +94,7 @@ fn become_script(mut args: impl Iterator<Item = OsString>) -> i32 {
         eprintln!("{}", error.message);
         return CANNOT_CONFINE;
     }
+    gate::launched();
     let error = Command::new(&program).args(args).exec();
     eprintln!("cannot start {}: {error}", OsStr::display(&program));
     CANNOT_CONFINE

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
+use landlock::RulesetCreated;
 use orchestrator_core::machine::StepError;
 use orchestrator_core::spec::{Confinement, Sandbox};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -85,15 +86,25 @@ impl Cell {
         launched: Option<Gate>,
     ) -> Result<Started, NotStarted> {
         let Self { confinement, grants, mark } = self;
-        let (runtime, network) = (Handle::current(), confinement.network);
+        let (grants, network, runtime) = (Arc::new(grants), confinement.network, Handle::current());
+        let (give, given) = mpsc::channel();
         let (tell, told) = oneshot::channel();
         let own = thread::Builder::new().name("orchestrator-cell".to_owned()).stack_size(STACK);
+        // What is launched makes its own.
+        let makes_rules = launched.is_none();
+        let shared = grants.clone();
         let own = own.spawn(move || {
             let _entered = runtime.enter();
+            let rules = || given.recv().unwrap_or_else(|_| kernel::rules(&shared));
             // If nobody waits for it any more, it is dropped, and ends at the gate.
-            let _ = tell.send(enter(&grants, network, gate, launched));
+            let _ = tell.send(enter(&shared, network, rules, gate, launched));
         });
         own.map_err(NotStarted::System)?;
+        if makes_rules {
+            // They take as long as it takes the thread to begin and to have its mounts.
+            let _ = give.send(kernel::rules(&grants));
+        }
+        drop(give);
         let told = told.await;
         let (waiting, closed) =
             told.map_err(|_| NotStarted::System(io::Error::other("a thread has panicked")))??;
@@ -106,13 +117,14 @@ impl Cell {
 fn enter(
     grants: &Grants,
     network: bool,
+    rules: impl FnOnce() -> Result<RulesetCreated, StepError>,
     gate: Gate,
     launched: Option<Gate>,
 ) -> Result<(Waiting, Vec<PathBuf>), NotStarted> {
     if let Some(waiting) = launched.map(launch).transpose()?.flatten() {
         return Ok((waiting, Vec::new()));
     }
-    let separated = kernel::confine(grants, network).map_err(NotStarted::Unconfined)?;
+    let separated = kernel::confine(grants, network, rules).map_err(NotStarted::Unconfined)?;
     let closed = if separated { Vec::new() } else { grants.closed() };
     Ok((gate.start().map_err(NotStarted::System)?, closed))
 }

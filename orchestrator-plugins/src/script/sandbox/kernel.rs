@@ -25,16 +25,20 @@ const NEEDED: ABI = ABI::V6;
 const KEPT: CapabilitySet =
     CapabilitySet::CHOWN.union(CapabilitySet::DAC_OVERRIDE).union(CapabilitySet::FOWNER);
 
-/// Confines the current thread for good. Tells whether what is hidden is hidden by a mount, so that something new can be made
-/// beside it.
+/// Confines the current thread for good; `rules` gives those of [`rules`], which may be made meanwhile. Tells whether what is
+/// hidden is hidden by a mount, so that something new can be made beside it.
 ///
 /// # Errors
 /// `sandbox_unavailable` where the kernel cannot do all of it; the thread must not start anything then.
-pub(super) fn confine(grants: &Grants, network: bool) -> Result<bool, StepError> {
+pub(super) fn confine(
+    grants: &Grants,
+    network: bool,
+    rules: impl FnOnce() -> Result<RulesetCreated, StepError>,
+) -> Result<bool, StepError> {
     // Only who may mount can hide anything inside of what it grants. Everybody else grants what lies around it.
     let separated = may_mount() && mounts::separate(grants).is_ok();
     let write = if separated { grants.write.clone() } else { grants.around_hidden()? };
-    restrict(grants, &write, separated, network)?;
+    restrict(rules()?, grants, &write, separated, network)?;
     Ok(separated)
 }
 
@@ -43,11 +47,25 @@ pub(super) fn may_mount() -> bool {
     capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
-/// Confines the current thread to what it is granted, for good; `write` is what of it may be written.
+/// The rules of Landlock for what may be read, and for devices. They are about what a path leads to here and now, not about the
+/// thread that makes them.
+///
+/// # Errors
+/// `sandbox_unavailable` where there is no Landlock, or one that knows too little.
+pub(super) fn rules(grants: &Grants) -> Result<RulesetCreated, StepError> {
+    ruleset().and_then(|rules| allow_reading(rules, grants)).map_err(|error| no_landlock(&error))
+}
+
+fn no_landlock(error: &RulesetError) -> StepError {
+    unavailable(&format!("Landlock, as of Linux 6.12, is missing or switched off: {error}"))
+}
+
+/// Confines the current thread to what it is granted, for good: what the `rules` allow, and `write`.
 ///
 /// # Errors
 /// As [`confine`].
 pub(super) fn restrict(
+    rules: RulesetCreated,
     grants: &Grants,
     write: &[PathBuf],
     separated: bool,
@@ -60,10 +78,9 @@ pub(super) fn restrict(
     let kept = held.permitted & KEPT;
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(|error| lacks("capabilities cannot be given up", &error))?;
-    let status = ruleset()
-        .and_then(|rules| allow(rules, grants, write, separated))
+    let status = allow_writing(rules, grants, write, separated)
         .and_then(RulesetCreated::restrict_self)
-        .map_err(|error| lacks("Landlock, as of Linux 6.12, is missing or switched off", &error))?;
+        .map_err(|error| no_landlock(&error))?;
     if status.ruleset != RulesetStatus::FullyEnforced || !status.no_new_privs {
         return Err(unavailable("Landlock holds only a part of what it was asked for"));
     }
@@ -104,18 +121,26 @@ fn ruleset() -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-fn allow(
+fn allow_reading(mut rules: RulesetCreated, grants: &Grants) -> Result<RulesetCreated, RulesetError> {
+    let read = AccessFs::from_read(NEEDED);
+    for path in &grants.read {
+        rules = add(rules, path, read, OFlags::empty())?;
+    }
+    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+    for path in system::DEVICES {
+        rules = add(rules, Path::new(path), device, OFlags::NOFOLLOW)?;
+    }
+    Ok(rules)
+}
+
+fn allow_writing(
     mut rules: RulesetCreated,
     grants: &Grants,
     write: &[PathBuf],
     separated: bool,
 ) -> Result<RulesetCreated, RulesetError> {
-    let read = AccessFs::from_read(NEEDED);
     // No devices are made or spoken to.
     let all = AccessFs::from_all(NEEDED) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
-    for path in &grants.read {
-        rules = add(rules, path, read, OFlags::empty())?;
-    }
     for path in write {
         rules = add(rules, path, all, OFlags::NOFOLLOW)?;
     }
@@ -124,10 +149,6 @@ fn allow(
         for path in &grants.write {
             rules = add(rules, path, AccessFs::ReadDir.into(), OFlags::NOFOLLOW)?;
         }
-    }
-    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
-    for path in system::DEVICES {
-        rules = add(rules, Path::new(path), device, OFlags::NOFOLLOW)?;
     }
     Ok(rules)
 }

@@ -90,7 +90,10 @@ fn become_script(mut args: impl Iterator<Item = OsString>) -> i32 {
     if separate(&order.grants).is_err() {
         return CANNOT_MOUNT;
     }
-    if let Err(error) = kernel::restrict(&order.grants, &order.grants.write, true, order.network) {
+    let grants = &order.grants;
+    let confined = kernel::rules(grants)
+        .and_then(|rules| kernel::restrict(rules, grants, &grants.write, true, order.network));
+    if let Err(error) = confined {
         eprintln!("{}", error.message);
         return CANNOT_CONFINE;
     }

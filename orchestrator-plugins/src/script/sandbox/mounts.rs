@@ -2,7 +2,7 @@
 //! unchangeable. Landlock can do neither: it only ever adds, and it does not watch over modes, owners and times.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,9 @@ const OF_THE_KERNEL: [&[u8]; 12] = [
 
 /// Where something is mounted, and what holds of it already.
 fn mount_points() -> io::Result<Vec<(PathBuf, MountFlags)>> {
-    let text = fs::read("/proc/thread-self/mountinfo")?;
+    // The kernel writes it anew for each read, so it is read at once.
+    let mut text = Vec::with_capacity(64 << 10);
+    fs::File::open("/proc/thread-self/mountinfo")?.read_to_end(&mut text)?;
     let lines = text.split(|byte| *byte == b'\n');
     // ID PARENT DEVICE ROOT POINT OPTIONS … - KIND …
     let points = lines.filter_map(|line| {

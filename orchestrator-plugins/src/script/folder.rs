@@ -16,9 +16,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes one inside `root`.
-    pub(super) fn create(root: &Path) -> io::Result<Self> {
-        let held = private("attempt-").tempdir_in(root)?;
+    /// Makes one inside `parent`, whose name begins with `prefix`.
+    pub(super) fn create(parent: &Path, prefix: &str) -> io::Result<Self> {
+        let private = Permissions::from_mode(0o700);
+        let held = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)?;
         let path = held.path().to_owned();
         let folder = Self { held: Some(held), path };
         DirBuilder::new().mode(0o700).create(folder.scratch())?;
@@ -62,13 +63,6 @@ impl Folder {
             fs::remove_dir_all(&path)
         })
     }
-}
-
-/// Builds private folders.
-pub(super) fn private<'a>(prefix: &'a str) -> tempfile::Builder<'a, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix).permissions(Permissions::from_mode(0o700));
-    builder
 }
 
 /// Gives the owner every right on the folders under `path`, as far as that is possible: what lies in a folder without

@@ -2,24 +2,24 @@
 //!
 //! A shell of its own session-less process group reads from a pipe which process groups are running. When the pipe
 //! ends, however this process came to its end, it kills those groups and whatever else was started by their scripts,
-//! and removes the folder that holds the attempts' private folders. One for the whole process, started with the first
-//! script.
+//! and removes the attempts' private folders. One for the whole process, started with the first script.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
-use super::folder::{self, Folder};
+use super::folder::Folder;
 
-/// Reads `+ GROUP MARK` and `- GROUP`; the mark of a script that is not confined is `-`. `$1` is the folder to remove, `$2` begins
-/// the value of a variable that all processes carry which were started from there: the file of a script's result, or a `TMPDIR`.
+/// Reads `+ GROUP MARK` and `- GROUP`; the mark of a script that is not confined is `-`. With `$1` begin the names of the folders
+/// to remove, and so the value of a variable that all processes carry which were started from there: the file of a script's
+/// result, or a `TMPDIR`.
 const PROGRAM: &str = r#"
 trap '' HUP INT QUIT TERM
 groups=' '
@@ -40,20 +40,24 @@ if [ "$groups" != ' ' ]; then
       kill -s KILL -- "${process%/limits}"
     done
   done
-  for found in $(grep -l -s -a -F -- "$2" /proc/[0-9]*/environ); do
+  for found in $(grep -l -s -a -F -- "=$1" /proc/[0-9]*/environ); do
     process=${found#/proc/}
     kill -s KILL -- "${process%/environ}"
   done
 fi
-if [ -e "$1" ]; then rm -rf -- "$1" || rm -rf -- "$1"; fi
+for left in "$1"*; do
+  if [ -e "$left" ]; then rm -rf -- "$left" || rm -rf -- "$left"; fi
+done
 "#;
 
 static WATCHDOG: Mutex<Option<Watchdog>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Watchdog {
-    /// Holds the attempts' folders; private, absolute.
-    root: PathBuf,
+    /// Where the attempts' folders are; absolute.
+    temporary: PathBuf,
+    /// How their names begin, and no others.
+    prefix: String,
     /// The groups that run, and the marks of their processes.
     groups: BTreeMap<i32, String>,
     pipe: ChildStdin,
@@ -65,15 +69,9 @@ struct Watchdog {
 /// # Errors
 /// Where the folder or the watchdog cannot be made.
 pub(crate) fn folder() -> io::Result<Folder> {
-    // Made under the lock, so that nobody removes the folder around it meanwhile.
     let mut held = lock();
-    let root = &running(&mut held)?.root;
-    if !root.exists() {
-        // It was empty, or something that tidies the folder for temporary files has removed it. Fails if somebody else
-        // has made one there meanwhile.
-        DirBuilder::new().mode(0o700).create(root)?;
-    }
-    Folder::create(root)
+    let watchdog = running(&mut held)?;
+    Folder::create(&watchdog.temporary, &watchdog.prefix)
 }
 
 /// Starts the watchdog if it does not run yet.
@@ -107,10 +105,6 @@ pub(crate) fn forget(group: Pid) {
         watchdog.groups.remove(&group.as_raw_nonzero().get());
         // One that has gone cannot kill anything, so it need not know.
         let _ = watchdog.pipe.write_all(format!("- {}\n", group.as_raw_nonzero()).as_bytes());
-        if watchdog.groups.is_empty() {
-            // Fails where an attempt has its folder in it. What is gone needs no process to remove it.
-            let _ = fs::remove_dir(&watchdog.root);
-        }
     }
 }
 
@@ -128,28 +122,25 @@ fn running<'a>(held: &'a mut MutexGuard<'_, Option<Watchdog>>) -> io::Result<&'a
 
 impl Watchdog {
     fn start() -> io::Result<Self> {
-        let root = folder::private("orchestrator-").tempdir()?.keep();
         // Absolute, whatever TMPDIR says: the watchdog stands elsewhere.
-        let root = fs::canonicalize(root)?;
-        let (child, pipe) = spawn(&root)?;
-        Ok(Self { root, groups: BTreeMap::new(), pipe, child })
+        let temporary = fs::canonicalize(std::env::temp_dir())?;
+        // Random, because a number of a process is given again.
+        let prefix = format!("orchestrator-{:016x}-", RandomState::new().build_hasher().finish());
+        let (child, pipe) = spawn(&temporary.join(&prefix))?;
+        Ok(Self { temporary, prefix, groups: BTreeMap::new(), pipe, child })
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        (self.child, self.pipe) = spawn(&self.root)?;
+        (self.child, self.pipe) = spawn(&self.temporary.join(&self.prefix))?;
         let all: String = self.groups.iter().map(|(group, mark)| format!("+ {group} {mark}\n")).collect();
         self.pipe.write_all(all.as_bytes())
     }
 }
 
-fn spawn(root: &std::path::Path) -> io::Result<(Child, ChildStdin)> {
-    let mut marker = std::ffi::OsString::from("=");
-    marker.push(root);
-    marker.push("/");
+fn spawn(folders: &Path) -> io::Result<(Child, ChildStdin)> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", PROGRAM, "orchestrator-watchdog"])
-        .arg(root)
-        .arg(marker)
+        .arg(folders)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .current_dir("/")

@@ -254,6 +254,9 @@ impl Group {
         }
         // Numbers of processes only grow until they begin again from below, which takes far longer than this.
         let young = self.begun.elapsed() < Duration::from_secs(1);
+        if young && stray::none_since(self.leader, &self.marker) {
+            return false;
+        }
         let above = if young { self.leader.as_raw_nonzero().get() } else { 0 };
         let marker = self.marker.clone();
         // Cannot panic.

@@ -8,6 +8,10 @@ use super::sandbox::Mark;
 /// between. A script that starts them as fast as it can is still ended: killing is faster.
 const ROUNDS: usize = 200;
 
+/// How many processes may have begun since a script's first for each of them to be looked at by its number.
+#[cfg(target_os = "linux")]
+const FEW: i32 = 64;
+
 /// What all processes of a script carry.
 #[derive(Debug, Clone)]
 pub(crate) enum Marker {
@@ -27,6 +31,20 @@ pub(super) fn members(group: Pid) -> usize {
         return count;
     }
     1
+}
+
+/// Whether it can be told at once that no process lives which has begun after `leader` and carries `marker`: only where few have
+/// begun at all. Reads a few small files. Counts on numbers of processes not having begun again from below.
+pub(super) fn none_since(leader: Pid, marker: &Marker) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        linux::none_since(leader, marker)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (leader, marker);
+        false
+    }
 }
 
 /// Kills every process of `group`, and every other one that carries `marker`.
@@ -59,7 +77,7 @@ mod linux {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    use super::{Mark, Marker};
+    use super::{FEW, Mark, Marker};
 
     /// Longer than what `/proc/PID/limits` says: 16 lines of 79 characters.
     const LIMITS: usize = 4096;
@@ -102,12 +120,38 @@ mod linux {
         processes.filter(|pid| *pid > above && kill_if_marked(*pid, marker)).count()
     }
 
-    fn kill_if_marked(pid: i32, marker: &Marker) -> bool {
-        let carries = || match marker {
+    /// As outside.
+    pub(super) fn none_since(leader: Pid, marker: &Marker) -> bool {
+        // Kernels without it are looked through.
+        let newest = || std::fs::read_to_string("/proc/sys/kernel/ns_last_pid").ok()?.trim().parse().ok();
+        let leader = leader.as_raw_nonzero().get();
+        let mut seen = leader;
+        loop {
+            let Some(newest) = newest().filter(|newest| (seen..leader.saturating_add(FEW)).contains(newest))
+            else {
+                return false;
+            };
+            if newest == seen {
+                // Nothing has begun since the last one was looked at, so no process can have left one behind and ended.
+                return true;
+            }
+            if (seen + 1..=newest).any(|pid| carries(pid, marker)) {
+                return false;
+            }
+            seen = newest;
+        }
+    }
+
+    fn carries(pid: i32, marker: &Marker) -> bool {
+        match marker {
             Marker::Environment(entry) => std::fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|found| found == entry)),
             Marker::Limit(own) => mark(pid) == Some(*own) && !is_dead(stat(pid).0),
-        };
+        }
+    }
+
+    fn kill_if_marked(pid: i32, marker: &Marker) -> bool {
+        let carries = || carries(pid, marker);
         if !carries() {
             return false;
         }

@@ -60,6 +60,7 @@ pub(super) fn of(place: &Place<'_>, confinement: &Confinement) -> Result<Grants,
     }
     let mut read = system::readable().to_vec();
     read.extend(home.into_iter().flat_map(system::readable_at_home));
+    let mut tools = Vec::new();
     for folder in std::env::split_paths(place.path).filter(|folder| folder.is_absolute()) {
         let Ok(folder) = folder.canonicalize() else { continue };
         // Part of what every script may read.
@@ -68,9 +69,13 @@ pub(super) fn of(place: &Place<'_>, confinement: &Confinement) -> Result<Grants,
         }
         // What lies there can be written by scripts: it must not choose what they may reach.
         if !folder.starts_with(&workdir) {
-            read.extend(system::toolchain(&folder, home));
+            tools.extend(system::toolchain(&folder, home));
         }
     }
+    // Each takes a rule, and what lies in another needs none.
+    tools.sort_unstable();
+    tools.dedup_by(|path, before| path.starts_with(before));
+    read.extend(tools);
     read.push(place.interpreter.to_owned());
     let mut named = Vec::new();
     for path in &confinement.read {
@@ -91,13 +96,12 @@ pub(super) fn of(place: &Place<'_>, confinement: &Confinement) -> Result<Grants,
             write.push(path);
         }
     }
-    let hidden = place.protected.iter().cloned().chain(home.into_iter().flat_map(system::credentials));
-    let hidden = hidden.filter_map(|path| path.canonicalize().ok());
-    let is_store =
-        |path: &Path| place.protected.iter().any(|own| own.canonicalize().is_ok_and(|own| own == *path));
+    let store = place.protected.iter().filter_map(|path| path.canonicalize().ok());
+    let credentials =
+        home.into_iter().flat_map(system::credentials).filter_map(|path| path.canonicalize().ok());
     // The author may grant credentials by their name; the store never.
-    let hidden = hidden.filter(|path| is_store(path) || !named.iter().any(|named| path.starts_with(named)));
-    let hidden = hidden.filter(|path| *path != workdir).collect();
+    let credentials = credentials.filter(|path| !named.iter().any(|named| path.starts_with(named)));
+    let hidden = store.chain(credentials).filter(|path| *path != workdir).collect();
     read.extend(named);
     let grants = Grants { read, write, hidden };
     grants.check_start(place)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
+use orchestrator_core::port::store::Store;
 use orchestrator_core::spec::Workflow;
 use orchestrator_core::{Engine, StartRun};
 use orchestrator_sqlite::SqliteStore;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::sample::{Figure, Must, interleaved, runtime};
 
-const STEPS: usize = 10;
+pub(crate) const STEPS: usize = 10;
 
 pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
     let (one, writer) = interleaved(repeat, || engine(1, 30), || raw_commits(1, 300));
@@ -33,11 +34,19 @@ pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
 /// Steps per second of `workflows` at once, each lane running `rounds` workflows one after the other.
 fn engine(workflows: usize, rounds: usize) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.db").display().to_string();
+    engine_on(
+        async { Arc::new(SqliteStore::connect(&path).await.expect("a store")) as Arc<dyn Store> },
+        workflows,
+        rounds,
+    )
+}
+
+/// As [`engine`], on a store of any kind.
+pub(crate) fn engine_on(store: impl Future<Output = Arc<dyn Store>>, workflows: usize, rounds: usize) -> f64 {
     runtime().block_on(async {
-        let path = folder.path().join("state.db");
-        let store = SqliteStore::connect(&path.display().to_string()).await.expect("a store");
         let engine = Engine::builder()
-            .store(Arc::new(store))
+            .store(store.await)
             .step("noop", |_: Value| async { Ok(()) })
             .slots(workflows)
             .poll(None)

@@ -7,6 +7,7 @@ mod call;
 mod chain;
 mod command_line;
 mod fan;
+mod fleet;
 mod graph;
 mod lists;
 mod random_graph;
@@ -26,7 +27,7 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               validation, command, lists, http, script
+               fleet, validation, command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -67,10 +68,11 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 8] = [
+const WORKLOADS: [Workload; 9] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
+    ("fleet", fleet::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
     ("lists", lists::measure),

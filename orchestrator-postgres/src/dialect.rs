@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use crate::bell::Bell;
-use crate::writer::PostgresWriter;
+use crate::writer::{NOW, PostgresWriter};
 use crate::{error, open};
 
 /// One PostgreSQL database.
@@ -118,9 +118,8 @@ impl Dialect for Postgres {
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        let text = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
-        let asked =
-            self.readers.query_one_raw(Statement::from_string(self.readers.get_database_backend(), text));
+        let asked = Statement::from_string(self.readers.get_database_backend(), NOW);
+        let asked = self.readers.query_one_raw(asked);
         let row = asked.await.map_err(|error| self.explain(&error))?;
         let millis = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
         let millis = millis.map_err(|error| self.explain(&error))?;

@@ -85,7 +85,8 @@ pub(crate) fn location(options: &PgConnectOptions) -> String {
 pub(crate) fn options(base: PgConnectOptions) -> PgConnectOptions {
     let named = base.get_application_name().is_some();
     let base = if named { base } else { base.application_name("orchestrator") };
-    base.statement_cache_capacity(256).disable_statement_logging()
+    // What no column of ours is, poolers need not be asked to pass on.
+    base.extra_float_digits(None).statement_cache_capacity(256).disable_statement_logging()
 }
 
 /// What a session that writes is set to. The one statement of a batch finds every row by its key: plans that read whole

@@ -220,6 +220,80 @@ impl Database {
     }
 }
 
+impl Database {
+    /// What a query of one column of texts gives; asked past every store.
+    ///
+    /// # Panics
+    /// If the query fails.
+    pub async fn texts(&self, query: &'static str) -> Vec<String> {
+        sqlx::query_scalar(query).fetch_all(&mut self.bare().await).await.expect("an answer")
+    }
+}
+
+/// PgBouncer in front of a server.
+#[derive(Debug)]
+pub struct Pooler {
+    url: String,
+    process: Child,
+    _folder: TempDir,
+}
+
+impl Pooler {
+    /// Starts one that gives connections away for as long as `mode` says: `session`, `transaction` or `statement`.
+    ///
+    /// # Panics
+    /// If PgBouncer is not installed, or does not start.
+    pub async fn start(database: &Database, mode: &str) -> Self {
+        let target: PgConnectOptions = database.url.parse().expect("a URL");
+        let name = target.get_database().expect("a database");
+        let folder = tempfile::Builder::new().prefix("orchestrator-pooler-").tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
+        let config = folder.path().join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n{name} = host={} port={} dbname={name} user={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n",
+            target.get_host(),
+            target.get_port(),
+            target.get_username(),
+        );
+        fs::write(&config, text).expect("a configuration");
+        own_by_nobody(folder.path());
+        own_by_nobody(&config);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+        let program = places.map(|folder| folder.join("pgbouncer")).find(|program| program.exists());
+        let program = program.expect("PgBouncer is installed (Debian, Ubuntu: apt-get install pgbouncer)");
+        let log = fs::File::create(folder.path().join("log")).expect("a log");
+        let process =
+            as_nobody(&program).arg("--quiet").arg(&config).stdin(Stdio::null()).stderr(log).spawn();
+        let process = process.expect("PgBouncer is started");
+        let url = format!("postgres://{}@127.0.0.1:{port}/{name}", target.get_username());
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let said = fs::read_to_string(folder.path().join("log"));
+            assert!(begun.elapsed() < PATIENCE, "PgBouncer does not answer: {said:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Self { url, process, _folder: folder }
+    }
+
+    /// The URL of the database behind it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// The folder with the programs of PostgreSQL.
 fn programs() -> PathBuf {
     if let Ok(folder) = std::env::var(PROGRAMS) {

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
+use orchestrator_core::time::Timestamp;
 use orchestrator_sql::{Arg, Kind, Script, WriteError, Writer};
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
 
 use crate::error;
+
+/// Asks for the time, in milliseconds since 1970.
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 /// Waits for all who write, and lets nobody begin: what was read since then is what there is.
 const UNDISTURBED: &str =
@@ -79,6 +83,15 @@ impl Writer for PostgresWriter {
         self.say("COMMIT").await?;
         self.open = false;
         Ok(written)
+    }
+
+    async fn now(&mut self) -> Result<Timestamp, WriteError> {
+        self.owes = true;
+        let asked = sqlx::query_scalar(NOW).fetch_one(&mut self.connection);
+        let Ok(answer) = tokio::time::timeout(self.patience, asked).await else {
+            return Err(WriteError::Ambiguous(format!("no answer within {:?}", self.patience)));
+        };
+        self.heard(answer.map(Timestamp::from_millis))
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {

@@ -256,6 +256,12 @@ pub trait Writer: fmt::Debug + Send + 'static {
     /// As [`Writer::run`].
     async fn run_undisturbed(&mut self, script: Script) -> Result<u64, WriteError>;
 
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    async fn now(&mut self) -> Result<Timestamp, WriteError>;
+
     /// Makes sure that no transaction is open.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl<D: Dialect> Shared<D> {
     }
 
     pub(crate) async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
-        let now = self.dialect.now().await?;
+        let now = self.keeper().now().await?;
         let until = now + ttl;
         let renewed =
             self.keeper().run_relaxed(script::<D, _>(RENEW, [id(owner), until.arg(), now.arg()])).await?;
@@ -98,7 +98,7 @@ impl<D: Dialect> Shared<D> {
     }
 
     pub(crate) async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
-        self.keeper().run_relaxed(script::<D, _>(RETIRE, [id(owner)])).await?;
+        self.pen.run_relaxed(script::<D, _>(RETIRE, [id(owner)])).await?;
         failpoint!("owner.retire.after");
         self.dialect.committed();
         self.dialect.let_go(owner).await;
@@ -119,7 +119,7 @@ impl<D: Dialect> Shared<D> {
                 continue;
             };
             // Of several who sweep at the same time, one marks it; one renews, and it is not marked.
-            if self.keeper().run_relaxed(bury).await? > 0 {
+            if self.pen.run_relaxed(bury).await? > 0 {
                 failpoint!("owner.sweep.after");
                 self.dialect.committed();
                 self.dialect.let_go(row.id).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use orchestrator_core::port::store::StoreError;
+use orchestrator_core::time::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::dialect::{Dialect, WriteError, Writer};
@@ -60,16 +61,7 @@ impl<D: Dialect> Pen<D> {
     }
 
     async fn write(&self, hand: &mut Hand<D::Writer>, script: Script, way: Way) -> Result<u64, WriteError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(WriteError::Unavailable(CLOSED.to_owned()));
-        }
-        let mut writer = match hand.writer.take() {
-            Some(writer) => writer,
-            None => self.dialect.connect_writer().await.map_err(|error| match error {
-                StoreError::Busy => WriteError::Busy,
-                other => WriteError::Unavailable(other.to_string()),
-            })?,
-        };
+        let mut writer = self.writer(hand).await?;
         let answer = match way {
             Way::Synced => writer.run(script).await,
             Way::Relaxed => writer.run_relaxed(script).await,
@@ -97,6 +89,29 @@ impl<D: Dialect> Pen<D> {
             tracing::warn!("gave up the connection that writes; the next write opens another");
         }
         answer
+    }
+
+    /// The connection, opened if there is none.
+    async fn writer(&self, hand: &mut Hand<D::Writer>) -> Result<D::Writer, WriteError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(WriteError::Unavailable(CLOSED.to_owned()));
+        }
+        match hand.writer.take() {
+            Some(writer) => Ok(writer),
+            None => self.dialect.connect_writer().await.map_err(|error| match error {
+                StoreError::Busy => WriteError::Busy,
+                other => WriteError::Unavailable(other.to_string()),
+            }),
+        }
+    }
+
+    /// The database's clock, asked of the connection that writes.
+    pub(crate) async fn now(&self) -> Result<Timestamp, StoreError> {
+        let mut hand = self.take().await;
+        let mut writer = self.writer(&mut hand).await?;
+        let now = writer.now().await?;
+        hand.writer = Some(writer);
+        Ok(now)
     }
 
     /// As [`Pen::run`], for what must see all that others have written, and nothing of it changes meanwhile.

@@ -15,6 +15,7 @@ use orchestrator_core::port::store::{
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::dialect::{Dialect, Options};
@@ -37,12 +38,15 @@ impl<D: Dialect> Clone for SqlStore<D> {
 pub(crate) struct Shared<D: Dialect> {
     pub(crate) dialect: Arc<D>,
     pub(crate) pen: Pen<D>,
-    /// For owners, where the dialect can write on several connections.
+    /// For keeping owners alive, where the dialect can write on several connections.
     keeper: Option<Pen<D>>,
+    /// Where such a dialect is asked for all else: its connections belong to the runtime in which they were opened, while
+    /// owners are kept alive from another.
+    home: Option<Handle>,
 }
 
 impl<D: Dialect> Shared<D> {
-    /// The pen for owners.
+    /// The pen that keeps owners alive.
     pub(crate) fn keeper(&self) -> &Pen<D> {
         self.keeper.as_ref().unwrap_or(&self.pen)
     }
@@ -87,7 +91,9 @@ impl<D: Dialect> SqlStore<D> {
     async fn over(dialect: D, options: &Options) -> Result<Self, StoreError> {
         let dialect = Arc::new(dialect);
         let keeper = D::CONCURRENT.then(|| Pen::new(dialect.clone()));
-        let store = Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), keeper, dialect }) };
+        let home = D::CONCURRENT.then(Handle::current);
+        let store =
+            Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), keeper, home, dialect }) };
         let ready = if options.migrate {
             store.migrate().await
         } else if options.require_current {
@@ -104,6 +110,20 @@ impl<D: Dialect> SqlStore<D> {
 
     /// Does something on a task of its own: it runs to its end even if the caller goes away.
     async fn apart<T, F>(&self, work: impl FnOnce(Arc<Shared<D>>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let work = work(self.shared.clone());
+        joined(match &self.shared.home {
+            Some(home) => home.spawn(work),
+            None => tokio::spawn(work),
+        })
+        .await?
+    }
+
+    /// As [`SqlStore::apart`], in the runtime of whoever asks.
+    async fn here<T, F>(&self, work: impl FnOnce(Arc<Shared<D>>) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -125,8 +145,7 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {
         let members = batch.len();
-        let shared = self.shared.clone();
-        let committed = joined(tokio::spawn(async move { shared.commit(batch).await })).await;
+        let committed = self.apart(|shared| async move { Ok(shared.commit(batch).await) }).await;
         committed.unwrap_or_else(|error| {
             tracing::error!(%error, "a commit whose end is not known");
             vec![Commit::Ambiguous; members]
@@ -167,7 +186,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
-        self.apart(move |shared| async move { shared.renew(owner, ttl).await }).await
+        self.here(move |shared| async move { shared.renew(owner, ttl).await }).await
     }
 
     async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
+use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_sql::{Arg, Script, WriteError, Writer};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
@@ -74,6 +75,10 @@ impl Writer for SqliteWriter {
     /// There is one writer at a time anyway.
     async fn run_undisturbed(&mut self, script: Script) -> Result<u64, WriteError> {
         self.run(script).await
+    }
+
+    async fn now(&mut self) -> Result<Timestamp, WriteError> {
+        Ok(wall_clock())
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {

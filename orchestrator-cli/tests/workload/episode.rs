@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::chance::Chance;
 use crate::facts::{Copy, Facts, Run};
+use crate::fleet::{Crew, Deaths, Fleet};
 use crate::flow::Flow;
 use crate::invariant::{ALL, violations};
-use crate::journey::{Journey, Place};
+use crate::journey::{Journey, Place, span};
 use crate::replay::kind;
 use crate::row::Losses;
 use crate::tally::Tally;
@@ -34,6 +35,8 @@ pub(crate) enum Kills {
     Random,
     /// Ten of each run, one after the other, while it is taken up again.
     Recovery,
+    /// Workers on a server, and the server.
+    Fleet,
 }
 
 impl Kills {
@@ -42,6 +45,8 @@ impl Kills {
         let (tries, wanted, least, span) = match self {
             Self::Random => (chance.below(7), 7, 50, 1_451),
             Self::Recovery => (30, 10, 100, 201),
+            // Not who has started a run, but who works.
+            Self::Fleet => (0, 0, 100, 1),
         };
         let kills = (0..tries).map(|_| Duration::from_millis((least + chance.below(span)) as u64));
         (kills.collect(), wanted)
@@ -52,19 +57,25 @@ impl Kills {
         match self {
             Self::Random => "every_run_ends",
             Self::Recovery => "converge",
+            Self::Fleet => "a_fleet",
         }
     }
 }
 
 /// Plays the episode of a seed, and adds what it has found to the tally; `keeps`: writes down all that was seen.
 pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
-    let place = Place::new();
+    let place = if kills == Kills::Fleet { Place::of_a_fleet() } else { Place::new() };
     let mut chance = Chance::new(seed);
     let journeys: Vec<Journey> =
         (0..RUNS).map(|number| journey(seed, number, kills, &mut chance, &place)).collect();
-    let journeys = at_once(CLIENTS, journeys, |journey| journey.torment(&place));
-    // From here on everything is left alone.
-    let mut journeys = at_once(journeys.len(), journeys, |journey| journey.finish(&place));
+    let mut journeys = match &place.fleet {
+        Some(fleet) => hired(&place, fleet, journeys, &mut chance, tally),
+        None => {
+            let journeys = at_once(CLIENTS, journeys, |journey| journey.torment(&place));
+            // From here on everything is left alone.
+            at_once(journeys.len(), journeys, |journey| journey.finish(&place))
+        }
+    };
     let facts = look(&place, &mut journeys);
     tally.runs += RUNS;
     tally.kills += journeys.iter().map(|journey| journey.landed).sum::<usize>() as u64;
@@ -89,13 +100,54 @@ pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
     plant(&facts, tally);
 }
 
+/// Workers carry out the journeys while they and their server are tormented, and bring them to their ends afterwards.
+fn hired(
+    place: &Place,
+    fleet: &Fleet,
+    journeys: Vec<Journey>,
+    chance: &mut Chance,
+    tally: &mut Tally,
+) -> Vec<Journey> {
+    let mut crew = Crew::hire(fleet, &place.folder);
+    let until = Instant::now() + span(chance.below(8_000));
+    let (enough, told) = mpsc::channel();
+    let (crew, journeys) = std::thread::scope(|scope| {
+        let plague = scope.spawn(move || {
+            crew.plague(chance, &told);
+            crew
+        });
+        let journeys = at_once(journeys.len(), journeys, |journey| journey.attend(place, until));
+        drop(enough);
+        (plague.join().unwrap(), journeys)
+    });
+    let Deaths { killed, paused, drained, restarts, cut } = crew.deaths;
+    tally.kills += killed + paused + drained + restarts + cut;
+    let kinds =
+        [("killed", killed), ("paused", paused), ("drained", drained), ("restarts", restarts), ("cut", cut)];
+    for (kind, times) in kinds {
+        *tally.seen.entry(format!("fleet: {kind}")).or_default() += times;
+    }
+    // From here on everything is left alone.
+    let mut journeys = at_once(journeys.len(), journeys, |journey| journey.await_end(place));
+    journeys[0].hung.extend(crew.dismiss());
+    journeys
+}
+
 fn journey(seed: u64, number: u64, kills: Kills, chance: &mut Chance, place: &Place) -> Journey {
     let mut flow = Flow::drawn(chance, &format!("w{number}"));
     if kills == Kills::Recovery {
         flow.hold(HOLD);
     }
+    // The ledger lies beside the store; who works for a fleet starts in a folder below.
+    let grant = match place.fleet {
+        Some(_) => {
+            format!("defaults: {{ sandbox: {{ write: [\"{}\"] }} }}\n", place.folder.path("").display())
+        }
+        None => String::new(),
+    };
     for flow in flow.all() {
-        fs::write(place.folder.path(&format!("{}.yaml", flow.name)), flow.text()).unwrap();
+        let text = flow.text() + &grant;
+        fs::write(place.folder.path(&format!("{}.yaml", flow.name)), text).unwrap();
     }
     let cancel = (chance.below(6) == 0).then(|| Duration::from_millis(chance.below(800) as u64));
     let own = Chance::new(seed.wrapping_mul(1_000).wrapping_add(number));
@@ -157,7 +209,10 @@ fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
         left.chain(journeys.iter_mut().flat_map(|it| std::mem::take(&mut it.left))).collect();
     let (code, out, _) = folder.run(&["doctor", "--json"]);
     let doctor = serde_json::from_str(&out).unwrap_or(Value::Null);
-    let (damaged, said, why) = folder.run(&["store", "check", "--json"]);
+    let (damaged, said, why) = match place.fleet {
+        Some(_) => (0, String::new(), String::new()),
+        None => folder.run(&["store", "check", "--json"]),
+    };
     Facts {
         told: journeys.iter().map(|journey| (journey.key.clone(), journey.told.clone())).collect(),
         listed,
@@ -169,7 +224,10 @@ fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
         left,
         doctor,
         damage: if damaged == 0 { Vec::new() } else { vec![format!("store check: {said}{why}")] },
-        copy: Copy::of(folder),
+        copy: match &place.fleet {
+            Some(fleet) => Copy::of_fleet(fleet),
+            None => Copy::of(folder),
+        },
         hung: journeys
             .iter()
             .flat_map(|journey| journey.hung.clone())

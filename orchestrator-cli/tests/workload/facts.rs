@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::fleet::Fleet;
 use crate::flow::{Does, Flow, Step};
 use crate::folder::Folder;
 use crate::ledger::Line;
@@ -41,6 +42,25 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
+    /// What the database of a fleet says.
+    pub(crate) fn of_fleet(fleet: &Fleet) -> Self {
+        let mut held = fleet.texts(
+            "SELECT id || ' is driven and has ended' FROM orchestrator_runs \
+             WHERE finished_at IS NOT NULL AND driver IS NOT NULL",
+        );
+        held.extend(fleet.texts(
+            "SELECT 'owner ' || id || ' is not dead: ' || label FROM orchestrator_owners WHERE dead = 0",
+        ));
+        Self {
+            damage: Vec::new(),
+            held,
+            decisions: fleet.texts(
+                "SELECT replace(run::text, '-', '') || ' ' || replace(id::text, '-', '') FROM orchestrator_decisions",
+            ),
+            keys: fleet.texts("SELECT start_key FROM orchestrator_runs WHERE start_key IS NOT NULL"),
+        }
+    }
+
     pub(crate) fn of(folder: &Folder) -> Self {
         folder.ask(&["backup", "copy.db", "--force", "--json"]);
         let mut look = Command::new("python3");

@@ -1,6 +1,8 @@
 //! One run and its client: starts it under a key until that is acknowledged, drives it again after each kill, and does
 //! what people have to do.
 
+mod hired;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use hired::span;
+
 use crate::chance::Chance;
+use crate::fleet::Fleet;
 use crate::flow::Flow;
 use crate::folder::{Folder, PATIENCE};
 use crate::ledger::Ledger;
@@ -27,17 +32,35 @@ const BUSY: Duration = Duration::from_secs(5);
 pub(crate) struct Place {
     pub(crate) folder: Folder,
     pub(crate) ledger: Ledger,
+    /// Who drives the runs, if not their clients themselves.
+    pub(crate) fleet: Option<Fleet>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         let folder = Folder::new("workload-");
         let ledger = Ledger::open(&folder.path("ledger"));
-        Self { folder, ledger }
+        Self { folder, ledger, fleet: None }
+    }
+
+    /// One whose store is on a server of its own, for workers.
+    pub(crate) fn of_a_fleet() -> Self {
+        let place = Self::new();
+        Self { fleet: Some(Fleet::start(&place.folder)), ..place }
     }
 
     fn show(&self, run: &str) -> Value {
-        self.folder.ask(&["runs", "show", run, "--json"]).remove(0)
+        let args = ["runs", "show", run, "--json"];
+        let begun = Instant::now();
+        // A server may be away for a while.
+        while self.fleet.is_some() && begun.elapsed() < PATIENCE {
+            let (code, out, _) = self.folder.run(&args);
+            if code != 7 {
+                assert_eq!(code, 0, "{args:?}");
+                return serde_json::from_str(&out).unwrap();
+            }
+        }
+        self.folder.ask(&args).remove(0)
     }
 }
 
@@ -306,7 +329,7 @@ impl Journey {
         let code = place.folder.run(args).0;
         let took = begun.elapsed();
         match code {
-            7 if took >= BUSY => self.turned_away += 1,
+            7 if took >= BUSY || place.fleet.is_some() => self.turned_away += 1,
             7 => self.hung.push(format!("{args:?}: exit 7 after {took:?}")),
             _ => {}
         }

@@ -10,6 +10,7 @@
 mod chance;
 mod episode;
 mod facts;
+mod fleet;
 mod flow;
 #[path = "../battery/folder.rs"]
 mod folder;
@@ -45,6 +46,13 @@ fn whatever_is_killed_every_run_ends_as_the_model_says() {
 #[test]
 fn runs_whose_recovery_is_killed_ten_times_converge_once_left_alone() {
     battery("F-04 kills during recovery", Kills::Recovery, [8, 40, 304], 3_000);
+}
+
+/// F-22, F-25, F-27 and F-33: the server is restarted and cuts connections, workers are killed, stopped for longer than they
+/// count as alive, and drained.
+#[test]
+fn whatever_happens_to_a_fleet_every_run_ends_as_the_model_says() {
+    battery("F-22 a fleet on PostgreSQL", Kills::Fleet, [40, 240, 3_000], 1_000);
 }
 
 /// Plays episodes until there were so many runs and, in a release, so many kills.

@@ -70,7 +70,8 @@ impl Keeper {
 
 fn thread_for(keeping: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let unavailable = |error| StoreError::Unavailable(format!("no thread for renewals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
+    // A store may reach its database over a network.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
     std::thread::Builder::new()
         .name("orchestrator-keeper".into())
         .spawn(move || runtime.block_on(whole(keeping)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::place::Base;
 use orchestrator_core::port::store::{Commit, Member, Store, StoreError};
 use orchestrator_core::testkit::{Story, new_run, poll_and_drop};
-use orchestrator_postgres::testkit::Server;
+use orchestrator_postgres::testkit::{Pooler, Server};
 use orchestrator_postgres::{Options, PostgresStore};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -143,6 +143,20 @@ async fn what_cannot_be_reached_or_read_is_told_without_its_password() {
     let missing = format!("{}x", base.database.url());
     let error = PostgresStore::connect(&missing).await.unwrap_err();
     assert!(error.to_string().contains("does not exist"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_changes_connections_between_transactions_is_refused() {
+    let base = Base::new().await;
+    let pooler = Pooler::start(&base.database, "transaction").await;
+    let refused = PostgresStore::connect(pooler.url()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Incompatible(_)), "{refused:?}");
+    assert!(refused.to_string().contains("pool_mode = session"), "{refused}");
+    let pooler = Pooler::start(&base.database, "session").await;
+    let store = PostgresStore::connect(pooler.url()).await.unwrap();
+    let mut story = Story::begun(&store).await;
+    let due = story.step_due();
+    persist(&store, &mut story, due).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

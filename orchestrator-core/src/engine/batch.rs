@@ -128,6 +128,7 @@ impl Batch {
         driver.inputs.splice(..0, inputs);
         // A driver that could not take the run must not move it.
         if driver.state.head().driver == Some(driver.owner()) {
+            self.withdraw(driver, &mut draft);
             if !driver.cautious && driver.stopping.is_none() {
                 self.begin_more(driver, &mut draft);
             }

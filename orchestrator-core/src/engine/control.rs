@@ -178,7 +178,8 @@ impl Shared {
     async fn inputs_of_a_takeover(&self, state: &RunState) -> Result<Takeover, DriveError> {
         let own = self.owner();
         let executing = state.slots().filter_map(|(_, slot)| match slot.state {
-            StepState::Running { fence, .. } if fence.owner != own => Some(fence.owner),
+            // Of what others have claimed, the store says itself how it has ended.
+            StepState::Running { fence, remote: false, .. } if fence.owner != own => Some(fence.owner),
             _ => None,
         });
         let mut owners: Vec<OwnerId> = executing.collect();

@@ -22,6 +22,7 @@ mod lines;
 mod loaded;
 mod member;
 mod note;
+mod offers;
 mod owner;
 mod pins;
 mod prepare;

@@ -9,7 +9,8 @@ use crate::port::store::{RunLog, RunRow, Store, StoreError};
 /// `None`: it has ended, is not there, or one of these is so:
 ///
 /// - a live owner drives it, or one that will be found dead when its time is over;
-/// - it waits for something named: an approval, a signal, QA, a settlement, somebody who resumes it;
+/// - it waits for something named: an approval, a signal, QA, a settlement, somebody who resumes it, or who executes what it
+///   offers;
 /// - it is due now, or will be at a time that its row says.
 ///
 /// This is promised of every run in every store at every moment. For tests and for `doctor`: loads the whole run.
@@ -48,7 +49,7 @@ fn unmoved(state: &RunState, row: &RunRow) -> Option<String> {
 }
 
 fn waits_for_someone(state: &RunState) -> bool {
-    [StepKind::Waiting, StepKind::OutcomeUnknown, StepKind::Quarantined]
-        .iter()
-        .any(|kind| state.count(*kind) > 0)
+    use StepKind::{Offered, OutcomeUnknown, Quarantined, Running, Waiting};
+    // Where nothing is due, what runs is executed by those who have claimed it.
+    [Waiting, OutcomeUnknown, Quarantined, Offered, Running].iter().any(|kind| state.count(*kind) > 0)
 }

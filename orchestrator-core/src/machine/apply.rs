@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
+use crate::machine::StepKind;
+use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer, withdraw};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{
     DriverReleased, DriverTaken, Event, Recorded, RunEnded, RunReopened, RunSignalled, StepArrived,
-    StepBegun, StepCollected, StepContinued, StepFailed, StepIterated, StepKept, StepLost, StepRepeated,
-    StepResolved,
+    StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
@@ -16,7 +17,6 @@ use crate::machine::state::{Intent, RunState, StepState};
 use crate::machine::transitions::is_legal;
 use crate::machine::wait::{Arrival, Signal};
 use crate::machine::waiting::{arrive, expect_judged, judge, wait};
-use crate::machine::{Fence, StepKind};
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
@@ -150,7 +150,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
 /// What may be begun or must be stopped is another now.
 fn touch_open(state: &mut RunState) {
     let open = state.index.actionable.iter().chain(state.index.running.iter());
-    open.for_each(|at| state.touched.insert(at));
+    open.chain(state.index.away.iter()).for_each(|at| state.touched.insert(at));
 }
 
 fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {
@@ -251,7 +251,7 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
     if let Event::StepArrived(StepArrived { arrival: Arrival::Signal(signal), .. }) = event {
         state.head.signals.take(signal)?;
     }
-    if to == StepKind::Running {
+    if matches!(to, StepKind::Running | StepKind::Offered) {
         state.head.started_at.get_or_insert(at);
     }
     if to.is_terminal() {
@@ -287,6 +287,9 @@ fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), Stri
     slot.state = match event {
         Event::StepBegun(begun) => begin(slot, begun, at)?,
         Event::StepContinued(continued) => go_on(slot, continued)?,
+        Event::StepOffered(offered) => offer(slot, offered, at)?,
+        Event::StepClaimed(claimed) => claim(slot, claimed)?,
+        Event::StepWithdrawn(withdrawn) => withdraw(slot, withdrawn)?,
         Event::StepSucceeded(succeeded) => {
             expect_attempt(slot, succeeded.attempt)?;
             expect_judged(slot, &succeeded.output)?;
@@ -380,36 +383,6 @@ pub(super) fn expect_attempt(slot: &Slot, attempt: u32) -> Result<(), String> {
     Err(format!("speaks of attempt {attempt}, the latest is {}", slot.attempts))
 }
 
-fn begin(slot: &mut Slot, begun: &StepBegun, at: Timestamp) -> Result<StepState, String> {
-    if begun.attempt != slot.attempts + 1 || begun.epoch != slot.epoch + 1 {
-        return Err(format!("attempt {} epoch {} begun out of turn", begun.attempt, begun.epoch));
-    }
-    if slot.request.as_ref().is_some_and(|first| *first != begun.request) {
-        return Err(format!("attempt {} sends another request than the first", begun.attempt));
-    }
-    slot.attempts = begun.attempt;
-    slot.epoch = begun.epoch;
-    slot.began_at = Some(at);
-    slot.effect = Some(begun.effect);
-    slot.request = Some(begun.request.clone());
-    let fence = Fence { epoch: begun.epoch, owner: begun.owner };
-    Ok(StepState::Running { attempt: begun.attempt, fence, arrival: None })
-}
-
-fn go_on(slot: &mut Slot, continued: &StepContinued) -> Result<StepState, String> {
-    expect_attempt(slot, continued.attempt)?;
-    if continued.epoch != slot.epoch + 1 {
-        return Err(format!("epoch {} given out of turn", continued.epoch));
-    }
-    slot.epoch = continued.epoch;
-    let arrival = match &slot.state {
-        StepState::Arrived { arrival, .. } => Some(arrival.clone()),
-        _ => None,
-    };
-    let fence = Fence { epoch: continued.epoch, owner: continued.owner };
-    Ok(StepState::Running { attempt: continued.attempt, fence, arrival })
-}
-
 fn fail(slot: &mut Slot, failed: &StepFailed) -> Result<StepState, String> {
     // 0 says that none was begun: from here on, not in an earlier generation.
     let begun = match slot.state {
@@ -448,22 +421,6 @@ fn lose(slot: &mut Slot, lost: &StepLost) -> Result<StepState, String> {
             StepState::Failed { error: Arc::new(StepError::new(ErrorClass::Lost, message)) }
         }
     })
-}
-
-/// An attempt that has waited keeps what it waited for: nobody is asked twice because a process died.
-fn begin_again(slot: &Slot) -> StepState {
-    match arrived(&slot.state) {
-        Some(arrival) => StepState::Arrived { attempt: slot.attempts, arrival },
-        None => StepState::Ready,
-    }
-}
-
-/// What the step's attempt had waited for, and got.
-fn arrived(state: &StepState) -> Option<Arc<Arrival>> {
-    match state {
-        StepState::Running { arrival, .. } | StepState::Quarantined { arrival, .. } => arrival.clone(),
-        _ => None,
-    }
 }
 
 fn resolve(slot: &mut Slot, resolved: &StepResolved) -> Result<StepState, String> {

@@ -1,6 +1,7 @@
 //! What someone asks of a run. Everything that is not determined by the log enters as a command: time, outcomes,
 //! verdicts, people's decisions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{DecisionId, OwnerId, RunId, Unit};
@@ -39,6 +40,34 @@ pub enum Command {
         /// Who executes it.
         owner: OwnerId,
     },
+    /// What a step waited for has come: offer the same attempt to whoever goes on with it elsewhere. No slot is needed.
+    Offer {
+        /// The step.
+        step: Unit,
+        /// The driver.
+        owner: OwnerId,
+        /// To whom.
+        offer: Arc<Offer>,
+    },
+    /// The store says that an offer was claimed: with what was delivered for it, or because it cannot be withdrawn any more.
+    /// Of each right the store gives one claim, for ever, so this is true once it has been.
+    Claimed {
+        /// The step.
+        step: Unit,
+        /// The attempt that was offered.
+        attempt: u32,
+        /// The right that was offered, and who has claimed it.
+        fence: Fence,
+        /// When, by the store's clock.
+        at: Timestamp,
+    },
+    /// Take an offer back. The commit asserts that nobody has claimed it, and from then on nobody can.
+    Withdraw {
+        /// The step.
+        step: Unit,
+        /// The right that was offered.
+        epoch: u64,
+    },
     /// An attempt has ended, or waits.
     Finish {
         /// The step.
@@ -50,7 +79,8 @@ pub enum Command {
         /// How it ended.
         outcome: Finished,
     },
-    /// An owner has died: every attempt it was executing is lost.
+    /// An owner has died: every attempt it was executing as the driver of the run is lost. What it had claimed may have been
+    /// delivered before its death, so of that the store says itself how it has ended: [`Finished::Lost`].
     Lost {
         /// The dead owner; the commit asserts its death.
         owner: OwnerId,
@@ -193,6 +223,13 @@ pub struct Judge {
 pub enum Prepared {
     /// Go: a slot is held.
     Begin(Begin),
+    /// Go: whoever claims it executes it elsewhere. No slot is needed.
+    Offer {
+        /// Permission and data; the owner is the driver.
+        begin: Begin,
+        /// To whom.
+        offer: Arc<Offer>,
+    },
     /// Go: another run carries it out, created in the same commit. No slot is needed.
     Delegate {
         /// Permission and data; the owner is the driver.
@@ -253,6 +290,15 @@ pub struct Begin {
     pub decision: DecisionId,
 }
 
+/// To whom an attempt is offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Who serves this queue may claim it.
+    pub queue: Arc<str>,
+    /// What the one who claims it must have.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -278,6 +324,8 @@ pub enum Finished {
     },
     /// It was stopped in an orderly way and has ended: it may begin again, unless the run is being cancelled.
     Interrupted,
+    /// Its executor, who had claimed it, has died and delivered nothing before: the store says so.
+    Lost,
 }
 
 /// How a run that carries out a step has ended.

@@ -31,7 +31,10 @@ impl RunState {
         at: Timestamp,
     ) -> Option<Timestamp> {
         let deadline = self.workflow.step(unit.step).options.as_ref()?.deadline?;
-        let begins = matches!(event, Event::StepBegun(_) | Event::StepExpanded(_) | Event::StepWaiting(_));
+        let begins = matches!(
+            event,
+            Event::StepBegun(_) | Event::StepOffered(_) | Event::StepExpanded(_) | Event::StepWaiting(_)
+        );
         (begins && unit.item().is_none() && slot.due().is_none()).then(|| at + deadline)
     }
 

@@ -1,6 +1,7 @@
 //! What happened: the stored vocabulary. An event is kept for ever as a kind and a JSON body; a kind this version does
 //! not know means the store is newer or corrupt, and is never skipped.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -186,6 +187,50 @@ events! {
         epoch: u64,
         /// Who executes it.
         owner: OwnerId,
+    }
+    /// The attempt is offered to whoever executes such steps elsewhere. Once somebody has claimed it, nobody else can.
+    StepOffered in Box = "step.offered" {
+        /// The step.
+        step: Unit,
+        /// The next attempt, or the same one if it goes on with what it waited for.
+        attempt: u32,
+        /// The right that one claim of it gives: larger than every earlier one of this step.
+        epoch: u64,
+        /// What a repetition would do.
+        effect: EffectClass,
+        /// The rendered request. The same for every attempt of a generation.
+        request: ValueRef,
+        /// The policy's record; `None` if the attempt goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<DecisionId>,
+        /// Who serves this queue may claim it.
+        queue: Arc<str>,
+        /// What the one who claims it must have.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        labels: BTreeMap<String, String>,
+    }
+    /// Somebody has claimed what was offered, and executes it. The claim itself is a row of the store; the log says so when
+    /// it comes to matter: with what was delivered, or when the offer can no longer be withdrawn.
+    StepClaimed = "step.claimed" {
+        /// The step.
+        step: Unit,
+        /// The attempt.
+        attempt: u32,
+        /// The right that was claimed.
+        epoch: u64,
+        /// Who executes it.
+        owner: OwnerId,
+        /// When it was claimed.
+        claimed_at: Timestamp,
+    }
+    /// Nobody had claimed what was offered, and nobody can any more.
+    StepWithdrawn = "step.withdrawn" {
+        /// The step.
+        step: Unit,
+        /// The attempt; nothing of it was executed.
+        attempt: u32,
+        /// The right that is void.
+        epoch: u64,
     }
     /// The step has succeeded.
     StepSucceeded = "step.succeeded" {
@@ -413,78 +458,5 @@ events! {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Arc<str>>,
-    }
-}
-
-impl Event {
-    /// The step or item it speaks of, if it speaks of one.
-    #[must_use]
-    pub const fn unit(&self) -> Option<Unit> {
-        match self {
-            Self::StepBegun(e) => Some(e.step),
-            Self::StepContinued(e) => Some(e.step),
-            Self::StepSucceeded(e) => Some(e.step),
-            Self::StepFailed(e) => Some(e.step),
-            Self::StepLost(e) => Some(e.step),
-            Self::StepOutcomeUnknown(e) => Some(e.step),
-            Self::StepInterrupted(e) => Some(e.step),
-            Self::StepWaiting(e) => Some(e.step),
-            Self::StepArrived(e) => Some(e.step),
-            Self::StepJudged(e) => Some(e.step),
-            Self::StepDue(e) => Some(e.step),
-            Self::StepIterated(e) => Some(e.step),
-            Self::StepRepeated(e) => Some(e.step),
-            Self::StepExpanded(e) => Some(e.step),
-            Self::StepKept(e) => Some(e.step),
-            Self::StepOverdue(e) => Some(e.step),
-            Self::StepCollected(e) => Some(e.step),
-            Self::StepSkipped(e) => Some(e.step),
-            Self::StepCancelled(e) => Some(e.step),
-            Self::StepResolved(e) => Some(e.step),
-            Self::RunCreated(_)
-            | Self::RunForked(_)
-            | Self::DriverTaken(_)
-            | Self::DriverReleased(_)
-            | Self::IntentChanged(_)
-            | Self::RunOverdue(_)
-            | Self::StageBegun(_)
-            | Self::RunSignalled(_)
-            | Self::RunEnded(_)
-            | Self::RunReopened(_) => None,
-        }
-    }
-
-    /// The attempt it speaks of, if it speaks of one that was begun.
-    #[must_use]
-    pub fn attempt(&self) -> Option<u32> {
-        let attempt = match self {
-            Self::StepBegun(e) => e.attempt,
-            Self::StepContinued(e) => e.attempt,
-            Self::StepSucceeded(e) => e.attempt,
-            Self::StepIterated(e) => e.attempt,
-            Self::StepFailed(e) => e.attempt,
-            Self::StepLost(e) => e.attempt,
-            Self::StepOutcomeUnknown(e) => e.attempt,
-            Self::StepInterrupted(e) => e.attempt,
-            Self::StepWaiting(e) => e.attempt,
-            Self::StepArrived(e) => e.attempt,
-            Self::StepJudged(e) => e.attempt,
-            Self::StepCancelled(e) => e.attempt,
-            Self::StepResolved(e) => e.attempt,
-            _ => 0,
-        };
-        (attempt > 0).then_some(attempt)
-    }
-
-    /// The fence it sets, if it sets one: `(epoch, owner)`.
-    #[must_use]
-    pub const fn fence(&self) -> Option<(u64, OwnerId)> {
-        match self {
-            Self::DriverTaken(e) => Some((e.epoch, e.owner)),
-            Self::DriverReleased(e) => Some((e.epoch, e.owner)),
-            Self::StepBegun(e) => Some((e.epoch, e.owner)),
-            Self::StepContinued(e) => Some((e.epoch, e.owner)),
-            _ => None,
-        }
     }
 }

@@ -16,14 +16,18 @@ use crate::time::Timestamp;
 pub(crate) struct Index {
     /// Slots to prepare or to continue.
     pub(crate) actionable: Positions,
-    /// Slots being executed.
+    /// Slots that the driver executes.
     pub(crate) running: Positions,
+    /// Slots that others execute, or may: offered or claimed.
+    pub(crate) away: Positions,
     /// Slots that something falls due for.
     pub(crate) timers: BTreeSet<(Timestamp, u32)>,
     /// Slots that are to have ended by then, and are on their way.
     pub(crate) deadlines: BTreeSet<(Timestamp, u32)>,
     /// How many have missed that, and are still executed.
     pub(crate) overdue: u32,
+    /// How many have missed that, and are offered.
+    pub(crate) overdue_offers: u32,
     /// Slots that wait for a signal, by its name and by how long they have waited.
     pub(crate) listening: BTreeSet<(Arc<str>, Timestamp, u32)>,
     /// Slots that wait for the run that carries them out.
@@ -73,7 +77,8 @@ impl Index {
         }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
-            StepState::Running { .. } => self.running.insert(at),
+            StepState::Running { remote: false, .. } => self.running.insert(at),
+            StepState::Running { .. } | StepState::Offered { .. } => self.away.insert(at),
             StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
             StepState::Waiting { on, since, until, .. } => {
                 self.moments += u32::from(**on == WaitOn::Until);
@@ -96,7 +101,8 @@ impl Index {
         }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
-            StepState::Running { .. } => self.running.remove(at),
+            StepState::Running { remote: false, .. } => self.running.remove(at),
+            StepState::Running { .. } | StepState::Offered { .. } => self.away.remove(at),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),
             StepState::Waiting { on, since, until, .. } => {
                 self.moments -= u32::from(**on == WaitOn::Until);
@@ -121,6 +127,7 @@ impl Index {
         let stage = tally.stage as usize;
         add(&mut self.counts[tally.kind as usize], true);
         add(&mut self.overdue, tally.is(OVERDUE));
+        add(&mut self.overdue_offers, tally.is(OVERDUE_OFFER));
         add(&mut self.ended_steps, tally.is(ENDED));
         add(&mut self.open[stage], tally.is(OPEN));
         add(&mut self.unknown[stage], tally.is(UNKNOWN));
@@ -151,6 +158,8 @@ const OPEN: u8 = 1 << 2;
 const UNKNOWN: u8 = 1 << 3;
 /// In [`Index::failed`].
 const FAILED: u8 = 1 << 4;
+/// In [`Index::overdue_offers`].
+const OVERDUE_OFFER: u8 = 1 << 5;
 
 impl Tally {
     fn of(slot: &Slot) -> Self {
@@ -158,6 +167,7 @@ impl Tally {
         let is_held = matches!(slot.state, StepState::Expanded(items) if items.is_held());
         let bit = |bit: u8, counts: bool| if counts { bit } else { 0 };
         let counts = bit(OVERDUE, slot.overdue && kind == StepKind::Running)
+            | bit(OVERDUE_OFFER, slot.overdue && kind == StepKind::Offered)
             | bit(ENDED, !slot.is_item && kind.is_terminal() && stage != Stage::Compensation)
             | bit(OPEN, !kind.is_terminal())
             | bit(UNKNOWN, kind == StepKind::OutcomeUnknown || is_held)

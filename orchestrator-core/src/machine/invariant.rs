@@ -74,6 +74,9 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
         {
             return Err("runs under a right that is not the latest".into());
         }
+        StepState::Offered { attempt, epoch, .. } if *attempt != slot.attempts || *epoch != slot.epoch => {
+            return Err("is offered under a right that is not the latest".into());
+        }
         StepState::Succeeded { .. } if !has_begun && !slot.kept => {
             return Err("succeeded without an attempt".into());
         }
@@ -111,7 +114,11 @@ fn check_step(state: &RunState, step: Unit) -> Result<(), String> {
 fn check_counts(slot: &Slot) -> Result<(), String> {
     let begun = matches!(
         slot.state.kind(),
-        StepKind::Running | StepKind::Arrived | StepKind::OutcomeUnknown | StepKind::Quarantined
+        StepKind::Offered
+            | StepKind::Running
+            | StepKind::Arrived
+            | StepKind::OutcomeUnknown
+            | StepKind::Quarantined
     );
     if begun && (slot.attempts == 0 || slot.request.is_none() || slot.effect.is_none()) {
         return Err("was begun without a request".into());

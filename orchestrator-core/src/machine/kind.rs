@@ -8,6 +8,7 @@ use std::fmt;
 pub enum StepKind {
     Pending,
     Ready,
+    Offered,
     Expanded,
     Running,
     Backoff,
@@ -23,9 +24,10 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every state, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Pending,
         Self::Ready,
+        Self::Offered,
         Self::Expanded,
         Self::Running,
         Self::Backoff,
@@ -56,7 +58,7 @@ impl StepKind {
     pub const fn shown(self) -> &'static str {
         match self {
             Self::Pending => "pending",
-            Self::Ready | Self::Backoff | Self::Arrived => "queued",
+            Self::Ready | Self::Offered | Self::Backoff | Self::Arrived => "queued",
             Self::Running | Self::Expanded => "running",
             Self::Waiting => "waiting",
             Self::OutcomeUnknown => "outcome_unknown",

@@ -2,6 +2,7 @@
 //! derived from state.
 
 mod apply;
+mod beginning;
 mod change;
 mod command;
 mod deadline;
@@ -21,13 +22,16 @@ mod signals;
 mod slot;
 mod stage;
 mod state;
+mod subject;
 pub mod transitions;
 mod wait;
 mod waiting;
 
 pub(crate) use apply::apply_at;
 pub use apply::{IllegalTransition, apply, fold};
-pub use command::{Asked, Begin, ChildEnd, Command, Decide, Fence, Finished, Judge, Prepared, Rejection};
+pub use command::{
+    Asked, Begin, ChildEnd, Command, Decide, Fence, Finished, Judge, Offer, Prepared, Rejection,
+};
 pub(crate) use decide::decide_into;
 pub use decide::{decide, fork, fork_failed, fork_inside};
 pub use ending::{Ending, KeptAs};
@@ -37,7 +41,7 @@ pub use fan::{Fan, Items, MAX_ITEMS};
 pub use inside::Inside;
 pub use invariant::{Violation, check};
 pub use kind::StepKind;
-pub use outstanding::{Effect, effect_of, outstanding, wake_at};
+pub use outstanding::{Effect, effect_of, is_to_stop, outstanding, wake_at};
 pub(crate) use outstanding::{is_to_conclude, next_timer};
 pub use pins::{Pin, Pins};
 pub use signals::{Kept, MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};

@@ -1,7 +1,7 @@
 //! What the outside world should be doing now, derived from the state. Recovery is: load, fold, ask this.
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Fence, Intent, RunState, StepState, WaitOn};
+use crate::machine::{Fence, Intent, RunState, StepKind, StepState, WaitOn};
 use crate::time::Timestamp;
 
 /// Something the outside world must do.
@@ -23,6 +23,14 @@ pub enum Effect {
     },
     /// End the attempt.
     Stop(Unit),
+    /// Take an offer back, unless somebody has claimed it: say [`crate::machine::Command::Withdraw`], whose commit asserts that
+    /// nobody has, or, where somebody has, [`crate::machine::Command::Claimed`].
+    Withdraw {
+        /// The step.
+        step: Unit,
+        /// The right that was offered.
+        epoch: u64,
+    },
     /// See to it that the run that carries out the step is driven and does what is wanted of it, and say
     /// [`crate::machine::Command::ChildEnded`] when it has ended.
     Attend {
@@ -45,7 +53,12 @@ pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
         _ if state.head.ended.is_some() => None,
         StepState::Ready if state.goes_on(slot.stage) => Some(Effect::Prepare(step)),
         StepState::Arrived { .. } if state.goes_on(slot.stage) => Some(Effect::Continue(step)),
-        StepState::Running { .. } if state.is_stopped(slot.stage) || slot.overdue => Some(Effect::Stop(step)),
+        StepState::Offered { epoch, .. } if !state.goes_on(slot.stage) || slot.overdue => {
+            Some(Effect::Withdraw { step, epoch: *epoch })
+        }
+        // Who has claimed it does what is to be done: nobody need drive the run for that.
+        StepState::Running { remote: true, .. } => None,
+        StepState::Running { .. } if is_to_stop(state, step) => Some(Effect::Stop(step)),
         StepState::Running { attempt, fence, .. } => {
             Some(Effect::Execute { step, attempt: *attempt, fence: *fence })
         }
@@ -65,6 +78,14 @@ pub fn effect_of(state: &RunState, step: Unit) -> Option<Effect> {
     }
 }
 
+/// Whether what is executed of a step is to stop, here or elsewhere: whoever has claimed it is told so by the store, when it
+/// renews.
+#[must_use]
+pub fn is_to_stop(state: &RunState, step: Unit) -> bool {
+    let slot = state.slot(step);
+    matches!(slot.state, StepState::Running { .. }) && (state.is_stopped(slot.stage) || slot.overdue)
+}
+
 /// Everything that is due, in the order of the text. Costs what is open, not what there is.
 #[must_use]
 pub fn outstanding(state: &RunState) -> Vec<Effect> {
@@ -72,7 +93,7 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
         return vec![Effect::Conclude];
     }
     let open = state.index.actionable.iter().chain(state.index.running.iter());
-    let open = open.chain(state.index.children.iter());
+    let open = open.chain(state.index.away.iter()).chain(state.index.children.iter());
     open.filter_map(|at| effect_of(state, state.unit_at(at))).collect()
 }
 
@@ -93,7 +114,11 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     }
     let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
     let watches = !state.index.running.is_empty() || !state.index.children.is_empty();
-    if begins || watches || is_to_conclude(state) {
+    let withdraws = match state.goes_on(state.head.stage) {
+        true => state.index.overdue_offers > 0,
+        false => state.count(StepKind::Offered) > 0,
+    };
+    if begins || watches || withdraws || is_to_conclude(state) {
         return Some(state.head.last_at);
     }
     next_timer(state)

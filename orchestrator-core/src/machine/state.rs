@@ -62,6 +62,15 @@ pub enum StepState {
     },
     /// Its needs have ended; it is to be prepared and begun.
     Ready,
+    /// Whoever executes such steps elsewhere may claim it, or has: the store knows.
+    Offered {
+        /// The attempt.
+        attempt: u32,
+        /// The right that a claim gives.
+        epoch: u64,
+        /// What the attempt waited for, if it has waited.
+        arrival: Option<Arc<Arrival>>,
+    },
     /// It runs once for each item of a list.
     Expanded(Items),
     /// An attempt is executed.
@@ -70,6 +79,8 @@ pub enum StepState {
         attempt: u32,
         /// By whom, and under which right.
         fence: Fence,
+        /// Whether it was offered, and its executor has claimed it: how it ends is delivered to the store.
+        remote: bool,
         /// What the attempt waited for, if it has waited.
         arrival: Option<Arc<Arrival>>,
     },
@@ -134,6 +145,7 @@ impl StepState {
         match self {
             Self::Pending { .. } => StepKind::Pending,
             Self::Ready => StepKind::Ready,
+            Self::Offered { .. } => StepKind::Offered,
             Self::Expanded(_) => StepKind::Expanded,
             Self::Running { .. } => StepKind::Running,
             Self::Backoff { .. } => StepKind::Backoff,
@@ -168,6 +180,7 @@ impl StepState {
     pub fn shown(&self) -> &'static str {
         match self {
             Self::Waiting { on, .. } if matches!(**on, WaitOn::Qa { .. }) => "needs_qa",
+            Self::Running { remote: true, .. } => "claimed",
             _ => self.kind().shown(),
         }
     }
@@ -464,6 +477,7 @@ impl RunState {
         self.head.ended.is_none()
             && self.index.actionable.is_empty()
             && self.index.running.is_empty()
+            && self.index.away.is_empty()
             && self.count(StepKind::Backoff) == 0
             && self.index.moments == 0
             && (self.count(StepKind::Waiting)

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::machine::StepKind::{
-    self, Arrived, Backoff, Cancelled, Expanded, Failed, OutcomeUnknown, Pending, Quarantined, Ready,
-    Running, Skipped, Succeeded, Waiting,
+    self, Arrived, Backoff, Cancelled, Expanded, Failed, Offered, OutcomeUnknown, Pending, Quarantined,
+    Ready, Running, Skipped, Succeeded, Waiting,
 };
 
 /// A row: from this state, on this kind of event, to that state.
@@ -16,6 +16,11 @@ pub type Row = (StepKind, &'static str, StepKind);
 pub const TRANSITIONS: &[Row] = &[
     (Ready, "step.begun", Running),
     (Arrived, "step.continued", Running),
+    (Ready, "step.offered", Offered),
+    (Arrived, "step.offered", Offered),
+    (Offered, "step.claimed", Running),
+    (Offered, "step.withdrawn", Ready),
+    (Offered, "step.withdrawn", Arrived),
     (Running, "step.succeeded", Succeeded),
     (Running, "step.failed", Backoff),
     (Running, "step.failed", Failed),
@@ -30,6 +35,7 @@ pub const TRANSITIONS: &[Row] = &[
     (Pending, "step.kept", Succeeded),
     (Pending, "step.kept", Failed),
     (Running, "step.overdue", Running),
+    (Offered, "step.overdue", Offered),
     (Waiting, "step.overdue", Waiting),
     (Expanded, "step.overdue", Expanded),
     (Running, "step.lost", Ready),
@@ -103,7 +109,11 @@ pub fn page() -> String {
             page,
             "| {kind:?} | `{}`{} | {} |",
             kind.shown(),
-            if kind == StepKind::Waiting { " or, for QA, `needs_qa`" } else { "" },
+            match kind {
+                StepKind::Waiting => " or, for QA, `needs_qa`",
+                StepKind::Running => " or, by one who has claimed it, `claimed`",
+                _ => "",
+            },
             if kind.is_terminal() { "yes" } else { "no" }
         );
     }

@@ -9,10 +9,10 @@ use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Inside, Intent, IntentChanged,
     KeptAs, Pin, Pins, RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason,
-    StageBegun, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue, StepError,
-    StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost,
-    StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting,
-    WaitOn,
+    StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected, StepContinued, StepDue,
+    StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost,
+    StepOffered, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded,
+    StepWaiting, StepWithdrawn, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -280,6 +280,10 @@ pub fn every_event() -> Vec<Event> {
         }
         .into(),
         StepContinued { step: step.into(), attempt, epoch, owner }.into(),
+        offered(step, Some(DecisionId::from_uuid(Uuid::now_v7())), [("arch".into(), "arm64".into())].into()),
+        offered(step, None, BTreeMap::new()),
+        StepClaimed { step: step.into(), attempt, epoch, owner, claimed_at: at(8) }.into(),
+        StepWithdrawn { step: step.into(), attempt, epoch }.into(),
         StepSucceeded { step: step.into(), attempt, output: long.clone() }.into(),
         StepFailed { step: step.into(), attempt, error: error.clone(), retry_at: Some(at(9)) }.into(),
         StepFailed { step: step.into(), attempt, error: error.clone(), retry_at: None }.into(),
@@ -370,6 +374,21 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         RunEnded { status: Ending::Completed, outputs: Some(long.clone()), error: None }.into(),
         RunReopened { generation: 2, steps: vec![step.into()], inside, by, reason: None }.into(),
     ]
+}
+
+fn offered(step: StepIx, decision: Option<DecisionId>, labels: BTreeMap<String, String>) -> Event {
+    let (effect, request) = (EffectClass::Idempotent, inline("{}"));
+    StepOffered {
+        step: step.into(),
+        attempt: 1,
+        epoch: 3,
+        effect,
+        request,
+        decision,
+        queue: "gpu".into(),
+        labels,
+    }
+    .into()
 }
 
 fn judged(step: Unit, by: &Arc<str>) -> Event {

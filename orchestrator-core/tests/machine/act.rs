@@ -12,6 +12,7 @@ use orchestrator_core::value::Digest;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use crate::away::offer;
 use crate::ledger::{Place, Right};
 use crate::world::{World, approve, asked, judge, qa, signal, signal_name, value};
 
@@ -32,8 +33,16 @@ pub(crate) enum Act {
     Release { owner: u8, stale: bool },
     /// A step has been prepared.
     Prepare { pick: u8, verdict: Verdict },
-    /// A step goes on.
-    Continue { pick: u8, owner: u8 },
+    /// A step goes on, here or elsewhere.
+    Continue { pick: u8, owner: u8, elsewhere: bool },
+    /// Somebody claims what is offered: the log learns nothing of it.
+    Claim { pick: u8, owner: u8 },
+    /// The log learns of a claim; of a wrong one, or of one of another right, if `stale`.
+    Learn { pick: u8, stale: bool },
+    /// What has been claimed is delivered: the claim, and how it ended.
+    Deliver { pick: u8, outcome: Outcome },
+    /// An offer is withdrawn, if nobody has claimed it; one that is over, if `stale`.
+    Withdraw { pick: u8, stale: bool },
     /// An attempt ends. `right` chooses the current one, or any that was ever given out.
     Finish { pick: u8, right: Claim, outcome: Outcome },
     /// An owner dies, and its death is noticed at once, or not at all.
@@ -65,10 +74,11 @@ pub(crate) enum Act {
 /// What preparing gives.
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
-    /// With the effect class of the step, or another.
+    /// With the effect class of the step, or another; here, or elsewhere.
     Begin {
         owner: u8,
         effect: Option<EffectClass>,
+        elsewhere: bool,
     },
     Skip,
     Ask {
@@ -100,6 +110,7 @@ pub(crate) enum Outcome {
     Signal { name: u8, until: Option<u8> },
     Qa { digest: u8, then: OnExpiry, until: Option<u8> },
     Interrupted,
+    Lost,
 }
 
 /// Scripts of acts. An act is made from one number: a strategy for each of its parts makes proptest ten times slower.
@@ -132,7 +143,7 @@ impl Dice {
 
     /// What moves a run forward is likelier than what disturbs it, or no run would get far.
     fn act(&mut self) -> Act {
-        match self.roll(138) {
+        match self.roll(160) {
             0..6 => Act::Pass(self.pick()),
             6..14 => Act::NextTimer { early: self.roll(4) == 0 },
             14..18 => Act::Wake,
@@ -140,7 +151,7 @@ impl Dice {
             32..35 => Act::Take { owner: self.pick(), claims_death: self.flip() },
             35..37 => Act::Release { owner: self.pick(), stale: self.flip() },
             37..54 => Act::Prepare { pick: self.pick(), verdict: self.verdict() },
-            54..64 => Act::Continue { pick: self.pick(), owner: self.pick() },
+            54..64 => Act::Continue { pick: self.pick(), owner: self.pick(), elsewhere: self.roll(3) == 0 },
             64..86 => Act::Finish { pick: self.pick(), right: self.claim(), outcome: self.outcome() },
             86..88 => Act::Die { owner: self.pick(), noticed: self.flip() },
             88..98 => Act::Crash { pick: self.pick() },
@@ -151,7 +162,11 @@ impl Dice {
             110..115 => Act::Resolve { pick: self.pick(), applied: self.flip() },
             115..120 => Act::Retry { mask: self.pick() },
             120..123 => Act::Conclude(self.flip()),
-            132.. => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
+            138..148 => Act::Claim { pick: self.pick(), owner: self.pick() },
+            148..150 => Act::Learn { pick: self.pick(), stale: self.roll(3) == 0 },
+            150..157 => Act::Deliver { pick: self.pick(), outcome: self.outcome() },
+            157.. => Act::Withdraw { pick: self.pick(), stale: self.roll(4) == 0 },
+            132..138 => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
             128..132 => Act::Signal { name: self.roll(2) as u8 },
             _ => Act::Repeat(self.pick()),
         }
@@ -166,6 +181,7 @@ impl Dice {
                     1 => Some(EffectClass::AtMostOnce),
                     _ => None,
                 },
+                elsewhere: self.roll(3) == 0,
             },
             10..14 => Verdict::Ask { digest: self.roll(3) as u8, until: self.maybe() },
             14 => Verdict::Skip,
@@ -185,7 +201,7 @@ impl Dice {
     }
 
     fn outcome(&mut self) -> Outcome {
-        match self.roll(27) {
+        match self.roll(29) {
             0..4 => Outcome::Succeeded,
             4..8 => Outcome::Failed {
                 class: [ErrorClass::Transient, ErrorClass::Failed, ErrorClass::Invalid, ErrorClass::Evidence]
@@ -205,7 +221,8 @@ impl Dice {
                 then: [OnExpiry::Fail, OnExpiry::Reject, OnExpiry::Approve][self.roll(3) as usize],
                 until: self.maybe(),
             },
-            _ => Outcome::Interrupted,
+            24..27 => Outcome::Interrupted,
+            _ => Outcome::Lost,
         }
     }
 }
@@ -247,6 +264,22 @@ pub(crate) fn play(world: &mut World, script: &[Act]) {
                     let _ = world.say(Command::Lost { owner });
                 }
             }
+            Act::Claim { pick, owner } => {
+                let step = choose(world, *pick, is_offered);
+                let owner = world.owner(*owner);
+                step.into_iter().for_each(|step| world.claim(step, owner));
+            }
+            Act::Deliver { pick, outcome } => {
+                let step = choose(world, *pick, is_offered);
+                if let Some(claimed) = step.and_then(|step| world.claimed(step)) {
+                    world.say(claimed).expect("a claim is a fact");
+                    let step = step.and_then(|step| world.ledger.place(step));
+                    if let Some(Place::Running(right)) = step {
+                        let delivered = ended(*right, finished(world, outcome));
+                        world.say(delivered).expect("what has been claimed ends as is said");
+                    }
+                }
+            }
             other => {
                 if let Some(command) = command(world, other).or_else(|| command(world, &Act::Serve(0))) {
                     let _ = world.say(command);
@@ -281,10 +314,7 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             let step = pick_from(world, *pick, &ready(world))?;
             Command::Prepared { step: step.into(), verdict: prepared(world, step, verdict) }
         }
-        Act::Continue { pick, owner } => {
-            let step = choose(world, *pick, |place| *place == Place::Arrived)?;
-            Command::Continue { step: step.into(), owner: world.beginner(*owner) }
-        }
+        Act::Continue { .. } | Act::Learn { .. } | Act::Withdraw { .. } => goes_on_or_away(world, act)?,
         Act::Finish { pick, right, outcome } => finish(world, *pick, right, outcome)?,
         Act::Decide { pick, approved, seen } => {
             let step = choose(world, *pick, |place| matches!(place, Place::Waiting { .. }))?;
@@ -325,7 +355,42 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             let back = usize::from(*back) % world.said.len().max(1);
             world.said.get(world.said.len().checked_sub(back + 1)?)?.clone()
         }
-        Act::Pass(_) | Act::NextTimer { .. } | Act::Die { .. } | Act::Crash { .. } => return None,
+        Act::Pass(_)
+        | Act::NextTimer { .. }
+        | Act::Die { .. }
+        | Act::Crash { .. }
+        | Act::Claim { .. }
+        | Act::Deliver { .. } => return None,
+    })
+}
+
+/// The command for what goes on, and for what is offered.
+fn goes_on_or_away(world: &World, act: &Act) -> Option<Command> {
+    Some(match act {
+        Act::Continue { pick, owner, elsewhere } => {
+            let step = choose(world, *pick, |place| *place == Place::Arrived)?.into();
+            let owner = world.beginner(*owner);
+            match elsewhere {
+                true => Command::Offer { step, owner, offer: offer() },
+                false => Command::Continue { step, owner },
+            }
+        }
+        Act::Learn { pick, stale: false } => world.claimed(choose(world, *pick, |place| {
+            is_offered(place) || matches!(place, Place::Running(_))
+        })?)?,
+        Act::Learn { pick, stale: true } => {
+            let Right { step, attempt, fence } = *pick_of(&world.ledger.rights, *pick)?;
+            Command::Claimed { step: step.into(), attempt, fence, at: world.now }
+        }
+        Act::Withdraw { pick, stale } => {
+            let step = choose(world, *pick, is_offered)?;
+            let epoch = world.state.find(step.into()).map_or(1, |slot| slot.epoch);
+            let withdraw =
+                Command::Withdraw { step: step.into(), epoch: epoch - u64::from(*stale && epoch > 0) };
+            // The commit of one that is claimed is refused, and says by whom.
+            if *stale { withdraw } else { world.claimed(step).unwrap_or(withdraw) }
+        }
+        _ => return None,
     })
 }
 
@@ -367,9 +432,10 @@ fn soon(world: &World, millis: Option<u8>) -> Option<Timestamp> {
 fn prepared(world: &World, step: StepIx, verdict: &Verdict) -> Prepared {
     let decision = DecisionId::from_uuid(Uuid::from_u128(5));
     match verdict {
-        Verdict::Begin { owner, effect } => {
+        Verdict::Begin { owner, effect, elsewhere } => {
             let begin = world.begin(step, *owner);
-            Prepared::Begin(Begin { effect: effect.unwrap_or(begin.effect), ..begin })
+            let begin = Begin { effect: effect.unwrap_or(begin.effect), ..begin };
+            if *elsewhere { Prepared::Offer { begin, offer: offer() } } else { Prepared::Begin(begin) }
         }
         Verdict::Skip => Prepared::Skip,
         Verdict::Ask { digest, until } => Prepared::Ask {
@@ -390,7 +456,7 @@ fn finish(world: &World, pick: u8, claim: &Claim, outcome: &Outcome) -> Option<C
         _ => None,
     };
     let rights = &world.ledger.rights;
-    let any = rights.get(usize::from(pick) % rights.len().max(1)).copied();
+    let any = pick_of(rights, pick).copied();
     let mut right: Right = current.or(any)?;
     match claim {
         Claim::Current => {}
@@ -401,7 +467,23 @@ fn finish(world: &World, pick: u8, claim: &Claim, outcome: &Outcome) -> Option<C
         }
         Claim::WrongAttempt(up) => right.attempt = if *up { right.attempt + 1 } else { right.attempt - 1 },
     }
-    let outcome = match outcome {
+    Some(ended(right, finished(world, outcome)))
+}
+
+fn ended(right: Right, outcome: Finished) -> Command {
+    Command::Finish { step: right.step.into(), attempt: right.attempt, fence: right.fence, outcome }
+}
+
+fn is_offered(place: &Place) -> bool {
+    matches!(place, Place::Offered { .. })
+}
+
+fn pick_of<T>(all: &[T], pick: u8) -> Option<&T> {
+    all.get(usize::from(pick) % all.len().max(1))
+}
+
+fn finished(world: &World, outcome: &Outcome) -> Finished {
+    match outcome {
         Outcome::Succeeded => Finished::Succeeded(value(2)),
         Outcome::Failed { class, not_before } => {
             Finished::Failed { error: error(*class), not_before: soon(world, *not_before) }
@@ -424,6 +506,6 @@ fn finish(world: &World, pick: u8, claim: &Claim, outcome: &Outcome) -> Option<C
             Finished::Waiting { on: WaitOn::Signal { name: signal_name(*name) }, until: soon(world, *until) }
         }
         Outcome::Interrupted => Finished::Interrupted,
-    };
-    Some(Command::Finish { step: right.step.into(), attempt: right.attempt, fence: right.fence, outcome })
+        Outcome::Lost => Finished::Lost,
+    }
 }

@@ -1,7 +1,7 @@
 //! What must follow from an accepted command, event by event.
 
 use orchestrator_core::machine::{
-    Arrival, Command, Event, Finished, Intent, Prepared, SkipReason, StepError, WaitOn,
+    Arrival, Command, Event, Finished, Intent, Offer, Prepared, SkipReason, StepError, StepOffered, WaitOn,
 };
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
@@ -20,13 +20,14 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
         Command::Continue { owner, .. } => {
             matches!(events, [Event::StepContinued(continued)] if continued.owner == *owner)
         }
+        Command::Offer { .. } | Command::Claimed { .. } | Command::Withdraw { .. } => away(world, command, events),
         Command::Finish { step, outcome, .. } => {
             let entry = &world.ledger.steps[step.step.index()];
             finished_or_taken(world, entry, outcome, events)
         }
         Command::Lost { owner } => {
             let executed = world.ledger.steps.iter().filter(|entry| match &entry.place {
-                Place::Running(right) => right.fence.owner == *owner,
+                Place::Running(right) => right.fence.owner == *owner && !entry.remote,
                 _ => false,
             });
             executed.count() == events.len()
@@ -78,6 +79,31 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
     assert!(fits, "{command:?} was answered with {events:?}");
 }
 
+fn away(world: &World, command: &Command, events: &[Event]) -> bool {
+    match command {
+        Command::Offer { step, offer, .. } => {
+            let entry = &world.ledger.steps[step.step.index()];
+            let fits = |event: &StepOffered| event.attempt == entry.attempts && is_offered_to(event, offer);
+            matches!(events, [Event::StepOffered(event)] if fits(event))
+        }
+        Command::Claimed { step, fence, .. } => match events {
+            [] => {
+                matches!(world.ledger.place(step.step), Some(Place::Running(right)) if right.fence == *fence)
+            }
+            [Event::StepClaimed(claimed)] => (claimed.epoch, claimed.owner) == (fence.epoch, fence.owner),
+            _ => false,
+        },
+        Command::Withdraw { epoch, .. } => match events {
+            [Event::StepWithdrawn(event)] => event.epoch == *epoch && world.ledger.intent != Intent::Cancel,
+            [Event::StepWithdrawn(event), Event::StepCancelled(_)] => {
+                event.epoch == *epoch && world.ledger.intent == Intent::Cancel
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 fn is_of_time(event: &Event) -> bool {
     match event {
         Event::StepDue(_) | Event::StepSucceeded(_) => true,
@@ -95,6 +121,10 @@ fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> 
             let request = entry.request.as_ref().unwrap_or(&begin.request);
             (event.owner, event.effect, &event.request) == (begin.owner, begin.effect, request)
         }
+        (Prepared::Offer { begin, offer }, Event::StepOffered(event)) => {
+            let request = entry.request.as_ref().unwrap_or(&begin.request);
+            (event.effect, &event.request) == (begin.effect, request) && is_offered_to(event, offer)
+        }
         (Prepared::Skip, Event::StepSkipped(event)) => {
             (event.reason == SkipReason::Condition) == world.ledger.may_begin(event.step.step)
         }
@@ -105,6 +135,10 @@ fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> 
         (Prepared::Fault(error), Event::StepFailed(event)) => event.error == *error,
         _ => false,
     }
+}
+
+fn is_offered_to(event: &StepOffered, offer: &Offer) -> bool {
+    (&event.queue, &event.labels) == (&offer.queue, &offer.labels)
 }
 
 /// A step that begins to wait for a signal which has come before takes it at once.
@@ -140,6 +174,8 @@ fn finished(world: &World, entry: &Entry, outcome: &Finished, event: &Event) -> 
             event.on == *on && event.until == until.or((*on == WaitOn::Until).then_some(world.now))
         }
         (Finished::Interrupted, Event::StepInterrupted(_)) => true,
+        // What becomes of it, the ledger says.
+        (Finished::Lost, Event::StepLost(_)) => entry.remote,
         _ => false,
     }
 }

@@ -13,8 +13,8 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Ending, Event, Finished, Intent, Judge, Prepared, Recorded, RunState, StepError,
-    StepKind, apply, check, decide, fold, outstanding,
+    Asked, Begin, Command, Effect, Ending, Event, Finished, Intent, Judge, Prepared, Recorded, RunState,
+    StepError, StepKind, apply, check, decide, fold, outstanding,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
@@ -28,8 +28,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
+use crate::away::{Claims, claimed, offer, one_away};
 use crate::children::is_of_children;
-use crate::view::View;
+use crate::view::{View, check_due};
 use crate::world::qa;
 
 const FIRST: StepIx = StepIx(0);
@@ -51,7 +52,12 @@ struct Form {
 /// Something that happens. Numbers choose among what is there.
 #[derive(Debug, Clone)]
 enum Act {
-    Serve(u8, Fate),
+    /// Something that is asked for is done; where it begins something, here or elsewhere.
+    Serve(u8, Fate, bool),
+    /// Somebody claims what is offered.
+    Claim(u8),
+    /// What is executed elsewhere ends; `None`: its executor dies.
+    Deliver(u8, Option<Fate>),
     Lose,
     Pause,
     Resume,
@@ -81,6 +87,7 @@ struct Map {
     log: Vec<Recorded>,
     now: Timestamp,
     owner: u128,
+    claims: Claims,
     /// What each item has come to in this generation.
     ended: BTreeMap<u32, StepKind>,
     rows: BTreeMap<Row, u64>,
@@ -154,6 +161,7 @@ impl Map {
             log: Vec::new(),
             now: Timestamp::from_millis(1_000),
             owner: 1,
+            claims: Claims::default(),
             ended: BTreeMap::new(),
             rows: BTreeMap::new(),
         };
@@ -199,7 +207,7 @@ impl Map {
         self.state.begin_scratch();
         for recorded in &batch {
             let unit = recorded.event.unit();
-            if let (Some(unit), Event::StepBegun(_)) = (unit, &recorded.event) {
+            if let (Some(unit), Event::StepBegun(_) | Event::StepOffered(_)) = (unit, &recorded.event) {
                 let times = self.form.times.filter(|_| unit.step == MAPPED).unwrap_or(u32::MAX);
                 assert!(self.state.slot(unit).iterations() < times, "{unit:?} runs too often");
             }
@@ -227,6 +235,7 @@ impl Map {
         }
         self.state.keep();
         self.log.extend(batch);
+        check_due(&self.state);
         self.hold();
     }
 
@@ -244,7 +253,7 @@ impl Map {
             }
             return;
         };
-        if matches!(event, Event::StepBegun(_)) {
+        if matches!(event, Event::StepBegun(_) | Event::StepOffered(_)) {
             assert!(!self.ended.contains_key(&item), "item {item} had ended");
         }
         if to.is_terminal() {
@@ -265,22 +274,39 @@ impl Map {
         }
     }
 
-    fn begin(&self) -> Prepared {
-        Prepared::Begin(Begin {
+    fn begin(&self, elsewhere: bool) -> Prepared {
+        let begin = Begin {
             owner: self.owner(),
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-        })
+        };
+        if elsewhere { Prepared::Offer { begin, offer: offer() } } else { Prepared::Begin(begin) }
     }
 
     fn act(&mut self, act: &Act) {
         match *act {
-            Act::Serve(which, fate) => {
+            Act::Serve(which, fate, elsewhere) => {
                 let effects = outstanding(&self.state);
                 if !effects.is_empty() {
                     let effect = effects[usize::from(which) % effects.len()];
-                    self.serve(effect, fate);
+                    self.serve(effect, fate, elsewhere);
+                }
+            }
+            Act::Claim(which) => {
+                if let Some(step) = one_away(&self.state, which) {
+                    let owner = OwnerId::from_uuid(Uuid::from_u128(1_000 + u128::from(which % 2)));
+                    self.claims.claim(&self.state, step, owner, self.now);
+                }
+            }
+            Act::Deliver(which, fate) => {
+                let Some(step) = one_away(&self.state, which) else { return };
+                if let Some(claimed) = self.claims.told(&self.state, step) {
+                    assert!(self.say(claimed), "a claim is a fact");
+                }
+                if let Some((attempt, fence)) = claimed(&self.state, step) {
+                    let outcome = fate.map_or(Finished::Lost, |fate| self.outcome(step, fate));
+                    assert!(self.say(Command::Finish { step, attempt, fence, outcome }));
                 }
             }
             Act::Lose => {
@@ -319,12 +345,10 @@ impl Map {
         }
     }
 
-    fn serve(&mut self, effect: orchestrator_core::machine::Effect, fate: Fate) {
-        use orchestrator_core::machine::Effect;
-        let error = || StepError::new(ErrorClass::Failed, "no luck");
+    fn serve(&mut self, effect: Effect, fate: Fate, elsewhere: bool) {
         match effect {
             Effect::Prepare(step) if step == Unit::of(MAPPED) => {
-                let at_once = self.begin();
+                let at_once = self.begin(elsewhere);
                 let refused = !self.say(Command::Prepared { step, verdict: at_once });
                 assert!(refused, "something begins for all items at once");
                 let verdict = match self.state.standing(step).success {
@@ -341,26 +365,21 @@ impl Map {
                     return self.judge(step, fate);
                 }
                 let may = self.state.standing(step).success;
-                let verdict = if may { self.begin() } else { Prepared::Skip };
+                let verdict = if may { self.begin(elsewhere) } else { Prepared::Skip };
                 assert!(self.say(Command::Prepared { step, verdict }));
             }
-            Effect::Continue(step) => drop(self.say(Command::Continue { step, owner: self.owner() })),
+            Effect::Continue(step) => {
+                let owner = self.owner();
+                self.say(match elsewhere {
+                    true => Command::Offer { step, owner, offer: offer() },
+                    false => Command::Continue { step, owner },
+                });
+            }
+            Effect::Withdraw { step, epoch } => {
+                assert!(self.say(self.claims.withdraw(&self.state, step, epoch)));
+            }
             Effect::Execute { step, attempt, fence } => {
-                let outcome = match fate {
-                    _ if step.step != MAPPED => Finished::Succeeded(text(2)),
-                    Fate::Succeeds => Finished::Succeeded(text(2)),
-                    Fate::Fails => Finished::Failed { error: error(), not_before: None },
-                    Fate::Unknown => Finished::Unknown(error()),
-                    Fate::Interrupted => Finished::Interrupted,
-                    Fate::NeedsQa => Finished::Waiting {
-                        on: qa(1, OnExpiry::Approve),
-                        until: Some(self.now + Duration::from_secs(1_000)),
-                    },
-                    Fate::Waits => Finished::Waiting {
-                        on: orchestrator_core::machine::WaitOn::Until,
-                        until: Some(self.now),
-                    },
-                };
+                let outcome = self.outcome(step, fate);
                 assert!(self.say(Command::Finish { step, attempt, fence, outcome }));
             }
             Effect::Stop(step) => {
@@ -377,8 +396,27 @@ impl Map {
         }
     }
 
+    /// How an attempt ends.
+    fn outcome(&self, step: Unit, fate: Fate) -> Finished {
+        let error = || StepError::new(ErrorClass::Failed, "no luck");
+        match fate {
+            _ if step.step != MAPPED => Finished::Succeeded(text(2)),
+            Fate::Succeeds => Finished::Succeeded(text(2)),
+            Fate::Fails => Finished::Failed { error: error(), not_before: None },
+            Fate::Unknown => Finished::Unknown(error()),
+            Fate::Interrupted => Finished::Interrupted,
+            Fate::NeedsQa => Finished::Waiting {
+                on: qa(1, OnExpiry::Approve),
+                until: Some(self.now + Duration::from_secs(1_000)),
+            },
+            Fate::Waits => {
+                Finished::Waiting { on: orchestrator_core::machine::WaitOn::Until, until: Some(self.now) }
+            }
+        }
+    }
+
     fn judge(&mut self, step: Unit, fate: Fate) {
-        assert!(!self.say(Command::Prepared { step, verdict: self.begin() }), "it has not been judged");
+        assert!(!self.say(Command::Prepared { step, verdict: self.begin(false) }), "it has not been judged");
         let verdict = match fate {
             Fate::Fails | Fate::Unknown => Prepared::Again { at: None },
             Fate::Waits | Fate::NeedsQa | Fate::Interrupted => Prepared::Again { at: Some(self.now) },
@@ -403,7 +441,11 @@ impl Map {
                 self.say(Command::Resolve { step, applied: Some(text(1)), asked: asked() });
             }
             match outstanding(&self.state).first() {
-                Some(effect) => self.serve(*effect, Fate::Succeeds),
+                Some(effect) => self.serve(*effect, Fate::Succeeds, false),
+                None if one_away(&self.state, 0).is_some() => {
+                    self.act(&Act::Claim(0));
+                    self.act(&Act::Deliver(0, Some(Fate::Succeeds)));
+                }
                 None => self.act(&Act::Wake),
             }
         }
@@ -438,16 +480,20 @@ fn forms() -> impl Strategy<Value = Form> {
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let fates = prop_oneof![
-        6 => Just(Fate::Succeeds),
-        3 => Just(Fate::Fails),
-        1 => Just(Fate::Unknown),
-        1 => Just(Fate::Interrupted),
-        1 => Just(Fate::Waits),
-        2 => Just(Fate::NeedsQa),
-    ];
+    let fates = || {
+        prop_oneof![
+            6 => Just(Fate::Succeeds),
+            3 => Just(Fate::Fails),
+            1 => Just(Fate::Unknown),
+            1 => Just(Fate::Interrupted),
+            1 => Just(Fate::Waits),
+            2 => Just(Fate::NeedsQa),
+        ]
+    };
     let act = prop_oneof![
-        20 => (any::<u8>(), fates).prop_map(|(which, fate)| Act::Serve(which, fate)),
+        20 => (any::<u8>(), fates(), 0..3).prop_map(|(which, fate, at)| Act::Serve(which, fate, at == 0)),
+        4 => any::<u8>().prop_map(Act::Claim),
+        4 => (any::<u8>(), prop::option::weighted(0.9, fates())).prop_map(|(which, fate)| Act::Deliver(which, fate)),
         1 => Just(Act::Lose),
         1 => Just(Act::Pause),
         2 => Just(Act::Resume),
@@ -527,7 +573,7 @@ fn a_retry_repeats_what_failed_and_nothing_else() {
                 }
                 _ => Fate::Succeeds,
             };
-            map.serve(effect, fate);
+            map.serve(effect, fate, false);
         }
     };
     fates(&mut map, 2);
@@ -570,12 +616,12 @@ fn a_tolerated_failure_lets_the_run_complete() {
     for fate in [Fate::Succeeds, Fate::Succeeds, Fate::Succeeds, Fate::Fails] {
         while !matches!(outstanding(&map.state)[0], orchestrator_core::machine::Effect::Execute { .. }) {
             let effect = outstanding(&map.state)[0];
-            map.serve(effect, Fate::Succeeds);
+            map.serve(effect, Fate::Succeeds, false);
         }
         let effect = outstanding(&map.state)[0];
         let is_item =
             matches!(effect, orchestrator_core::machine::Effect::Execute { step, .. } if step.step == MAPPED);
-        map.serve(effect, if is_item { Fate::Fails } else { fate });
+        map.serve(effect, if is_item { Fate::Fails } else { fate }, false);
         if map.state.slot(LAST).attempts > 0 {
             break;
         }

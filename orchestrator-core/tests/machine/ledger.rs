@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Fence, Intent, Recorded, Signal, SkipReason, StepArrived, StepBegun,
-    WaitOn,
+    AfterLoss, Arrival, Ending, Event, Fence, Intent, Recorded, Signal, SkipReason, StepArrived, StepClaimed,
+    StepOffered, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, OnExpiry};
@@ -31,6 +31,7 @@ pub(crate) struct Right {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Place {
     Open,
+    Offered { attempt: u32, epoch: u64 },
     Running(Right),
     Backoff(Timestamp),
     Waiting { attempt: u32, on: WaitOn, until: Option<Timestamp> },
@@ -58,6 +59,8 @@ pub(crate) struct Entry {
     pub(crate) attempts: u32,
     pub(crate) epoch: u64,
     pub(crate) effect: Option<EffectClass>,
+    /// Whether the latest right was claimed by whoever executes steps elsewhere.
+    pub(crate) remote: bool,
     arrival: Option<Arrival>,
     since: Timestamp,
     /// What a judge has said of an earlier attempt.
@@ -100,6 +103,7 @@ impl Ledger {
             attempts: 0,
             epoch: 0,
             effect: None,
+            remote: false,
             arrival: None,
             since: Timestamp::default(),
             feedback: None,
@@ -316,8 +320,12 @@ impl Ledger {
     fn note_step(&mut self, step: StepIx, event: &Event, at: Timestamp) {
         let place = self.steps[step.index()].place.clone();
         assert!(!matches!(place, Place::Ended(_)), "`{}` after s{} has ended", event.kind(), step.0);
-        if let (Some(attempt), Place::Running(right)) = (event.attempt(), &place) {
-            assert_eq!(attempt, right.attempt, "`{}` speaks of another attempt", event.kind());
+        if let (
+            Some(attempt),
+            Place::Running(Right { attempt: current, .. }) | Place::Offered { attempt: current, .. },
+        ) = (event.attempt(), &place)
+        {
+            assert_eq!(attempt, *current, "`{}` speaks of another attempt", event.kind());
         }
         let before = Before {
             place,
@@ -334,6 +342,12 @@ impl Ledger {
                 self.rights.push(right);
                 Place::Running(right)
             }
+            Event::StepClaimed(claimed) => {
+                let right = entry.claim(&before, claimed);
+                self.rights.push(right);
+                Place::Running(right)
+            }
+            Event::StepOffered(offered) => entry.offer(&before, offered),
             Event::StepSucceeded(_)
             | Event::StepFailed(_)
             | Event::StepLost(_)
@@ -362,13 +376,43 @@ impl Before {
 }
 
 impl Entry {
+    /// An attempt is offered. What holds of one that begins holds of it too: somebody may execute it at any moment from here on.
+    fn offer(&mut self, before: &Before, offered: &StepOffered) -> Place {
+        assert!(before.proceeds, "offered while the run is held");
+        if before.place == Place::Arrived {
+            assert_eq!(
+                (offered.attempt, offered.decision),
+                (self.attempts, None),
+                "the same attempt goes on"
+            );
+            assert_eq!((self.effect, &self.request), (Some(offered.effect), &Some(offered.request.clone())));
+        } else {
+            assert!(before.ready && before.may_begin, "s{} was offered too early", offered.step.step.0);
+            assert!(offered.decision.is_some(), "nobody has judged it");
+            self.begin(offered.attempt, offered.effect, &offered.request);
+        }
+        assert!(offered.epoch > self.epoch, "epochs increase");
+        self.epoch = offered.epoch;
+        Place::Offered { attempt: offered.attempt, epoch: offered.epoch }
+    }
+
+    /// An attempt is executed by whoever has claimed it. That is so whatever has become of the run.
+    fn claim(&mut self, before: &Before, claimed: &StepClaimed) -> Right {
+        let offered = Place::Offered { attempt: claimed.attempt, epoch: claimed.epoch };
+        assert_eq!(before.place, offered, "claimed what is not offered");
+        assert!(claimed.claimed_at <= before.at, "claimed in the future");
+        self.remote = true;
+        let fence = Fence { epoch: claimed.epoch, owner: claimed.owner };
+        Right { step: claimed.step.step, attempt: claimed.attempt, fence }
+    }
+
     /// An attempt is executed from here on.
     fn run(&mut self, before: &Before, event: &Event) -> Right {
         assert!(before.proceeds, "`{}` while the run is held", event.kind());
         let (step, attempt, fence) = match event {
             Event::StepBegun(begun) => {
                 assert!(before.ready && before.may_begin, "s{} began too early", begun.step.step.0);
-                self.begin(begun);
+                self.begin(begun.attempt, begun.effect, &begun.request);
                 (begun.step, begun.attempt, Fence { epoch: begun.epoch, owner: begun.owner })
             }
             Event::StepContinued(continued) => {
@@ -381,6 +425,7 @@ impl Entry {
         };
         assert!(fence.epoch > self.epoch, "epochs increase");
         self.epoch = fence.epoch;
+        self.remote = false;
         Right { step: step.step, attempt, fence }
     }
 
@@ -477,6 +522,12 @@ impl Entry {
                 self.verdict = Some(judged.passed);
                 place.clone()
             }
+            Event::StepWithdrawn(withdrawn) => {
+                let offered = Place::Offered { attempt: withdrawn.attempt, epoch: withdrawn.epoch };
+                assert_eq!(*place, offered, "withdrawn, and not offered");
+                self.forgiven += 1;
+                self.again()
+            }
             Event::StepDue(_) => {
                 assert!(matches!(place, Place::Backoff(until) if until <= at), "due in {place:?} at {at}");
                 Place::Open
@@ -509,13 +560,13 @@ impl Entry {
         }
     }
 
-    fn begin(&mut self, begun: &StepBegun) {
+    fn begin(&mut self, attempt: u32, effect: EffectClass, request: &ValueRef) {
         self.attempts += 1;
-        assert_eq!(begun.attempt, self.attempts, "attempts count 1, 2, 3 for ever");
-        self.effect = Some(begun.effect);
+        assert_eq!(attempt, self.attempts, "attempts count 1, 2, 3 for ever");
+        self.effect = Some(effect);
         assert_eq!(self.arrival, None, "what had arrived was thrown away");
-        let first = self.request.get_or_insert_with(|| begun.request.clone());
-        assert_eq!(*first, begun.request, "every attempt of a generation sends the same bytes");
+        let first = self.request.get_or_insert_with(|| request.clone());
+        assert_eq!(first, request, "every attempt of a generation sends the same bytes");
         assert!(self.losses < MAX_CRASHES, "begun again after {} losses", self.losses);
         self.begun += 1;
         let bound = match &self.shape.retry {

@@ -2,6 +2,7 @@
 
 mod act;
 mod answer;
+mod away;
 mod cases;
 mod children;
 mod endings;
@@ -9,6 +10,7 @@ mod flow;
 mod items;
 mod laws;
 mod ledger;
+mod offers;
 mod page;
 mod qa;
 mod scene;

@@ -14,8 +14,8 @@ use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Un
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
     Asked, Begin, Command, Effect, Ending, Event, Finished, Intent, Prepared, Recorded, Rejection,
-    RunCreated, RunState, SkipReason, StepError, StepKind, StepState, apply, check, decide, fold, fork,
-    outstanding, wake_at,
+    RunCreated, RunState, SkipReason, StepError, StepKind, StepState, apply, check, decide, effect_of, fold,
+    fork, is_to_stop, outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::Template;
@@ -27,8 +27,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
+use crate::away::{Claims, claimed, offer, one_away};
 use crate::children::is_of_children;
-use crate::view::View;
+use crate::view::{View, check_due};
 
 const A: StepIx = StepIx(0);
 const B: StepIx = StepIx(1);
@@ -51,7 +52,12 @@ struct Form {
 
 #[derive(Debug, Clone)]
 enum Act {
-    Serve(u8, Fate),
+    /// Something that is asked for is done; where it begins something, here or elsewhere.
+    Serve(u8, Fate, bool),
+    /// Somebody claims what is offered.
+    Claim(u8),
+    /// What is executed elsewhere ends; `None`: its executor dies.
+    Deliver(u8, Option<Fate>),
     Lose,
     Pause,
     Resume,
@@ -86,6 +92,7 @@ struct Saga {
     log: Vec<Recorded>,
     now: Timestamp,
     owner: u128,
+    claims: Claims,
     /// What has been done and can be undone, in the order in which it was done.
     done: Vec<Unit>,
     /// What has happened, for seeing that all of it does.
@@ -162,6 +169,7 @@ impl Saga {
             log: Vec::new(),
             now: Timestamp::from_millis(1_000),
             owner: 1,
+            claims: Claims::default(),
             done: Vec::new(),
             seen: BTreeMap::new(),
             rows: BTreeSet::new(),
@@ -213,6 +221,7 @@ impl Saga {
         }
         self.state.keep();
         self.log.extend(batch);
+        check_due(&self.state);
         *self.seen.entry(self.state.status().to_owned()).or_default() += 1;
     }
 
@@ -222,15 +231,16 @@ impl Saga {
         let undone =
             |unit: Unit| self.workflow.stages.undone_by(unit.step).map(|step| Unit::new(step, unit.item()));
         match event {
-            Event::StepBegun(begun) => {
-                let stage = self.state.slot(begun.step).stage;
-                assert_eq!(self.state.head().stage, stage, "{:?} begins out of its stage", begun.step);
-                if let Some(step) = undone(begun.step) {
+            Event::StepBegun(_) | Event::StepOffered(_) => {
+                let Some(begun) = event.unit() else { return };
+                let stage = self.state.slot(begun).stage;
+                assert_eq!(self.state.head().stage, stage, "{begun:?} begins out of its stage");
+                if let Some(step) = undone(begun) {
                     assert!(self.done.contains(&step), "{step:?} is undone, and was not done");
                     let open = self.state.slots().filter(|(unit, slot)| {
-                        *unit != begun.step
+                        *unit != begun
                             && slot.stage == Stage::Compensation
-                            && slot.state.kind() == StepKind::Running
+                            && matches!(slot.state.kind(), StepKind::Running | StepKind::Offered)
                     });
                     assert_eq!(open.count(), 0, "two compensations at once");
                 }
@@ -302,10 +312,26 @@ impl Saga {
 
     fn act(&mut self, act: &Act) {
         match *act {
-            Act::Serve(which, fate) => {
+            Act::Serve(which, fate, elsewhere) => {
                 let effects = outstanding(&self.state);
                 if !effects.is_empty() {
-                    self.serve(effects[usize::from(which) % effects.len()], fate);
+                    self.serve(effects[usize::from(which) % effects.len()], fate, elsewhere);
+                }
+            }
+            Act::Claim(which) => {
+                if let Some(step) = one_away(&self.state, which) {
+                    let owner = OwnerId::from_uuid(Uuid::from_u128(1_000 + u128::from(which % 2)));
+                    self.claims.claim(&self.state, step, owner, self.now);
+                }
+            }
+            Act::Deliver(which, fate) => {
+                let Some(step) = one_away(&self.state, which) else { return };
+                if let Some(claimed) = self.claims.told(&self.state, step) {
+                    self.say(claimed).expect("a claim is a fact");
+                }
+                if let Some((attempt, fence)) = claimed(&self.state, step) {
+                    let outcome = fate.map_or(Finished::Lost, |fate| self.outcome(fate));
+                    self.say(Command::Finish { step, attempt, fence, outcome }).expect("it was delivered");
                 }
             }
             Act::Lose => {
@@ -349,7 +375,10 @@ impl Saga {
             let begun =
                 self.log.iter().rev().take_while(|recorded| !matches!(recorded.event, Event::RunReopened(_)));
             let begun = begun.filter(|recorded| {
-                let begins = matches!(recorded.event, Event::StepBegun(_) | Event::StepExpanded(_));
+                let begins = matches!(
+                    recorded.event,
+                    Event::StepBegun(_) | Event::StepOffered(_) | Event::StepExpanded(_)
+                );
                 begins && recorded.event.unit() == Some(step.into())
             });
             begun.last().is_some_and(|first| self.now >= first.at + STEP_DEADLINE)
@@ -361,11 +390,21 @@ impl Saga {
             let stays = kind.is_terminal()
                 || matches!(
                     kind,
-                    StepKind::Running | StepKind::Expanded | StepKind::OutcomeUnknown | StepKind::Quarantined
+                    StepKind::Offered
+                        | StepKind::Running
+                        | StepKind::Expanded
+                        | StepKind::OutcomeUnknown
+                        | StepKind::Quarantined
                 );
             assert!(!late || stays, "{unit:?} is late and {kind:?}");
-            let stops = outstanding(&self.state).contains(&Effect::Stop(unit));
-            assert!(!late || kind != StepKind::Running || stops, "{unit:?} is late and goes on");
+            let asked = effect_of(&self.state, unit);
+            let stops = match slot.state {
+                StepState::Offered { .. } => matches!(asked, Some(Effect::Withdraw { .. })),
+                StepState::Running { remote: true, .. } => is_to_stop(&self.state, unit),
+                StepState::Running { .. } => asked == Some(Effect::Stop(unit)),
+                _ => true,
+            };
+            assert!(!late || stops, "{unit:?} is late and goes on");
         }
     }
 
@@ -379,14 +418,13 @@ impl Saga {
         }
     }
 
-    fn serve(&mut self, effect: Effect, fate: Fate) {
-        let error = || StepError::new(ErrorClass::Failed, "no luck");
-        let begin = Prepared::Begin(Begin {
+    fn serve(&mut self, effect: Effect, fate: Fate, elsewhere: bool) {
+        let begin = Begin {
             owner: self.owner(),
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-        });
+        };
         let command = match effect {
             Effect::Prepare(step) => {
                 let verdict = match self.state.may_begin(step) {
@@ -394,22 +432,18 @@ impl Saga {
                     true if step == Unit::of(B) => {
                         Prepared::Expand { items: text(3), count: self.form.items }
                     }
-                    true => begin,
+                    true if elsewhere => Prepared::Offer { begin, offer: offer() },
+                    true => Prepared::Begin(begin),
                 };
                 Command::Prepared { step, verdict }
             }
+            Effect::Continue(step) if elsewhere => {
+                Command::Offer { step, owner: self.owner(), offer: offer() }
+            }
             Effect::Continue(step) => Command::Continue { step, owner: self.owner() },
+            Effect::Withdraw { step, epoch } => self.claims.withdraw(&self.state, step, epoch),
             Effect::Execute { step, attempt, fence } => {
-                let outcome = match fate {
-                    Fate::Succeeds => Finished::Succeeded(text(2)),
-                    Fate::Fails => Finished::Failed { error: error(), not_before: None },
-                    Fate::Unknown => Finished::Unknown(error()),
-                    Fate::Interrupted => Finished::Interrupted,
-                    Fate::Waits => Finished::Waiting {
-                        on: orchestrator_core::machine::WaitOn::Until,
-                        until: Some(self.now + Duration::from_secs(20)),
-                    },
-                };
+                let outcome = self.outcome(fate);
                 Command::Finish { step, attempt, fence, outcome }
             }
             Effect::Stop(step) => {
@@ -422,6 +456,21 @@ impl Saga {
             other => panic!("unheard of: {other:?}"),
         };
         self.say(command).unwrap_or_else(|rejection| panic!("{effect:?}: {rejection}"));
+    }
+
+    /// How an attempt ends.
+    fn outcome(&self, fate: Fate) -> Finished {
+        let error = || StepError::new(ErrorClass::Failed, "no luck");
+        match fate {
+            Fate::Succeeds => Finished::Succeeded(text(2)),
+            Fate::Fails => Finished::Failed { error: error(), not_before: None },
+            Fate::Unknown => Finished::Unknown(error()),
+            Fate::Interrupted => Finished::Interrupted,
+            Fate::Waits => Finished::Waiting {
+                on: orchestrator_core::machine::WaitOn::Until,
+                until: Some(self.now + Duration::from_secs(20)),
+            },
+        }
     }
 
     /// Everyone does what is asked of them, until the run has ended.
@@ -438,7 +487,11 @@ impl Saga {
             match outstanding(&self.state).first() {
                 Some(effect) => {
                     assert!(wake_at(&self.state).is_some(), "nobody would look");
-                    self.serve(*effect, Fate::Succeeds);
+                    self.serve(*effect, Fate::Succeeds, false);
+                }
+                None if one_away(&self.state, 0).is_some() => {
+                    self.act(&Act::Claim(0));
+                    self.act(&Act::Deliver(0, Some(Fate::Succeeds)));
                 }
                 None => match wake_at(&self.state) {
                     Some(at) => {
@@ -527,15 +580,19 @@ fn live(form: Form, acts: &[Act]) -> Saga {
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let fates = prop_oneof![
-        8 => Just(Fate::Succeeds),
-        2 => Just(Fate::Fails),
-        1 => Just(Fate::Unknown),
-        1 => Just(Fate::Interrupted),
-        3 => Just(Fate::Waits),
-    ];
+    let fates = || {
+        prop_oneof![
+            8 => Just(Fate::Succeeds),
+            2 => Just(Fate::Fails),
+            1 => Just(Fate::Unknown),
+            1 => Just(Fate::Interrupted),
+            3 => Just(Fate::Waits),
+        ]
+    };
     let act = prop_oneof![
-        40 => (any::<u8>(), fates).prop_map(|(which, fate)| Act::Serve(which, fate)),
+        44 => (any::<u8>(), fates(), 0..5).prop_map(|(which, fate, at)| Act::Serve(which, fate, at == 0)),
+        6 => any::<u8>().prop_map(Act::Claim),
+        6 => (any::<u8>(), prop::option::weighted(0.9, fates())).prop_map(|(which, fate)| Act::Deliver(which, fate)),
         1 => Just(Act::Lose),
         1 => Just(Act::Pause),
         2 => Just(Act::Resume),
@@ -544,7 +601,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => prop::option::of(any::<u8>()).prop_map(Act::Retry),
         1 => any::<u8>().prop_map(Act::Rerun),
         1 => Just(Act::Compensate),
-        5 => (0..60u8).prop_map(Act::Wake),
+        5 => (0..75u8).prop_map(Act::Wake),
     ];
     prop::collection::vec(act, 0..120)
 }

@@ -50,6 +50,13 @@ impl View {
     }
 }
 
+/// What is to be done is due: whoever looks for due runs finds it, should nobody drive it.
+pub(crate) fn check_due(state: &RunState) {
+    let (effects, wake) = (outstanding(state), wake_at(state));
+    let is_due = wake.is_some_and(|wake| wake <= state.head().last_at);
+    assert!(effects.is_empty() || is_due, "{effects:?} are outstanding, and it wakes at {wake:?}");
+}
+
 impl Coverage {
     /// Adds what another has seen.
     pub(crate) fn add(&mut self, other: Self) {
@@ -71,6 +78,7 @@ pub(crate) fn step_of(effect: &Effect) -> Option<StepIx> {
         Effect::Prepare(step)
         | Effect::Continue(step)
         | Effect::Stop(step)
+        | Effect::Withdraw { step, .. }
         | Effect::Execute { step, .. } => Some(step.step),
         _ => None,
     }
@@ -83,6 +91,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::ReleaseDriver(_) => "release",
         Command::Prepared { verdict, .. } => match verdict {
             Prepared::Begin(_) => "begin",
+            Prepared::Offer { .. } => "offer",
             Prepared::Skip => "skip",
             Prepared::Ask { .. } => "ask",
             Prepared::Deny { .. } => "deny",
@@ -90,6 +99,9 @@ pub(crate) fn name(command: &Command) -> &'static str {
             _ => "prepared otherwise",
         },
         Command::Continue { .. } => "continue",
+        Command::Offer { .. } => "offer again",
+        Command::Claimed { .. } => "claimed",
+        Command::Withdraw { .. } => "withdraw",
         Command::Finish { .. } => "finish",
         Command::Lost { .. } => "lost",
         Command::Wake => "wake",

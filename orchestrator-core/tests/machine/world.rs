@@ -9,7 +9,7 @@ use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
     Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Judge, MAX_SIGNALS,
     Prepared, Recorded, Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide,
-    effect_of, fold, outstanding, wake_at,
+    effect_of, fold, is_to_stop, outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::Standing;
@@ -19,6 +19,7 @@ use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
 
 use crate::answer::check_answer;
+use crate::away::Claims;
 use crate::flow::{Shape, workflow};
 use crate::ledger::{End, Ledger, Place, Right};
 use crate::view::{Coverage, View, name, step_of};
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) said: Vec<Command>,
     pub(crate) coverage: Coverage,
     pub(crate) shapes: Vec<Shape>,
+    /// What the store knows of offers, and the log need not: who has claimed them, and when.
+    claims: Claims,
     owners: Vec<OwnerId>,
     workflow: Arc<Workflow>,
     plan: Arc<Plan>,
@@ -68,6 +71,7 @@ impl World {
             said: Vec::new(),
             coverage: Coverage::default(),
             shapes,
+            claims: Claims::default(),
             owners: (1..=OWNERS as u128).map(owner).collect(),
             workflow,
             plan,
@@ -146,28 +150,27 @@ impl World {
                     *dead != Some(*owner) && (driver.owner == *owner || *dead == Some(driver.owner))
                 }
             },
-            Command::Prepared { step, verdict } => {
-                let granted = |digest: &Digest| ledger.steps[step.step.index()].granted == Some(*digest);
-                let suits = || match verdict {
-                    Prepared::Skip => true,
-                    Prepared::Ask { digest, .. } => ledger.may_begin(step.step) && !granted(digest),
-                    _ => ledger.may_begin(step.step),
-                };
-                let by = match verdict {
-                    Prepared::Begin(begin) => Some(begin.owner),
-                    _ => None,
-                };
-                ledger.proceeds()
-                    && ledger.is_ready(step.step)
-                    && suits()
-                    && by.is_none_or(|owner| ledger.may_be_moved_by(owner))
-            }
-            Command::Continue { step, owner } => {
+            Command::Prepared { step, verdict } => self.may_be_prepared(*step, verdict),
+            Command::Continue { step, owner } | Command::Offer { step, owner, .. } => {
                 ledger.proceeds() && place(step) == Some(&Place::Arrived) && ledger.may_be_moved_by(*owner)
             }
-            Command::Finish { step, attempt, fence, .. } => {
+            Command::Claimed { step, attempt, fence, .. } => match place(step) {
+                Some(Place::Offered { attempt: offered, epoch }) => {
+                    (offered, epoch) == (attempt, &fence.epoch)
+                }
+                Some(Place::Running(right)) => {
+                    (right.attempt, right.fence) == (*attempt, *fence)
+                        && ledger.steps[step.step.index()].remote
+                }
+                _ => false,
+            },
+            Command::Withdraw { step, epoch } => {
+                matches!(place(step), Some(Place::Offered { epoch: offered, .. }) if offered == epoch)
+            }
+            Command::Finish { step, attempt, fence, outcome } => {
                 let right = Right { step: step.step, attempt: *attempt, fence: *fence };
-                place(step) == Some(&Place::Running(right))
+                let may = *outcome != Finished::Lost || ledger.steps[step.step.index()].remote;
+                place(step) == Some(&Place::Running(right)) && may
             }
             Command::Decide(decision) => match place(&decision.step) {
                 Some(Place::Waiting { on: WaitOn::Approval { digest, .. }, until, .. }) => {
@@ -199,6 +202,25 @@ impl World {
             Command::Conclude(_) => ledger.is_settled(),
             _ => true,
         }
+    }
+
+    /// Whether preparing a step may give this.
+    fn may_be_prepared(&self, step: Unit, verdict: &Prepared) -> bool {
+        let ledger = &self.ledger;
+        let granted = |digest: &Digest| ledger.steps[step.step.index()].granted == Some(*digest);
+        let suits = || match verdict {
+            Prepared::Skip => true,
+            Prepared::Ask { digest, .. } => ledger.may_begin(step.step) && !granted(digest),
+            _ => ledger.may_begin(step.step),
+        };
+        let by = match verdict {
+            Prepared::Begin(begin) | Prepared::Offer { begin, .. } => Some(begin.owner),
+            _ => None,
+        };
+        ledger.proceeds()
+            && ledger.is_ready(step.step)
+            && suits()
+            && by.is_none_or(|owner| ledger.may_be_moved_by(owner))
     }
 
     /// What a retry begins again; `None` where it is refused. An ended run is reopened for steps that have failed or
@@ -288,10 +310,12 @@ impl World {
         match event {
             Event::DriverTaken(_) => self.ledger.driver,
             Event::DriverReleased(_) => driver,
-            Event::StepBegun(_) | Event::StepContinued(_) => match self.ledger.place(event.unit()?.step) {
-                Some(Place::Running(right)) => Some(right.fence),
-                _ => None,
-            },
+            Event::StepBegun(_) | Event::StepContinued(_) | Event::StepClaimed(_) => {
+                match self.ledger.place(event.unit()?.step) {
+                    Some(Place::Running(right)) => Some(right.fence),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -319,10 +343,14 @@ impl World {
             let agrees = match (&entry.place, &slot.state) {
                 (Place::Open, StepState::Ready) => ledger.is_ready(step),
                 (Place::Open, StepState::Pending { .. }) => !ledger.is_ready(step),
-                (Place::Running(right), StepState::Running { attempt, fence, arrival }) => {
-                    (right.attempt, right.fence) == (*attempt, *fence)
+                (Place::Running(right), StepState::Running { attempt, fence, remote, arrival }) => {
+                    (right.attempt, right.fence, entry.remote) == (*attempt, *fence, *remote)
                         && arrival.as_deref() == entry.arrival()
                 }
+                (
+                    Place::Offered { attempt, epoch },
+                    StepState::Offered { attempt: offered, epoch: right, arrival },
+                ) => (attempt, epoch, entry.arrival()) == (offered, right, arrival.as_deref()),
                 (Place::Backoff(due), StepState::Backoff { until }) => due == until,
                 (Place::Waiting { on, until, .. }, StepState::Waiting { on: found, until: due, .. }) => {
                     *on == **found && until == due
@@ -337,6 +365,26 @@ impl World {
         }
     }
 
+    /// What the world should do for the steps, by the ledger's account.
+    fn expected(&self) -> Vec<Effect> {
+        let ledger = &self.ledger;
+        let effect = |step: StepIx| match ledger.place(step)? {
+            Place::Open if ledger.is_ready(step) => ledger.proceeds().then(|| Effect::Prepare(step.into())),
+            Place::Arrived => ledger.proceeds().then(|| Effect::Continue(step.into())),
+            Place::Offered { epoch, .. } => {
+                (!ledger.proceeds()).then(|| Effect::Withdraw { step: step.into(), epoch: *epoch })
+            }
+            // Whoever has claimed it sees to it, driven or not.
+            Place::Running(_) if ledger.steps[step.index()].remote => None,
+            Place::Running(_) if ledger.intent == Intent::Cancel => Some(Effect::Stop(step.into())),
+            Place::Running(Right { attempt, fence, .. }) => {
+                Some(Effect::Execute { step: step.into(), attempt: *attempt, fence: *fence })
+            }
+            _ => None,
+        };
+        self.plan.steps().filter_map(effect).collect()
+    }
+
     /// What the world should do, and when to look again, fits where the run is.
     fn look(&mut self) {
         assert!(self.ledger.signals.len() <= MAX_SIGNALS);
@@ -347,30 +395,13 @@ impl World {
         *self.coverage.statuses.entry(self.state.status()).or_default() += 1;
         let ledger = &self.ledger;
         let effects = outstanding(&self.state);
-        let mut expected = Vec::new();
-        if ledger.ended.is_none() && ledger.is_settled() {
-            expected.push(Effect::Conclude);
-        } else {
-            let steps = || self.plan.steps();
-            let begins = steps()
-                .filter(|step| ledger.proceeds() && ledger.is_ready(*step))
-                .map(|step| Effect::Prepare(step.into()));
-            let goes_on = steps()
-                .filter(|step| ledger.proceeds() && ledger.place(*step) == Some(&Place::Arrived))
-                .map(|step| Effect::Continue(step.into()));
-            let runs = steps().filter_map(|step| match ledger.place(step) {
-                Some(Place::Running(_)) if ledger.intent == Intent::Cancel => Some(Effect::Stop(step.into())),
-                Some(Place::Running(Right { attempt, fence, .. })) => {
-                    Some(Effect::Execute { step: step.into(), attempt: *attempt, fence: *fence })
-                }
-                _ => None,
-            });
-            expected.extend(begins.chain(goes_on).chain(runs));
-            for step in steps() {
-                let of_step: Vec<Effect> =
-                    effects.iter().copied().filter(|e| step_of(e) == Some(step)).collect();
-                assert_eq!(effect_of(&self.state, step.into()).as_slice(), of_step, "s{}", step.0);
-            }
+        let concludes = ledger.ended.is_none() && ledger.is_settled();
+        let mut expected = if concludes { vec![Effect::Conclude] } else { self.expected() };
+        for step in self.plan.steps().filter(|_| !concludes) {
+            let of_step: Vec<Effect> = effects.iter().copied().filter(|e| step_of(e) == Some(step)).collect();
+            assert_eq!(effect_of(&self.state, step.into()).as_slice(), of_step, "s{}", step.0);
+            let stops = matches!(ledger.place(step), Some(Place::Running(_)));
+            assert_eq!(is_to_stop(&self.state, step.into()), stops && ledger.intent == Intent::Cancel);
         }
         let order = |effect: &Effect| format!("{effect:?}");
         let mut found = effects.clone();
@@ -388,7 +419,8 @@ impl World {
         }
         if ledger.intent == Intent::Cancel {
             let stays = |kind: StepKind| {
-                kind.is_terminal() || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown)
+                kind.is_terminal()
+                    || matches!(kind, StepKind::Offered | StepKind::Running | StepKind::OutcomeUnknown)
             };
             assert!(self.state.slots().all(|(_, slot)| stays(slot.state.kind())), "open, though cancelled");
         }
@@ -399,7 +431,13 @@ impl World {
         } else if effects.is_empty() {
             assert_eq!(wake, ledger.next_timer(), "when to look again");
             if wake.is_none() {
-                assert!(ledger.intent == Intent::Pause || self.state.is_blocked(), "nobody moves the run");
+                let away = self.away().next().is_some();
+                assert!(
+                    !away || !self.state.is_blocked(),
+                    "what is executed elsewhere is no person's to move"
+                );
+                let waits = ledger.intent == Intent::Pause || self.state.is_blocked();
+                assert!(away || waits, "nobody moves the run");
             }
         } else {
             assert!(wake.is_some_and(|wake| wake <= self.now), "the run is due at once");
@@ -476,6 +514,7 @@ impl World {
                 Command::Prepared { step, verdict: Prepared::Begin(self.begin(step.step, 0)) }
             }
             Effect::Continue(step) => Command::Continue { step, owner: self.beginner(0) },
+            Effect::Withdraw { step, epoch } => self.claims.withdraw(&self.state, step, epoch),
             Effect::Execute { step, attempt, fence } => {
                 Command::Finish { step, attempt, fence, outcome: Finished::Succeeded(value(7)) }
             }
@@ -496,6 +535,16 @@ impl World {
             return Command::Resume(asked());
         }
         let open = self.plan.steps().find_map(|step| match self.ledger.place(step)? {
+            Place::Offered { attempt, epoch } => Some(self.claimed(step).unwrap_or(Command::Claimed {
+                step: step.into(),
+                attempt: *attempt,
+                fence: fence(*epoch, self.owner(1)),
+                at: self.now,
+            })),
+            Place::Running(Right { attempt, fence, .. }) => {
+                let outcome = Finished::Succeeded(value(7));
+                Some(Command::Finish { step: step.into(), attempt: *attempt, fence: *fence, outcome })
+            }
             Place::Unknown { .. } | Place::Quarantined => {
                 Some(Command::Resolve { step: step.into(), applied: Some(value(9)), asked: asked() })
             }
@@ -507,6 +556,25 @@ impl World {
             _ => None,
         });
         open.expect("someone can move the run")
+    }
+
+    /// What is executed elsewhere, or offered for that.
+    fn away(&self) -> impl Iterator<Item = StepIx> {
+        self.plan.steps().filter(|step| match self.ledger.place(*step) {
+            Some(Place::Offered { .. }) => true,
+            Some(Place::Running(_)) => self.ledger.steps[step.index()].remote,
+            _ => false,
+        })
+    }
+
+    /// Somebody claims what is offered of a step, if nobody has: the log learns nothing of that.
+    pub(crate) fn claim(&mut self, step: StepIx, owner: OwnerId) {
+        self.claims.claim(&self.state, step.into(), owner, self.now);
+    }
+
+    /// What the store says of an offer that somebody has claimed.
+    pub(crate) fn claimed(&self, step: StepIx) -> Option<Command> {
+        self.claims.told(&self.state, step.into())
     }
 
     /// Time passes.

@@ -3,7 +3,7 @@
 //! once).
 
 use orchestrator_core::machine::{
-    AfterLoss, Event, Intent, RunState, StepBegun, StepFailed, StepKind, StepLost, StepResolved, WaitOn,
+    AfterLoss, Event, Intent, RunState, Slot, StepFailed, StepKind, StepLost, StepResolved, StepState, WaitOn,
 };
 use orchestrator_core::spec::EffectClass;
 
@@ -17,13 +17,22 @@ const MAX_CRASHES: u8 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Open,
+    /// Whoever executes steps elsewhere may claim it.
+    Offered {
+        attempt: u8,
+        epoch: u8,
+    },
+    /// It was claimed, and the log says by whom.
+    Claimed(Right),
     Running(Right),
     Backoff,
     Waiting,
     Arrived,
     Unknown,
     Quarantined,
-    Ended { completed: bool },
+    Ended {
+        completed: bool,
+    },
 }
 
 /// What is known of a step.
@@ -95,7 +104,7 @@ impl Account {
         self.steps[usize::from(right.step)].place == Place::Running(right)
     }
 
-    /// The rights under which attempts are under way.
+    /// The rights under which drivers execute attempts.
     pub(crate) fn running(&self) -> impl Iterator<Item = Right> {
         self.steps.iter().filter_map(|entry| match entry.place {
             Place::Running(right) => Some(right),
@@ -103,9 +112,42 @@ impl Account {
         })
     }
 
+    /// The rights under which others execute attempts, as far as the log says so.
+    pub(crate) fn claimed(&self) -> impl Iterator<Item = Right> {
+        self.steps.iter().filter_map(|entry| match entry.place {
+            Place::Claimed(right) => Some(right),
+            _ => None,
+        })
+    }
+
+    /// The attempt and the epoch of what is offered, or was and is executed.
+    pub(crate) fn away(&self, step: usize) -> Option<(u8, u8)> {
+        match self.steps[step].place {
+            Place::Offered { attempt, epoch } => Some((attempt, epoch)),
+            Place::Claimed(right) => Some((right.attempt, right.epoch)),
+            _ => None,
+        }
+    }
+
+    /// The last right of a step that was given out, and that nobody can claim any more.
+    pub(crate) fn old_ticket(&self, step: usize) -> Option<u8> {
+        let Entry { epoch, place, .. } = self.steps[step];
+        let void = match place {
+            Place::Offered { .. } => epoch.saturating_sub(1),
+            Place::Open => epoch,
+            _ => 0,
+        };
+        (void > 0).then_some(void)
+    }
+
+    /// Whether nothing new begins.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.paused || self.cancelled
+    }
+
     /// Whether an owner drives the run, or something is under way in its name.
     pub(crate) fn names(&self, owner: u8) -> bool {
-        self.driver == owner || self.running().any(|right| right.owner == owner)
+        self.driver == owner || self.running().chain(self.claimed()).any(|right| right.owner == owner)
     }
 
     /// Whether a step's needs have ended, and whether all of them have completed.
@@ -195,8 +237,36 @@ impl Account {
         {
             hold(place == Place::Running(right), "I10", late)?;
         }
+        if let Place::Claimed(right) = place {
+            // Whoever has claimed it may have delivered before it died: only the store can say that it is lost.
+            let delivered = matches!(word, Some(Word::Deliver(of, _)) if of == right);
+            hold(delivered, "I10", late)?;
+        }
         match event {
-            Event::StepBegun(begun) => self.begin(scope, step, begun),
+            Event::StepBegun(begun) => {
+                self.begin(scope, step, begun.attempt)?;
+                self.start(scope, step, begun.epoch, number(begun.owner), begun.attempt)
+            }
+            Event::StepOffered(offered) => {
+                if place != Place::Arrived {
+                    self.begin(scope, step, offered.attempt)?;
+                }
+                self.give(scope, step, offered.epoch)?;
+                let (attempt, epoch) = (offered.attempt as u8, offered.epoch as u8);
+                self.steps[step].place = Place::Offered { attempt, epoch };
+                Ok(())
+            }
+            Event::StepClaimed(claimed) => {
+                let (attempt, epoch) = (claimed.attempt as u8, claimed.epoch as u8);
+                hold(place == Place::Offered { attempt, epoch }, "I10", late)?;
+                let owner = number(claimed.owner);
+                self.steps[step].place =
+                    Place::Claimed(Right { step: step as u8, attempt, epoch, owner, remote: true });
+                Ok(())
+            }
+            _ if matches!(place, Place::Offered { .. }) && !matches!(event, Event::StepWithdrawn(_)) => {
+                Err(format!("I10: {}", late()))
+            }
             Event::StepContinued(continued) => {
                 hold(place == Place::Arrived, "I3", late)?;
                 self.start(scope, step, continued.epoch, number(continued.owner), continued.attempt)
@@ -209,7 +279,7 @@ impl Account {
     fn move_on(&mut self, step: usize, event: &Event, late: impl Fn() -> String + Copy) -> Verdict {
         let place = self.steps[step].place;
         let entry = &mut self.steps[step];
-        let running = matches!(place, Place::Running(_));
+        let running = matches!(place, Place::Running(_) | Place::Claimed(_));
         entry.place = match event {
             Event::StepSucceeded(_) => {
                 hold(running, "I3", late)?;
@@ -218,6 +288,11 @@ impl Account {
             Event::StepFailed(StepFailed { attempt, retry_at, .. }) => {
                 entry.failures += u8::from(*attempt > 0);
                 if retry_at.is_some() { Place::Backoff } else { Place::Ended { completed: false } }
+            }
+            Event::StepWithdrawn(_) => {
+                hold(matches!(place, Place::Offered { .. }), "I3", late)?;
+                entry.forgiven += 1;
+                entry.again()
             }
             Event::StepInterrupted(_) => {
                 hold(running, "I3", late)?;
@@ -266,14 +341,14 @@ impl Account {
         Ok(())
     }
 
-    fn begin(&mut self, scope: &Scope, step: usize, begun: &StepBegun) -> Verdict {
+    fn begin(&mut self, scope: &Scope, step: usize, given: u32) -> Verdict {
         let Kind { retry, .. } = scope.steps[step];
         let needs = self.needs(scope, step);
         hold(needs == (true, true), "I9", || format!("begins with needs that are {needs:?}"))?;
         let entry = &mut self.steps[step];
         let place = entry.place;
         hold(place == Place::Open, "I3", || format!("begins in {place:?}"))?;
-        let (next, given) = (entry.attempts + 1, begun.attempt);
+        let next = entry.attempts + 1;
         hold(given == u32::from(next), "I6", || format!("attempt {given} where {next} comes next"))?;
         let Entry { failures, losses, forgiven, .. } = *entry;
         hold(entry.begun <= failures + losses + forgiven, "I6", || format!("{entry:?} begins once more"))?;
@@ -283,13 +358,22 @@ impl Account {
         entry.attempts = next;
         entry.begun += 1;
         entry.arrived = false;
-        self.start(scope, step, begun.epoch, number(begun.owner), begun.attempt)
+        Ok(())
     }
 
     /// An attempt is dispatched once this is committed.
     fn start(&mut self, scope: &Scope, step: usize, epoch: u64, owner: u8, attempt: u32) -> Verdict {
         let driver = self.driver;
         hold(driver == 0 || driver == owner, "I10", || format!("{owner} begins in a run of {driver}"))?;
+        self.give(scope, step, epoch)?;
+        let (step, attempt, epoch) = (step as u8, attempt as u8, epoch as u8);
+        let right = Right { step, attempt, epoch, owner, remote: false };
+        self.steps[usize::from(step)].place = Place::Running(right);
+        Ok(())
+    }
+
+    /// The right to execute an attempt is given out.
+    fn give(&mut self, scope: &Scope, step: usize, epoch: u64) -> Verdict {
         let entry = &mut self.steps[step];
         let (epoch, last) = (epoch as u8, entry.epoch);
         hold(epoch > last, "I10", || format!("epoch {epoch} of a step after {last}"))?;
@@ -297,15 +381,17 @@ impl Account {
         hold(!risky, "G5", || "begins while nobody can say how the last attempt ended".into())?;
         entry.epoch = epoch;
         entry.unsettled = true;
-        entry.place = Place::Running(Right { step: step as u8, attempt: attempt as u8, epoch, owner });
         Ok(())
     }
 
     /// The state says of each step what the account says.
     pub(crate) fn agrees(&self, state: &RunState) -> bool {
-        let fits = |(entry, kind): (&Entry, StepKind)| match entry.place {
+        let remote = |slot: &Slot| matches!(slot.state, StepState::Running { remote: true, .. });
+        let fits = |(entry, (kind, remote)): (&Entry, (StepKind, bool))| match entry.place {
             Place::Open => matches!(kind, StepKind::Pending | StepKind::Ready),
-            Place::Running(_) => kind == StepKind::Running,
+            Place::Offered { .. } => kind == StepKind::Offered,
+            Place::Claimed(_) => kind == StepKind::Running && remote,
+            Place::Running(_) => kind == StepKind::Running && !remote,
             Place::Backoff => kind == StepKind::Backoff,
             Place::Waiting => kind == StepKind::Waiting,
             Place::Arrived => kind == StepKind::Arrived,
@@ -314,7 +400,7 @@ impl Account {
             Place::Ended { .. } => kind.is_terminal(),
         };
         let head = state.head();
-        let kinds = state.slots().map(|(_, slot)| slot.state.kind());
+        let kinds = state.slots().map(|(_, slot)| (slot.state.kind(), remote(slot)));
         self.steps.iter().zip(kinds).all(fits)
             && head.seq == u64::from(self.seq)
             && head.driver.map_or(0, number) == self.driver
@@ -336,7 +422,7 @@ impl Entry {
 
     fn lose(&mut self, lost: &StepLost, place: Place) -> Result<Place, String> {
         let owner = number(lost.owner);
-        let theirs = matches!(place, Place::Running(right) if right.owner == owner);
+        let theirs = matches!(place, Place::Running(right) | Place::Claimed(right) if right.owner == owner);
         hold(theirs, "I10", || format!("{owner} loses what is {place:?}"))?;
         self.losses += 1;
         Ok(match lost.then {

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use crate::account::Place;
+use crate::bounds::STEPS;
 use crate::runs::{RunIx, Runs, Said};
 use crate::word::{How, Right, Word};
 use crate::world::{Flight, Lease, Node, World, owner_of, place_of};
 use crate::wrong::Wrong;
 
 /// How many names of actions there are.
-pub(crate) const NAMES: usize = 29;
+pub(crate) const NAMES: usize = 36;
 
 /// What becomes of a member whose answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +38,12 @@ pub(crate) enum Action {
     Late(Right, How),
     /// An outcome is reported once more.
     Echo,
+    /// A process claims what is offered of a step.
+    Claim(usize, usize),
+    /// A process claims under the right before the last that was given out.
+    ClaimLate(usize, usize),
+    /// What a process has claimed has ended, and it tells the store.
+    Deliver(Right, How),
     /// A driver of a process that has left writes under the right that it had.
     Stale(usize, Word),
     /// A process sees in the log that it does not drive the run any more.
@@ -62,6 +70,8 @@ enum Answer {
     Applied(RunIx),
     Conflict,
     Fenced,
+    /// An offer that it withdraws is claimed.
+    Claimed,
 }
 
 type Came = Result<Outcome, String>;
@@ -76,6 +86,10 @@ impl Action {
                 Word::Begin { .. } => "begin",
                 Word::Skip { .. } => "skip",
                 Word::Continue { .. } => "continue",
+                Word::Offer { .. } => "offer",
+                Word::Withdraw { .. } => "withdraw",
+                Word::Learn(_) => "learn",
+                Word::Deliver(..) => "take in",
                 Word::Finish(_, How::Asks | How::Listens) => "wait",
                 Word::Finish(..) => "deliver",
                 Word::Lost { .. } => "lost",
@@ -95,6 +109,9 @@ impl Action {
             Self::Land => "land",
             Self::Late(..) => "deliver late",
             Self::Echo => "deliver again",
+            Self::Claim(..) => "claim",
+            Self::ClaimLate(..) => "claim late",
+            Self::Deliver(..) => "deliver to the store",
             Self::Stale(..) => "write stale",
             Self::Notice(_) => "notice",
             Self::Renew(_) => "renew",
@@ -114,14 +131,18 @@ pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, acti
         Action::Lose(node, fate) => deed.lose(node, fate)?,
         Action::Settle(node) => deed.settle(node)?,
         Action::Land => deed.land()?,
-        Action::Late(right, how) => {
+        Action::Late(right, how) | Action::Deliver(right, how) if right.remote => deed.deliver(right, how),
+        Action::Late(right, how) | Action::Deliver(right, how) => {
             deed.world.forget(right);
             deed.outside(Word::Finish(right, how))?
         }
-        Action::Echo => {
-            let right = deed.world.echo.take();
-            right.map_or(Ok(false), |right| deed.outside(Word::Finish(right, How::Done)))?
-        }
+        Action::Echo => match deed.world.echo.take() {
+            Some(right) if right.remote => deed.deliver(right, How::Done),
+            Some(right) => deed.outside(Word::Finish(right, How::Done))?,
+            None => false,
+        },
+        Action::Claim(node, step) => deed.claim(node, step)?,
+        Action::ClaimLate(node, step) => deed.claim_late(node, step)?,
         Action::Stale(node, word) => deed.stale(node, word)?,
         Action::Notice(node) => {
             deed.world.nodes[node].held = 0;
@@ -134,6 +155,7 @@ pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, acti
             // Nobody renews one that is gone: whoever looks marks it.
             let lease = if current == 1 { Lease::Past } else { Lease::Dead };
             deed.world.set_lease(owner, lease);
+            deed.tell_of_the_lost();
             true
         }
         Action::Sweep => deed.sweep(),
@@ -146,6 +168,7 @@ pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, acti
         Action::People(word) => deed.people(word)?,
     };
     let Deed { runs, world: mut after, .. } = deed;
+    after.close_offers(runs.at(after.run))?;
     after.forget_the_dead(runs.at(after.run));
     if wrong.is_none() {
         after.forget_the_late(runs);
@@ -161,9 +184,12 @@ pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, acti
 /// Whether the store or the machine has refused an action that was used up by that.
 pub(crate) fn was_refused(before: &World, after: &World, action: Action) -> bool {
     match action {
-        Action::Late(..) | Action::Echo | Action::Stale(..) | Action::Land | Action::Commit(_) => {
-            before.run == after.run
-        }
+        Action::Late(..)
+        | Action::Deliver(..)
+        | Action::Echo
+        | Action::Stale(..)
+        | Action::Land
+        | Action::Commit(_) => before.run == after.run && before.inbox == after.inbox,
         Action::Renew(node) => before.nodes[node].life != after.nodes[node].life,
         Action::Settle(node) => after.nodes[node].flight.is_some(),
         _ => false,
@@ -193,6 +219,11 @@ impl Deed<'_> {
                 at.held = self.runs.at(self.world.run).account.driver_epoch;
                 Ok(true)
             }
+            // A row that says nothing new is deleted all the same.
+            (Said::Nothing | Said::Rejected, Word::Deliver(right, _)) => {
+                self.world.inbox[usize::from(right.step)] = None;
+                Ok(true)
+            }
             (Said::Nothing | Said::Rejected, _) => Ok(false),
             (Said::Changed(then), _) => {
                 let fence = if matches!(word, Word::Take { .. }) { 0 } else { at.held };
@@ -203,6 +234,11 @@ impl Deed<'_> {
                 }
                 if matches!(word, Word::Release { .. }) {
                     self.world.left.releases = self.world.left.releases.saturating_sub(1);
+                }
+                if let Word::Withdraw { .. } = word
+                    && !self.runs.at(base).account.is_held()
+                {
+                    self.world.left.withdrawals = self.world.left.withdrawals.saturating_sub(1);
                 }
                 if self.is(Wrong::EarlyDispatch) {
                     self.dispatch(then, word)?;
@@ -230,6 +266,12 @@ impl Deed<'_> {
         if dead != 0 && self.world.lease(dead) != Lease::Dead {
             return Ok(Answer::Fenced);
         }
+        if let Word::Withdraw { step, .. } = word
+            && self.world.claims[usize::from(step)] != 0
+            && !self.is(Wrong::BlindWithdrawal)
+        {
+            return Ok(Answer::Claimed);
+        }
         if applied {
             return Err(format!("G2: written twice: {word}"));
         }
@@ -239,6 +281,9 @@ impl Deed<'_> {
         match self.runs.append(self.world.run, base, word)? {
             Said::Changed(run) => {
                 self.world.run = run;
+                if let Word::Deliver(right, _) = word {
+                    self.world.inbox[usize::from(right.step)] = None;
+                }
                 Ok(Answer::Applied(run))
             }
             _ => Err(format!("I4: a member without events: {word}")),
@@ -252,7 +297,7 @@ impl Deed<'_> {
             Answer::Applied(run) => self.acknowledge(node, run, flight)?,
             // A copy was faster: event `expected + 1` says so.
             Answer::Conflict if flight.applied => self.acknowledge(node, self.world.run, flight)?,
-            Answer::Conflict => {}
+            Answer::Conflict | Answer::Claimed => {}
             Answer::Fenced => self.world.nodes[node].held = 0,
         }
         Ok(true)
@@ -340,12 +385,79 @@ impl Deed<'_> {
         let Some(right) = running.find(|right| (right.step, right.owner) == (step, owner)) else {
             return Err(format!("G5: {word} is to be executed, and the log has ended it"));
         };
+        if let Some(doubled) = self.world.doubled(right) {
+            return Err(doubled);
+        }
         if !self.runs.at(self.world.run).account.is_running(right) || self.world.attempts.contains(&right) {
             return Err(format!("G5: {right} is dispatched, and the log does not say that it has begun"));
         }
         self.world.attempts.push(right);
         self.world.attempts.sort_unstable();
         Ok(())
+    }
+
+    /// A claim is compared with the right that is offered, and sets the owner once; the log has no part in it. Who has made it
+    /// executes the attempt from here on.
+    fn claim(&mut self, node: usize, step: usize) -> Result<bool, String> {
+        let (owner, account) = (self.world.owner(node), &self.runs.at(self.world.run).account);
+        let Place::Offered { attempt, epoch } = account.steps[step].place else { return Ok(false) };
+        let is_free = self.world.claims[step] == 0 || self.is(Wrong::TwoClaims);
+        if !is_free || self.world.lease(owner) != Lease::Held {
+            return Ok(false);
+        }
+        let right = Right { step: step as u8, attempt, epoch, owner, remote: true };
+        if let Some(doubled) = self.world.doubled(right) {
+            return Err(doubled);
+        }
+        self.world.claims[step] = owner;
+        self.world.attempts.push(right);
+        self.world.attempts.sort_unstable();
+        Ok(true)
+    }
+
+    /// A claim by a ticket that has lain somewhere. What it names is not offered any more.
+    fn claim_late(&self, node: usize, step: usize) -> Result<bool, String> {
+        let owner = self.world.owner(node);
+        match self.runs.at(self.world.run).account.old_ticket(step) {
+            Some(epoch) if self.is(Wrong::StaleClaim) && self.world.lease(owner) == Lease::Held => {
+                let name = ["a", "b"][step];
+                Err(format!("G5: {owner} executes {name} under epoch {epoch}, which is void"))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What was claimed has ended. That counts as long as the claim does, and once: the death of the owner counts as an end.
+    fn deliver(&mut self, right: Right, how: How) -> bool {
+        self.world.forget(right);
+        let step = usize::from(right.step);
+        if self.world.claim(self.runs.at(self.world.run), step) != Some(right) {
+            return false;
+        }
+        if self.world.inbox[step].is_some() {
+            return false;
+        }
+        self.world.inbox[step] = Some((right, how));
+        let left = &mut self.world.left;
+        if how == How::Interrupted {
+            left.interrupts = left.interrupts.saturating_sub(1);
+        }
+        if left.echoes > 0 {
+            left.echoes -= 1;
+            self.world.echo = Some(right);
+        }
+        true
+    }
+
+    /// Whoever marks an owner as dead says in the same transaction that what it had claimed, and not delivered, is lost.
+    fn tell_of_the_lost(&mut self) {
+        for step in 0..STEPS {
+            if let Some(right) = self.world.claim(self.runs.at(self.world.run), step)
+                && self.world.lease(right.owner) == Lease::Dead
+            {
+                self.world.inbox[step].get_or_insert((right, How::Lost));
+            }
+        }
     }
 
     /// Somebody who has read the log says something, and it is committed at once.
@@ -399,6 +511,7 @@ impl Deed<'_> {
         let past = |(_, lease): &(u8, Lease)| *lease == Lease::Past;
         let owners: Vec<(u8, Lease)> = self.world.owners().filter(past).collect();
         owners.iter().for_each(|(owner, _)| self.world.set_lease(*owner, Lease::Dead));
+        self.tell_of_the_lost();
         !owners.is_empty()
     }
 
@@ -427,6 +540,11 @@ impl fmt::Display for Action {
             Self::Land => write!(f, "the copy on the wire reaches the store"),
             Self::Late(right, how) => write!(f, "late: {right} ends: {how:?}"),
             Self::Echo => write!(f, "the last outcome is said again"),
+            Self::Claim(node, step) => write!(f, "{} claims {}", name(node), ["a", "b"][*step]),
+            Self::ClaimLate(node, step) => {
+                write!(f, "{} claims {} by an old ticket", name(node), ["a", "b"][*step])
+            }
+            Self::Deliver(right, how) => write!(f, "delivered to the store: {right} has ended: {how:?}"),
             Self::Stale(node, word) => write!(f, "a driver that {} had: {word}", name(node)),
             Self::Notice(node) => write!(f, "{} sees that it does not drive the run", name(node)),
             Self::Renew(node) => write!(f, "{} renews", name(node)),

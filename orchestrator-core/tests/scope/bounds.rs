@@ -20,6 +20,17 @@ pub(crate) enum Waits {
     Signal,
 }
 
+/// Who executes a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum At {
+    /// Its driver.
+    Home,
+    /// Whoever claims it.
+    Away,
+    /// The one or the other, as the driver likes.
+    Either,
+}
+
 /// A step of such a workflow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
@@ -27,11 +38,12 @@ pub(crate) struct Kind {
     /// `max_attempts` of its `retry:`, if it has one.
     pub(crate) retry: Option<u32>,
     pub(crate) waits: Waits,
+    pub(crate) at: At,
 }
 
 impl Kind {
     const fn new(effect: EffectClass) -> Self {
-        Self { effect, retry: None, waits: Waits::Never }
+        Self { effect, retry: None, waits: Waits::Never, at: At::Home }
     }
 
     const fn retried(self, attempts: u32) -> Self {
@@ -40,6 +52,10 @@ impl Kind {
 
     const fn waiting(self, waits: Waits) -> Self {
         Self { waits, ..self }
+    }
+
+    const fn at(self, at: At) -> Self {
+        Self { at, ..self }
     }
 }
 
@@ -58,6 +74,8 @@ pub(crate) struct Budget {
     pub(crate) stales: u8,
     /// A driver lets go.
     pub(crate) releases: u8,
+    /// A driver takes an offer back though nothing asks for that.
+    pub(crate) withdrawals: u8,
     /// An attempt is stopped in an orderly way.
     pub(crate) interrupts: u8,
     /// An outcome is said again.
@@ -100,6 +118,7 @@ const CALM: Budget = Budget {
     copies: 0,
     stales: 0,
     releases: 0,
+    withdrawals: 0,
     interrupts: 0,
     echoes: 0,
     pauses: 0,
@@ -110,7 +129,7 @@ const CALM: Budget = Budget {
 };
 
 /// All of them: different pairs of effect classes and kinds of steps, in a chain or side by side.
-pub(crate) const SCOPES: [Scope; 10] = [
+pub(crate) const SCOPES: [Scope; 14] = [
     Scope {
         name: "a pure step with retry, then an idempotent one; processes die",
         steps: [PURE.retried(2), IDEMPOTENT],
@@ -190,6 +209,38 @@ pub(crate) const SCOPES: [Scope; 10] = [
         budget: Budget { crashes: 1, copies: 1, stales: 1, releases: 1, ..CALM },
         depth: 16,
         floor: 20_000,
+    },
+    Scope {
+        name: "an offered step at most once, then one that is offered or not; a process dies, an answer is lost",
+        steps: [ONCE.at(At::Away), PURE.at(At::Either)],
+        chained: true,
+        budget: Budget { crashes: 1, ambiguous: 1, releases: 1, ..CALM },
+        depth: 14,
+        floor: 13_000,
+    },
+    Scope {
+        name: "an offered step at most once beside another; one is withdrawn, the run is cancelled, an answer is lost",
+        steps: [ONCE.at(At::Away), PURE.at(At::Away)],
+        chained: false,
+        budget: Budget { withdrawals: 1, cancels: 1, ambiguous: 1, ..CALM },
+        depth: 12,
+        floor: 15_000,
+    },
+    Scope {
+        name: "an offered step, then one at most once that is offered or not; the run is paused, a process dies",
+        steps: [PURE.at(At::Away), ONCE.at(At::Either)],
+        chained: true,
+        budget: Budget { crashes: 1, pauses: 1, ..CALM },
+        depth: 14,
+        floor: 5_000,
+    },
+    Scope {
+        name: "an offered step that waits for an approval, then another; a process stands still",
+        steps: [IDEMPOTENT.waiting(Waits::Approval).at(At::Away), ONCE.retried(2).at(At::Away)],
+        chained: true,
+        budget: Budget { lapses: 1, withdrawals: 1, echoes: 1, interrupts: 1, ..CALM },
+        depth: 14,
+        floor: 11_500,
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use crate::account::Place;
 use crate::act::{Action, Fate};
-use crate::bounds::{STEPS, Scope, Waits};
+use crate::bounds::{At, STEPS, Scope, Waits};
 use crate::runs::{Ran, Runs};
 use crate::word::{How, Right, Word};
 use crate::world::{Lease, NODES, Node, World, place_of};
@@ -12,12 +12,21 @@ use orchestrator_core::spec::EffectClass;
 pub(crate) fn of_driver(scope: &Scope, ran: &Ran, owner: u8, words: &mut Vec<Word>) {
     for step in 0..STEPS {
         let at = step as u8;
-        words.push(Word::Begin { step: at, owner });
+        let goes_on = scope.steps[step].waits != Waits::Never;
+        if scope.steps[step].at != At::Away {
+            words.push(Word::Begin { step: at, owner });
+        }
+        if scope.steps[step].at != At::Home {
+            words.push(Word::Offer { step: at, owner, goes_on: false });
+        }
         // Nobody skips a step that may begin: there is no `if:` here.
         if ran.account.needs(scope, step) == (true, false) {
             words.push(Word::Skip { step: at });
         }
-        if scope.steps[step].waits != Waits::Never {
+        if goes_on && scope.steps[step].at != At::Home {
+            words.push(Word::Offer { step: at, owner, goes_on: true });
+        }
+        if goes_on && scope.steps[step].at != At::Away {
             words.push(Word::Continue { step: at, owner });
         }
     }
@@ -65,6 +74,7 @@ pub(crate) fn moves(scope: &Scope, runs: &Runs, world: &World, found: &mut Vec<A
                 found.push(Action::Lose(node, Fate::OnTheWire));
             }
         }
+        work(scope, ran, world, node, found);
         if !over {
             befalls(world, node, world.matters(ran, node), found);
         }
@@ -108,16 +118,49 @@ fn decisions(scope: &Scope, ran: &Ran, world: &World, node: usize, found: &mut V
     let mut words = Vec::new();
     of_driver(scope, ran, owner, &mut words);
     let interrupts = world.left.interrupts > 0;
-    for right in world.executed_by(owner) {
+    for right in world.executed_by(owner).filter(|right| !right.remote) {
         let hows = outcomes(scope, ran, right, interrupts);
         words.extend(hows.into_iter().map(|how| Word::Finish(right, how)));
     }
     let dead = world.owners().filter(|(_, lease)| *lease == Lease::Dead);
     words.extend(dead.map(|(owner, _)| Word::Lost { owner }));
-    if world.left.releases > 0 && world.executed_by(owner).next().is_none() {
+    offers(ran, world, &mut words);
+    if world.left.releases > 0 && world.executed_by(owner).all(|right| right.remote) {
         words.push(Word::Release { owner, epoch: held });
     }
     found.extend(words.into_iter().map(|word| Action::Say(node, word)));
+}
+
+/// What a driver could do with what it has offered.
+fn offers(ran: &Ran, world: &World, words: &mut Vec<Word>) {
+    for step in 0..STEPS {
+        if let Place::Offered { epoch, .. } = ran.account.steps[step].place {
+            // It does not know whether it is claimed: the store will say.
+            if ran.account.is_held() || world.left.withdrawals > 0 {
+                words.push(Word::Withdraw { step: step as u8, epoch });
+            }
+            let claim = world.claim(ran, step).filter(|_| ran.account.is_held());
+            words.extend(claim.map(Word::Learn));
+        }
+        words.extend(world.inbox[step].map(|(right, how)| Word::Deliver(right, how)));
+    }
+}
+
+/// What the processes do that execute what others drive.
+fn work(scope: &Scope, ran: &Ran, world: &World, node: usize, found: &mut Vec<Action>) {
+    for step in 0..STEPS {
+        let has_ticket = ran.account.old_ticket(step).is_some() && scope.steps[step].at != At::Home;
+        if has_ticket {
+            found.push(Action::ClaimLate(node, step));
+        }
+        if let Place::Offered { .. } = ran.account.steps[step].place {
+            found.push(Action::Claim(node, step));
+        }
+    }
+    for right in world.executed_by(world.owner(node)).filter(|right| right.remote) {
+        let hows = outcomes(scope, ran, right, world.left.interrupts > 0);
+        found.extend(hows.into_iter().map(|how| Action::Deliver(right, how)));
+    }
 }
 
 /// What can befall a process, and what a driver of it does that has left.
@@ -193,7 +236,7 @@ pub(crate) fn fair(scope: &Scope, runs: &Runs, world: &World) -> Option<Action> 
     if ran.account.ended {
         return None;
     }
-    by_driver(scope, ran, world).or_else(|| by_people(ran))
+    by_driver(scope, ran, world).or_else(|| by_workers(ran, world)).or_else(|| by_people(ran))
 }
 
 /// What the driver does, or who becomes it.
@@ -211,13 +254,23 @@ fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
         return Some(Action::Say(node, word));
     };
     let owner = driver;
-    let executed = world.executed_by(owner).next().map(|right| Word::Finish(right, How::Done));
+    let executed =
+        world.executed_by(owner).find(|right| !right.remote).map(|right| Word::Finish(right, How::Done));
     let lost = ran.account.running().find(|right| world.lease(right.owner) == Lease::Dead);
     let lost = lost.map(|right| Word::Lost { owner: right.owner });
     let open = (0..STEPS).find_map(|step| {
         let at = step as u8;
+        if let Some((right, how)) = world.inbox[step] {
+            return Some(Word::Deliver(right, how));
+        }
+        let away = scope.steps[step].at != At::Home;
         match (ran.account.steps[step].place, ran.account.needs(scope, step)) {
+            (Place::Offered { epoch, .. }, _) if ran.account.is_held() => {
+                Some(world.claim(ran, step).map_or(Word::Withdraw { step: at, epoch }, Word::Learn))
+            }
             _ if ran.account.paused || ran.account.cancelled => None,
+            (Place::Open, (true, true)) if away => Some(Word::Offer { step: at, owner, goes_on: false }),
+            (Place::Arrived, _) if away => Some(Word::Offer { step: at, owner, goes_on: true }),
             (Place::Open, (true, true)) => Some(Word::Begin { step: at, owner }),
             (Place::Open, (true, false)) => Some(Word::Skip { step: at }),
             (Place::Arrived, _) => Some(Word::Continue { step: at, owner }),
@@ -227,6 +280,14 @@ fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
     });
     let ends = ran.state.is_settled().then_some(Word::Conclude);
     executed.or(lost).or(open).or(ends).map(|word| Action::Say(node, word))
+}
+
+/// Who claims what is offered, and how that ends.
+fn by_workers(ran: &Ran, world: &World) -> Option<Action> {
+    (0..STEPS).find_map(|step| match (ran.account.away(step)?, world.claim(ran, step)) {
+        (_, Some(right)) => world.attempts.contains(&right).then_some(Action::Deliver(right, How::Done)),
+        _ => Some(Action::Claim((step + 1) % NODES, step)),
+    })
 }
 
 /// What somebody says to a run that only an outsider can move.

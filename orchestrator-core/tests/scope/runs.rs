@@ -7,15 +7,15 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use orchestrator_core::id::{RunId, TransitionId};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    AfterLoss, Event, Recorded, RunCreated, RunState, StepKind, StepSucceeded, apply, check, decide,
-    outstanding, wake_at,
+    AfterLoss, Event, Recorded, RunCreated, RunState, StepKind, StepLost, StepState, StepSucceeded, apply,
+    check, decide, outstanding, wake_at,
 };
 use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
 
 use crate::account::Account;
-use crate::bounds::Scope;
-use crate::word::{How, LATER, NOW, Word, unit};
+use crate::bounds::{STEPS, Scope};
+use crate::word::{How, LATER, NOW, Word, number, unit};
 use crate::wrong::Wrong;
 
 /// A state of the run, by its place in the list of those that were reached.
@@ -96,13 +96,8 @@ impl Runs {
 
     fn write(&mut self, run: RunIx, base: RunIx, word: Word) -> Result<Said, String> {
         let on = &self.at(base).state;
-        let command = word.command(|step| self.scope.steps[usize::from(step)].effect);
-        let decided = decide(on, &command, word.time());
-        let again = decide(on, &command, word.time());
-        if decided != again {
-            return Err(format!("G18: the same question, another answer: {again:?}"));
-        }
-        let Some(events) = self.spoil(on, word, decided.ok()) else { return Ok(Said::Rejected) };
+        let decided = self.decide(on, word)?;
+        let Some(events) = self.spoil(on, word, decided) else { return Ok(Said::Rejected) };
         if events.is_empty() {
             return Ok(Said::Nothing);
         }
@@ -111,6 +106,31 @@ impl Runs {
             self.fold(&mut state, &mut account, event, Some(word))?;
         }
         Ok(Said::Changed(self.keep(Ran { state, account })))
+    }
+
+    /// What the machine makes of a word; `None` where it refuses it.
+    fn decide(&self, on: &RunState, word: Word) -> Result<Option<Vec<Event>>, String> {
+        let mut events = Vec::new();
+        let mut after = None;
+        for command in word.commands(|step| self.scope.steps[usize::from(step)].effect) {
+            let state = after.as_ref().unwrap_or(on);
+            let decided = decide(state, &command, word.time());
+            let again = decide(state, &command, word.time());
+            if decided != again {
+                return Err(format!("G18: the same question, another answer: {again:?}"));
+            }
+            let Ok(decided) = decided else { return Ok(None) };
+            if matches!(word, Word::Deliver(..)) {
+                let mut next = state.clone();
+                for event in &decided {
+                    let recorded = recorded(&next, event.clone());
+                    apply(&mut next, &recorded).map_err(|error| format!("I3: {error}"))?;
+                }
+                after = Some(next);
+            }
+            events.extend(decided);
+        }
+        Ok(Some(events))
     }
 
     /// What a wrong rule makes of what was decided.
@@ -132,6 +152,19 @@ impl Runs {
                         lost.then = AfterLoss::Again;
                     }
                 }
+                events
+            }),
+            (Some(Wrong::NoWithdrawal), Word::Withdraw { .. }) => None,
+            (Some(Wrong::LostThoughDelivered), Word::Lost { owner }) => decided.map(|mut events| {
+                events.extend(on.slots().filter_map(|(step, slot)| match slot.state {
+                    StepState::Running { attempt, fence, remote: true, .. }
+                        if number(fence.owner) == owner =>
+                    {
+                        let then = AfterLoss::Again;
+                        Some(StepLost { step, attempt, owner: fence.owner, then }.into())
+                    }
+                    _ => None,
+                }));
                 events
             }),
             (Some(Wrong::LateResult), Word::Finish(right, How::Done)) if decided.is_none() => {
@@ -157,8 +190,7 @@ impl Runs {
         account.note(&self.scope, seq, &event, word)?;
         let at = event.unit();
         let from = at.map(|step| state.slot(step).state.kind());
-        let transition = TransitionId::from_uuid(Uuid::from_u128(u128::from(seq)));
-        let recorded = Recorded { seq, at: NOW, transition, event };
+        let recorded = recorded(state, event);
         apply(state, &recorded).map_err(|error| format!("I3: {error}"))?;
         check(state).map_err(|violation| format!("check: {violation}"))?;
         if let (Some(step), Some(from)) = (at, from) {
@@ -192,6 +224,13 @@ impl Runs {
     }
 }
 
+/// An event in its place after a state.
+fn recorded(state: &RunState, event: Event) -> Recorded {
+    let seq = state.head().seq + 1;
+    let transition = TransitionId::from_uuid(Uuid::from_u128(u128::from(seq)));
+    Recorded { seq, at: NOW, transition, event }
+}
+
 impl Ran {
     /// Whether something is to be done or falls due, so that somebody takes the run up.
     pub(crate) fn is_due(&self) -> bool {
@@ -200,6 +239,7 @@ impl Ran {
 
     /// Whether it waits for somebody who can be named: what it waits for is told by its state.
     pub(crate) fn waits_for_someone(&self) -> bool {
-        self.account.paused || self.state.is_blocked()
+        let is_away = (0..STEPS).any(|step| self.account.away(step).is_some());
+        is_away || self.account.paused || self.state.is_blocked()
     }
 }

@@ -1,10 +1,12 @@
 //! What can be said to the run: commands, small enough to be kept in every state.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use orchestrator_core::id::{DecisionId, OwnerId, StepIx, Unit};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Decide, Fence, Finished, Prepared, StepError, WaitOn,
+    Asked, Begin, Command, Decide, Fence, Finished, Offer, Prepared, StepError, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, OnExpiry};
@@ -25,6 +27,8 @@ pub(crate) struct Right {
     pub(crate) attempt: u8,
     pub(crate) epoch: u8,
     pub(crate) owner: u8,
+    /// Whether it was offered, and claimed in the store.
+    pub(crate) remote: bool,
 }
 
 /// How an attempt ends.
@@ -36,26 +40,63 @@ pub(crate) enum How {
     Asks,
     Listens,
     Interrupted,
+    /// Its executor has died, and the store says so.
+    Lost,
 }
 
 /// A command. Owners and epochs are small numbers; 0 is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Word {
-    Take { owner: u8, dead: u8 },
-    Release { owner: u8, epoch: u8 },
-    Begin { step: u8, owner: u8 },
-    Skip { step: u8 },
-    Continue { step: u8, owner: u8 },
+    Take {
+        owner: u8,
+        dead: u8,
+    },
+    Release {
+        owner: u8,
+        epoch: u8,
+    },
+    Begin {
+        step: u8,
+        owner: u8,
+    },
+    Skip {
+        step: u8,
+    },
+    Continue {
+        step: u8,
+        owner: u8,
+    },
+    /// To begin elsewhere, or to go on there.
+    Offer {
+        step: u8,
+        owner: u8,
+        goes_on: bool,
+    },
+    Withdraw {
+        step: u8,
+        epoch: u8,
+    },
+    /// The store says that an offer was claimed.
+    Learn(Right),
+    /// A row of the inbox is taken in: who has claimed it, and how it ended.
+    Deliver(Right, How),
     Finish(Right, How),
-    Lost { owner: u8 },
+    Lost {
+        owner: u8,
+    },
     Wake,
     Conclude,
-    Approve { step: u8 },
+    Approve {
+        step: u8,
+    },
     Signal,
     Pause,
     Resume,
     Cancel,
-    Resolve { step: u8, applied: bool },
+    Resolve {
+        step: u8,
+        applied: bool,
+    },
     Retry,
 }
 
@@ -96,30 +137,35 @@ impl Word {
         if matches!(self, Self::Wake) { LATER } else { NOW }
     }
 
-    /// The command, where a step has this effect class.
-    pub(crate) fn command(self, effect: impl Fn(u8) -> EffectClass) -> Command {
+    /// The commands, where a step has this effect class: each is decided on what the one before has made.
+    pub(crate) fn commands(self, effect: impl Fn(u8) -> EffectClass) -> Vec<Command> {
+        match self {
+            Self::Deliver(right, how) => vec![claimed(right), finish(right, how)],
+            word => vec![word.command(effect)],
+        }
+    }
+
+    fn command(self, effect: impl Fn(u8) -> EffectClass) -> Command {
         match self {
             Self::Take { owner: by, dead } => {
                 Command::TakeDriver { owner: owner(by), dead: (dead != 0).then(|| owner(dead)) }
             }
             Self::Release { owner: by, epoch } => Command::ReleaseDriver(fence(by, epoch)),
             Self::Begin { step, owner: by } => {
-                let begin = Begin {
-                    owner: owner(by),
-                    request: value("\"the same\""),
-                    effect: effect(step),
-                    decision: DecisionId::from_uuid(Uuid::from_u128(1)),
-                };
-                Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin) }
+                Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin(by, effect(step))) }
             }
+            Self::Offer { step, owner: by, goes_on: true } => {
+                Command::Offer { step: unit(step), owner: owner(by), offer: offer() }
+            }
+            Self::Offer { step, owner: by, .. } => {
+                let verdict = Prepared::Offer { begin: begin(by, effect(step)), offer: offer() };
+                Command::Prepared { step: unit(step), verdict }
+            }
+            Self::Withdraw { step, epoch } => Command::Withdraw { step: unit(step), epoch: epoch.into() },
+            Self::Learn(right) => claimed(right),
             Self::Skip { step } => Command::Prepared { step: unit(step), verdict: Prepared::Skip },
             Self::Continue { step, owner: by } => Command::Continue { step: unit(step), owner: owner(by) },
-            Self::Finish(right, how) => Command::Finish {
-                step: unit(right.step),
-                attempt: u32::from(right.attempt),
-                fence: fence(right.owner, right.epoch),
-                outcome: outcome(how),
-            },
+            Self::Finish(right, how) | Self::Deliver(right, how) => finish(right, how),
             Self::Lost { owner: dead } => Command::Lost { owner: owner(dead) },
             Self::Wake => Command::Wake,
             Self::Conclude => Command::Conclude(Ok(value("{}"))),
@@ -146,6 +192,25 @@ fn fence(by: u8, epoch: u8) -> Fence {
     Fence { epoch: u64::from(epoch), owner: owner(by) }
 }
 
+fn begin(by: u8, effect: EffectClass) -> Begin {
+    let (request, decision) = (value("\"the same\""), DecisionId::from_uuid(Uuid::from_u128(1)));
+    Begin { owner: owner(by), request, effect, decision }
+}
+
+fn offer() -> Arc<Offer> {
+    Arc::new(Offer { queue: "elsewhere".into(), labels: BTreeMap::new() })
+}
+
+fn claimed(right: Right) -> Command {
+    let (attempt, fence) = (u32::from(right.attempt), fence(right.owner, right.epoch));
+    Command::Claimed { step: unit(right.step), attempt, fence, at: NOW }
+}
+
+fn finish(right: Right, how: How) -> Command {
+    let (attempt, fence) = (u32::from(right.attempt), fence(right.owner, right.epoch));
+    Command::Finish { step: unit(right.step), attempt, fence, outcome: outcome(how) }
+}
+
 fn outcome(how: How) -> Finished {
     let error = || StepError::new(ErrorClass::Transient, "it went wrong");
     match how {
@@ -159,6 +224,7 @@ fn outcome(how: How) -> Finished {
         }
         How::Listens => Finished::Waiting { on: WaitOn::Signal { name: "go".into() }, until: None },
         How::Interrupted => Finished::Interrupted,
+        How::Lost => Finished::Lost,
     }
 }
 
@@ -179,6 +245,11 @@ impl fmt::Display for Word {
             Self::Begin { step, .. } => write!(f, "begin {}", name(step)),
             Self::Skip { step } => write!(f, "skip {}", name(step)),
             Self::Continue { step, .. } => write!(f, "go on with {}", name(step)),
+            Self::Offer { step, goes_on: false, .. } => write!(f, "offer {}", name(step)),
+            Self::Offer { step, .. } => write!(f, "offer to go on with {}", name(step)),
+            Self::Withdraw { step, epoch } => write!(f, "withdraw {} (epoch {epoch})", name(step)),
+            Self::Learn(right) => write!(f, "{right} was claimed"),
+            Self::Deliver(right, how) => write!(f, "take in: {right} ended: {how:?}"),
             Self::Finish(right, how) => write!(f, "{right} ends: {how:?}"),
             Self::Lost { owner } => write!(f, "what {owner} executed is lost"),
             Self::Wake => write!(f, "timers fall due"),

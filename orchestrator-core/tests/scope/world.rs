@@ -1,8 +1,8 @@
 //! A world: the run in the store, who owns what, two processes, what is executed, what is on its way.
 
-use crate::bounds::Budget;
+use crate::bounds::{Budget, STEPS};
 use crate::runs::{Ran, RunIx, Runs};
-use crate::word::{Right, Word};
+use crate::word::{How, Right, Word};
 
 /// How many processes there are.
 pub(crate) const NODES: usize = 2;
@@ -61,6 +61,10 @@ pub(crate) struct World {
     pub(crate) attempts: Vec<Right>,
     /// The last attempt whose outcome was recorded; it may be reported once more.
     pub(crate) echo: Option<Right>,
+    /// The store's rows of offers: who has claimed what is offered of each step; 0: nobody.
+    pub(crate) claims: [u8; STEPS],
+    /// The store's inbox: how what was claimed of each step has ended, until the driver takes that in.
+    pub(crate) inbox: [Option<(Right, How)>; STEPS],
     pub(crate) left: Budget,
 }
 
@@ -86,6 +90,8 @@ impl World {
             wire: None,
             attempts: Vec::new(),
             echo: None,
+            claims: [0; STEPS],
+            inbox: [None; STEPS],
             left,
         }
     }
@@ -117,6 +123,19 @@ impl World {
         all.filter(|(_, lease)| *lease != Lease::Unborn)
     }
 
+    /// What an owner has claimed, if it has, of what is offered of a step.
+    pub(crate) fn claim(&self, ran: &Ran, step: usize) -> Option<Right> {
+        let (owner, (attempt, epoch)) = (self.claims[step], ran.account.away(step)?);
+        (owner != 0).then_some(Right { step: step as u8, attempt, epoch, owner, remote: true })
+    }
+
+    /// Why an attempt must not be executed, if it must not: another of its step is, by somebody alive.
+    pub(crate) fn doubled(&self, right: Right) -> Option<String> {
+        let lives = |owner: u8| self.is_current(owner) && self.lease(owner) == Lease::Held;
+        let mut others = self.attempts.iter().filter(|other| other.step == right.step && lives(other.owner));
+        others.next().map(|other| format!("G5: {right} is to be executed, while {other} is"))
+    }
+
     /// What a process executes.
     pub(crate) fn executed_by(&self, owner: u8) -> impl Iterator<Item = Right> {
         self.attempts.iter().copied().filter(move |right| right.owner == owner)
@@ -134,7 +153,10 @@ impl World {
         for owner in 1..=(NODES * LIVES) as u8 {
             let (node, life) = place_of(owner);
             let sent = self.wire.is_some_and(|(by, _)| by == owner);
-            let named = sent || ran.account.names(owner) || self.executed_by(owner).next().is_some();
+            let named = sent
+                || self.claims.contains(&owner)
+                || ran.account.names(owner)
+                || self.executed_by(owner).next().is_some();
             if life < self.nodes[node].life && !named {
                 self.set_lease(owner, Lease::Dead);
             }
@@ -157,6 +179,22 @@ impl World {
         }
     }
 
+    /// A row of an offer is gone with what was offered; and no row of the inbox is of another.
+    pub(crate) fn close_offers(&mut self, ran: &Ran) -> Result<(), String> {
+        for step in 0..STEPS {
+            if ran.account.away(step).is_none() {
+                self.claims[step] = 0;
+            }
+            match self.inbox[step] {
+                Some((right, _)) if self.claim(ran, step) != Some(right) => {
+                    return Err(format!("I7: {right} was delivered, and does not count"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The attempt is over, as far as this world knows.
     pub(crate) fn forget(&mut self, right: Right) {
         self.attempts.retain(|other| *other != right);
@@ -173,17 +211,23 @@ impl World {
         let driver = account.driver;
         let lives = |owner: u8| self.lease(owner) == Lease::Held && self.is_current(owner);
         let flies = |owner: u8| self.is_current(owner) && self.nodes[place_of(owner).0].flight.is_some();
+        let delivered = |right: Right| self.inbox[usize::from(right.step)].is_some_and(|(of, _)| of == right);
         if driver != 0 && lives(driver) {
             let knows = self.nodes[place_of(driver).0].held == account.driver_epoch;
             if !knows && !flies(driver) {
                 return Some(format!("{driver} drives the run and does not know it"));
             }
-        } else if !ran.is_due() && !ran.waits_for_someone() {
+        } else if !ran.is_due() && self.inbox == [None; STEPS] && !ran.waits_for_someone() {
             return Some("nobody drives the run, and nothing of it is due".into());
         }
-        let lost = account
-            .running()
-            .find(|right| lives(right.owner) && !self.attempts.contains(right) && !flies(right.owner));
+        let claimed = (0..STEPS).filter_map(|step| self.claim(ran, step)).filter(|right| !delivered(*right));
+        // Who is gone may have delivered, or is found dead, and then the store says that it is lost.
+        let forsaken = claimed.clone().find(|right| self.lease(right.owner) == Lease::Dead);
+        if let Some(right) = forsaken {
+            return Some(format!("{right} was claimed, and nobody says that it is lost"));
+        }
+        let lost = account.running().filter(|right| !flies(right.owner)).chain(claimed);
+        let lost = lost.into_iter().find(|right| lives(right.owner) && !self.attempts.contains(right));
         lost.map(|right| format!("{right} is under way, and nobody executes it"))
     }
 }

@@ -25,11 +25,33 @@ pub(crate) enum Wrong {
     NoTakeOver,
     /// A result counts though the attempt was lost.
     LateResult,
+    /// The store gives a second claim of what is claimed.
+    TwoClaims,
+    /// The store does not compare the right of a claim with the one that is offered.
+    StaleClaim,
+    /// The store lets an offer be withdrawn that is claimed.
+    BlindWithdrawal,
+    /// Nobody withdraws anything.
+    NoWithdrawal,
+    /// What a dead owner had claimed is lost with it, whatever it has delivered.
+    LostThoughDelivered,
 }
 
 impl Wrong {
+    /// Whether it is a rule about what others execute.
+    pub(crate) const fn is_of_offers(self) -> bool {
+        matches!(
+            self,
+            Self::TwoClaims
+                | Self::StaleClaim
+                | Self::BlindWithdrawal
+                | Self::NoWithdrawal
+                | Self::LostThoughDelivered
+        )
+    }
+
     /// All of them, each with the promise that it breaks and with how few actions.
-    pub(crate) const ALL: [(Self, &'static str, usize); 11] = [
+    pub(crate) const ALL: [(Self, &'static str, usize); 16] = [
         (Self::NoSequence, "I10: the driver's epoch is 1 after 1", 4),
         (Self::NoEpoch, "I10: written under", 7),
         (Self::EpochReset, "I10: the driver's epoch is 1 after 1", 5),
@@ -41,5 +63,10 @@ impl Wrong {
         (Self::DeadDispatch, "G5: begin a is to be executed", 11),
         (Self::NoTakeOver, "I2: what is due is refused", 5),
         (Self::LateResult, "I10: `step.succeeded` in Open", 11),
+        (Self::TwoClaims, "G5: attempt 1 of a", 6),
+        (Self::StaleClaim, "G5: 1 executes a under epoch 1, which is void", 7),
+        (Self::BlindWithdrawal, "I7: attempt 1 of a", 8),
+        (Self::NoWithdrawal, "I2: what is due is refused", 6),
+        (Self::LostThoughDelivered, "I10: `step.lost` in Claimed", 11),
     ];
 }

@@ -6,6 +6,7 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::child::{delegated, overdue};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
+use crate::machine::decide::offer::offered;
 use crate::machine::decide::qa::unjudged;
 use crate::machine::decide::steer::cancelled;
 use crate::machine::ending::Ending;
@@ -64,10 +65,13 @@ pub(super) fn prepared(
         {
             return Err(Rejection::WrongState { state: "not expanded", wanted: "an item" });
         }
-        Prepared::Begin(begin) | Prepared::Delegate { begin, .. } if is_anothers(state, begin.owner) => {
+        Prepared::Begin(begin) | Prepared::Offer { begin, .. } | Prepared::Delegate { begin, .. }
+            if is_anothers(state, begin.owner) =>
+        {
             return Err(Rejection::Fenced);
         }
         Prepared::Begin(begin) => begun(slot, step, begin),
+        Prepared::Offer { begin, offer } => offered(slot, step, begin, offer),
         Prepared::Delegate { begin, child, until } => {
             delegated(slot, step, begin, *child, *until, events);
             return Ok(());
@@ -142,24 +146,34 @@ pub(super) fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
         epoch: slot.epoch + 1,
         owner: begin.owner,
         effect: begin.effect,
-        // Every attempt of a generation sends the same bytes, whatever a later rendering gives.
-        request: slot.request.as_ref().unwrap_or(&begin.request).clone(),
+        request: request_of(slot, begin),
         decision: begin.decision,
     }
     .into()
+}
+
+/// Every attempt of a generation sends the same bytes, whatever a later rendering gives.
+pub(super) fn request_of(slot: &Slot, begin: &Begin) -> ValueRef {
+    slot.request.as_ref().unwrap_or(&begin.request).clone()
 }
 
 pub(super) fn not_begun(step: Unit, error: StepError) -> Event {
     StepFailed { step, attempt: 0, error, retry_at: None }.into()
 }
 
-pub(super) fn go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<Vec<Event>, Rejection> {
+/// What is to go on with what it waited for, if it may.
+pub(super) fn to_go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<&Slot, Rejection> {
     let slot = slot(state, step)?;
     in_state(slot, StepKind::Arrived, "waiting to go on")?;
     proceeding(state, slot)?;
     if is_anothers(state, owner) {
         return Err(Rejection::Fenced);
     }
+    Ok(slot)
+}
+
+pub(super) fn go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<Vec<Event>, Rejection> {
+    let slot = to_go_on(state, step, owner)?;
     Ok(vec![StepContinued { step, attempt: slot.attempts, epoch: slot.epoch + 1, owner }.into()])
 }
 
@@ -173,6 +187,10 @@ pub(super) fn finish(
 ) -> Result<Event, Rejection> {
     let slot = slot(state, step)?;
     match &slot.state {
+        // What the driver executes itself is lost with its driver, whose death a commit asserts.
+        StepState::Running { remote: false, .. } if matches!(outcome, Finished::Lost) => {
+            return Err(Rejection::Fenced);
+        }
         StepState::Running { attempt: current, fence: held, .. } if *current == attempt && *held == fence => {
         }
         _ => return Err(Rejection::Fenced),
@@ -192,6 +210,10 @@ pub(super) fn finish(
         }
         Finished::Succeeded(output) => StepSucceeded { step, attempt, output: output.clone() }.into(),
         Finished::Failed { error, not_before } => failed(error, *not_before),
+        Finished::Lost => {
+            let then = after_loss(state, step, slot);
+            StepLost { step, attempt, owner: fence.owner, then }.into()
+        }
         Finished::Unknown(error) if slot.effect == Some(EffectClass::AtMostOnce) => {
             StepOutcomeUnknown { step, attempt, error: error.clone() }.into()
         }
@@ -297,7 +319,10 @@ fn run_overdue(state: &RunState) -> Vec<Event> {
 fn fall_overdue(state: &RunState, step: Unit) -> Event {
     let slot = state.slot(step);
     let attempt = match &slot.state {
-        StepState::Running { .. } | StepState::Expanded(_) => return StepOverdue { step }.into(),
+        // Whether somebody executes what is offered is not known here: it is withdrawn, or who does is told to stop.
+        StepState::Running { .. } | StepState::Offered { .. } | StepState::Expanded(_) => {
+            return StepOverdue { step }.into();
+        }
         // Another run carries it out, and is told to stop.
         state if state.child().is_some() => return StepOverdue { step }.into(),
         StepState::Waiting { attempt, .. } => *attempt,

@@ -6,6 +6,7 @@ use crate::machine::decide::child::{child_ended, follow};
 use crate::machine::decide::end::{
     compensate, conclude, is_unknown, reconcile, resolve, resolve_after_the_end,
 };
+use crate::machine::decide::offer::{claimed, offered_again, withdrawn};
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::signal::{kept_for, signal};
@@ -44,6 +45,11 @@ pub(crate) fn decide_into(
         Command::TakeDriver { owner, dead } => events.extend(take(state, *owner, *dead)?),
         Command::ReleaseDriver(fence) => events.extend(release(state, *fence)?),
         Command::Continue { step, owner } => events.extend(go_on(state, *step, *owner)?),
+        Command::Offer { step, owner, offer } => events.extend(offered_again(state, *step, *owner, offer)?),
+        Command::Claimed { step, attempt, fence, at } => {
+            events.extend(claimed(state, *step, *attempt, *fence, *at, now)?);
+        }
+        Command::Withdraw { step, epoch } => events.extend(withdrawn(state, *step, *epoch)?),
         Command::Lost { owner } => events.extend(lost(state, *owner)),
         Command::Wake => wake(state, now, events),
         Command::Decide(decision) => events.extend(decide_approval(state, decision, now)?),

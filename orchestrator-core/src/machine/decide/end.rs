@@ -61,13 +61,18 @@ fn resolved(
         reason: asked.reason.clone(),
     };
     let mut events = vec![resolved.into()];
-    if applied.is_none() && cancelling {
-        events.push(StepCancelled { step, attempt }.into());
-    } else if applied.is_none() && state.slot(step.step).overdue {
-        // The others have had to stop already.
-        events.push(not_begun(step, state.step_is_late(step)));
+    if applied.is_none() {
+        events.extend(not_again(state, step, cancelling));
     }
     events
+}
+
+/// What ends a step that could begin again, where nothing of it begins any more: the others have had to stop already.
+pub(super) fn not_again(state: &RunState, step: Unit, cancelling: bool) -> Option<Event> {
+    if cancelling {
+        return Some(StepCancelled { step, attempt: state.slot(step).attempts }.into());
+    }
+    state.slot(step.step).overdue.then(|| not_begun(step, state.step_is_late(step)))
 }
 
 pub(super) fn is_unknown(state: &RunState, step: Unit) -> bool {

@@ -6,6 +6,7 @@ mod command;
 mod end;
 mod fork;
 mod guard;
+mod offer;
 mod qa;
 mod retry;
 mod signal;

@@ -88,11 +88,15 @@ pub(super) fn all_cancelled(state: &RunState) -> impl Iterator<Item = Event> {
 }
 
 /// What cancelling does to a step at once. A running one is told to stop and ends by its own outcome, one that another
-/// run carries out by the end of that; an unknown outcome stays unknown.
+/// run carries out by the end of that; an unknown outcome stays unknown. What is offered is withdrawn by the driver, unless it
+/// has been claimed: then it runs.
 pub(super) fn cancelled(step: Unit, slot: &Slot) -> Option<Event> {
     let kind = slot.state.kind();
     let stays = kind.is_terminal()
-        || matches!(kind, StepKind::Running | StepKind::OutcomeUnknown | StepKind::Expanded);
+        || matches!(
+            kind,
+            StepKind::Offered | StepKind::Running | StepKind::OutcomeUnknown | StepKind::Expanded
+        );
     let is_delegated = matches!(&slot.state, StepState::Waiting { on, .. } if on.child().is_some());
     (!stays && !is_delegated).then(|| StepCancelled { step, attempt: slot.attempts }.into())
 }

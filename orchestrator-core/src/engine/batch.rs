@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 use crate::value::{StoredValue, ValueRef};
 
 /// A batch that has this many events is handed in, and the rest waits for the next: attempts begin sooner.
-const EVENT_LIMIT: usize = 1_024;
+pub(crate) const EVENT_LIMIT: usize = 1_024;
 /// A batch that writes about this many bytes is handed in.
 const BYTE_LIMIT: usize = 512 << 10;
 

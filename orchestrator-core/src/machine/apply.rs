@@ -150,7 +150,9 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
 /// What may be begun or must be stopped is another now.
 fn touch_open(state: &mut RunState) {
     let open = state.index.actionable.iter().chain(state.index.running.iter());
-    open.chain(state.index.away.iter()).for_each(|at| state.touched.insert(at));
+    // Whoever has claimed something is told to stop by its row; of what is only offered, that says nothing.
+    let is_claimed = |at: &u32| state.slots[*at as usize].state.kind() == StepKind::Running;
+    open.chain(state.index.away.iter().filter(is_claimed)).for_each(|at| state.touched.insert(at));
 }
 
 fn reopen(state: &mut RunState, reopened: &RunReopened) -> Result<(), String> {

@@ -103,6 +103,15 @@ pub(crate) fn is_to_conclude(state: &RunState) -> bool {
     state.head.seq > 0 && state.head.ended.is_none() && state.is_settled()
 }
 
+/// Whether some offer is to be taken back.
+#[must_use]
+pub(crate) fn withdraws(state: &RunState) -> bool {
+    match state.goes_on(state.head.stage) {
+        true => state.index.overdue_offers > 0,
+        false => state.count(StepKind::Offered) > 0,
+    }
+}
+
 /// When to look again if nobody calls; `None`: only an outsider can move the run, or it has ended.
 ///
 /// Where a driver has something to do or to watch, that is the time of the last event: the run is due at once should
@@ -114,11 +123,7 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     }
     let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
     let watches = !state.index.running.is_empty() || !state.index.children.is_empty();
-    let withdraws = match state.goes_on(state.head.stage) {
-        true => state.index.overdue_offers > 0,
-        false => state.count(StepKind::Offered) > 0,
-    };
-    if begins || watches || withdraws || is_to_conclude(state) {
+    if begins || watches || withdraws(state) || is_to_conclude(state) {
         return Some(state.head.last_at);
     }
     next_timer(state)

@@ -159,9 +159,12 @@ fn who_has_claimed_what_is_cancelled_is_told_to_stop_and_its_end_is_the_end_of_i
 }
 
 #[test]
-fn the_rows_of_what_is_executed_elsewhere_are_written_when_it_is_to_stop() {
+fn the_rows_of_what_is_executed_elsewhere_are_written_when_it_is_to_stop_and_those_of_offers_are_not() {
     let mut world = one(Shape::new(&[], Pure));
     offered(&mut world);
+    world.state.take_touched();
+    world.say(Command::Pause(asked())).unwrap();
+    assert_eq!(world.state.take_touched(), []);
     claimed(&mut world);
     world.state.take_touched();
     cancel(&mut world);

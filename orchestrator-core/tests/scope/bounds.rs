@@ -215,16 +215,16 @@ pub(crate) const SCOPES: [Scope; 14] = [
         steps: [ONCE.at(At::Away), PURE.at(At::Either)],
         chained: true,
         budget: Budget { crashes: 1, ambiguous: 1, releases: 1, ..CALM },
-        depth: 14,
-        floor: 13_000,
+        depth: 13,
+        floor: 10_000,
     },
     Scope {
         name: "an offered step at most once beside another; one is withdrawn, the run is cancelled, an answer is lost",
         steps: [ONCE.at(At::Away), PURE.at(At::Away)],
         chained: false,
         budget: Budget { withdrawals: 1, cancels: 1, ambiguous: 1, ..CALM },
-        depth: 12,
-        floor: 15_000,
+        depth: 11,
+        floor: 8_700,
     },
     Scope {
         name: "an offered step, then one at most once that is offered or not; the run is paused, a process dies",
@@ -239,8 +239,8 @@ pub(crate) const SCOPES: [Scope; 14] = [
         steps: [IDEMPOTENT.waiting(Waits::Approval).at(At::Away), ONCE.retried(2).at(At::Away)],
         chained: true,
         budget: Budget { lapses: 1, withdrawals: 1, echoes: 1, interrupts: 1, ..CALM },
-        depth: 14,
-        floor: 11_500,
+        depth: 13,
+        floor: 8_000,
     },
 ];
 

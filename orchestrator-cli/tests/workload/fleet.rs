@@ -1,6 +1,7 @@
 //! Workers on one PostgreSQL server. All of it dies and comes back, stops and goes on, for as long as it is told to.
 
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -174,8 +175,9 @@ impl<'a> Crew<'a> {
             let begun = Instant::now();
             loop {
                 match worker.try_wait().unwrap() {
-                    // Or it could not begin, because the server was away.
+                    // Or it could not begin, because the server was away; or it had not begun to listen.
                     Some(status) if matches!(status.code(), Some(143 | 7)) => break,
+                    Some(status) if status.signal() == Some(Signal::TERM.as_raw()) => break,
                     Some(status) => {
                         hung.push(format!("a worker that was told to end: {status}"));
                         break;

@@ -13,6 +13,11 @@ const UNIQUE: &str = "23505";
 const UNDEFINED_TABLE: &str = "42P01";
 const READ_ONLY: &str = "25006";
 
+/// What is said of a pooler that changes connections between transactions.
+pub(crate) const POOLED: &str = "a pooler in between gives every transaction another connection, with which neither prepared \
+                                 statements nor LISTEN nor settings of a session last; connect to the server itself, or set \
+                                 pool_mode = session";
+
 /// The key of lines of output: two who number them at the same time give one number twice.
 const NUMBERED: &str = "orchestrator_logs_pkey";
 
@@ -45,6 +50,8 @@ pub(crate) fn of_write(error: &sqlx::Error) -> WriteError {
         // A standby; no room, no memory, no connections; an operator; the system.
         (READ_ONLY, _) | (_, "08" | "53" | "57" | "58") => WriteError::Unavailable(why),
         ("XX001" | "XX002", _) => WriteError::Corrupt(why),
+        // A prepared statement that another client has prepared, or that is gone.
+        ("42P05" | "26000", _) => WriteError::Invalid(POOLED.to_owned()),
         _ => WriteError::Invalid(why),
     }
 }

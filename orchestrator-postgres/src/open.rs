@@ -191,11 +191,7 @@ pub(crate) async fn look(
         }
     }
     if is_shared(one, other, backend).await? {
-        return Err(StoreError::Incompatible(
-            "a pooler in between gives every transaction another connection, with which neither prepared statements \
-             nor LISTEN nor settings of a session last; connect to the server itself, or set pool_mode = session"
-                .to_owned(),
-        ));
+        return Err(StoreError::Incompatible(error::POOLED.to_owned()));
     }
     Ok(version)
 }

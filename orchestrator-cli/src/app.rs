@@ -52,8 +52,13 @@ impl App {
         Ok(registry)
     }
 
-    /// The store, which must be there.
+    /// The store for looking at it, which must be there.
     pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Problem> {
+        store::open(&self.settings, Access::Looking).await
+    }
+
+    /// The store for changing something in it, which must be there.
+    pub(crate) async fn store_to_change(&self) -> Result<Arc<dyn Store>, Problem> {
         store::open(&self.settings, Access::Existing).await
     }
 

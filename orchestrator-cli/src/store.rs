@@ -6,7 +6,7 @@ use std::sync::Arc;
 use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::store::{Store, StoreError};
 use orchestrator_postgres::PostgresStore;
-use orchestrator_sqlite::Options;
+use orchestrator_sqlite::{Options, SqliteStore};
 
 use crate::exit::Exit;
 use crate::output::{Problem, suggest};
@@ -23,13 +23,15 @@ pub(crate) enum Location {
     Memory,
 }
 
-/// Whether a store that is not there is made.
+/// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// It is made.
+    /// For changing what is in it; one that is not there is made.
     Create,
-    /// It must be there.
+    /// For changing what is in it; it must be there.
     Existing,
+    /// For looking at what is in it; it must be there.
+    Looking,
 }
 
 /// Every scheme of a store URL that anybody may type.
@@ -113,39 +115,59 @@ pub(crate) fn masked(url: &str) -> String {
 /// Opens the store of the settings.
 ///
 /// # Errors
-/// Exit 2 for a wrong URL, 4 where there is no store yet and none is to be made, 7 where it cannot be opened.
+/// Exit 2 for a wrong URL, 4 where there is no store yet and none is to be made, 6 where it has moved and is to be changed,
+/// 7 where it cannot be opened.
 pub(crate) async fn open(settings: &Settings, access: Access) -> Result<Arc<dyn Store>, Problem> {
+    let changes = access != Access::Looking;
     match Location::parse(&settings.store().value)? {
         Location::Memory => Ok(Arc::new(MemoryStore::new())),
         Location::Sqlite(path) => {
             match access {
-                Access::Existing if !path.exists() => return Err(missing(&path, &settings.store().origin)),
-                Access::Existing => {}
                 Access::Create => make_folder(&path, settings)?,
+                _ if !path.exists() => return Err(missing(&path, &settings.store().origin)),
+                _ => {}
             }
-            connect(&path, settings).await
+            let store = connect(&path, settings).await?;
+            refuse_moved(store.moved_to().filter(|_| changes))?;
+            Ok(Arc::new(store))
         }
-        Location::Postgres(url) => connect_postgres(&url, settings, access).await,
+        Location::Postgres(url) => {
+            let store = match access {
+                Access::Create => PostgresStore::open(&url, options(settings)).await?,
+                _ => {
+                    let store = existing_postgres(&url, options(settings)).await?;
+                    store.migrate().await?;
+                    store
+                }
+            };
+            refuse_moved(store.moved_to().filter(|_| changes))?;
+            Ok(Arc::new(store))
+        }
     }
 }
 
-/// Opens a PostgreSQL database; makes the tables if they are not there, unless they must be.
-async fn connect_postgres(url: &str, settings: &Settings, access: Access) -> Result<Arc<dyn Store>, Problem> {
-    let options = options(settings);
-    let options = if access == Access::Existing { options.as_it_is() } else { options };
-    let store = PostgresStore::open(url, options).await.map_err(|error| of_error(&error))?;
-    if access == Access::Existing {
-        let pending = store.pending().await?;
-        if pending.len() == PostgresStore::migrations().len() {
-            let location = store.describe().location;
-            store.close().await?;
-            let title = format!("there is no store in {location}");
-            let problem = Problem::new(Exit::NotFound, "store_not_found", title);
-            return Err(problem.detail("nothing has run there").tries("orchestrator run FILE"));
-        }
-        store.migrate().await?;
+/// Opens a PostgreSQL database with tables as they are, which must be there.
+pub(crate) async fn existing_postgres(url: &str, options: Options) -> Result<PostgresStore, Problem> {
+    let store = PostgresStore::open(url, options.as_it_is()).await?;
+    let pending = store.pending().await?;
+    if pending.len() < PostgresStore::migrations().len() {
+        return Ok(store);
     }
-    Ok(Arc::new(store))
+    let location = store.describe().location;
+    store.close().await?;
+    let title = format!("there is no store in {location}");
+    let problem = Problem::new(Exit::NotFound, "store_not_found", title);
+    Err(problem.detail("nothing has run there").tries("orchestrator run FILE"))
+}
+
+/// What has moved is changed where it is now.
+pub(crate) fn refuse_moved(target: Option<&str>) -> Result<(), Problem> {
+    let Some(target) = target else { return Ok(()) };
+    let title = format!("the store has moved to {target}");
+    let problem = Problem::new(Exit::Conflict, "store_moved", title);
+    Err(problem
+        .detail("what has stayed here can be looked at, and not be changed")
+        .tries(format!("--store {}", crate::shell::quoted(target))))
 }
 
 /// The store of the settings, for one look at what has been: nothing is made, nothing is brought up to date, nothing is
@@ -154,7 +176,7 @@ pub(crate) async fn glance(settings: &Settings) -> Option<Arc<dyn Store>> {
     let Ok(Location::Sqlite(path)) = Location::parse(&settings.store().value) else { return None };
     let location = path.to_str().filter(|_| path.exists())?;
     let options = Options::default().without_migration();
-    let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await.ok()?;
+    let store = SqliteStore::open(&format!("sqlite:{location}"), options).await.ok()?;
     let store: Arc<dyn Store> = Arc::new(store);
     // Closing it would move its log into its file.
     std::mem::forget(store.clone());
@@ -172,15 +194,19 @@ pub(crate) fn options(settings: &Settings) -> Options {
 }
 
 /// Opens a SQLite file; makes it if it is not there.
-pub(crate) async fn connect(path: &Path, settings: &Settings) -> Result<Arc<dyn Store>, Problem> {
-    let Some(location) = path.to_str() else {
-        let title = format!("the path of the store is not valid UTF-8: {}", path.display());
-        return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
-    };
+pub(crate) async fn connect(path: &Path, settings: &Settings) -> Result<SqliteStore, Problem> {
+    let location = sqlite_url(path)?;
     // One command reads one thing after the other; a second connection would only have to be opened.
     let options = options(settings).log_limit(LOG_LIMIT).readers(1);
-    let store = orchestrator_sqlite::SqliteStore::open(&format!("sqlite:{location}"), options).await;
-    Ok(Arc::new(store.map_err(|error| of_error(&error))?))
+    Ok(SqliteStore::open(&location, options).await?)
+}
+
+/// A path as a store takes it.
+pub(crate) fn sqlite_url(path: &Path) -> Result<String, Problem> {
+    path.to_str().map(|path| format!("sqlite:{path}")).ok_or_else(|| {
+        let title = format!("the path of the store is not valid UTF-8: {}", path.display());
+        Problem::new(Exit::Usage, "invalid_store_url", title)
+    })
 }
 
 /// What no script may touch: the project's own folder, the store with all that lies beside it, the configuration.
@@ -199,7 +225,7 @@ pub(crate) fn places(settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Makes the folder of a store: the project's own with all that belongs into it; any other must be there.
-fn make_folder(path: &Path, settings: &Settings) -> Result<(), Problem> {
+pub(crate) fn make_folder(path: &Path, settings: &Settings) -> Result<(), Problem> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Some(folder) = folder.filter(|folder| !folder.exists()) else { return Ok(()) };
     if folder == settings.place.folder() {

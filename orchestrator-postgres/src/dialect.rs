@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::Timestamp;
-use orchestrator_sql::{Dialect, Forms, Kind, Options, WithWords, Words, Writer as _};
+use orchestrator_sql::{Dialect, Forms, Kind, Options, Seals, WithWords, Words, Writer as _};
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::bell::Bell;
 use crate::writer::{NOW, PostgresWriter};
-use crate::{error, open};
+use crate::{error, open, seal};
 
 /// One PostgreSQL database.
 #[derive(Debug)]
@@ -82,6 +82,10 @@ impl Dialect for Postgres {
     const CONCURRENT: bool = true;
 
     const ALONE: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(7308895133)");
+
+    const SEALS: Seals = Seals { alone: seal::alone, seal: seal::seal, unseal: seal::unseal };
+
+    const WEIGHT: Option<fn(&str) -> String> = Some(|table| format!("pg_total_relation_size('{table}')"));
 
     async fn connect(location: &str, options: &Options) -> Result<Self, StoreError> {
         Self::open(open::options_of(location)?, options).await

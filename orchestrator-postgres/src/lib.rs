@@ -15,6 +15,7 @@ mod bell;
 mod dialect;
 mod error;
 mod open;
+mod seal;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod writer;

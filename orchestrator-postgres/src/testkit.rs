@@ -218,6 +218,23 @@ impl Database {
         let options: PgConnectOptions = self.url.parse().expect("a URL");
         options.disable_statement_logging().connect().await.expect("a connection")
     }
+
+    /// Carries out a text of one or more statements, past every store.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub async fn tell(&self, text: &str) {
+        self.bare().await.execute(AssertSqlSafe(text)).await.expect("the server takes it");
+    }
+
+    /// The number that a query answers with.
+    ///
+    /// # Panics
+    /// If it answers with something else.
+    pub async fn ask(&self, query: &str) -> i64 {
+        let answer = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.bare().await).await;
+        answer.expect("a number")
+    }
 }
 
 impl Database {

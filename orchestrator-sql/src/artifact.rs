@@ -39,7 +39,8 @@ pub const NAMED_ARTIFACTS: &str =
 /// How long what no row names is kept, for a commit may be about to name it. No commit takes so long.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
-fn is_large(body: &str) -> bool {
+/// Whether a value is kept as an artifact, where there are any.
+pub(crate) fn is_large(body: &str) -> bool {
     // What only looks like a mark must not be taken for one.
     body.len() > ARTIFACT_FROM || body.starts_with(MARK)
 }

@@ -53,6 +53,12 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// What a transaction that changes tables begins with, where two could otherwise change them at the same time.
     const ALONE: Option<&'static str> = None;
 
+    /// How others are kept from writing.
+    const SEALS: Seals;
+
+    /// An expression for the bytes that a table takes with its indexes, where the database tells that of a table.
+    const WEIGHT: Option<fn(&str) -> String> = None;
+
     /// A connection that writes.
     type Writer: Writer;
 
@@ -223,6 +229,18 @@ pub struct Forms {
     pub text: fn() -> ColumnType,
     /// What ends the definition of a table whose rows lie in the order of the primary key; may be empty.
     pub clustered: &'static str,
+}
+
+/// How others are kept from writing to tables; each gives the statements that do it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seals {
+    /// What a transaction begins with beside which nobody else is to write to these tables. It may take long.
+    pub alone: fn(&[&str]) -> Vec<String>,
+    /// What lets nobody write to these tables from the end of the transaction on, those among them who have had them open
+    /// for long. Whoever tries hears [`crate::SEALED`], as [`WriteError::Unavailable`].
+    pub seal: fn(&[&str]) -> Vec<String>,
+    /// What takes that back; does nothing where there is no seal.
+    pub unseal: fn(&[&str]) -> Vec<String>,
 }
 
 impl fmt::Debug for Forms {

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod commit;
+mod copy;
 mod dialect;
 mod encoding;
 mod entity;
@@ -17,11 +18,14 @@ mod rows;
 mod schema;
 mod script;
 mod sections;
+mod standing;
 mod store;
 mod survey;
 
 pub use artifact::{ARTIFACT_FROM, NAMED_ARTIFACTS, artifact_fault};
-pub use dialect::{Dialect, Forms, Options, WriteError, Writer};
+pub use copy::{Copied, CopyError, CopyProgress, copied_columns};
+pub use dialect::{Dialect, Forms, Options, Seals, WriteError, Writer};
 pub use script::{Arg, Kind, Script, TextWords, WithWords, Words};
+pub use standing::{SEALED, is_mark};
 pub use store::{SqlStore, joined};
 pub use survey::{CHECKS, Survey};

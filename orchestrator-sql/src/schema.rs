@@ -10,6 +10,7 @@ use sea_orm_migration::MigratorTrait;
 
 use crate::dialect::Dialect;
 use crate::migration::{Migrator, TABLE};
+use crate::standing::{Standing, is_mark};
 use crate::store::SqlStore;
 
 impl<D: Dialect> SqlStore<D> {
@@ -22,8 +23,33 @@ impl<D: Dialect> SqlStore<D> {
         if self.pending().await?.is_empty() {
             return Ok(());
         }
+        if let Some(target) = self.moved_to() {
+            return Err(StoreError::Incompatible(format!(
+                "it has moved to {target}, and its tables are older than this version"
+            )));
+        }
         orchestrator_core::failpoint!("migrate.before");
         self.alter(|transaction| Box::pin(async move { Migrator::<D>::up(transaction, None).await })).await
+    }
+
+    /// As [`SqlStore::migrate`], for one that is about to be filled, or was being filled when that was cut short.
+    pub(crate) async fn make_tables(&self) -> Result<(), StoreError> {
+        let applied = self.applied().await?;
+        if Standing::of(&applied) == Standing::Here {
+            return self.migrate().await;
+        }
+        match missing(&applied, Self::migrations())?.first() {
+            None => Ok(()),
+            Some(name) => Err(StoreError::Incompatible(format!(
+                "its tables are older than this version: {name} is missing; copy into a new one"
+            ))),
+        }
+    }
+
+    /// Where the store had moved when its tables were last looked at, as a URL. It is only looked at then.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<&str> {
+        self.shared.moved.get().map(String::as_str)
     }
 
     /// Takes all migrations back: drops the tables, with all that is in them.
@@ -56,16 +82,23 @@ impl<D: Dialect> SqlStore<D> {
     /// The migrations that this version knows and that have not been applied.
     ///
     /// # Errors
-    /// [`StoreError::Incompatible`] if one has been applied that this version does not know.
+    /// [`StoreError::Incompatible`] if one has been applied that this version does not know; [`StoreError::Invalid`] if the
+    /// store is the unfinished copy of another.
     pub async fn pending(&self) -> Result<Vec<String>, StoreError> {
-        let ours = Self::migrations();
         let applied = self.applied().await?;
-        if let Some(unknown) = applied.iter().find(|name| !ours.contains(name)) {
-            return Err(StoreError::Incompatible(format!(
-                "a newer version has changed its tables (`{unknown}`); use that version or a later one"
-            )));
+        match Standing::of(&applied) {
+            Standing::Here => {}
+            Standing::Moved(target) => {
+                let _ = self.shared.moved.set(target);
+            }
+            Standing::Unfinished(source) => {
+                let place = self.url();
+                return Err(StoreError::Invalid(format!(
+                    "{place} is an unfinished copy of {source}: `orchestrator store copy {source} {place}` begins anew"
+                )));
+            }
         }
-        Ok(ours.into_iter().filter(|name| !applied.contains(name)).collect())
+        missing(&applied, Self::migrations())
     }
 
     /// The migrations that have been applied. One query where there are any.
@@ -114,4 +147,14 @@ impl<D: Dialect> SqlStore<D> {
         }
         self.shared.explained(changed)
     }
+}
+
+/// Which of our migrations are not among those that have been applied.
+fn missing(applied: &BTreeSet<String>, ours: Vec<String>) -> Result<Vec<String>, StoreError> {
+    if let Some(unknown) = applied.iter().find(|name| !ours.contains(name) && !is_mark(name)) {
+        return Err(StoreError::Incompatible(format!(
+            "a newer version has changed its tables (`{unknown}`); use that version or a later one"
+        )));
+    }
+    Ok(ours.into_iter().filter(|name| !applied.contains(name)).collect())
 }

@@ -1,7 +1,7 @@
 //! The store.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,6 +43,8 @@ pub(crate) struct Shared<D: Dialect> {
     /// Where such a dialect is asked for all else: its connections belong to the runtime in which they were opened, while
     /// owners are kept alive from another.
     home: Option<Handle>,
+    /// Where the store had moved when its tables were looked at.
+    pub(crate) moved: OnceLock<String>,
 }
 
 impl<D: Dialect> Shared<D> {
@@ -92,8 +94,8 @@ impl<D: Dialect> SqlStore<D> {
         let dialect = Arc::new(dialect);
         let keeper = D::CONCURRENT.then(|| Pen::new(dialect.clone()));
         let home = D::CONCURRENT.then(Handle::current);
-        let store =
-            Self { shared: Arc::new(Shared { pen: Pen::new(dialect.clone()), keeper, home, dialect }) };
+        let shared = Shared { pen: Pen::new(dialect.clone()), keeper, home, dialect, moved: OnceLock::new() };
+        let store = Self { shared: Arc::new(shared) };
         let ready = if options.migrate {
             store.migrate().await
         } else if options.require_current {

@@ -10,6 +10,8 @@ use crate::store::SqlStore;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Survey {
+    /// What the tables take with their indexes, in bytes, where the database tells that of tables.
+    pub bytes: Option<u64>,
     /// Rows by table, without what all the names begin with.
     pub tables: Vec<(&'static str, u64)>,
     /// Runs by status.
@@ -92,8 +94,16 @@ impl<D: Dialect> SqlStore<D> {
         let status = |row: &sea_orm::QueryResult| {
             Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?.unsigned_abs()))
         };
+        let bytes = match D::WEIGHT {
+            Some(weight) => {
+                let weights = TABLES.map(weight).join(" + ");
+                Some(self.count(&format!("SELECT CAST({weights} AS BIGINT)")).await?)
+            }
+            None => None,
+        };
         let (artifacts, artifact_bytes) = self.shared.artifacts().await?;
         Ok(Survey {
+            bytes,
             artifacts,
             artifact_bytes,
             tables,

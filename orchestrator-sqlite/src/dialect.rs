@@ -9,7 +9,7 @@ use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::artifact::ArtifactStore;
 use orchestrator_core::port::store::{StoreError, StoreInfo};
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_sql::{Dialect, Forms, Options, TextWords, Words, joined};
+use orchestrator_sql::{Dialect, Forms, Options, SEALED, Seals, TextWords, Words, joined};
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
@@ -101,6 +101,19 @@ impl Dialect for Sqlite {
         // The smallest integer has no absolute value: that is an error, and the rest of the text is not run.
         guard: "SELECT abs(-9223372036854775807 - (changes() <> ?));\n",
     });
+
+    const SEALS: Seals = Seals {
+        // There is one writer at a time anyway.
+        alone: |_| Vec::new(),
+        seal: |tables| {
+            each_seal(tables, |name, verb, table| {
+                format!(
+                    "CREATE TRIGGER IF NOT EXISTS {name} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{SEALED}'); END"
+                )
+            })
+        },
+        unseal: |tables| each_seal(tables, |name, _, _| format!("DROP TRIGGER IF EXISTS {name}")),
+    };
 
     async fn connect(location: &str, options: &Options) -> Result<Self, StoreError> {
         let path = open::path_of(location)?;
@@ -205,4 +218,12 @@ impl Dialect for Sqlite {
             tracing::debug!(%error, "closing the connections that read");
         }
     }
+}
+
+/// A statement for each trigger that seals one of these tables, from its name, its verb and its table.
+fn each_seal(tables: &[&str], statement: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+    const VERBS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+    let one =
+        |table: &str, verb: &str| statement(&format!("{table}_sealed_{}", verb.to_lowercase()), verb, table);
+    tables.iter().flat_map(|table| VERBS.map(|verb| one(table, verb))).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use orchestrator_core::port::store::StoreError;
-use orchestrator_sql::WriteError;
+use orchestrator_sql::{SEALED, WriteError};
 use sea_orm::{DbErr, RuntimeErr};
 
 /// <https://www.sqlite.org/rescode.html>: the primary codes, which are the last byte of the extended ones.
@@ -19,6 +19,7 @@ mod code {
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
     pub(super) const PROTOCOL: i32 = 15;
+    pub(super) const CONSTRAINT: i32 = 19;
     pub(super) const NOTADB: i32 = 26;
 }
 
@@ -53,6 +54,7 @@ pub(crate) fn of_write(error: &sqlx::Error) -> WriteError {
         code::PERM | code::NOMEM | code::READONLY | code::CANTOPEN | code::PROTOCOL => {
             WriteError::Unavailable(why)
         }
+        code::CONSTRAINT if why.contains(SEALED) => WriteError::Unavailable(SEALED.to_owned()),
         _ => WriteError::Invalid(why),
     }
 }

@@ -21,7 +21,7 @@ mod writer;
 
 pub use dialect::Sqlite;
 pub use open::library_version;
-pub use orchestrator_sql::{Options, Survey};
+pub use orchestrator_sql::{Copied, CopyError, CopyProgress, Options, Survey};
 pub use writer::SqliteWriter;
 
 /// A store in a SQLite file.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use orchestrator_core::failpoint;
 use orchestrator_core::port::store::StoreError;
 use orchestrator_core::value::Digest;
-use orchestrator_sql::{CHECKS, NAMED_ARTIFACTS, Options, SqlStore};
+use orchestrator_sql::{CHECKS, NAMED_ARTIFACTS, Options, SqlStore, is_mark};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -265,7 +265,7 @@ async fn verify(path: &Path) -> Result<Vec<Digest>, StoreError> {
             return Err(StoreError::Invalid(format!("{} is a database, but no store", path.display())));
         };
         let known = SqlStore::<Sqlite>::migrations();
-        if let Some(unknown) = applied.iter().find(|name| !known.contains(name)) {
+        if let Some(unknown) = applied.iter().find(|name| !known.contains(name) && !is_mark(name)) {
             return Err(StoreError::Incompatible(format!(
                 "{}: a newer version has made it (`{unknown}`); use that version or a later one",
                 path.display()

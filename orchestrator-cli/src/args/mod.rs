@@ -29,7 +29,7 @@ pub(crate) use runs::{
 };
 pub(crate) use spec::{Init, Plan, PluginsCommand, TryOut, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
-pub(crate) use upkeep::{Backup, Prune, Restore, StoreCommand};
+pub(crate) use upkeep::{Backup, CopyStore, Prune, Restore, StoreCommand};
 pub(crate) use worker::{Worker, WorkerCommand};
 pub(crate) use workflow::{DiffWorkflow, Execute, ListWorkflows, Register, ShowWorkflow, WorkflowCommand};
 
@@ -101,7 +101,7 @@ Example:
 
 Exit codes: 0 nothing is broken, 1 something is. A run that waits is not broken.")]
     Doctor,
-    /// Look at the store itself
+    /// Look at the store itself, or move it
     #[command(subcommand, arg_required_else_help = true)]
     Store(StoreCommand),
     /// Bring the tables of the store up to date

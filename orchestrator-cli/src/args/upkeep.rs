@@ -81,4 +81,29 @@ Reads every page and compares every log with its run; takes seconds for each gig
 
 Exit codes: 0 whole, 4 there is no store yet, 7 damaged or unavailable.")]
     Check,
+    /// Move everything into another, empty store, of either kind
+    Copy(CopyStore),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orchestrator store copy sqlite:.orchestrator/state.db postgres://me@db.example/flows
+  orchestrator store copy postgres://me@db.example/flows sqlite:flows.db
+
+Runs move with their ids, their events, values, output and approvals, those that are open among them; so do registered \
+workflows. Every table is compared before the copy counts. Then the runs go on in TO, and FROM is only looked at: what \
+would change it is refused, and told where it has moved. Nobody may be using either store meanwhile. A copy that was cut \
+short leaves FROM as it was and TO refused; copying again begins anew.
+
+Exit codes: 0 moved, 2 usage, 4 there is no store at FROM, 6 someone is using a store, TO is not empty, or FROM has moved \
+already, 7 a store is unavailable or damaged, or the copy is not what was copied.")]
+pub(crate) struct CopyStore {
+    /// URL of the store that moves: sqlite:PATH or postgres://USER@HOST/DATABASE
+    #[arg(value_name = "FROM")]
+    pub(crate) from: String,
+
+    /// URL of the store that it moves into; its tables are made
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
 }

@@ -184,7 +184,7 @@ async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Sto
         ));
         return None;
     }
-    let store = match store::open(&app.settings, Access::Existing).await {
+    let store = match store::open(&app.settings, Access::Looking).await {
         Ok(store) => store,
         Err(problem) if problem.exit() == Exit::NotFound => {
             let text = format!("{}; the first run makes it", problem.title());

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use orchestrator_core::port::store::Store as _;
 use serde_json::json;
 
 use crate::app::App;

@@ -16,7 +16,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     // A store that is not there, or cannot be opened, has no version; `doctor` says why.
-    let store = store::open(&app.settings, Access::Existing).await.ok();
+    let store = store::open(&app.settings, Access::Looking).await.ok();
     let info: Option<StoreInfo> = store.as_ref().map(|store| store.describe());
     let sqlite = orchestrator_sqlite::library_version().await?;
     let plugins: Vec<String> = workflow::builtin().iter().map(|plugin| plugin.kind().to_owned()).collect();

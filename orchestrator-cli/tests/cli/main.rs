@@ -15,6 +15,7 @@ mod injection;
 mod judging;
 mod looking;
 mod mcp;
+mod moving;
 mod mutants;
 mod network;
 mod outside;

@@ -1,6 +1,7 @@
 //! The PostgreSQL store on a real server.
 
 mod conformance;
+mod copies;
 mod hosts;
 mod place;
 mod servers;

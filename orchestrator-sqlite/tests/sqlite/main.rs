@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod conformance;
+mod copies;
 mod dropped;
 mod faults;
 mod files;

@@ -98,7 +98,7 @@ async fn prepare_in_its_folder(app: &App, named: &str) -> Result<(Engine, RunId)
 }
 
 async fn found(app: &App, named: &str) -> Result<(Arc<dyn Store>, RunId), Problem> {
-    let store = app.store().await?;
+    let store = app.store_to_change().await?;
     let run = find::run(&store, named, &app.shell).await?;
     // A driver that was killed is known to be dead from here on, so that nobody is told to wait for it.
     store.sweep().await?;

@@ -1,7 +1,9 @@
 //! Keeping a store well.
 
 mod copies;
+mod kept;
 mod migrate;
+mod moving;
 mod place;
 mod prune;
 mod survey;

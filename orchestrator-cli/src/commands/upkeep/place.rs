@@ -1,4 +1,4 @@
-//! Where the store is that is to be kept well.
+//! Where the file is that is to be copied, or replaced.
 
 use std::path::PathBuf;
 
@@ -24,10 +24,7 @@ impl Place {
     pub(super) fn of(app: &App) -> Result<Self, Problem> {
         let path = match Location::parse(&app.settings.store().value)? {
             Location::Sqlite(path) => path,
-            Location::Memory => {
-                let title = "the memory store is gone with its process: there is nothing to keep";
-                return Err(Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH"));
-            }
+            Location::Memory => return Err(in_memory()),
             Location::Postgres(_) => {
                 let title =
                     "this command is for SQLite files; a PostgreSQL server has programs of its own for it";
@@ -37,10 +34,7 @@ impl Place {
                 );
             }
         };
-        let Some(location) = path.to_str().map(|path| format!("sqlite:{path}")) else {
-            let title = format!("the path of the store is not valid UTF-8: {}", path.display());
-            return Err(Problem::new(Exit::Usage, "invalid_store_url", title));
-        };
+        let location = store::sqlite_url(&path)?;
         Ok(Self { path, location, options: store::options(&app.settings) })
     }
 
@@ -57,9 +51,10 @@ impl Place {
     pub(super) async fn as_it_is(&self) -> Result<SqliteStore, StoreError> {
         SqliteStore::open(&self.location, self.options.clone().as_it_is()).await
     }
+}
 
-    /// The store, with tables of this version.
-    pub(super) async fn current(&self) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open(&self.location, self.options.clone()).await
-    }
+/// There is nothing to be kept well.
+pub(super) fn in_memory() -> Problem {
+    let title = "the memory store is gone with its process: there is nothing to keep";
+    Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH")
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use orchestrator_core::port::store::{Prune, Pruned, Store, StoreError};
+use orchestrator_core::port::store::{Prune, Pruned, Store};
 use orchestrator_core::time::Timestamp;
-use orchestrator_sqlite::{SqliteStore, upkeep};
 use serde_json::json;
 
-use super::place::Place;
+use super::kept::Kept;
 use crate::app::App;
 use crate::args;
 use crate::exit::Exit;
@@ -21,27 +20,29 @@ const BATCH: usize = 1024;
 pub(crate) async fn prune(app: &App, args: &args::Prune) -> Result<Exit, Problem> {
     let usage = |why| Problem::new(Exit::Usage, "usage", format!("--older-than: {why}"));
     let age = parse_duration(&args.older_than).map_err(usage)?;
-    let place = Place::existing(app)?;
     let mut signals = Signals::catch()?;
-    let store = place.current().await?;
+    let kept = Kept::to_change(app).await?;
+    let store = kept.store();
     let before = earlier(store.now().await?, age);
-    let before_size = upkeep::size(&place.location).await?;
+    let footprint = kept.footprint().await?;
     let (pruned, stopped) = if args.dry_run {
         let all = Prune { project: None, before, limit: usize::MAX, dry: true };
         (store.prune(all).await?, None)
     } else {
-        remove(&store, before, &mut signals).await?
+        remove(store, before, &mut signals).await?
     };
-    let mut freed = 0;
+    let mut freed = footprint.map(|_| 0);
     let mut in_use = false;
-    if !args.dry_run && pruned.runs > 0 && stopped.is_none() {
+    if let Some(footprint) = footprint.filter(|_| !args.dry_run && pruned.runs > 0 && stopped.is_none()) {
         // Whoever has died is known to be dead from here on.
         store.sweep().await?;
-        in_use = store.survey().await?.alive > 0;
+        in_use = kept.survey().await?.alive > 0;
         if !in_use {
-            freed = give_back(&place, before_size).await?;
+            kept.shrink().await?;
+            freed = kept.footprint().await?.map(|now| footprint.saturating_sub(now));
         }
     }
+    store.close().await?;
     let summary = Summary { pruned, before, age: &args.older_than, freed, in_use, dry: args.dry_run };
     tell(app, &summary)?;
     Ok(stopped.unwrap_or(Exit::Ok))
@@ -49,7 +50,7 @@ pub(crate) async fn prune(app: &App, args: &args::Prune) -> Result<Exit, Problem
 
 /// Removes batch after batch, until nothing is left or we are told to stop.
 async fn remove(
-    store: &SqliteStore,
+    store: &dyn Store,
     before: Timestamp,
     signals: &mut Signals,
 ) -> Result<(Pruned, Option<Exit>), Problem> {
@@ -73,19 +74,6 @@ async fn remove(
     }
 }
 
-/// Shrinks the file to what it holds; 0 if someone else is writing just now.
-async fn give_back(place: &Place, before: upkeep::Size) -> Result<u64, Problem> {
-    match upkeep::compact(&place.location).await {
-        Ok(()) => {
-            let now = upkeep::size(&place.location).await?;
-            Ok((before.file + before.log + before.artifacts)
-                .saturating_sub(now.file + now.log + now.artifacts))
-        }
-        Err(StoreError::Busy) => Ok(0),
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn earlier(now: Timestamp, age: Duration) -> Timestamp {
     let millis = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_sub(millis))
@@ -96,7 +84,8 @@ struct Summary<'a> {
     pruned: Pruned,
     before: Timestamp,
     age: &'a str,
-    freed: u64,
+    /// In bytes; `None` where a server takes care of it.
+    freed: Option<u64>,
     in_use: bool,
     dry: bool,
 }
@@ -132,8 +121,8 @@ fn tell(app: &App, summary: &Summary<'_>) -> Result<(), Problem> {
         app.output.note(&format!("  {}", app.shell.command(&format!("prune --older-than {age}"))));
     } else if *in_use {
         app.output.note("  the file keeps its size while something runs here; the space is used again");
-    } else if *freed > 0 {
-        app.output.print(&format!("gave {} back", size::bytes(*freed)))?;
+    } else if let Some(freed) = freed.filter(|freed| *freed > 0) {
+        app.output.print(&format!("gave {} back", size::bytes(freed)))?;
     }
     Ok(())
 }

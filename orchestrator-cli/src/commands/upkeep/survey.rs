@@ -1,11 +1,11 @@
 //! `store show` and `store check`.
 
-use orchestrator_core::port::store::{Store, StoreInfo};
-use orchestrator_sqlite::upkeep::{self, Size};
-use orchestrator_sqlite::{SqliteStore, Survey};
+use orchestrator_core::port::store::StoreInfo;
+use orchestrator_sqlite::Survey;
 use serde_json::{Map, Value, json};
 
-use super::place::Place;
+use super::kept::{Kept, Size};
+use super::moving;
 use crate::app::App;
 use crate::args::StoreCommand;
 use crate::commands::version::durability;
@@ -17,20 +17,19 @@ pub(crate) async fn store(app: &App, command: &StoreCommand) -> Result<Exit, Pro
     match command {
         StoreCommand::Show => show(app).await,
         StoreCommand::Check => check(app).await,
+        StoreCommand::Copy(args) => moving::copy(app, args).await,
     }
 }
 
 async fn show(app: &App) -> Result<Exit, Problem> {
-    let place = Place::existing(app)?;
-    let store = place.current().await?;
+    let kept = Kept::current(app).await?;
     // Whoever has died is known to be dead from here on, and not told as one who uses it.
-    store.sweep().await?;
-    let survey = store.survey().await?;
-    let size = upkeep::size(&place.location).await?;
-    let info = store.describe();
-    let schema = SqliteStore::migrations().pop().unwrap_or_default();
+    kept.store().sweep().await?;
+    let survey = kept.survey().await?;
+    let size = kept.size(&survey).await?;
+    let info = kept.store().describe();
     if app.output.json().is_some() {
-        return shown_as_json(app, &info, &schema, size, &survey);
+        return shown_as_json(app, &info, kept.moved_to(), size, &survey);
     }
     let style = app.output.out();
     let line = |name: &str, text: &str| format!("{} {text}", style.tint(Tint::Dim, &format!("{name:<8}")));
@@ -48,16 +47,8 @@ async fn show(app: &App) -> Result<Exit, Problem> {
     let mut lines = vec![
         line("store", &escape::line(&info.location)),
         line("kind", &format!("{} {}; {}", info.kind, info.version, durability(&info))),
-        line("schema", &schema),
-        line(
-            "size",
-            &format!(
-                "{}; {} free; {} in the log",
-                size::bytes(size.file),
-                size::bytes(size.free),
-                size::bytes(size.log)
-            ),
-        ),
+        line("schema", &Kept::schema()),
+        line("size", &told_size(size)),
         line("runs", &if runs == 0 { "none".to_owned() } else { statuses.join(", ") }),
         line("in use", &users),
     ];
@@ -67,6 +58,9 @@ async fn show(app: &App) -> Result<Exit, Problem> {
         let text = format!("{} {files} of large values; {bytes}", size::count(survey.artifacts));
         lines.insert(4, line("beside", &text));
     }
+    if let Some(target) = kept.moved_to() {
+        lines.push(line("moved", &format!("to {}: it is only looked at here", escape::line(target))));
+    }
     lines.push(String::new());
     app.output.print(&lines.join("\n"))?;
     let rows = survey.tables.iter().map(|(table, count)| vec![(*table).to_owned(), size::count(*count)]);
@@ -74,10 +68,20 @@ async fn show(app: &App) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
+fn told_size(size: Size) -> String {
+    let bytes = size::bytes(size.bytes);
+    match size.of_file {
+        Some(file) => {
+            format!("{bytes}; {} free; {} in the log", size::bytes(file.free), size::bytes(file.log))
+        }
+        None => bytes,
+    }
+}
+
 fn shown_as_json(
     app: &App,
     info: &StoreInfo,
-    schema: &str,
+    moved_to: Option<&str>,
     size: Size,
     survey: &Survey,
 ) -> Result<Exit, Problem> {
@@ -90,10 +94,11 @@ fn shown_as_json(
         "location": info.location,
         "version": info.version,
         "durable": info.durable,
-        "schema": schema,
-        "bytes": size.file,
-        "free_bytes": size.free,
-        "log_bytes": size.log,
+        "schema": Kept::schema(),
+        "moved_to": moved_to,
+        "bytes": size.bytes,
+        "free_bytes": size.of_file.map(|file| file.free),
+        "log_bytes": size.of_file.map(|file| file.log),
         "artifacts": survey.artifacts,
         "artifact_bytes": survey.artifact_bytes,
         "processes": survey.alive,
@@ -104,27 +109,25 @@ fn shown_as_json(
 }
 
 async fn check(app: &App) -> Result<Exit, Problem> {
-    let place = Place::existing(app)?;
-    let store = place.as_it_is().await?;
-    store.pending().await?;
-    let damage = upkeep::damage(&place.location).await?;
+    let kept = Kept::as_it_is(app).await?;
+    kept.pending().await?;
+    let damage = kept.damage().await?;
     let mut faults: Vec<Item> = damage.into_iter().map(|fault| Item::at_path("", "damaged", fault)).collect();
     // Where pages are damaged, rows say nothing.
     if faults.is_empty() {
-        faults
-            .extend(store.faults().await?.into_iter().map(|fault| Item::at_path("", "inconsistent", fault)));
+        faults.extend(kept.faults().await?.into_iter().map(|fault| Item::at_path("", "inconsistent", fault)));
     }
-    let path = place.path.display().to_string();
+    let place = kept.place();
     if !faults.is_empty() {
-        let title = format!("{path} is not whole");
+        let title = format!("{place} is not whole");
         let problem = Problem::new(Exit::Unavailable, "store_corrupt", title).items(faults);
-        return Err(problem.hint("copy the file before anything else; `orchestrator restore` takes a backup"));
+        return Err(problem.hint(kept.first_aid()));
     }
     if app.output.json().is_some() {
-        app.output.print_json(&json!({ "ok": true, "location": path }))?;
+        app.output.print_json(&json!({ "ok": true, "location": place }))?;
     } else {
         let mark = app.output.out().mark("ok");
-        app.output.print(&format!("{mark} {}: whole; every log fits its run", escape::line(&path)))?;
+        app.output.print(&format!("{mark} {}: whole; every log fits its run", escape::line(&place)))?;
     }
     Ok(Exit::Ok)
 }

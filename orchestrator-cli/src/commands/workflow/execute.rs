@@ -12,7 +12,7 @@ use crate::workflow;
 pub(crate) async fn carry_out(app: &App, args: &Execute) -> Result<Exit, Problem> {
     let (name, which) = Which::split(&args.workflow.workflow)?;
     let labels = run::labels(&args.start)?;
-    let store = app.store().await?;
+    let store = app.store_to_change().await?;
     let row = registered::workflow(&store, name, &app.shell).await?;
     let revision = registered::revision(&store, &row, &which, &app.shell).await?;
     let text = registered::text(&store, &revision).await?;

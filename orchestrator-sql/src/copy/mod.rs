@@ -1,0 +1,10 @@
+//! Moving all that a store holds into another one, also of another kind of database.
+
+mod carry;
+mod held;
+mod report;
+mod row;
+mod tables;
+
+pub use report::{Copied, CopyError, CopyProgress};
+pub use tables::copied_columns;

@@ -184,8 +184,13 @@ async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Sto
         ));
         return None;
     }
-    let store = match store::open(&app.settings, Access::Looking).await {
+    let store = match store::open(&app.settings, Access::Existing).await {
         Ok(store) => store,
+        // Its runs go on elsewhere: none of them is open here.
+        Err(problem) if problem.exit() == Exit::Conflict => {
+            checks.push(Check { status: "warn", ..Check::of("store", &problem) });
+            return None;
+        }
         Err(problem) if problem.exit() == Exit::NotFound => {
             let text = format!("{}; the first run makes it", problem.title());
             checks.push(Check::new("store", "ok", text));

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::sandbox::until;
+use crate::terminal::Terminal;
 use crate::{ASK, HELLO, Said, Sandbox};
 
 const FILE: &str = "sqlite:.orchestrator/state.db";
@@ -175,11 +176,13 @@ fn what_has_moved_is_changed_where_it_is_now() {
             said.err
         );
     }
-    for words in ["runs list", "doctor", "store check", "migrate", "worker list", "backup copy.db"] {
+    for words in ["runs list", "store check", "migrate", "worker list", "backup copy.db"] {
         moved.run(words).exits(0);
     }
     let shown = moved.run("store show").exits(0).out;
     assert!(shown.contains(&format!("to {}", moved.url())), "{shown}");
+    let looked = moved.run("doctor").exits(0).out;
+    assert!(looked.contains("has moved to") && looked.contains("no run is open"), "{looked}");
     let said = moved.copy().exits(6);
     assert!(said.err.contains("has moved to"), "{}", said.err);
     let said = moved.run(&format!("store copy {FILE} sqlite:other.db")).exits(6);
@@ -344,4 +347,14 @@ fn a_database_is_kept_well_by_the_same_commands() {
     for words in ["backup copy.db", "restore copy.db"] {
         assert!(moved.there(words).exits(2).err.contains("pg_dump"));
     }
+}
+
+#[test]
+fn at_a_terminal_a_copy_says_how_far_it_is() {
+    let moved = Move::new();
+    moved.run("run hello.yaml -q").exits(0);
+    let copy = Terminal::run(&moved.sandbox, &format!("store copy {FILE} {}", moved.url()), 120, &[]);
+    let (code, screen) = copy.end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("copying") && screen.contains("moved to postgres://"), "{screen}");
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use orchestrator_core::id::RunId;
 
 use crate::settings::{Origin, Settings};
+use crate::store::masked;
 
 /// Prints commands that work where the user is: with the program as it was called, and with the flags that made this
 /// call find its store.
@@ -31,9 +32,9 @@ impl Shell {
             flags.push_str(&format!(" --plugin {}", quoted(path)));
         }
         let store = settings.store();
-        // A variable of this terminal is not set in the next one.
+        // A variable of this terminal is not set in the next one. A password is not repeated.
         if matches!(store.origin, Origin::Flag(_) | Origin::Env(_)) {
-            flags.push_str(&format!(" --store {}", quoted(&store.value)));
+            flags.push_str(&format!(" --store {}", quoted(&masked(&store.value))));
         }
         Self { program, flags }
     }

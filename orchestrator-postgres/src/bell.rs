@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The wait before a connection is opened again that could not be had.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long nothing may be heard before the connection that listens is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(30);
+
 /// How long the last ring may take when the store is closed.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -187,10 +190,21 @@ async fn listen(options: PgConnectOptions, mark: watch::Sender<u64>, name: Strin
             Ok(mut listener) => {
                 // Whatever was told meanwhile was not heard.
                 bump(&mark);
-                while let Ok(told) = listener.try_recv().await {
-                    // Without a telling: the connection was lost, and is opened anew.
-                    if told.is_none_or(|told| told.payload() != name) {
-                        bump(&mark);
+                loop {
+                    match tokio::time::timeout(QUIET, listener.try_recv()).await {
+                        // Without a telling: the connection was lost, and is opened anew.
+                        Ok(Ok(told)) if told.as_ref().is_none_or(|told| told.payload() != name) => {
+                            bump(&mark);
+                        }
+                        Ok(Ok(_)) => {}
+                        Ok(Err(_)) => break,
+                        // Nobody has anything to tell, or the network has lost the connection without a word.
+                        Err(_) => {
+                            let sign = listener.execute("SELECT 1");
+                            if open::within(PATIENCE, sign).await.is_err() {
+                                break;
+                            }
+                        }
                     }
                 }
             }

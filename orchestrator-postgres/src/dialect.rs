@@ -10,6 +10,7 @@ use orchestrator_core::time::Timestamp;
 use orchestrator_sql::{Dialect, Forms, Kind, Options, Seals, WithWords, Words, Writer as _};
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
@@ -26,8 +27,8 @@ pub struct Postgres {
     options: PgConnectOptions,
     asked: Options,
     readers: DatabaseConnection,
-    /// Connections that were opened for looking at the server, until somebody writes.
-    first: Mutex<Vec<PgConnection>>,
+    /// The first connection, until somebody writes.
+    first: Mutex<Option<PgConnection>>,
     bell: Bell,
 }
 
@@ -39,13 +40,16 @@ impl Postgres {
             let mut one = open::writer(&options, asked).await?;
             let mut other = open::writer(&options, asked).await?;
             let version = open::look(&mut one, &mut other, asked).await?;
-            Ok((version, vec![one, other]))
+            if let Err(error) = other.close().await {
+                tracing::debug!(%error, "closing the second connection");
+            }
+            Ok((version, one))
         };
         let (version, first) = opened.await.map_err(|error| error::at(&location, error))?;
         Ok(Self {
             location,
             version,
-            first: Mutex::new(first),
+            first: Mutex::new(Some(first)),
             bell: Bell::new(options.clone()),
             readers: open::pool(options.clone(), asked.readers).into(),
             options,
@@ -65,7 +69,8 @@ impl Dialect for Postgres {
         id: || ColumnType::Uuid,
         // The order of bytes, whatever language the database speaks: as every other store orders.
         text: || ColumnType::custom("text COLLATE \"C\""),
-        clustered: "",
+        // Rows that change find room beside their last version: then no index has to learn of it.
+        clustered: "WITH (fillfactor = 60)",
     };
 
     const WORDS: Words = Words::With(WithWords {
@@ -113,7 +118,7 @@ impl Dialect for Postgres {
     }
 
     async fn connect_writer(&self) -> Result<PostgresWriter, StoreError> {
-        let first = self.first.lock().await.pop();
+        let first = self.first.lock().await.take();
         let connection = match first {
             Some(first) => first,
             None => open::writer(&self.options, &self.asked).await?,
@@ -169,7 +174,7 @@ impl Dialect for Postgres {
 
     async fn close(&self) {
         self.bell.close().await;
-        for first in std::mem::take(&mut *self.first.lock().await) {
+        if let Some(first) = self.first.lock().await.take() {
             PostgresWriter::new(first, self.asked.answer_timeout).close().await;
         }
         if let Err(error) = self.readers.close_by_ref().await {

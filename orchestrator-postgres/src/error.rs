@@ -47,13 +47,21 @@ pub(crate) fn of_write(error: &sqlx::Error) -> WriteError {
         (UNIQUE, _) if said.constraint() == Some(NUMBERED) => WriteError::Busy,
         // A deadlock, a conflict of transactions, a lock that was not given in time, a statement that took too long.
         (_, "40") | ("55P03" | "57014", _) => WriteError::Busy,
-        // A standby; no room, no memory, no connections; an operator; the system.
-        (READ_ONLY, _) | (_, "08" | "53" | "57" | "58") => WriteError::Unavailable(why),
         ("XX001" | "XX002", _) => WriteError::Corrupt(why),
         // A prepared statement that another client has prepared, or that is gone.
-        ("42P05" | "26000", _) => WriteError::Invalid(POOLED.to_owned()),
-        _ => WriteError::Invalid(why),
+        ("42P05" | "26000", _) => WriteError::Unavailable(POOLED.to_owned()),
+        // Values, constraints, limits: no other time would be better.
+        (_, "21" | "22" | "23" | "54") => WriteError::Invalid(why),
+        // A standby, no room, no memory, no right to the table, an operator, the system: it may be better later.
+        _ => WriteError::Unavailable(why),
     }
+}
+
+/// Whether the connection is not to be used again: what it keeps no longer fits what the server has, or the server has
+/// become one that takes no commits.
+pub(crate) fn is_spent(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "42P05" | "26000" | "0A000" | READ_ONLY))
 }
 
 fn told(said: &PgDatabaseError) -> String {

@@ -25,7 +25,7 @@ const STALE: Duration = Duration::from_secs(1);
 const OLDEST: i32 = 140_000;
 
 /// What a URL may say after its question mark: what the driver knows.
-const PARAMETERS: [&str; 20] = [
+const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
     "sslrootcert",
@@ -44,8 +44,6 @@ const PARAMETERS: [&str; 20] = [
     "password",
     "application_name",
     "options",
-    "connect_timeout",
-    "target_session_attrs",
 ];
 
 /// The options of every connection to the database that a URL names.
@@ -55,7 +53,9 @@ pub(crate) fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
             "the URL of a PostgreSQL database begins with postgres:// or postgresql://".to_owned(),
         ));
     }
-    if let Some((_, parameters)) = url.split_once('?') {
+    // A password may hold a question mark: it is never taken for what stands after one.
+    let behind_login = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    if let Some((_, parameters)) = behind_login.split_once('?') {
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let name = parameter.split('=').next().unwrap_or(parameter);
             let name = percent_decode_str(name).decode_utf8_lossy();
@@ -97,7 +97,8 @@ fn session(asked: &Options) -> String {
         "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_mergejoin = off; \
          SET jit = off; {synchronous}",
-        asked.busy_timeout.as_millis().max(1),
+        // The server gives up before we do, so that what became of it is known.
+        asked.busy_timeout.min(asked.answer_timeout / 2).as_millis().max(1),
         STATEMENT.as_millis(),
         STATEMENT.as_millis(),
     )
@@ -144,6 +145,15 @@ pub(crate) fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
                     .is_ok_and(|sign| sign.is_ok()))
             })
         })
+        .after_release(|connection, _| {
+            // Whoever was left without an answer leaves a connection that may never answer again.
+            Box::pin(async move {
+                match tokio::time::timeout(CONNECTION / 4, connection.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                }
+            })
+        })
         .after_connect(move |connection, _| {
             let session = session.clone();
             Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
@@ -165,7 +175,7 @@ pub(crate) async fn look(
     other: &mut PgConnection,
     asked: &Options,
 ) -> Result<String, StoreError> {
-    let said: Said = within(CONNECTION, sqlx::query_as(ASK).fetch_one(&mut *one)).await?;
+    let said: Said = pooled(within(CONNECTION, sqlx::query_as(ASK).fetch_one(&mut *one)).await)?;
     let (backend, version, number, encoding, synchronous, fsync, standby) = said;
     if number < OLDEST {
         return Err(StoreError::Incompatible(format!(
@@ -190,10 +200,18 @@ pub(crate) async fn look(
             }
         }
     }
-    if is_shared(one, other, backend).await? {
+    if pooled(is_shared(one, other, backend).await)? {
         return Err(StoreError::Incompatible(error::POOLED.to_owned()));
     }
     Ok(version)
+}
+
+/// A pooler may show itself by an error.
+fn pooled<T>(answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    answer.map_err(|error| match error {
+        StoreError::Unavailable(why) if why == error::POOLED => StoreError::Incompatible(why),
+        other => other,
+    })
 }
 
 /// Whether two connections are served by one backend, or one by several: a pooler does that between transactions.
@@ -223,6 +241,8 @@ mod tests {
         assert_eq!(location(&options), "postgres://me@db.example:6000/flows");
         let error = options_of("postgres://me@db/flows?ssl_mode=disable").unwrap_err().to_string();
         assert!(error.contains("`ssl_mode`"), "{error}");
+        let error = options_of("postgres://me:a?s3cret@db/flows?x=1").unwrap_err().to_string();
+        assert!(error.contains("`x`") && !error.contains("s3cret"), "{error}");
         for wrong in ["mysql://h/d", "postgres:h", "postgres://h:port/d"] {
             assert!(matches!(options_of(wrong), Err(StoreError::Invalid(_))), "{wrong}");
         }

@@ -25,7 +25,7 @@ pub struct PostgresWriter {
     connection: PgConnection,
     /// How long an answer may take. A network that loses what is sent says nothing.
     patience: Duration,
-    /// Whether an answer is owed: what comes next on this connection may be that.
+    /// Whether an answer is owed, for what comes next on this connection may be that; or it is spent.
     owes: bool,
     /// Whether a transaction was begun and has not ended.
     open: bool,
@@ -58,8 +58,9 @@ impl PostgresWriter {
     }
 
     fn heard<T>(&mut self, answer: sqlx::Result<T>) -> Result<T, WriteError> {
+        let is_spent = answer.as_ref().is_err_and(error::is_spent);
         let answer = answer.map_err(|error| error::of_write(&error));
-        self.owes = matches!(answer, Err(WriteError::Ambiguous(_)));
+        self.owes = is_spent || matches!(answer, Err(WriteError::Ambiguous(_)));
         answer
     }
 }

@@ -227,7 +227,7 @@ pub struct Forms {
     pub id: fn() -> ColumnType,
     /// The type for texts, which are ordered by their bytes.
     pub text: fn() -> ColumnType,
-    /// What ends the definition of a table whose rows lie in the order of the primary key; may be empty.
+    /// What ends the definition of a table whose rows are found by their primary key and may change; may be empty.
     pub clustered: &'static str,
 }
 

@@ -70,10 +70,8 @@ impl<D: Dialect> Shared<D> {
         // What proves that it lives is there before anyone can look for it.
         self.dialect.hold(owner).await?;
         let deadline = self.dialect.now().await? + ttl;
-        let written = self
-            .keeper()
-            .run_relaxed(script::<D, _>(REGISTER, [id(owner), label.arg(), deadline.arg()]))
-            .await;
+        let written =
+            self.pen.run_relaxed(script::<D, _>(REGISTER, [id(owner), label.arg(), deadline.arg()])).await;
         match written {
             Ok(_) => Ok(()),
             // The key is taken: whoever holds it keeps what proves that it lives.

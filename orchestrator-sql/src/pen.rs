@@ -67,6 +67,10 @@ impl<D: Dialect> Pen<D> {
             Way::Relaxed => writer.run_relaxed(script).await,
             Way::Undisturbed => writer.run_undisturbed(script).await,
         };
+        let may_be_written = matches!(answer, Ok(_) | Err(WriteError::Ambiguous(_)));
+        if may_be_written && !matches!(way, Way::Relaxed) {
+            self.dialect.committed();
+        }
         let sound = match &answer {
             Ok(_) => true,
             Err(error) => {
@@ -79,9 +83,6 @@ impl<D: Dialect> Pen<D> {
                 clean
             }
         };
-        if answer.is_ok() && !matches!(way, Way::Relaxed) {
-            self.dialect.committed();
-        }
         if sound {
             hand.writer = Some(writer);
             hand.given_up = None;

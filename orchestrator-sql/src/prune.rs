@@ -46,16 +46,18 @@ static SECTIONS: [Section; 10] = [
         ..delete("orchestrator_runs WHERE id IN (SELECT column1 FROM ", &[Id], " AS v)")
     },
     delete(
-        "orchestrator_revisions WHERE digest NOT IN (SELECT revision FROM orchestrator_runs) \
-         AND digest NOT IN (SELECT body_digest FROM orchestrator_document_revisions)",
+        // By sets, which a database compares as a whole, however many there are.
+        "orchestrator_revisions WHERE digest IN (SELECT digest FROM orchestrator_revisions \
+         EXCEPT SELECT revision FROM orchestrator_runs EXCEPT SELECT body_digest FROM orchestrator_document_revisions)",
         &[],
         "",
     ),
     delete(
         "orchestrator_owners WHERE dead = 1 AND deadline < (SELECT column1 FROM ",
         &[Int],
-        " AS v) AND id NOT IN (SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL AND finished_at IS NULL) \
-         AND id NOT IN (SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
+        " AS v) AND id IN (SELECT id FROM orchestrator_owners \
+         EXCEPT SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL AND finished_at IS NULL \
+         EXCEPT SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
          WHERE r.finished_at IS NULL AND s.owner IS NOT NULL)",
     ),
 ];
@@ -100,7 +102,7 @@ impl<D: Dialect> Shared<D> {
                     pruned.lines += these.lines;
                     pruned.values += these.values;
                 }
-                Err(WriteError::Refused) if attempts < ATTEMPTS => attempts += 1,
+                Err(WriteError::Refused | WriteError::Busy) if attempts < ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -130,9 +132,9 @@ impl<D: Dialect> Shared<D> {
         let lines = logs::Entity::find().filter(logs::Column::Run.in_subquery(runs.clone()));
         let values = outputs::Entity::find().filter(outputs::Column::Run.in_subquery(runs));
         Ok(Pruned {
-            events: self.read(events.count(self.db())).await?,
-            lines: self.read(lines.count(self.db())).await?,
-            values: self.read(values.count(self.db())).await?,
+            events: self.explained(events.count(self.db()).await)?,
+            lines: self.explained(lines.count(self.db()).await)?,
+            values: self.explained(values.count(self.db()).await)?,
             ..Pruned::default()
         })
     }

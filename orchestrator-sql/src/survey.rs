@@ -54,23 +54,24 @@ pub const CHECKS: [(&str, &str); 6] = [
     ),
     (
         "runs without the text of their workflow",
-        "SELECT count(*) FROM orchestrator_runs WHERE revision NOT IN (SELECT digest FROM orchestrator_revisions)",
+        "SELECT count(*) FROM orchestrator_runs AS r LEFT JOIN orchestrator_revisions AS t ON t.digest = r.revision \
+         WHERE t.digest IS NULL",
     ),
     (
         "events of no run",
-        "SELECT count(*) FROM orchestrator_events WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+        "SELECT count(*) FROM orchestrator_events AS x LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL",
     ),
     (
         "steps of no run",
-        "SELECT count(*) FROM orchestrator_steps WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+        "SELECT count(*) FROM orchestrator_steps AS x LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL",
     ),
     (
         "values of no run",
-        "SELECT count(*) FROM orchestrator_outputs WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+        "SELECT count(*) FROM orchestrator_outputs AS x LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL",
     ),
     (
         "lines of no run",
-        "SELECT count(*) FROM orchestrator_logs WHERE run NOT IN (SELECT id FROM orchestrator_runs)",
+        "SELECT count(*) FROM orchestrator_logs AS x LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL",
     ),
 ];
 
@@ -90,7 +91,7 @@ impl<D: Dialect> SqlStore<D> {
         let statuses = "SELECT status, count(*) FROM orchestrator_runs GROUP BY status ORDER BY status";
         let db = self.shared.db();
         let query = Statement::from_string(db.get_database_backend(), statuses);
-        let rows = self.shared.read(db.query_all_raw(query)).await?;
+        let rows = self.shared.explained(db.query_all_raw(query).await)?;
         let status = |row: &sea_orm::QueryResult| {
             Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?.unsigned_abs()))
         };
@@ -132,7 +133,7 @@ impl<D: Dialect> SqlStore<D> {
     async fn count(&self, query: &str) -> Result<u64, StoreError> {
         let db = self.shared.db();
         let query = Statement::from_string(db.get_database_backend(), query);
-        let row = self.shared.read(db.query_one_raw(query)).await?;
+        let row = self.shared.explained(db.query_one_raw(query).await)?;
         let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
         Ok(self.shared.explained(count)?.unwrap_or_default().unsigned_abs())
     }

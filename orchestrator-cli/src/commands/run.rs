@@ -51,10 +51,11 @@ pub(crate) fn prepared(
     for warning in &loaded.warnings {
         app.output.note(warning.to_human(app.output.err()).trim_end());
     }
-    let mut start = StartRun::new(loaded.workflow.clone())
-        .inputs(inputs)
-        .by(user::name())
-        .label(FOLDER_LABEL, app.cwd.display().to_string());
+    let mut start = StartRun::new(loaded.workflow.clone()).inputs(inputs).by(user::name());
+    if !args.detach {
+        // A worker has a workspace for it.
+        start = start.label(FOLDER_LABEL, app.cwd.display().to_string());
+    }
     for (key, value) in labels {
         start = start.label(key, value);
     }
@@ -113,7 +114,15 @@ async fn begin(
     loaded: &Loaded,
     args: &Start,
 ) -> Result<Exit, Problem> {
-    secrets::check(engine, &loaded.workflow).await?;
+    if args.detach {
+        if engine.store().describe().kind == "memory" {
+            let title = "the memory store is gone with this process: nobody could take the run up";
+            return Err(Problem::new(Exit::Usage, "usage", title).tries("--store sqlite:PATH"));
+        }
+    } else {
+        // What workers have is not known here.
+        secrets::check(engine, &loaded.workflow).await?;
+    }
     if let Some(key) = &args.idempotency_key
         && let Some(run) = engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?
     {
@@ -149,8 +158,10 @@ async fn leave(app: &App, engine: &Engine, start: StartRun, loaded: &Loaded) -> 
         app.output.print_json(&report)?;
     } else {
         app.output.print(&run.to_string())?;
-        store.sweep().await?;
-        if !store.owners().await?.iter().any(worker::is_worker) {
+        if store.sweep().await.is_ok()
+            && let Ok(owners) = store.owners().await
+            && !owners.iter().any(worker::is_worker)
+        {
             app.output.note(&format!("nobody works for this store now: {}", app.shell.command("worker")));
         }
         app.output.note(&format!("  {}", app.shell.runs("watch", run)));

@@ -15,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
 use crate::args::{Worker, WorkerCommand};
+use crate::commands::run::FOLDER_LABEL;
 use crate::exit::Exit;
 use crate::output::shapes::ListShape;
 use crate::output::style::Tint;
@@ -61,8 +62,11 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
         Problem::new(Exit::Unavailable, "workspaces_unavailable", title)
     })?;
     let label = format!("{}{WORKER}{} slots", user::process(), app.settings.slots());
-    let engine =
-        app.engine_as(store, label, |builder| builder.poll(Some(LOOK)).workspaces(workspaces)).await?;
+    let engine = app
+        .engine_as(store, label, |builder| {
+            builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL)
+        })
+        .await?;
     if app.output.json().is_some() {
         app.output.print_json_line(&json!({ "at": engine.store().now().await?, "kind": "worker.begun", "worker": engine.owner(), "store": info.location }))?;
     } else {
@@ -72,8 +76,8 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
             app.settings.slots()
         ));
     }
-    let exit = follow(app, &engine, &mut signals).await?;
-    if app.output.json().is_none() {
+    let ended = follow(app, &engine, &mut signals).await;
+    if ended.is_ok() && app.output.json().is_none() {
         let grace = moment::duration(app.settings.grace());
         app.output.note(&format!("draining: running steps have {grace} to end; Ctrl-C again stops at once"));
     }
@@ -81,10 +85,10 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
         () = engine.stop(app.settings.grace()) => {}
         _ = signals.next() => {}
     }
-    Ok(exit)
+    ended
 }
 
-/// Tells of the runs that are driven here, until a signal comes.
+/// Tells of the runs that are driven here, until a signal comes, or nobody can be told any longer.
 async fn follow(app: &App, engine: &Engine, signals: &mut Signals) -> Result<Exit, Problem> {
     let mut live = engine.subscribe();
     let mut names: HashMap<RunId, Arc<str>> = HashMap::new();
@@ -102,7 +106,8 @@ async fn follow(app: &App, engine: &Engine, signals: &mut Signals) -> Result<Exi
     }
 }
 
-/// One line when a run is taken up, one when it has ended.
+/// One line when a run is taken up, one when it has ended. What others have taken, or have brought to an end, is theirs to
+/// tell. Where the store cannot say what a run is called, that is left out.
 async fn tell(
     app: &App,
     engine: &Engine,
@@ -110,28 +115,26 @@ async fn tell(
     run: RunId,
     recorded: &Recorded,
 ) -> Result<(), Problem> {
-    // What others have taken, or have brought to an end, is theirs to tell.
     let (kind, status) = match &recorded.event {
         Event::DriverTaken(taken) if taken.owner == engine.owner() => ("run.taken", None),
         Event::DriverTaken(_) => {
             names.remove(&run);
             return Ok(());
         }
-        Event::RunEnded(_) if names.contains_key(&run) => {
-            ("run.ended", engine.store().run(run).await?.map(|row| row.status))
-        }
+        Event::RunEnded(ended) if names.contains_key(&run) => ("run.ended", Some(ended.status.as_str())),
         _ => return Ok(()),
     };
-    let workflow = match names.get(&run) {
-        Some(name) => name.clone(),
-        None => match engine.store().run(run).await? {
-            Some(row) => row.new.workflow,
-            None => return Ok(()),
+    let workflow = match (names.remove(&run), status) {
+        (Some(name), _) => name,
+        (None, _) => match engine.store().run(run).await {
+            Ok(row) => row.map_or_else(|| Arc::from(""), |row| row.new.workflow),
+            Err(error) => {
+                tracing::debug!(%run, %error, "cannot tell what a run is called");
+                Arc::from("")
+            }
         },
     };
-    if kind == "run.ended" {
-        names.remove(&run);
-    } else {
+    if status.is_none() {
         names.insert(run, workflow.clone());
     }
     if app.output.json().is_some() {
@@ -141,11 +144,11 @@ async fn tell(
     }
     let style = app.output.err();
     let workflow = escape::line(&workflow);
-    let line = match &status {
+    let line = match status {
         None => format!("{} {run} {workflow}", style.tint(Tint::Dim, "took up")),
         Some(status) => format!("{} {run} {workflow}", style.status(status)),
     };
-    app.output.note(&line);
+    app.output.note(line.trim_end());
     Ok(())
 }
 

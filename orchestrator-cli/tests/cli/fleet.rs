@@ -1,5 +1,7 @@
 //! A PostgreSQL store, and workers that share it.
 
+use std::fs;
+use std::path::Path;
 use std::process::Child;
 
 use orchestrator_postgres::testkit::{Database, Server};
@@ -45,6 +47,11 @@ impl Fleet {
         until(|| matches!(self.show(run)["status"].as_str(), Some("completed" | "failed" | "cancelled")));
         self.show(run)
     }
+}
+
+/// Returns when the first attempt of the long step has told how far it is.
+fn has_begun(ledger: &Path) {
+    until(|| fs::read_to_string(ledger).is_ok_and(|told| told == "1\n"));
 }
 
 fn tell(child: &Child, signal: Signal) {
@@ -117,7 +124,7 @@ fn another_worker_goes_on_with_what_a_killed_one_has_left() {
     let ledger = fleet.sandbox.path("ledger");
     let run = fleet.leave(&format!("long.yaml -i ledger={}", ledger.display()));
     let mut worker = fleet.sandbox.spawn("worker");
-    until(|| ledger.exists());
+    has_begun(&ledger);
     worker.kill().unwrap();
     worker.wait().unwrap();
     let other = fleet.sandbox.spawn("worker");
@@ -138,7 +145,7 @@ fn a_drained_worker_hands_its_runs_on_at_once() {
     let ledger = fleet.sandbox.path("ledger");
     let run = fleet.leave(&format!("long.yaml -i ledger={}", ledger.display()));
     let worker = fleet.sandbox.spawn("worker --ttl 1h --grace 0s");
-    until(|| ledger.exists());
+    has_begun(&ledger);
     let other = fleet.sandbox.spawn("worker");
     tell(&worker, Signal::TERM);
     Said::by(worker).exits(143);
@@ -160,7 +167,7 @@ fn people_steer_what_a_worker_drives() {
     assert_eq!(fleet.ended(&asks)["status"], "completed");
     let ledger = fleet.sandbox.path("ledger");
     let long = fleet.leave(&format!("long.yaml -i ledger={}", ledger.display()));
-    until(|| ledger.exists());
+    has_begun(&ledger);
     fleet.run(&format!("runs cancel {long}")).exits(0);
     assert_eq!(fleet.ended(&long)["status"], "cancelled");
     tell(&worker, Signal::TERM);
@@ -180,6 +187,58 @@ fn what_cannot_be_reached_says_so_without_its_password() {
     assert!(said.err.contains("--store postgres://USER@HOST/DATABASE"), "{}", said.err);
     let said = sandbox.run("worker --store memory").exits(2);
     assert!(said.err.contains("a worker finds nothing there"), "{}", said.err);
+}
+
+#[test]
+fn a_password_is_in_no_command_that_is_printed() {
+    let fleet = Fleet::with(&[("hello.yaml", HELLO), ("ask.yaml", ASK)]);
+    let url = fleet.database.url().replacen("postgres@", "postgres:s3cret@", 1);
+    for words in [
+        "run hello.yaml --detach",
+        "run ask.yaml",
+        "runs list",
+        "doctor",
+        "runs show @last",
+        "runs list --json",
+    ] {
+        let said = fleet.run(&format!("{words} --store {url}"));
+        let all = format!("{}{}", said.out, said.err);
+        assert!(!all.contains("s3cret"), "{words}: {all}");
+        let mut command = fleet.sandbox.command(words.split_whitespace());
+        let said = Said::of(&command.env("ORCHESTRATOR_STORE", &url).output().unwrap());
+        let all = format!("{}{}", said.out, said.err);
+        assert!(!all.contains("s3cret"), "{words}, by the environment: {all}");
+        assert!(!words.starts_with("run ") || all.contains("postgres:***@"), "{words}: {all}");
+    }
+    let said = fleet.run("run hello.yaml --detach --store memory").exits(2);
+    assert!(said.err.contains("nobody could take the run up"), "{}", said.err);
+}
+
+#[test]
+fn a_worker_leaves_alone_what_belongs_to_a_folder() {
+    let fleet = Fleet::with(&[("hello.yaml", HELLO), ("long.yaml", LONG)]);
+    let ledger = fleet.sandbox.path("ledger");
+    let mut driving = fleet.sandbox.spawn(&format!("run long.yaml -i ledger={}", ledger.display()));
+    has_begun(&ledger);
+    let run = fleet.run("runs list --json").json()["items"][0]["run_id"].as_str().unwrap().to_owned();
+    driving.kill().unwrap();
+    driving.wait().unwrap();
+    let worker = fleet.sandbox.spawn("worker");
+    // Nobody counts as alive any more who has driven it, and the worker has taken up what came later.
+    until(|| {
+        let listed = fleet.run("worker list --json").json();
+        let labels: Vec<&str> =
+            listed["items"].as_array().unwrap().iter().map(|row| row["label"].as_str().unwrap()).collect();
+        matches!(labels[..], [label] if label.contains("a worker"))
+    });
+    let later = fleet.leave("hello.yaml");
+    assert_eq!(fleet.ended(&later)["status"], "completed");
+    let shown = fleet.show(&run);
+    assert_eq!((&shown["finished_at"], &shown["steps"][1]["attempts"]), (&Value::Null, &json!(1)), "{shown}");
+    tell(&worker, Signal::TERM);
+    Said::by(worker).exits(143);
+    fleet.run(&format!("runs resume {run}")).exits(0);
+    assert_eq!(fleet.sandbox.read("ledger"), "1\n2\n");
 }
 
 #[test]

@@ -209,10 +209,7 @@ fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
         left.chain(journeys.iter_mut().flat_map(|it| std::mem::take(&mut it.left))).collect();
     let (code, out, _) = folder.run(&["doctor", "--json"]);
     let doctor = serde_json::from_str(&out).unwrap_or(Value::Null);
-    let (damaged, said, why) = match place.fleet {
-        Some(_) => (0, String::new(), String::new()),
-        None => folder.run(&["store", "check", "--json"]),
-    };
+    let (damaged, said, why) = folder.run(&["store", "check", "--json"]);
     Facts {
         told: journeys.iter().map(|journey| (journey.key.clone(), journey.told.clone())).collect(),
         listed,

@@ -152,6 +152,7 @@ impl<'a> Crew<'a> {
     fn replace(&mut self) {
         let before = self.workers.len();
         self.workers.retain_mut(|worker| match worker.try_wait().unwrap() {
+            // It could not begin. One that has begun never ends so: that is said when all are dismissed.
             Some(status) if status.code() == Some(7) => false,
             Some(status) => panic!("a worker has ended: {status}"),
             None => true,

@@ -41,6 +41,7 @@ pub struct EngineBuilder {
     pub(crate) poll: Option<Duration>,
     pub(crate) workdir: PathBuf,
     pub(crate) workspaces: bool,
+    pub(crate) leaves: Option<String>,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) label: String,
     pub(crate) executor: Option<Arc<dyn Executor>>,
@@ -61,6 +62,7 @@ impl EngineBuilder {
             poll: Some(Duration::from_millis(200)),
             workdir: PathBuf::from("."),
             workspaces: false,
+            leaves: None,
             protected: Vec::new(),
             label: format!("pid {}", std::process::id()),
             executor: None,
@@ -154,6 +156,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Leaves runs alone that have this label, and those below them: they are driven where somebody asks for it, and not
+    /// because they are due.
+    #[must_use]
+    pub fn leave(mut self, label: impl Into<String>) -> Self {
+        self.leaves = Some(label.into());
+        self
+    }
+
     /// Where relative paths of steps start. Default: the current folder.
     #[must_use]
     pub fn workdir(mut self, workdir: impl Into<PathBuf>) -> Self {
@@ -223,6 +233,7 @@ impl EngineBuilder {
             slots: self.slots,
             workdir: workdir.into(),
             workspaces: self.workspaces,
+            leaves: self.leaves,
             protected: self.protected.into(),
             ttl: self.ttl,
             label: self.label,

@@ -84,8 +84,16 @@ impl Shared {
         command: &Command,
         values: &[StoredValue],
     ) -> Result<Receipt, CommandError> {
+        // What may be written yet, though it could not be seen when it was looked for: the number before it, and its own.
+        let mut unsettled: Option<(u64, TransitionId)> = None;
         for _ in 0..PATIENCE {
             let Some(mut opened) = self.open(run).await? else { return Err(CommandError::NotFound(run)) };
+            if let Some((before, transition)) = unsettled
+                && self.is_written(run, before, transition).await?
+            {
+                let driven = self.is_alive(opened.state.head().driver).await?;
+                return Ok(Receipt { changed: true, seq: opened.state.head().seq, driven });
+            }
             let driver = opened.state.head().driver;
             let before = opened.state.head().seq;
             let state = &mut opened.state;
@@ -97,8 +105,11 @@ impl Shared {
             member.values.extend_from_slice(values);
             crate::failpoint!("command.decided");
             let mut answer = self.committer.submit(member).await.unwrap_or(Commit::Ambiguous);
-            if answer == Commit::Ambiguous && self.is_written(run, before, transition).await? {
-                answer = Commit::Applied;
+            if answer == Commit::Ambiguous {
+                unsettled = Some((before, transition));
+                if self.is_written(run, before, transition).await? {
+                    answer = Commit::Applied;
+                }
             }
             match answer {
                 Commit::Applied => {

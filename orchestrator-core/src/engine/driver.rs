@@ -223,6 +223,8 @@ impl Driver {
         let clock = self.shared.clock.clone();
         let slots = self.shared.slots.clone();
         let wants_slot = self.wants_slot && self.permits.is_empty();
+        let waits = wants_slot.then(|| self.shared.clone());
+        let _counted = waits.as_ref().map(|shared| shared.wait_for_slot());
         tokio::select! {
             biased;
             () = self.incarnation.ended() => self.fenced(),

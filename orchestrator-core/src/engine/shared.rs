@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub(crate) struct Shared {
     workdir: Arc<Path>,
     /// Whether each run has a folder of its own below that.
     workspaces: bool,
+    /// The label of runs that are not taken up unasked.
+    pub(crate) leaves: Option<String>,
+    /// How many drivers wait for a slot.
+    waiting: AtomicUsize,
     pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
@@ -50,6 +55,16 @@ pub(crate) struct Shared {
     present: watch::Sender<Present>,
     actors: Mutex<BTreeMap<RunId, Actor>>,
     pub(crate) elsewhere: Mutex<Elsewhere>,
+}
+
+/// A driver that waits for a slot.
+#[derive(Debug)]
+pub(crate) struct WaitsForSlot<'a>(&'a AtomicUsize);
+
+impl Drop for WaitsForSlot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How to reach the actor of a run.
@@ -122,6 +137,7 @@ pub(crate) struct Parts {
     pub(crate) slots: usize,
     pub(crate) workdir: Arc<Path>,
     pub(crate) workspaces: bool,
+    pub(crate) leaves: Option<String>,
     pub(crate) protected: Arc<[PathBuf]>,
     pub(crate) ttl: Duration,
     pub(crate) label: String,
@@ -148,6 +164,8 @@ impl Shared {
             live: broadcast::channel(LIVE_BACKLOG).0,
             workdir: parts.workdir,
             workspaces: parts.workspaces,
+            leaves: parts.leaves,
+            waiting: AtomicUsize::new(0),
             protected: parts.protected,
             ttl: parts.ttl,
             label: parts.label,
@@ -184,6 +202,17 @@ impl Shared {
     /// From here on the store knows the present incarnation.
     pub(crate) fn make_known(&self) {
         self.present.send_modify(|present| present.is_known = true);
+    }
+
+    /// How many drivers wait for a slot.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Counts a driver among those that wait for a slot, until what is given goes.
+    pub(crate) fn wait_for_slot(&self) -> WaitsForSlot<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        WaitsForSlot(&self.waiting)
     }
 
     /// Where relative paths of the steps of a run start that somebody has started, and of all runs below it.

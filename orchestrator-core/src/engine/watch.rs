@@ -8,12 +8,16 @@ use crate::engine::error::DriveError;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
 use crate::id::RunId;
-use crate::port::store::Store;
+use crate::port::store::{Store, StoreError};
+use crate::time::Timestamp;
 
 /// How often to ask whether another process has committed something.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How many due runs are taken up per look.
+/// How often a run is taken up though others wait for slots here.
+const ANYWAY: Duration = Duration::from_secs(5);
+
+/// How many due runs are looked at a time.
 const CLAIM: usize = 64;
 
 /// How long a change may stay unnoticed that the store has not told: whoever should have told it may have died.
@@ -87,6 +91,7 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
     // Runs that need what this engine does not have: asking again would find the same.
     let mut strangers: HashSet<RunId> = HashSet::new();
     let mut next = None;
+    let mut last: Option<Timestamp> = None;
     loop {
         let Some(held) = shared.upgrade() else { return };
         if held.is_stopping() {
@@ -100,8 +105,13 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
                 tracing::debug!(%error, "cannot look for dead owners");
             }
         }
-        let room = 2 * held.slots.available_permits();
-        if regular || room > 0 {
+        // Where a run waits for a slot already, the next is for others; but for one now and then, of which perhaps only the
+        // time is over for something.
+        let is_full = held.waiting() > 0;
+        let room = if is_full { 0 } else { 2 * held.slots.available_permits() };
+        let anyway = regular && (!is_full || last.is_none_or(|last| clock.now().since(last) >= ANYWAY));
+        if room > 0 || anyway {
+            last = Some(clock.now());
             claim(&held, room.max(1), &mut strangers).await;
         }
         let mut stopping = held.stopping.subscribe();
@@ -130,6 +140,17 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>
     let owner = shared.owner().as_uuid().as_u128();
     due.sort_by_cached_key(|run| mixed(run.as_uuid().as_u128() ^ owner));
     for run in due.into_iter().take(room) {
+        match shared.is_left_alone(run).await {
+            Ok(false) => {}
+            Ok(true) => {
+                strangers.insert(run);
+                continue;
+            }
+            Err(error) => {
+                tracing::debug!(%run, %error, "cannot look at a due run");
+                continue;
+            }
+        }
         match shared.drive(run).await {
             Ok(_) => tracing::debug!(%run, "took up a due run"),
             Err(DriveError::Driven { .. } | DriveError::Stopping) => {}
@@ -139,6 +160,20 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>
             }
             Err(error) => tracing::warn!(%run, %error, "cannot take up a due run"),
         }
+    }
+}
+
+impl Shared {
+    /// Whether a run, or the one that somebody has started above it, has the label of runs that are none of ours.
+    async fn is_left_alone(&self, run: RunId) -> Result<bool, StoreError> {
+        let Some(label) = &self.leaves else { return Ok(false) };
+        let Some(mut row) = self.store.run(run).await? else { return Ok(false) };
+        if let Some(parent) = row.new.parent
+            && let Some(root) = self.store.run(parent.root).await?
+        {
+            row = root;
+        }
+        Ok(row.new.labels.contains_key(label))
     }
 }
 

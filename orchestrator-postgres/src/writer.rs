@@ -8,6 +8,7 @@ use orchestrator_core::time::Timestamp;
 use orchestrator_sql::{Arg, Kind, Script, WriteError, Writer};
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
+use tokio::time::error::Elapsed;
 
 use crate::error;
 
@@ -42,22 +43,20 @@ impl PostgresWriter {
         let query = sqlx::query_with(AssertSqlSafe(script.text), arguments);
         self.owes = true;
         let answer = tokio::time::timeout(self.patience, self.connection.execute(query)).await;
-        let Ok(answer) = answer else {
-            return Err(WriteError::Ambiguous(format!("no answer within {:?}", self.patience)));
-        };
-        self.heard(answer.map(|answer| answer.rows_affected()))
+        self.heard(answer).map(|answer| answer.rows_affected())
     }
 
     async fn say(&mut self, text: &'static str) -> Result<(), WriteError> {
         self.owes = true;
         let answer = tokio::time::timeout(self.patience, self.connection.execute(text)).await;
+        self.heard(answer).map(drop)
+    }
+
+    /// What an answer means, if it came in time; otherwise it is still owed.
+    fn heard<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T, WriteError> {
         let Ok(answer) = answer else {
             return Err(WriteError::Ambiguous(format!("no answer within {:?}", self.patience)));
         };
-        self.heard(answer.map(drop))
-    }
-
-    fn heard<T>(&mut self, answer: sqlx::Result<T>) -> Result<T, WriteError> {
         let is_spent = answer.as_ref().is_err_and(error::is_spent);
         let answer = answer.map_err(|error| error::of_write(&error));
         self.owes = is_spent || matches!(answer, Err(WriteError::Ambiguous(_)));
@@ -89,10 +88,8 @@ impl Writer for PostgresWriter {
     async fn now(&mut self) -> Result<Timestamp, WriteError> {
         self.owes = true;
         let asked = sqlx::query_scalar(NOW).fetch_one(&mut self.connection);
-        let Ok(answer) = tokio::time::timeout(self.patience, asked).await else {
-            return Err(WriteError::Ambiguous(format!("no answer within {:?}", self.patience)));
-        };
-        self.heard(answer.map(Timestamp::from_millis))
+        let answer = tokio::time::timeout(self.patience, asked).await;
+        self.heard(answer).map(Timestamp::from_millis)
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {

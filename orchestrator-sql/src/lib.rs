@@ -21,11 +21,13 @@ mod sections;
 mod standing;
 mod store;
 mod survey;
+mod tables;
 
 pub use artifact::{ARTIFACT_FROM, NAMED_ARTIFACTS, artifact_fault};
-pub use copy::{Copied, CopyError, CopyProgress, copied_columns};
+pub use copy::{Copied, CopyError, CopyProgress};
 pub use dialect::{Dialect, Forms, Options, Seals, WriteError, Writer};
 pub use script::{Arg, Kind, Script, TextWords, WithWords, Words};
 pub use standing::{SEALED, is_mark};
 pub use store::{SqlStore, joined};
 pub use survey::{CHECKS, Survey};
+pub use tables::copied_columns;

@@ -25,15 +25,12 @@ const RETIRE: usize = 3;
 const BURY: usize = 4;
 
 static SECTIONS: [Section; 5] = [
-    Section {
-        verb: Verb::Insert,
-        head: "orchestrator_owners (id, label, deadline, dead) SELECT v.column1, v.column2, v.column3, 0 FROM ",
-        columns: &[Id, Text, Int],
-        tail: " AS v",
-        checked: false,
-        condition: None,
-        locks: None,
-    },
+    Section::new(
+        Verb::Insert,
+        "orchestrator_owners (id, label, deadline, dead) SELECT v.column1, v.column2, v.column3, 0 FROM ",
+        &[Id, Text, Int],
+        " AS v",
+    ),
     update(
         "orchestrator_owners SET deadline = v.column2 FROM ",
         &[Id, Int, Int],
@@ -53,7 +50,7 @@ static SECTIONS: [Section; 5] = [
 ];
 
 const fn update(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
-    Section { verb: Verb::Update, head, columns, tail, checked: false, condition: None, locks: None }
+    Section::new(Verb::Update, head, columns, tail)
 }
 
 fn script<D: Dialect, const N: usize>(section: usize, args: [Arg; N]) -> Script {

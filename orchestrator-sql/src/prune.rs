@@ -69,7 +69,7 @@ const UNNAMED_TEXTS: usize = 8;
 const UNNAMED_OWNERS: usize = 9;
 
 const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
-    Section { verb: Verb::Delete, head, columns, tail, checked: false, condition: None, locks: None }
+    Section::new(Verb::Delete, head, columns, tail)
 }
 
 impl<D: Dialect> Shared<D> {

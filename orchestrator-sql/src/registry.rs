@@ -47,13 +47,13 @@ static SECTIONS: [Section; 4] = [
         )
     },
     Section {
-        verb: Verb::Update,
-        head: "orchestrator_documents SET revision = v.column3, updated_at = v.column4, body_digest = v.column5 FROM ",
-        columns: &[Id, Int, Int, Int, Digest],
-        tail: " AS v WHERE orchestrator_documents.id = v.column1 AND orchestrator_documents.revision = v.column2",
         checked: true,
-        condition: None,
-        locks: None,
+        ..Section::new(
+            Verb::Update,
+            "orchestrator_documents SET revision = v.column3, updated_at = v.column4, body_digest = v.column5 FROM ",
+            &[Id, Int, Int, Int, Digest],
+            " AS v WHERE orchestrator_documents.id = v.column1 AND orchestrator_documents.revision = v.column2",
+        )
     },
     insert(
         "orchestrator_document_revisions (document, revision, body_digest, created_at, created_by) SELECT * FROM ",
@@ -63,7 +63,7 @@ static SECTIONS: [Section; 4] = [
 ];
 
 const fn insert(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
-    Section { verb: Verb::Insert, head, columns, tail, checked: false, condition: None, locks: None }
+    Section::new(Verb::Insert, head, columns, tail)
 }
 
 impl<D: Dialect> Shared<D> {

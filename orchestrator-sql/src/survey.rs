@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, Statement};
 
 use crate::dialect::Dialect;
 use crate::store::SqlStore;
+use crate::tables;
 
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,24 +24,6 @@ pub struct Survey {
     /// Their length together, in bytes.
     pub artifact_bytes: u64,
 }
-
-/// What all our tables are called first.
-const PREFIX: &str = "orchestrator_";
-
-const TABLES: [&str; 12] = [
-    "orchestrator_runs",
-    "orchestrator_events",
-    "orchestrator_steps",
-    "orchestrator_outputs",
-    "orchestrator_revisions",
-    "orchestrator_decisions",
-    "orchestrator_approvals",
-    "orchestrator_logs",
-    "orchestrator_owners",
-    "orchestrator_dedupe",
-    "orchestrator_documents",
-    "orchestrator_document_revisions",
-];
 
 /// Queries whose answer is 0 in a store that fits together, and what a larger number counts. They read tables of the
 /// first version alone, so that they can be asked of any store.
@@ -82,10 +65,11 @@ impl<D: Dialect> SqlStore<D> {
     /// [`StoreError`] if the store cannot be read.
     pub async fn survey(&self) -> Result<Survey, StoreError> {
         let now = self.shared.dialect.now().await?.as_millis();
-        let mut tables = Vec::with_capacity(TABLES.len());
-        for table in TABLES {
+        let names = tables::names();
+        let mut counts = Vec::with_capacity(names.len());
+        for table in &names {
             let count = self.count(&format!("SELECT count(*) FROM {table}")).await?;
-            tables.push((table.strip_prefix(PREFIX).unwrap_or(table), count));
+            counts.push((tables::shown(table), count));
         }
         let alive = format!("SELECT count(*) FROM orchestrator_owners WHERE dead = 0 AND deadline > {now}");
         let statuses = "SELECT status, count(*) FROM orchestrator_runs GROUP BY status ORDER BY status";
@@ -97,7 +81,8 @@ impl<D: Dialect> SqlStore<D> {
         };
         let bytes = match D::WEIGHT {
             Some(weight) => {
-                let weights = TABLES.map(weight).join(" + ");
+                let weights: Vec<String> = names.iter().map(|table| weight(table)).collect();
+                let weights = weights.join(" + ");
                 Some(self.count(&format!("SELECT CAST({weights} AS BIGINT)")).await?)
             }
             None => None,
@@ -107,7 +92,7 @@ impl<D: Dialect> SqlStore<D> {
             bytes,
             artifacts,
             artifact_bytes,
-            tables,
+            tables: counts,
             statuses: self.shared.explained(rows.iter().map(status).collect())?,
             alive: self.count(&alive).await?,
         })

@@ -9,10 +9,10 @@ use orchestrator_core::port::store::{Store as _, StoreError};
 use super::held::Held;
 use super::report::{Copied, CopyError, CopyProgress};
 use super::row::Sum;
-use super::tables::TABLES;
 use crate::dialect::Dialect;
 use crate::standing::Standing;
 use crate::store::SqlStore;
+use crate::tables::{self, TABLES};
 
 /// Who hears how far copying is.
 type Listener<'t> = &'t (dyn Fn(CopyProgress) + Send + Sync);
@@ -63,7 +63,7 @@ impl<A: Dialect> SqlStore<A> {
         let target = Held::take(to).await.map_err(of_target)?;
         target.mark(&Standing::Here).await.map_err(of_target)?;
         target.commit().await.map_err(of_target)?;
-        let names = TABLES.iter().map(|table| table.name.strip_prefix("orchestrator_").unwrap_or(table.name));
+        let names = TABLES.iter().map(|table| tables::shown(table.name));
         let copied = names.zip(sums).map(|(table, sum)| Copied { table, rows: sum.rows, digest: sum.digest });
         Ok(copied.collect())
     }
@@ -112,7 +112,7 @@ async fn prepare<A: Dialect, B: Dialect>(from: &SqlStore<A>, to: &SqlStore<B>) -
     for table in &TABLES {
         let rows = held.count(table).await.map_err(failed)?;
         if rows > 0 {
-            let table = table.name.strip_prefix("orchestrator_").unwrap_or(table.name);
+            let table = tables::shown(table.name);
             return Err(CopyError::NotEmpty { place: to.url(), table, rows });
         }
     }
@@ -198,7 +198,7 @@ async fn compare<D: Dialect>(
             told(CopyProgress { done, all, comparing: true });
         });
         if found.await.map_err(|error| store_error(to, error))? != *expected {
-            let table = table.name.strip_prefix("orchestrator_").unwrap_or(table.name);
+            let table = tables::shown(table.name);
             return Err(CopyError::Differs { place: to.url(), table });
         }
     }

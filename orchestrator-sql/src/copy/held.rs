@@ -14,13 +14,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::row::{Cell, Row, Sum};
-use super::tables::{self, OUTPUTS, TABLES, Table};
 use crate::artifact;
 use crate::dialect::Dialect;
 use crate::encoding::{corrupt, digest_of};
 use crate::migration;
 use crate::standing::Standing;
 use crate::store::{Shared, SqlStore};
+use crate::tables::{self, OUTPUTS, TABLES, Table};
 
 /// The most rows that are in memory at a time. So many of the widest table have fewer cells than a statement may hold
 /// arguments (32,766).

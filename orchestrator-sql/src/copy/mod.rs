@@ -4,7 +4,5 @@ mod carry;
 mod held;
 mod report;
 mod row;
-mod tables;
 
 pub use report::{Copied, CopyError, CopyProgress};
-pub use tables::copied_columns;

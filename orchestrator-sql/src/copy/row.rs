@@ -4,8 +4,8 @@ use orchestrator_core::value::Digest;
 use sea_orm::{DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-use super::tables::Table;
 use crate::script::Kind;
+use crate::tables::Table;
 
 /// A cell. Databases write ids and digests in ways of their own; here they are what they are.
 #[derive(Debug, Clone, PartialEq)]

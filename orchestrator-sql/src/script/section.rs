@@ -27,6 +27,18 @@ pub(crate) struct Section {
     pub locks: Option<&'static str>,
 }
 
+impl Section {
+    /// A statement that may write fewer rows than it is given.
+    pub(crate) const fn new(
+        verb: Verb,
+        head: &'static str,
+        columns: &'static [Kind],
+        tail: &'static str,
+    ) -> Self {
+        Self { verb, head, columns, tail, checked: false, condition: None, locks: None }
+    }
+}
+
 /// ` AND … (rows) AS d …`: follows the tail of a statement if it has rows.
 #[derive(Debug)]
 pub(crate) struct Condition {

@@ -1,25 +1,25 @@
-//! Which rows are copied, table by table.
+//! All tables: what they are called, and which of their rows are copied.
 
 use crate::script::Kind::{self, Digest, Id, Int, Text};
 
 /// A table, as it is copied.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) name: &'static str,
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
     /// What orders its rows.
-    pub(super) key: &'static [(&'static str, Kind)],
+    pub(crate) key: &'static [(&'static str, Kind)],
     /// What is copied of each row. Small integers that a database gives to its rows are its own.
-    pub(super) columns: &'static [(&'static str, Kind)],
+    pub(crate) columns: &'static [(&'static str, Kind)],
     /// Which rows are copied; `None` means all.
-    pub(super) only: Option<&'static str>,
+    pub(crate) only: Option<&'static str>,
     /// How many bytes a row has that may have many; `None` where none has.
-    pub(super) weight: Option<&'static str>,
+    pub(crate) weight: Option<&'static str>,
 }
 
 const PLAIN: Table = Table { name: "", key: &[], columns: &[], only: None, weight: None };
 
 /// All tables, in the order in which they are copied.
-pub(super) static TABLES: [Table; 12] = [
+pub(crate) static TABLES: [Table; 12] = [
     Table {
         name: "orchestrator_runs",
         key: &[("id", Id)],
@@ -221,10 +221,18 @@ pub(super) static TABLES: [Table; 12] = [
 ];
 
 /// The table with values, of which one store keeps large ones elsewhere and another does not.
-pub(super) const OUTPUTS: &str = "orchestrator_outputs";
+pub(crate) const OUTPUTS: &str = "orchestrator_outputs";
+
+/// What all our tables are called first.
+const PREFIX: &str = "orchestrator_";
+
+/// The name of a table as it is shown: without what all of them begin with.
+pub(crate) fn shown(name: &'static str) -> &'static str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
 
 /// The names of all tables.
-pub(super) fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     TABLES.iter().map(|table| table.name).collect()
 }
 

@@ -181,6 +181,7 @@ impl Template {
             approvals: Vec::new(),
             logs: (0..3).map(line).collect(),
             children: Vec::new(),
+            remote: None,
         }
     }
 }

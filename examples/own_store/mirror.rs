@@ -14,10 +14,12 @@ use async_trait::async_trait;
 use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
+    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -135,6 +137,26 @@ impl<S: Store> Store for Mirrored<S> {
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         self.inner.claim_due(limit).await
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        self.inner.offers(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.inner.claim(claim).await
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        self.inner.stops(owner).await
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        self.inner.deliver(deliver).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        self.inner.inbox(run).await
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {

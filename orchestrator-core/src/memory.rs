@@ -3,8 +3,10 @@
 //! right; lean enough for runs of a hundred thousand steps.
 
 mod compact;
+mod desk;
 mod prune;
 mod queue;
+mod run;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,14 +18,16 @@ use async_trait::async_trait;
 
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::Recorded;
-use crate::memory::compact::{Decisions, EventLog, StepTable};
+use crate::memory::desk::Desk;
+use crate::memory::run::Run;
 use crate::memory::shelf::Shelf;
 use crate::port::policy::Decision;
+use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, DEFAULT_PAGE, EventsAfter, LogLine, LogQuery, Member, NewOwner,
-    NewRevision, NewRun, NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery,
-    RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store, StoreError, StoreInfo, Summary,
-    WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, Deliver, Delivered, EventsAfter,
+    InboxRow, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow,
+    Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow,
+    SECOND_MEMBER, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -48,18 +52,8 @@ struct Inner {
     keys: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,
     shelf: Shelf,
+    desk: Desk,
     owners: BTreeMap<OwnerId, OwnerRow>,
-}
-
-#[derive(Debug)]
-struct Run {
-    row: RunRow,
-    log: EventLog,
-    steps: StepTable,
-    decisions: Decisions,
-    values: HashMap<Digest, Arc<str>>,
-    approvals: BTreeMap<(Unit, u32), ApprovalRow>,
-    lines: Vec<LogLine>,
 }
 
 impl Default for MemoryStore {
@@ -122,6 +116,15 @@ impl Inner {
         if member.dead.iter().any(|owner| !self.is_dead(*owner)) {
             return Some(Commit::Fenced);
         }
+        if let Some(remote) = &member.remote {
+            let claimed = self.desk.claimed(remote);
+            if !claimed.is_empty() {
+                return Some(Commit::Claimed(claimed));
+            }
+            if self.desk.doubles(remote) {
+                return Some(Commit::Invalid("a step or item has one offer at a time".to_owned()));
+            }
+        }
         let new = member.create.as_deref()?;
         let key = new.key.as_ref()?;
         let (run, content) = self.keys.get(&(new.project.clone(), key.key.clone()))?;
@@ -130,6 +133,41 @@ impl Inner {
 
     fn is_dead(&self, owner: OwnerId) -> bool {
         self.owners.get(&owner).is_some_and(|row| row.dead)
+    }
+
+    /// Alive by the store's clock, marked or not.
+    fn lives(&self, owner: OwnerId, now: Timestamp) -> bool {
+        self.owners.get(&owner).is_some_and(|row| !row.dead && row.deadline > now)
+    }
+
+    /// Marks an owner as dead: its time is over, or it says so.
+    fn bury(&mut self, owner: OwnerId, now: Timestamp) {
+        if let Some(row) = self.owners.get_mut(&owner) {
+            row.dead = true;
+            self.desk.lose(owner, now);
+            self.changed();
+        }
+    }
+
+    /// The runs that are due or have something in their inbox, the longest due first.
+    fn due(&self, now: Timestamp) -> impl Iterator<Item = RunId> {
+        let waiting: BTreeMap<RunId, Timestamp> = self.desk.waiting();
+        let is_due = move |(due, _): &&(Timestamp, RunId)| *due <= now;
+        let since = |(run, at): (&RunId, &Timestamp)| {
+            let due = self.runs.get(run).and_then(|run| run.row.due_at);
+            (due.map_or(*at, |due| due.min(*at)), *run)
+        };
+        let mut others: Vec<(Timestamp, RunId)> = waiting.iter().map(since).collect();
+        others.sort_unstable();
+        let (mut others, mut due) = (
+            others.into_iter().peekable(),
+            self.due.iter().take_while(is_due).filter(move |(_, run)| !waiting.contains_key(run)).peekable(),
+        );
+        std::iter::from_fn(move || match (others.peek(), due.peek()) {
+            (Some(other), due) if due.is_none_or(|due| other < *due) => others.next(),
+            _ => due.next().copied(),
+        })
+        .map(|(_, run)| run)
     }
 
     fn write(&mut self, member: Member) {
@@ -146,6 +184,7 @@ impl Inner {
             approvals,
             logs,
             children,
+            remote,
             ..
         } = member;
         if let Some(new) = create {
@@ -177,66 +216,9 @@ impl Inner {
             .extend(approvals.into_iter().map(|row| ((Unit::new(row.step, row.item), row.attempt), row)));
         run.lines.extend(logs);
         children.into_iter().for_each(|child| self.write(child));
-    }
-}
-
-impl Run {
-    fn new(run: RunId, mut new: NewRun, at: Timestamp) -> Self {
-        new.text = Arc::from("");
-        let row = RunRow {
-            run,
-            new,
-            status: Arc::from(""),
-            intent: crate::machine::Intent::Proceed,
-            seq: 0,
-            generation: 1,
-            driver: None,
-            driver_epoch: 0,
-            due_at: None,
-            created_at: at,
-            updated_at: at,
-            started_at: None,
-            finished_at: None,
-            outputs: None,
-            error: None,
-            done: 0,
-        };
-        Self {
-            row,
-            log: EventLog::default(),
-            steps: StepTable::default(),
-            decisions: Decisions::default(),
-            values: HashMap::new(),
-            approvals: BTreeMap::new(),
-            lines: Vec::new(),
+        if let Some(remote) = remote {
+            self.desk.write(*remote, at);
         }
-    }
-
-    fn summarize(&mut self, summary: Summary) {
-        let row = &mut self.row;
-        if *row.status != *summary.status {
-            row.status = Arc::from(summary.status);
-        }
-        row.intent = summary.intent;
-        row.generation = summary.generation;
-        row.driver = summary.driver;
-        row.driver_epoch = summary.driver_epoch;
-        row.due_at = summary.due_at;
-        row.started_at = summary.started_at;
-        row.finished_at = summary.finished_at;
-        row.outputs = summary.outputs;
-        row.error = summary.error;
-        row.done = summary.done;
-    }
-
-    fn matches(&self, query: &RunQuery) -> bool {
-        let row = &self.row;
-        query.project.as_deref().is_none_or(|project| *row.new.project == *project)
-            && query.workflow.as_deref().is_none_or(|workflow| *row.new.workflow == *workflow)
-            && (query.statuses.is_empty() || query.statuses.iter().any(|status| **status == *row.status))
-            && (!query.open || row.finished_at.is_none())
-            && (!query.top || row.new.parent.is_none())
-            && query.parent.is_none_or(|run| row.new.parent.is_some_and(|parent| parent.run == run))
     }
 }
 
@@ -309,7 +291,8 @@ impl Store for MemoryStore {
             return Err(StoreError::Invalid(format!("{} is registered already", owner.id)));
         }
         let deadline = self.clock.now() + owner.ttl;
-        inner.owners.insert(owner.id, OwnerRow { id: owner.id, label: owner.label, deadline, dead: false });
+        let NewOwner { id, label, serves, .. } = owner;
+        inner.owners.insert(id, OwnerRow { id, label, serves, deadline, dead: false });
         inner.changed();
         Ok(())
     }
@@ -325,32 +308,23 @@ impl Store for MemoryStore {
             }
             return Ok(Renewal::Dead);
         }
-        row.deadline = now + ttl;
-        Ok(Renewal::Alive(row.deadline))
+        let until = now + ttl;
+        row.deadline = until;
+        Ok(Renewal::Alive(until))
     }
 
     async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
         let mut inner = self.open()?;
-        if let Some(row) = inner.owners.get_mut(&owner) {
-            row.dead = true;
-            inner.changed();
-        }
+        inner.bury(owner, self.clock.now());
         Ok(())
     }
 
     async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError> {
         let mut inner = self.open()?;
         let now = self.clock.now();
-        let past = inner.owners.values_mut().filter(|row| !row.dead && row.deadline <= now);
-        let newly: Vec<OwnerId> = past
-            .map(|row| {
-                row.dead = true;
-                row.id
-            })
-            .collect();
-        if !newly.is_empty() {
-            inner.changed();
-        }
+        let past = inner.owners.values().filter(|row| !row.dead && row.deadline <= now);
+        let newly: Vec<OwnerId> = past.map(|row| row.id).collect();
+        newly.iter().for_each(|owner| inner.bury(*owner, now));
         Ok(newly)
     }
 
@@ -367,12 +341,45 @@ impl Store for MemoryStore {
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let inner = self.open()?;
-        let now = self.clock.now();
-        let due = inner.due.iter().take_while(|(due, _)| *due <= now);
-        let free = due.filter(|(_, id)| {
+        let is_free = |id: &RunId| {
             inner.runs.get(id).is_some_and(|run| run.row.driver.is_none_or(|driver| inner.is_dead(driver)))
-        });
-        Ok(free.map(|(_, id)| *id).take(limit).collect())
+        };
+        Ok(inner.due(self.clock.now()).filter(is_free).take(limit).collect())
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        Ok(page(self.open()?.desk.offers(&query).into_iter(), query.limit))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        let (mut inner, now) = (self.open()?, self.clock.now());
+        if !inner.lives(claim.owner, now) {
+            return Ok(Claimed::Dead);
+        }
+        inner.changed();
+        Ok(inner.desk.claim(claim, now))
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        Ok(self.open()?.desk.stops(owner))
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        if let Some(fault) = deliver.fault() {
+            return Err(StoreError::Invalid(fault.to_owned()));
+        }
+        let mut inner = self.open()?;
+        let (answer, is_new) = inner.desk.deliver(&deliver, self.clock.now());
+        if let Some(run) = inner.runs.get_mut(&deliver.ticket.run).filter(|_| is_new) {
+            run.values.extend(deliver.values.into_iter().map(|value| (value.digest, value.body)));
+            run.lines.extend(deliver.logs);
+            inner.changed();
+        }
+        Ok(answer)
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        Ok(self.open()?.desk.inbox(run))
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
@@ -398,7 +405,10 @@ impl Store for MemoryStore {
     }
 
     async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
-        Ok(self.open()?.runs.get(&run).map(|run| run.steps.rows()).unwrap_or_default())
+        let inner = self.open()?;
+        let mut rows = inner.runs.get(&run).map(|run| run.steps.rows()).unwrap_or_default();
+        inner.desk.lay_over(run, &mut rows);
+        Ok(rows)
     }
 
     async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {

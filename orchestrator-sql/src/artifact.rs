@@ -66,13 +66,18 @@ impl<D: Dialect> Shared<D> {
         &self,
         members: impl IntoIterator<Item = &'m Member> + Send,
     ) -> Result<bool, StoreError> {
+        let members = members.into_iter().flat_map(Member::with_children);
+        let values: Vec<&StoredValue> = members.flat_map(|member| &member.values).collect();
+        self.spill_values(values).await
+    }
+
+    /// As [`Shared::spill`], for these values.
+    pub(crate) async fn spill_values<'v>(
+        &self,
+        values: impl IntoIterator<Item = &'v StoredValue> + Send,
+    ) -> Result<bool, StoreError> {
         let Some(artifacts) = self.dialect.artifacts() else { return Ok(false) };
-        let large: Vec<&StoredValue> = members
-            .into_iter()
-            .flat_map(Member::with_children)
-            .flat_map(|member| &member.values)
-            .filter(|value| is_large(&value.body))
-            .collect();
+        let large: Vec<&StoredValue> = values.into_iter().filter(|value| is_large(&value.body)).collect();
         for value in large {
             artifacts.put(value.digest, value.body.clone()).await?;
         }

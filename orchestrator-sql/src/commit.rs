@@ -115,6 +115,15 @@ impl<D: Dialect> Shared<D> {
                 return Ok(Some(Commit::Fenced));
             }
         }
+        if let Some(remote) = member.remote.as_deref() {
+            let claimed = self.claimed(remote).await?;
+            if !claimed.is_empty() {
+                return Ok(Some(Commit::Claimed(claimed)));
+            }
+            if self.doubles(remote).await? {
+                return Ok(Some(Commit::Invalid("a step or item has one offer at a time".to_owned())));
+            }
+        }
         let Some(new) = member.create.as_deref() else { return Ok(None) };
         let Some(key) = &new.key else { return Ok(None) };
         let found = self.find_key(&new.project, &key.key).await?;

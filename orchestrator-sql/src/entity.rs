@@ -156,6 +156,49 @@ entity!(owners = "orchestrator_owners" {
     label: String,
     deadline: i64,
     dead: i64,
+    queues: Option<String>,
+    labels: Option<String>,
+});
+
+entity!(offers = "orchestrator_offers" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    item: i64,
+    generation: i64,
+    iteration: i64,
+    attempt: i64,
+    epoch: i64,
+    queue: String,
+    labels: String,
+    job: String,
+    offered_at: i64,
+    stops: i64,
+    owner: Option<Uuid>,
+    claimed_at: Option<i64>,
+});
+
+entity!(inbox = "orchestrator_inbox" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    generation: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    item: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    iteration: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    attempt: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    epoch: i64,
+    owner: Uuid,
+    claimed_at: i64,
+    at: i64,
+    body: Option<String>,
 });
 
 entity!(dedupe = "orchestrator_dedupe" {

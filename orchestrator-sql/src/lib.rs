@@ -9,6 +9,7 @@ mod entity;
 mod host;
 mod member;
 mod migration;
+mod offers;
 mod owners;
 mod pen;
 mod prune;

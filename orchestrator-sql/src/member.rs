@@ -3,7 +3,10 @@
 use orchestrator_core::id::{RunId, StepIx, Unit};
 use orchestrator_core::machine::Intent;
 use orchestrator_core::port::policy::Decision;
-use orchestrator_core::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
+use orchestrator_core::port::queue::StepTicket;
+use orchestrator_core::port::store::{
+    ApprovalRow, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary,
+};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 
@@ -11,8 +14,8 @@ use crate::artifact;
 use crate::encoding::{encode_value, intent_word, labels_json, start_scope};
 use crate::script::{Arg, Batch, IntoArg, Rows};
 use crate::sections::{
-    APPROVALS, COUNT, DECISIONS, EVENTS, INSERT_RUNS, KEYS, LOGS, OUTPUTS, REVISIONS, SECTIONS, STEPS,
-    UPDATE_RUNS,
+    APPROVALS, ASSERTED_DEAD, CLAIMED, COUNT, DECISIONS, EVENTS, INSERT_RUNS, KEYS, LOGS, OFFERS, OUTPUTS,
+    REVISIONS, SECTIONS, STEPS, STOPS, TAKE_OFFERS, TAKE_RESULTS, UPDATE_RUNS, WITHDRAW,
 };
 
 impl IntoArg for Timestamp {
@@ -54,7 +57,7 @@ pub(crate) fn batch<'m>(
         }
         let checked = if member.create.is_some() { INSERT_RUNS } else { UPDATE_RUNS };
         for owner in &member.dead {
-            rows[checked].push_condition([run.clone(), Arg::Id(owner.as_uuid())]);
+            rows[checked].push_condition(ASSERTED_DEAD, [run.clone(), Arg::Id(owner.as_uuid())]);
         }
         for (seq, event) in (member.expected + 1..).zip(&member.events) {
             rows[EVENTS].push([
@@ -75,6 +78,9 @@ pub(crate) fn batch<'m>(
         member.decisions.iter().for_each(|row| rows[DECISIONS].push(decision(&run, row)));
         latest(&member.approvals).for_each(|row| rows[APPROVALS].push(approval(&run, row)));
         (1u64..).zip(&member.logs).for_each(|(number, line)| rows[LOGS].push(log(&run, number, line)));
+        if let Some(remote) = member.remote.as_deref() {
+            deal(&mut rows, remote, member.at);
+        }
     }
     let mut batch = Batch::new(&SECTIONS);
     for (index, rows) in rows.into_iter().enumerate() {
@@ -83,6 +89,50 @@ pub(crate) fn batch<'m>(
         }
     }
     Ok(batch)
+}
+
+/// What a member does to offers and to what was delivered of them.
+fn deal(rows: &mut [Rows; COUNT], remote: &Remote, at: Timestamp) {
+    for taken_back in &remote.withdrawn {
+        rows[UPDATE_RUNS].push_condition(CLAIMED, ticket(taken_back));
+        rows[WITHDRAW].push(ticket(taken_back));
+    }
+    for taken in &remote.taken {
+        rows[TAKE_OFFERS].push(ticket(taken));
+        rows[TAKE_RESULTS].push(ticket(taken));
+    }
+    remote.stops.iter().for_each(|stopped| rows[STOPS].push(ticket(stopped)));
+    for NewOffer { ticket: offered, queue, labels, order } in &remote.offers {
+        let [run, step, item, generation, iteration, attempt, epoch] = ticket(offered);
+        let (queue, labels) = (queue.clone().arg(), labels_json(labels).arg());
+        let (at, stops) = (at.arg(), Arg::Int(0));
+        rows[OFFERS].push([
+            run,
+            step,
+            item,
+            generation,
+            iteration,
+            attempt,
+            epoch,
+            queue,
+            labels,
+            order.arg(),
+            at,
+            stops,
+        ]);
+    }
+}
+
+pub(crate) fn ticket(ticket: &StepTicket) -> [Arg; 7] {
+    [
+        Arg::Id(ticket.run.as_uuid()),
+        ticket.step.0.arg(),
+        rank(ticket.step, ticket.item),
+        ticket.generation.arg(),
+        ticket.iteration.arg(),
+        ticket.attempt.arg(),
+        ticket.epoch.arg(),
+    ]
 }
 
 /// The rows of approvals after all that a member does to them: one that is opened and settled at once has one row.
@@ -227,7 +277,7 @@ fn approval(run: &Arg, row: &ApprovalRow) -> [Arg; 15] {
     ]
 }
 
-fn log(run: &Arg, number: u64, line: &LogLine) -> [Arg; 8] {
+pub(crate) fn log(run: &Arg, number: u64, line: &LogLine) -> [Arg; 8] {
     [
         run.clone(),
         number.arg(),

@@ -11,6 +11,7 @@ use orchestrator_core::port::store::{NewOwner, OwnerRow, Renewal, StoreError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::dialect::Dialect;
+use crate::encoding::labels_json;
 use crate::entity::owners;
 use crate::rows;
 use crate::script::Kind::{Id, Int, Text};
@@ -27,8 +28,8 @@ const BURY: usize = 4;
 static SECTIONS: [Section; 5] = [
     Section::new(
         Verb::Insert,
-        "orchestrator_owners (id, label, deadline, dead) SELECT v.column1, v.column2, v.column3, 0 FROM ",
-        &[Id, Text, Int],
+        "orchestrator_owners (id, label, deadline, dead, queues, labels) SELECT v.column1, v.column2, v.column3, 0, v.column4, v.column5 FROM ",
+        &[Id, Text, Int, Text, Text],
         " AS v",
     ),
     update(
@@ -63,13 +64,14 @@ fn id(owner: OwnerId) -> Arg {
 
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
-        let NewOwner { id: owner, ttl, label } = owner;
+        let NewOwner { id: owner, ttl, label, serves } = owner;
         // What proves that it lives is there before anyone can look for it.
         self.dialect.hold(owner).await?;
         let deadline = self.dialect.now().await? + ttl;
-        let written =
-            self.pen.run_relaxed(script::<D, _>(REGISTER, [id(owner), label.arg(), deadline.arg()])).await;
-        match written {
+        let queues = (!serves.queues.is_empty()).then(|| serves.queues.join(" "));
+        let labels = (!serves.labels.is_empty()).then(|| labels_json(&serves.labels));
+        let row = [id(owner), label.arg(), deadline.arg(), queues.arg(), labels.arg()];
+        match self.pen.run_relaxed(script::<D, _>(REGISTER, row)).await {
             Ok(_) => Ok(()),
             // The key is taken: whoever holds it keeps what proves that it lives.
             Err(StoreError::Invalid(_)) => Err(StoreError::Invalid(format!("{owner} is registered already"))),
@@ -95,6 +97,7 @@ impl<D: Dialect> Shared<D> {
     pub(crate) async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
         self.pen.run_relaxed(script::<D, _>(RETIRE, [id(owner)])).await?;
         failpoint!("owner.retire.after");
+        self.lose().await?;
         self.dialect.committed();
         self.dialect.let_go(owner).await;
         Ok(())
@@ -121,17 +124,19 @@ impl<D: Dialect> Shared<D> {
                 newly.push(row.id);
             }
         }
+        // Also what others have left undone, who were ended between the two.
+        self.lose().await?;
         Ok(newly)
     }
 
     pub(crate) async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         let alive =
             owners::Entity::find().filter(owners::Column::Dead.eq(0)).order_by_asc(owners::Column::Id);
-        Ok(self.read(alive.all(self.db())).await?.into_iter().map(rows::owner).collect())
+        self.read(alive.all(self.db())).await?.into_iter().map(rows::owner).collect()
     }
 
     pub(crate) async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         let found = owners::Entity::find_by_id(owner.as_uuid()).one(self.db());
-        Ok(self.read(found).await?.map(rows::owner))
+        self.read(found).await?.map(rows::owner).transpose()
     }
 }

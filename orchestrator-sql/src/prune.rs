@@ -13,7 +13,7 @@ use crate::dialect::{Dialect, WriteError};
 use crate::entity::{events, logs, outputs, runs};
 use crate::read::limit;
 use crate::script::Kind::{Id, Int};
-use crate::script::{self, Arg, Batch, IntoArg, Kind, Rows, Section, Verb};
+use crate::script::{self, Arg, Batch, Check, IntoArg, Kind, Rows, Section, Verb};
 use crate::store::Shared;
 
 /// The most runs that one transaction removes: others that write wait for it no longer than moments.
@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const ATTEMPTS: u32 = 8;
 
 /// What belongs to runs, then the runs themselves, then what nothing names any longer, in tables that belong to all.
-static SECTIONS: [Section; 10] = [
+static SECTIONS: [Section; 12] = [
     delete(
         "orchestrator_dedupe WHERE (scope, key) IN (SELECT 'start/' || project, start_key FROM orchestrator_runs \
          WHERE start_key IS NOT NULL AND id IN (SELECT column1 FROM ",
@@ -36,13 +36,15 @@ static SECTIONS: [Section; 10] = [
     delete("orchestrator_decisions WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
     delete("orchestrator_approvals WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
     delete("orchestrator_logs WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_offers WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
+    delete("orchestrator_inbox WHERE run IN (SELECT column1 FROM ", &[Id], " AS v)"),
     Section {
-        checked: true,
-        condition: Some(script::Condition {
+        checked: Check::AsGiven,
+        conditions: &[script::Condition {
             head: " AND finished_at < (SELECT column1 FROM ",
             columns: &[Int],
             tail: " AS d)",
-        }),
+        }],
         ..delete("orchestrator_runs WHERE id IN (SELECT column1 FROM ", &[Id], " AS v)")
     },
     delete(
@@ -57,16 +59,17 @@ static SECTIONS: [Section; 10] = [
         &[Int],
         " AS v) AND id IN (SELECT id FROM orchestrator_owners \
          EXCEPT SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL AND finished_at IS NULL \
+         EXCEPT SELECT owner FROM orchestrator_offers WHERE owner IS NOT NULL \
          EXCEPT SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
          WHERE r.finished_at IS NULL AND s.owner IS NOT NULL)",
     ),
 ];
 
 /// The first sections that name runs alone.
-const OF_RUNS: std::ops::Range<usize> = 0..7;
-const RUNS: usize = 7;
-const UNNAMED_TEXTS: usize = 8;
-const UNNAMED_OWNERS: usize = 9;
+const OF_RUNS: std::ops::Range<usize> = 0..9;
+const RUNS: usize = 9;
+const UNNAMED_TEXTS: usize = 10;
+const UNNAMED_OWNERS: usize = 11;
 
 const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
     Section::new(Verb::Delete, head, columns, tail)
@@ -187,7 +190,7 @@ fn removal(prune: &Prune, ids: &[Uuid]) -> Batch {
     let mut batch = Batch::new(&SECTIONS);
     OF_RUNS.for_each(|section| batch.add(section, of_ids()));
     let mut runs = of_ids();
-    runs.push_condition([prune.before.arg()]);
+    runs.push_condition(0, [prune.before.arg()]);
     batch.add(RUNS, runs);
     batch
 }

@@ -9,6 +9,7 @@ use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, DEFAULT_PAGE, EventsAfter, LogQuery, NumberedLine, Page, RunLog, RunQuery,
     RunRow, StepRow, StoreError,
 };
+use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
 use sea_orm::sea_query::{ExprTrait as _, Query};
 use sea_orm::{
@@ -123,10 +124,9 @@ impl<D: Dialect> Shared<D> {
             .from(owners::Entity)
             .and_where(owners::Column::Dead.eq(1))
             .take();
-        let found = runs::Entity::find()
+        let free = runs::Entity::find()
             .select_only()
-            .column(runs::Column::Id)
-            .filter(runs::Column::DueAt.lte(now.as_millis()))
+            .columns([runs::Column::Id, runs::Column::DueAt])
             .filter(
                 Condition::any()
                     .add(runs::Column::Driver.is_null())
@@ -134,10 +134,26 @@ impl<D: Dialect> Shared<D> {
             )
             .order_by_asc(runs::Column::DueAt)
             .order_by_asc(runs::Column::Id)
-            .limit(limit(most))
-            .into_tuple::<Uuid>()
-            .all(self.db());
-        Ok(self.read(found).await?.into_iter().map(RunId::from_uuid).collect())
+            .limit(limit(most));
+        let due = free.clone().filter(runs::Column::DueAt.lte(now.as_millis()));
+        let due = due.into_tuple::<(Uuid, Option<i64>)>().all(self.db());
+        let (due, waiting) = tokio::try_join!(self.read(due), self.waiting())?;
+        let time = |due: Option<i64>| due.map_or(Timestamp::from_millis(i64::MAX), Timestamp::from_millis);
+        let mut found: Vec<_> =
+            due.into_iter().map(|(run, due)| (time(due), RunId::from_uuid(run))).collect();
+        if !waiting.is_empty() {
+            let waits = runs::Column::Id.is_in(waiting.keys().take(IDS).map(RunId::as_uuid));
+            let others = free.filter(waits).into_tuple::<(Uuid, Option<i64>)>().all(self.db());
+            let others = self.read(others).await?;
+            found.retain(|(_, run)| !waiting.contains_key(run));
+            for (run, due) in others {
+                let run = RunId::from_uuid(run);
+                found.push((waiting.get(&run).copied().unwrap_or_default().min(time(due)), run));
+            }
+            found.sort_unstable();
+            found.truncate(most);
+        }
+        Ok(found.into_iter().map(|(_, run)| run).collect())
     }
 
     pub(crate) async fn list_runs(&self, mut query: RunQuery) -> Result<Page<RunRow>, StoreError> {
@@ -191,7 +207,9 @@ impl<D: Dialect> Shared<D> {
             .order_by_asc(steps::Column::Step)
             .order_by_asc(steps::Column::Item)
             .all(self.db());
-        self.read(found).await?.into_iter().map(rows::step).collect()
+        let mut rows = self.read(found).await?.into_iter().map(rows::step).collect::<Result<Vec<_>, _>>()?;
+        self.lay_over(run, &mut rows).await?;
+        Ok(rows)
     }
 
     pub(crate) async fn approvals(&self, query: ApprovalQuery) -> Result<Page<ApprovalRow>, StoreError> {

@@ -17,7 +17,7 @@ use crate::entity::{document_revisions, documents};
 use crate::read::{limit, page, page_size};
 use crate::rows;
 use crate::script::Kind::{Digest, Id, Int, Text};
-use crate::script::{Arg, Batch, IntoArg, Kind, Rows, Section, Verb};
+use crate::script::{Arg, Batch, Check, IntoArg, Kind, Rows, Section, Verb};
 use crate::store::Shared;
 
 /// The kind of documents that are workflows.
@@ -39,7 +39,7 @@ static SECTIONS: [Section; 4] = [
     ),
     // One document is written, or someone else was faster and nothing is.
     Section {
-        checked: true,
+        checked: Check::AsGiven,
         ..insert(
             "orchestrator_documents (id, project, kind, name, status, revision, updated_at, body_digest) SELECT * FROM ",
             &[Id, Text, Text, Text, Text, Int, Int, Digest],
@@ -47,7 +47,7 @@ static SECTIONS: [Section; 4] = [
         )
     },
     Section {
-        checked: true,
+        checked: Check::AsGiven,
         ..Section::new(
             Verb::Update,
             "orchestrator_documents SET revision = v.column3, updated_at = v.column4, body_digest = v.column5 FROM ",

@@ -3,15 +3,17 @@
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::{Event, Recorded};
 use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalRow, IdempotencyKey, LogLine, NewRun, NumberedLine, OwnerRow, Parent, RunRow, StepRow, StoreError,
+    ApprovalRow, ClaimRow, IdempotencyKey, InboxRow, LogLine, NewOffer, NewRun, NumberedLine, OfferRow,
+    OwnerRow, Parent, RunRow, Serves, StepRow, StoreError,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::ValueRef;
 use uuid::Uuid;
 
 use crate::encoding::{corrupt, decode_value, digest_of, intent_of, known_word, labels_of, stream_of};
-use crate::entity::{approvals, decisions, events, logs, owners, runs, steps};
+use crate::entity::{approvals, decisions, events, inbox, logs, offers, owners, runs, steps};
 
 /// A number from its column.
 pub(crate) fn number<T: TryFrom<i64>>(value: i64) -> Result<T, StoreError> {
@@ -162,11 +164,48 @@ pub(crate) fn line(row: logs::Model) -> Result<NumberedLine, StoreError> {
     Ok(NumberedLine { number: number(row.number)?, line })
 }
 
-pub(crate) fn owner(row: owners::Model) -> OwnerRow {
-    OwnerRow {
+pub(crate) fn owner(row: owners::Model) -> Result<OwnerRow, StoreError> {
+    let queues = row.queues.unwrap_or_default();
+    let serves = Serves {
+        queues: queues.split_whitespace().map(Into::into).collect(),
+        labels: row.labels.as_deref().map(labels_of).transpose()?.unwrap_or_default(),
+    };
+    Ok(OwnerRow {
         id: OwnerId::from_uuid(row.id),
         label: row.label,
+        serves,
         deadline: time(row.deadline),
         dead: row.dead != 0,
-    }
+    })
+}
+
+pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
+    let ticket = StepTicket {
+        run: RunId::from_uuid(row.run),
+        generation: number(row.generation)?,
+        step: step_of(row.step)?,
+        item: item_of(row.item)?,
+        iteration: number(row.iteration)?,
+        attempt: number(row.attempt)?,
+        epoch: number(row.epoch)?,
+    };
+    let claim = row.owner.zip(row.claimed_at);
+    let claim = claim.map(|(owner, at)| ClaimRow { ticket, owner: OwnerId::from_uuid(owner), at: time(at) });
+    let (queue, labels, order) = (row.queue.into(), labels_of(&row.labels)?, decode_value(&row.job)?);
+    let offer = NewOffer { ticket, queue, labels, order };
+    Ok(OfferRow { offer, offered_at: time(row.offered_at), claim })
+}
+
+pub(crate) fn result(row: inbox::Model) -> Result<InboxRow, StoreError> {
+    let ticket = StepTicket {
+        run: RunId::from_uuid(row.run),
+        generation: number(row.generation)?,
+        step: step_of(row.step)?,
+        item: item_of(row.item)?,
+        iteration: number(row.iteration)?,
+        attempt: number(row.attempt)?,
+        epoch: number(row.epoch)?,
+    };
+    let claim = ClaimRow { ticket, owner: OwnerId::from_uuid(row.owner), at: time(row.claimed_at) };
+    Ok(InboxRow { claim, at: time(row.at), end: row.body.map(Into::into) })
 }

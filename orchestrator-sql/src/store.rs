@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
+    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -209,6 +211,26 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         self.shared.claim_due(limit).await
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        self.shared.offers(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.apart(move |shared| async move { shared.claim(claim).await }).await
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        self.shared.stops(owner).await
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        self.apart(|shared| async move { shared.deliver(deliver).await }).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        self.shared.inbox(run).await
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 const PLAIN: Table = Table { name: "", key: &[], columns: &[], only: None, weight: None };
 
 /// All tables, in the order in which they are copied.
-pub(crate) static TABLES: [Table; 12] = [
+pub(crate) static TABLES: [Table; 14] = [
     Table {
         name: "orchestrator_runs",
         key: &[("id", Id)],
@@ -166,12 +166,67 @@ pub(crate) static TABLES: [Table; 12] = [
     Table {
         name: "orchestrator_owners",
         key: &[("id", Id)],
-        columns: &[("id", Id), ("label", Text), ("deadline", Int), ("dead", Int)],
+        columns: &[
+            ("id", Id),
+            ("label", Text),
+            ("deadline", Int),
+            ("dead", Int),
+            ("queues", Text),
+            ("labels", Text),
+        ],
         // Those whose death somebody may have to assert. All are dead: nothing is copied that one is alive in.
         only: Some(
             "id IN (SELECT driver FROM orchestrator_runs WHERE driver IS NOT NULL UNION \
-             SELECT owner FROM orchestrator_steps WHERE owner IS NOT NULL)",
+             SELECT owner FROM orchestrator_steps WHERE owner IS NOT NULL UNION \
+             SELECT owner FROM orchestrator_offers WHERE owner IS NOT NULL)",
         ),
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_offers",
+        key: &[("run", Id), ("step", Int), ("item", Int)],
+        columns: &[
+            ("run", Id),
+            ("step", Int),
+            ("item", Int),
+            ("generation", Int),
+            ("iteration", Int),
+            ("attempt", Int),
+            ("epoch", Int),
+            ("queue", Text),
+            ("labels", Text),
+            ("job", Text),
+            ("offered_at", Int),
+            ("stops", Int),
+            ("owner", Id),
+            ("claimed_at", Int),
+        ],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_inbox",
+        key: &[
+            ("run", Id),
+            ("generation", Int),
+            ("step", Int),
+            ("item", Int),
+            ("iteration", Int),
+            ("attempt", Int),
+            ("epoch", Int),
+        ],
+        columns: &[
+            ("run", Id),
+            ("generation", Int),
+            ("step", Int),
+            ("item", Int),
+            ("iteration", Int),
+            ("attempt", Int),
+            ("epoch", Int),
+            ("owner", Id),
+            ("claimed_at", Int),
+            ("at", Int),
+            ("body", Text),
+        ],
         ..PLAIN
     },
     Table {

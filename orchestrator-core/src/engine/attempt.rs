@@ -10,10 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::engine::driver::Driver;
 use crate::engine::evidence::witnessed;
 use crate::engine::lines::Lines;
-use crate::engine::note::{Input, Note};
+use crate::engine::loaded::Loaded;
 use crate::engine::shared::Shared;
 use crate::engine::tasks::guarded;
 use crate::engine::vault::mask_outcome;
@@ -71,6 +70,16 @@ pub(crate) struct Ended {
     pub(crate) slot: Option<OwnedSemaphorePermit>,
 }
 
+/// What became of an attempt that was to be executed.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is returned")]
+pub(crate) enum Dispatched {
+    /// It has ended, with its slot.
+    Over(Ended),
+    /// It is executed, until this stops it.
+    Running(Stopper),
+}
+
 impl Ended {
     /// An end that has left nothing behind.
     pub(crate) fn bare(step: Unit, attempt: u32, fence: Fence, outcome: Finished) -> Self {
@@ -80,26 +89,26 @@ impl Ended {
 }
 
 impl Attempt {
-    /// Executes it: at once if it ends at once, which is then the next that the driver has to decide on; else on a task
-    /// of its own, and gives what stops it.
+    /// Executes it: at once if it ends at once; else on a task of its own, which tells of its end.
     pub(crate) fn dispatch(
         self,
-        driver: &mut Driver,
+        shared: &Arc<Shared>,
+        loaded: &Arc<Loaded>,
         plugin: Arc<dyn Plugin>,
         request: Arc<Request>,
         slot: Option<OwnedSemaphorePermit>,
-    ) -> Option<Stopper> {
+        tell: impl FnOnce(Box<Ended>) + Send + 'static,
+    ) -> Dispatched {
         crate::failpoint!("step.dispatch.before");
-        let shared = &driver.shared;
         let lines = Arc::new(Lines::new(shared.clone(), self.run, self.step, self.attempt));
         let deadline = self.timeout.map(|timeout| shared.clock.now() + timeout.after);
         let stop = Stop::of(lines.clone());
-        let context = self.context(shared, &driver.loaded.workflow, &lines, deadline, stop);
+        let context = self.context(shared, &loaded.workflow, &lines, deadline, stop);
         let immediate = plugin.is_immediate() && self.evidence.is_none();
-        let mut work: Work = match driver.loaded.workflow.secrets.is_empty() {
+        let mut work: Work = match loaded.workflow.secrets.is_empty() {
             true => Box::pin(async move { plugin.execute(context, Arc::unwrap_or_clone(request)).await }),
             false => {
-                let (shared, loaded) = (shared.clone(), driver.loaded.clone());
+                let (shared, loaded) = (shared.clone(), loaded.clone());
                 Box::pin(async move {
                     let request = Arc::unwrap_or_clone(request);
                     let stop = context.stop.clone();
@@ -124,24 +133,19 @@ impl Attempt {
             && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop()))
         {
             if let Some(lines) = lines.finish_now() {
-                let ended = self.close(shared, outcome, lines, None);
-                driver.permits.extend(slot);
-                driver.inputs.push(Input::Ended(ended));
-                return None;
+                return Dispatched::Over(self.close(shared, outcome, lines, slot));
             }
             work = Box::pin(std::future::ready(outcome));
         }
         let stopper = Stopper::of(lines.clone());
-        let (shared, driver, own) = (shared.clone(), driver.own_mailbox.clone(), stopper.clone());
+        let (shared, own) = (shared.clone(), stopper.clone());
         let tasks = shared.tasks.clone();
         tasks.spawn(async move {
             let outcome = self.attend(&shared, work, deadline, &own).await;
             let lines = lines.finish().await;
-            let ended = self.close(&shared, outcome, lines, slot);
-            // A driver that is gone has been fenced: nobody wants the outcome.
-            let _ = driver.send(Note::Ended(Box::new(ended)));
+            tell(Box::new(self.close(&shared, outcome, lines, slot)));
         });
-        Some(stopper)
+        Dispatched::Running(stopper)
     }
 
     /// What the attempt is told about itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::engine::colleagues::Site;
 use crate::engine::delegate::Birth;
 use crate::engine::driver::Driver;
 use crate::engine::error::CommandError;
@@ -199,6 +200,7 @@ impl Batch {
                 }
                 decided
             }
+            Input::Delivered(row) => self.take_in(driver, draft, row),
             Input::Ruled(step, generation, done) => {
                 driver.preparing.remove(step);
                 if *generation != driver.state.head().generation {
@@ -254,11 +256,22 @@ impl Batch {
             return matches!(self.say(driver, draft, &skip), Decided::Changed(_));
         }
         let is_delegated = driver.state.spec(step).options().child.is_some();
-        let permit = if is_delegated { None } else { driver.permit() };
-        if permit.is_none() && !is_delegated {
-            driver.wants_slot = true;
-            return false;
-        }
+        let permit = match driver.site(step) {
+            _ if is_delegated => None,
+            Site::Elsewhere(_) => None,
+            Site::Nowhere => {
+                driver.leave_for_later(step);
+                return true;
+            }
+            Site::Here => {
+                let permit = driver.permit();
+                if permit.is_none() && driver.surplus(step).is_none() {
+                    driver.wants_slot = true;
+                    return false;
+                }
+                permit
+            }
+        };
         match prepare::prepare(driver, step, self.at) {
             Preparation::Done(done) => {
                 matches!(self.take_done(driver, draft, step, done, permit), Decided::Changed(_))
@@ -289,14 +302,28 @@ impl Batch {
             driver.permits.extend(permit);
             return self.delegate(driver, draft, step, done);
         }
-        let begins = matches!(done.verdict, Prepared::Begin(_));
-        let Some(permit) = permit.filter(|_| begins) else {
-            if begins {
-                // Without a slot nothing begins; the step is prepared again when there is one.
-                driver.wants_slot = true;
+        if !matches!(done.verdict, Prepared::Begin(_)) {
+            return self.say_done(driver, draft, step, done);
+        }
+        let permit = match (driver.site(step), permit) {
+            (Site::Here, Some(permit)) => permit,
+            (Site::Here, None) => match driver.surplus(step) {
+                Some(placement) => return self.offer(driver, draft, step, done, placement),
+                None => {
+                    // Without a slot nothing begins; the step is prepared again when there is one.
+                    driver.wants_slot = true;
+                    return Decided::Changed(false);
+                }
+            },
+            (Site::Elsewhere(placement), permit) => {
+                driver.permits.extend(permit);
+                return self.offer(driver, draft, step, done, placement);
+            }
+            (Site::Nowhere, permit) => {
+                driver.permits.extend(permit);
+                driver.leave_for_later(step);
                 return Decided::Changed(false);
             }
-            return self.say_done(driver, draft, step, done);
         };
         let request = done.request.take();
         let decided = self.say_done(driver, draft, step, done);
@@ -331,17 +358,31 @@ impl Batch {
     }
 
     fn go_on(&mut self, driver: &mut Driver, draft: &mut Draft, step: Unit) -> bool {
-        let Some(permit) = driver.permit() else {
+        let site = driver.site(step);
+        let permit = match site {
+            Site::Here => driver.permit(),
+            Site::Elsewhere(_) => None,
+            Site::Nowhere => {
+                driver.leave_for_later(step);
+                return true;
+            }
+        };
+        if matches!(site, Site::Here) && permit.is_none() {
             driver.wants_slot = true;
             return false;
-        };
+        }
         let slot = driver.state.slot(step);
         let missing = driver.values.missing(slot.request.iter().chain(slot.state.signalled()));
         if !missing.is_empty() {
             driver.preparing.insert(step);
-            driver.load(Some(step), missing, Some(permit));
+            driver.load(Some(step), missing, permit);
             return true;
         }
+        let permit = match (site, permit) {
+            (Site::Elsewhere(placement), _) => return self.offer_again(driver, draft, step, placement),
+            (_, Some(permit)) => permit,
+            (_, None) => return false,
+        };
         let command = Command::Continue { step, owner: driver.owner() };
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
@@ -480,7 +521,10 @@ impl Driver {
 
     /// The first step that can be prepared or continued now.
     fn next_actionable(&self) -> Option<Effect> {
-        let mut actionable = self.state.actionable().filter(|step| !self.preparing.contains(step));
+        let mut actionable = self
+            .state
+            .actionable()
+            .filter(|step| !self.preparing.contains(step) && !self.unserved.contains(&step.step));
         effect_of(&self.state, actionable.next()?)
     }
 }

@@ -23,7 +23,7 @@ use crate::port::executor::Executor;
 use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
 use crate::port::secret::SecretProvider;
-use crate::port::store::{Store, StoreError};
+use crate::port::store::{Serves, Store, StoreError};
 use crate::time::{Clock, SystemClock};
 
 /// Furnishes an [`Engine`].
@@ -45,6 +45,8 @@ pub struct EngineBuilder {
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) label: String,
     pub(crate) executor: Option<Arc<dyn Executor>>,
+    pub(crate) serves: Serves,
+    pub(crate) shares: bool,
 }
 
 impl EngineBuilder {
@@ -66,6 +68,8 @@ impl EngineBuilder {
             protected: Vec::new(),
             label: format!("pid {}", std::process::id()),
             executor: None,
+            serves: Serves::default(),
+            shares: false,
         }
     }
 
@@ -164,6 +168,24 @@ impl EngineBuilder {
         self
     }
 
+    /// Claims what others offer to these queues, for steps whose labels it has, and executes it: in this engine's folder or
+    /// workspaces, with its plugins and secrets. It then executes no step of the runs that it drives itself but those that are
+    /// placed so: name [`crate::spec::DEFAULT_QUEUE`] too for those that say nothing. Needs [`EngineBuilder::poll`]. Default:
+    /// nothing, and of its own runs what says nothing.
+    #[must_use]
+    pub fn serve(mut self, serves: Serves) -> Self {
+        self.serves = serves;
+        self
+    }
+
+    /// Offers to others what there is no slot for here, where others are alive that serve its queue. Without this, only what
+    /// this engine does not execute itself is offered.
+    #[must_use]
+    pub const fn share(mut self) -> Self {
+        self.shares = true;
+        self
+    }
+
     /// Where relative paths of steps start. Default: the current folder.
     #[must_use]
     pub fn workdir(mut self, workdir: impl Into<PathBuf>) -> Self {
@@ -238,6 +260,8 @@ impl EngineBuilder {
             ttl: self.ttl,
             label: self.label,
             tasks,
+            serves: self.serves,
+            shares: self.shares,
         }));
         shared.register().await?;
         let keeper = Keeper::start(&shared)?;

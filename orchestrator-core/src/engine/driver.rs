@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::engine::attempt::{Attempt, Ended};
+use crate::engine::attempt::{Attempt, Dispatched, Ended};
 use crate::engine::batch::Batch;
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
@@ -19,7 +19,7 @@ use crate::engine::progress::progress_of;
 use crate::engine::reconcile::Inquiries;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::{Values, unloadable};
-use crate::id::{OwnerId, RunId, Unit};
+use crate::id::{OwnerId, RunId, StepIx, Unit};
 use crate::machine::{
     Effect, Fence, Finished, Prepared, RunState, StepError, StepState, effect_of, next_timer,
 };
@@ -69,6 +69,10 @@ pub(crate) struct Driver {
     pub(crate) created_values: Vec<StoredValue>,
     /// Whether a step could begin if there were a slot.
     pub(crate) wants_slot: bool,
+    /// Steps that nobody serves for now.
+    pub(crate) unserved: HashSet<StepIx>,
+    /// Whether it is told of what may have been delivered.
+    pub(crate) watches: bool,
     /// When what still runs is to be stopped, once the engine stops.
     pub(crate) stopping: Option<Timestamp>,
     /// Decide one input at a time: a batch held something that no store can keep.
@@ -142,6 +146,8 @@ impl Driver {
             conclusion: None,
             created_values,
             wants_slot: false,
+            unserved: HashSet::new(),
+            watches: false,
             stopping: None,
             cautious: false,
             inflight: None,
@@ -278,6 +284,8 @@ impl Driver {
             Note::Blocked(step, child, is_blocked) => self.on_blocked(step, child, is_blocked),
             Note::Inquired(step, attempt) => self.on_inquired(step, attempt),
             Note::Changed => self.catch_up().await,
+            Note::Delivered => self.look_into_the_inbox().await,
+            Note::Served => self.unserved.clear(),
             Note::Stop(until) => self.stopping = Some(until),
         }
     }
@@ -346,6 +354,10 @@ impl Driver {
             Commit::Duplicate { .. } | Commit::Fenced => {
                 batch.answer_all(&answer);
                 self.fenced();
+            }
+            Commit::Claimed(claims) => {
+                self.take_back(batch);
+                self.learn(&claims);
             }
             Commit::Invalid(why) => self.invalid(batch, &why),
         }
@@ -429,7 +441,16 @@ impl Driver {
             qa: spec.options().qa.clone(),
             evidence: spec.options().evidence.clone(),
         };
-        let Some(stopper) = attempt.dispatch(self, plugin, request, permit) else { return };
+        let driver = self.own_mailbox.clone();
+        // A driver that is gone has been fenced: nobody wants the outcome.
+        let tell = move |ended| drop(driver.send(Note::Ended(ended)));
+        let stopper = match attempt.dispatch(&self.shared, &self.loaded, plugin, request, permit, tell) {
+            Dispatched::Running(stopper) => stopper,
+            Dispatched::Over(mut ended) => {
+                self.permits.extend(ended.slot.take());
+                return self.inputs.push(Input::Ended(ended));
+            }
+        };
         if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {
             stopper.stop(StopReason::Cancelled);
         }
@@ -479,6 +500,7 @@ impl Driver {
 
     fn leave(self) {
         {
+            self.shared.away().remove(&self.run);
             let mut actors = self.shared.actors();
             actors.remove(&self.run);
             self.shared.committer.expect(actors.len());

@@ -277,10 +277,13 @@ impl Engine {
         let watched: Vec<_> = self.shared.actors().values().map(|actor| actor.progress.clone()).collect();
         self.shared.tell_all(|| Note::Stop(until));
         crate::failpoint!("shutdown.drain");
-        for mut progress in watched {
-            // An actor that is gone has nothing left to stop.
-            let _ = progress.wait_for(|progress| !progress.driven).await;
-        }
+        let released = async {
+            for mut progress in watched {
+                // An actor that is gone has nothing left to stop.
+                let _ = progress.wait_for(|progress| !progress.driven).await;
+            }
+        };
+        tokio::join!(released, self.shared.bench.drain(&self.shared, until));
         crate::failpoint!("shutdown.released");
         self.keeper.stop();
         if let Err(error) = self.shared.store.retire(self.shared.owner()).await {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
     Arrival, Command, Ending, Event, Fence, Rejection, RunState, SkipReason, Slot, StepArrived, StepKind,
-    StepState, WaitOn, apply_at, decide_into, wake_at,
+    StepState, WaitOn, apply_at, decide_into, is_to_stop, wake_at,
 };
 use crate::port::policy::Decision;
-use crate::port::store::{ApprovalRow, LogLine, Member, NewRun, StepRow, Summary};
+use crate::port::queue::StepTicket;
+use crate::port::store::{ApprovalRow, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary};
+use crate::spec::Placement;
 use crate::time::Timestamp;
-use crate::value::StoredValue;
+use crate::value::{StoredValue, ValueRef};
 
 /// A member in the making.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(crate) struct Draft {
     pub(crate) logs: Vec<LogLine>,
     pub(crate) dead: Vec<crate::id::OwnerId>,
     pub(crate) children: Vec<Member>,
+    pub(crate) remote: Option<Box<Remote>>,
 }
 
 impl Draft {
@@ -44,6 +47,7 @@ impl Draft {
             logs: Vec::new(),
             dead: Vec::new(),
             children: Vec::new(),
+            remote: None,
         }
     }
 
@@ -63,6 +67,10 @@ impl Draft {
 
     fn apply_from(&mut self, state: &mut RunState, from: usize) {
         for event in &self.events[from..] {
+            if let Event::StepWithdrawn(withdrawn) = event {
+                let ticket = ticket(state, withdrawn.step, withdrawn.attempt, withdrawn.epoch);
+                self.remote.get_or_insert_default().withdrawn.push(ticket);
+            }
             if let Some(row) = approval_row(state, event, self.at) {
                 self.approvals.push(row);
             }
@@ -73,6 +81,14 @@ impl Draft {
         }
     }
 
+    /// Offers the attempt that the state says is offered.
+    pub(crate) fn offer(&mut self, state: &RunState, step: Unit, placement: &Placement, order: ValueRef) {
+        let slot = state.slot(step);
+        let ticket = ticket(state, step, slot.attempts, slot.epoch);
+        let Placement { queue, labels } = placement.clone();
+        self.remote.get_or_insert_default().offers.push(NewOffer { ticket, queue, labels, order });
+    }
+
     /// Makes room for what the beginnings of so many attempts usually come to.
     pub(crate) fn reserve(&mut self, attempts: usize) {
         self.events.reserve(attempts);
@@ -81,12 +97,12 @@ impl Draft {
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.remote.is_none()
     }
 
     /// The member; `touched` are the steps it changes.
     pub(crate) fn into_member(
-        self,
+        mut self,
         run: RunId,
         state: &RunState,
         touched: &[Unit],
@@ -94,6 +110,9 @@ impl Draft {
     ) -> Member {
         let mut steps = Vec::with_capacity(touched.len());
         for step in touched {
+            if let Some(ticket) = stopped(state, *step) {
+                self.remote.get_or_insert_default().stops.push(ticket);
+            }
             if let Some(row) = step_row(state, *step) {
                 steps.push(row);
             }
@@ -114,7 +133,31 @@ impl Draft {
             approvals: self.approvals,
             logs: self.logs,
             children: self.children,
+            remote: self.remote,
         }
+    }
+}
+
+/// The name of a right that was offered.
+fn ticket(state: &RunState, unit: Unit, attempt: u32, epoch: u64) -> StepTicket {
+    StepTicket {
+        run: state.run(),
+        generation: state.head().generation,
+        step: unit.step,
+        item: unit.item(),
+        iteration: state.slot(unit).iterations(),
+        attempt,
+        epoch,
+    }
+}
+
+/// The right of whoever executes a step elsewhere, and is to stop.
+fn stopped(state: &RunState, unit: Unit) -> Option<StepTicket> {
+    match state.find(unit)?.state {
+        StepState::Running { attempt, fence, remote: true, .. } if is_to_stop(state, unit) => {
+            Some(ticket(state, unit, attempt, fence.epoch))
+        }
+        _ => None,
     }
 }
 

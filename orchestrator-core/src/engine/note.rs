@@ -12,7 +12,7 @@ use crate::engine::handle::Receipt;
 use crate::engine::prepare::Done;
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::Command;
-use crate::port::store::{Commit, NewRun, StoreError};
+use crate::port::store::{Commit, InboxRow, NewRun, StoreError};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
@@ -37,6 +37,10 @@ pub(crate) enum Note {
     Inquired(Unit, u32),
     /// The run's log has grown by another's hand.
     Changed,
+    /// Something may have been delivered for what others execute.
+    Delivered,
+    /// What others serve has changed, or there is room for more offers.
+    Served,
     /// Begin nothing new; at this time stop what still runs; then release the run.
     Stop(Timestamp),
 }
@@ -54,6 +58,8 @@ pub(crate) enum Input {
     Command(Command, Option<oneshot::Sender<Result<Receipt, CommandError>>>),
     /// An attempt has ended.
     Ended(Ended),
+    /// What others execute has ended: a row of the inbox, to be taken in.
+    Delivered(Box<InboxRow>),
     /// A policy has ruled, in this generation.
     Ruled(Unit, u32, Box<Done>),
     /// The child of a step has ended.

@@ -1,13 +1,22 @@
-//! What a driver does with what is offered: so far, take it back.
+//! What a driver does with what others execute: takes offers back, and takes in what was delivered.
 
-use crate::engine::batch::{Batch, EVENT_LIMIT};
+use std::sync::Arc;
+
+use crate::engine::batch::{Batch, Decided, EVENT_LIMIT};
 use crate::engine::driver::Driver;
 use crate::engine::member::Draft;
-use crate::machine::{Command, Effect, outstanding, withdraws};
+use crate::engine::note::{Input, Note};
+use crate::engine::prepare::Done;
+use crate::id::Unit;
+use crate::machine::{
+    Command, Effect, Fence, Finished, Prepared, StepError, is_away, outstanding, withdraws,
+};
+use crate::port::store::{ClaimRow, InboxRow};
+use crate::spec::Placement;
+use crate::spec::retry::ErrorClass;
 
 impl Batch {
-    /// Takes back what is to be taken back. A store that gives claims refuses the member where it has given one; none does
-    /// yet, so nobody can have claimed anything.
+    /// Takes back what is to be taken back. The store refuses the member if some of it is claimed, and says by whom.
     pub(crate) fn withdraw(&mut self, driver: &mut Driver, draft: &mut Draft) {
         if !withdraws(&driver.state) {
             return;
@@ -21,4 +30,124 @@ impl Batch {
             }
         }
     }
+
+    /// A step that may begin is offered to others.
+    pub(crate) fn offer(
+        &mut self,
+        driver: &mut Driver,
+        draft: &mut Draft,
+        step: Unit,
+        mut done: Done,
+        placement: Arc<Placement>,
+    ) -> Decided {
+        let Prepared::Begin(begin) = done.verdict.clone() else {
+            return self.say_done(driver, draft, step, done);
+        };
+        match driver.order(step, begin.effect, begin.request.clone()) {
+            Ok((order, value)) => {
+                done.verdict = Prepared::Offer { begin, offer: placement.clone() };
+                let decided = self.say_done(driver, draft, step, done);
+                if matches!(decided, Decided::Changed(_)) {
+                    draft.offer(&driver.state, step, &placement, order);
+                    draft.values.extend(value);
+                }
+                decided
+            }
+            Err(error) => self.say_done(driver, draft, step, Done::of(Prepared::Fault(error))),
+        }
+    }
+
+    /// An attempt that has got what it waited for is offered anew. Tells whether it is.
+    pub(crate) fn offer_again(
+        &mut self,
+        driver: &mut Driver,
+        draft: &mut Draft,
+        step: Unit,
+        placement: Arc<Placement>,
+    ) -> bool {
+        let slot = driver.state.slot(step);
+        let (Some(effect), Some(request)) = (slot.effect, slot.request.clone()) else { return false };
+        let (order, value) = match driver.order(step, effect, request) {
+            Ok(order) => order,
+            Err(error) => {
+                tracing::error!(run = %driver.run, ?step, message = %error.message, "an attempt cannot go on elsewhere");
+                return false;
+            }
+        };
+        let command = Command::Offer { step, owner: driver.owner(), offer: placement.clone() };
+        let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
+        if accepted {
+            draft.offer(&driver.state, step, &placement, order);
+            draft.values.extend(value);
+        }
+        accepted
+    }
+
+    /// Says who has claimed what was delivered, and how it has ended. The row goes with the commit, also where that is late.
+    pub(crate) fn take_in(&mut self, driver: &mut Driver, draft: &mut Draft, row: &InboxRow) -> Decided {
+        draft.remote.get_or_insert_default().taken.push(row.claim.ticket);
+        let claimed = claimed(&row.claim);
+        self.say(driver, draft, &claimed);
+        let Command::Claimed { step, attempt, fence, .. } = claimed else { return Decided::Changed(false) };
+        self.say(driver, draft, &Command::Finish { step, attempt, fence, outcome: end_of(row) })
+    }
+}
+
+impl Driver {
+    /// The store has told of claims: what they are of runs from here on.
+    pub(crate) fn learn(&mut self, claims: &[ClaimRow]) {
+        self.inputs.extend(claims.iter().map(|claim| Input::Command(claimed(claim), None)));
+    }
+
+    /// Asks to be told when something may have been delivered, as long as something is executed elsewhere. What was delivered
+    /// before is looked for at once.
+    pub(crate) fn watch_the_inbox(&mut self) {
+        let is_away = is_away(&self.state);
+        match is_away {
+            _ if is_away == self.watches => return,
+            true => {
+                self.shared.away().insert(self.run);
+                let _ = self.own_mailbox.send(Note::Delivered);
+            }
+            false => drop(self.shared.away().remove(&self.run)),
+        }
+        self.watches = is_away;
+    }
+
+    /// Takes up what was delivered and is not taken in yet.
+    pub(crate) async fn look_into_the_inbox(&mut self) {
+        let rows = loop {
+            match self.shared.store.inbox(self.run).await {
+                Ok(rows) => break rows,
+                Err(error) => {
+                    tracing::warn!(run = %self.run, %error, "cannot read what was delivered");
+                    self.pause_before_retry().await;
+                }
+            }
+        };
+        if !rows.is_empty() {
+            // There is room for more.
+            self.unserved.clear();
+        }
+        for row in rows {
+            let is_known = |input: &Input| matches!(input, Input::Delivered(known) if known.claim.ticket == row.claim.ticket);
+            if !self.inputs.iter().any(is_known) {
+                self.inputs.push(Input::Delivered(Box::new(row)));
+            }
+        }
+    }
+}
+
+fn claimed(claim: &ClaimRow) -> Command {
+    let ClaimRow { ticket, owner, at } = *claim;
+    let (step, fence) = (Unit::new(ticket.step, ticket.item), Fence { epoch: ticket.epoch, owner });
+    Command::Claimed { step, attempt: ticket.attempt, fence, at }
+}
+
+fn end_of(row: &InboxRow) -> Finished {
+    let Some(end) = &row.end else { return Finished::Lost };
+    serde_json::from_str(end).unwrap_or_else(|error| {
+        let message = format!("what was delivered of its end cannot be read: {error}");
+        Finished::Unknown(StepError::new(ErrorClass::Invalid, message))
+    })
 }

@@ -15,7 +15,8 @@ use crate::port::store::{NewOwner, Renewal, StoreError};
 impl Shared {
     /// Makes this incarnation known to the store.
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
-        let owner = NewOwner { id: self.owner(), ttl: self.ttl, label: self.label.clone() };
+        let (label, serves) = (self.label.clone(), self.serves.clone());
+        let owner = NewOwner { id: self.owner(), ttl: self.ttl, label, serves };
         self.store.register(owner).await?;
         crate::failpoint!("owner.register.after");
         self.make_known();

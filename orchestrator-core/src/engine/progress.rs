@@ -34,6 +34,7 @@ impl Driver {
             // A plugin may spare a person.
             progress.status = "running";
         }
+        self.watch_the_inbox();
         let was_blocked = self.progress.borrow().status == "blocked";
         let is_blocked = progress.status == "blocked";
         self.progress.send_replace(progress);

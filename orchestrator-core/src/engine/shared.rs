@@ -1,6 +1,6 @@
 //! What all parts of an engine share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,20 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
 use crate::engine::attend::Elsewhere;
+use crate::engine::colleagues::Colleagues;
 use crate::engine::committer::Committer;
 use crate::engine::handle::{Live, Progress};
 use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::registry::Registry;
+use crate::engine::serve::Bench;
 use crate::engine::tasks::Tasks;
 use crate::engine::vault::Vault;
 use crate::id::{DecisionId, Ids, OwnerId, RunId, TransitionId};
 use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
 use crate::port::secret::SecretProvider;
-use crate::port::store::Store;
+use crate::port::store::{Serves, Store};
 use crate::time::Clock;
 
 /// What all parts of an engine share.
@@ -54,6 +56,13 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Sender<bool>,
     present: watch::Sender<Present>,
     actors: Mutex<BTreeMap<RunId, Actor>>,
+    away: Mutex<BTreeSet<RunId>>,
+    /// Which offers of others it claims.
+    pub(crate) serves: Serves,
+    /// Whether others are offered what there is no slot for.
+    pub(crate) shares: bool,
+    pub(crate) colleagues: Colleagues,
+    pub(crate) bench: Bench,
     pub(crate) elsewhere: Mutex<Elsewhere>,
 }
 
@@ -142,6 +151,8 @@ pub(crate) struct Parts {
     pub(crate) ttl: Duration,
     pub(crate) label: String,
     pub(crate) tasks: Tasks,
+    pub(crate) serves: Serves,
+    pub(crate) shares: bool,
 }
 
 /// How many live notices a slow subscriber may lag behind before it loses the oldest.
@@ -173,6 +184,11 @@ impl Shared {
             bell: Notify::new(),
             stopping: watch::channel(false).0,
             actors: Mutex::default(),
+            away: Mutex::default(),
+            serves: parts.serves,
+            shares: parts.shares,
+            colleagues: Colleagues::default(),
+            bench: Bench::default(),
             elsewhere: Mutex::default(),
         }
     }
@@ -243,6 +259,11 @@ impl Shared {
     pub(crate) fn actors(&self) -> MutexGuard<'_, BTreeMap<RunId, Actor>> {
         // A panic while the lock is held cannot leave the map half changed: every critical section is one call.
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs driven here of which something is executed elsewhere.
+    pub(crate) fn away(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn actor(&self, run: RunId) -> Option<Actor> {

@@ -44,6 +44,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
             continue;
         }
         shared.look_for_the_lost();
+        shared.look_for_colleagues().await;
         let mark = match shared.store.change_mark().await {
             Ok(mark) => mark,
             Err(error) => {
@@ -56,6 +57,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
             continue;
         }
         shared.bell.notify_one();
+        shared.look_for_stops().await;
         if shared.actors().is_empty() || tell_the_changed(&shared).await {
             (seen, looked) = (Some(mark), Some(clock.now()));
         }
@@ -82,6 +84,8 @@ async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
             let _ = actor.mailbox.send(Note::Changed);
         }
     }
+    let away: Vec<RunId> = shared.away().iter().copied().collect();
+    away.into_iter().for_each(|run| shared.tell(run, Note::Delivered));
     shared.look_elsewhere().await.is_ok()
 }
 
@@ -114,6 +118,7 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
             last = Some(clock.now());
             claim(&held, room.max(1), &mut strangers).await;
         }
+        held.claim_offers().await;
         let mut stopping = held.stopping.subscribe();
         let bell = held.bell.notified();
         let until = next.unwrap_or_else(|| clock.now());
@@ -178,7 +183,7 @@ impl Shared {
 }
 
 /// A number that says nothing of the one that it was made from: the last step of SplitMix64 (Steele, Lea, Flood 2014).
-const fn mixed(number: u128) -> u64 {
+pub(crate) const fn mixed(number: u128) -> u64 {
     let mut mixed = (number ^ (number >> 64)) as u64;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,15 +1,16 @@
 //! What someone asks of a run. Everything that is not determined by the log enters as a command: time, outcomes,
 //! verdicts, people's decisions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::id::{DecisionId, OwnerId, RunId, Unit};
 use crate::machine::failure::StepError;
 use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 use crate::machine::state::Intent;
 use crate::machine::wait::{Arrival, WaitOn};
-use crate::spec::EffectClass;
+use crate::spec::{EffectClass, Placement};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -47,7 +48,7 @@ pub enum Command {
         /// The driver.
         owner: OwnerId,
         /// To whom.
-        offer: Arc<Offer>,
+        offer: Arc<Placement>,
     },
     /// The store says that an offer was claimed: with what was delivered for it, or because it cannot be withdrawn any more.
     /// Of each right the store gives one claim, for ever, so this is true once it has been.
@@ -228,7 +229,7 @@ pub enum Prepared {
         /// Permission and data; the owner is the driver.
         begin: Begin,
         /// To whom.
-        offer: Arc<Offer>,
+        offer: Arc<Placement>,
     },
     /// Go: another run carries it out, created in the same commit. No slot is needed.
     Delegate {
@@ -290,17 +291,9 @@ pub struct Begin {
     pub decision: DecisionId,
 }
 
-/// To whom an attempt is offered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// Who serves this queue may claim it.
-    pub queue: Arc<str>,
-    /// What the one who claims it must have.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
+/// How an attempt ended. What was claimed is delivered in these words, as JSON: they are stored, and for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Finished {
     /// It has done its work.
@@ -310,6 +303,7 @@ pub enum Finished {
         /// Why.
         error: StepError,
         /// The earliest time at which trying again makes sense, as the other side said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         not_before: Option<Timestamp>,
     },
     /// Nobody can tell whether it has done its work. Blocks an `at_most_once` step until someone says; where a
@@ -320,6 +314,7 @@ pub enum Finished {
         /// For what.
         on: WaitOn,
         /// When waiting ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
     /// It was stopped in an orderly way and has ended: it may begin again, unless the run is being cancelled.

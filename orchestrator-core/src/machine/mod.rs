@@ -29,9 +29,7 @@ mod waiting;
 
 pub(crate) use apply::apply_at;
 pub use apply::{IllegalTransition, apply, fold};
-pub use command::{
-    Asked, Begin, ChildEnd, Command, Decide, Fence, Finished, Judge, Offer, Prepared, Rejection,
-};
+pub use command::{Asked, Begin, ChildEnd, Command, Decide, Fence, Finished, Judge, Prepared, Rejection};
 pub(crate) use decide::decide_into;
 pub use decide::{decide, fork, fork_failed, fork_inside};
 pub use ending::{Ending, KeptAs};
@@ -42,7 +40,7 @@ pub use inside::Inside;
 pub use invariant::{Violation, check};
 pub use kind::StepKind;
 pub use outstanding::{Effect, effect_of, is_to_stop, outstanding, wake_at};
-pub(crate) use outstanding::{is_to_conclude, next_timer, withdraws};
+pub(crate) use outstanding::{is_away, is_to_conclude, next_timer, withdraws};
 pub use pins::{Pin, Pins};
 pub use signals::{Kept, MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 pub use slot::Slot;

@@ -86,6 +86,12 @@ pub fn is_to_stop(state: &RunState, step: Unit) -> bool {
     matches!(slot.state, StepState::Running { .. }) && (state.is_stopped(slot.stage) || slot.overdue)
 }
 
+/// Whether something is offered to others, or executed by them.
+#[must_use]
+pub(crate) fn is_away(state: &RunState) -> bool {
+    !state.index.away.is_empty()
+}
+
 /// Everything that is due, in the order of the text. Costs what is open, not what there is.
 #[must_use]
 pub fn outstanding(state: &RunState) -> Vec<Effect> {

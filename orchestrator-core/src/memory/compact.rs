@@ -28,6 +28,9 @@ struct Written {
 
 impl EventLog {
     pub(super) fn append(&mut self, at: Timestamp, transition: TransitionId, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
         let first = self.last + 1;
         self.last += events.len() as u64;
         self.commits.push(Written { first, at, transition, events: events.into_boxed_slice() });

@@ -41,6 +41,7 @@ impl Inner {
             if let Some(due) = self.runs.remove(id).and_then(|run| run.row.due_at) {
                 self.due.remove(&(due, *id));
             }
+            self.desk.forget(*id);
         }
         self.keys.retain(|_, (run, _)| self.runs.contains_key(run));
         if !pruned.more {
@@ -64,7 +65,7 @@ impl Inner {
             let of_steps = run.steps.rows().into_iter().filter_map(|row| row.owner);
             run.row.driver.into_iter().chain(of_steps)
         });
-        let named: HashSet<OwnerId> = named.collect();
+        let named: HashSet<OwnerId> = named.chain(self.desk.owners()).collect();
         self.owners.retain(|id, row| !row.dead || row.deadline >= prune.before || named.contains(id));
     }
 }

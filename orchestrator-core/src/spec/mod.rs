@@ -14,6 +14,7 @@ mod model;
 mod names;
 pub mod parse;
 pub mod permissions;
+mod placement;
 mod problems;
 mod read;
 pub mod reference;
@@ -39,6 +40,7 @@ pub use model::{
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
 pub use permissions::Permissions;
+pub use placement::{DEFAULT_QUEUE, MAX_LABEL, MAX_LABELS, MAX_QUEUE_NAME, Placement, is_queue_name};
 pub use sandbox::{Confinement, Sandbox};
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};

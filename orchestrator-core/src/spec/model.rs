@@ -14,7 +14,7 @@ use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::sandbox::Sandbox;
 use crate::spec::stage::{Stage, Stages};
-use crate::spec::{Evidence, Permissions, Qa};
+use crate::spec::{Evidence, Permissions, Placement, Qa};
 use crate::value::Digest;
 
 /// A validated workflow, pinned to one revision of its text.
@@ -186,6 +186,8 @@ pub struct StepOptions {
     pub permissions: Option<Permissions>,
     /// How a script is confined, where the author has said it.
     pub sandbox: Option<Sandbox>,
+    /// Who may execute it; `None`: whoever drives the run, and who takes work off it.
+    pub placement: Option<Arc<Placement>>,
     /// Whether the run goes on, and can complete, if the step fails.
     pub continue_on_error: bool,
     /// Runs the step once for each of many.

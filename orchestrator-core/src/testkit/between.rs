@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
 use crate::port::policy::Decision;
+use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
+    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -95,6 +97,26 @@ impl<W: Way> Store for Behind<W> {
 
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         self.store.owners().await
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        self.store.offers(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.store.claim(claim).await
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        self.store.stops(owner).await
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        self.store.deliver(deliver).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        self.store.inbox(run).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -16,8 +16,10 @@ use crate::machine::{
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
+use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalRow, Commit, IdempotencyKey, LogLine, Member, NewOwner, NewRun, StepRow, Store, Summary,
+    ApprovalRow, Claim, ClaimRow, Claimed, Commit, IdempotencyKey, LogLine, Member, NewOffer, NewOwner,
+    NewRun, Remote, Serves, StepRow, Store, Summary,
 };
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Stage};
@@ -134,7 +136,14 @@ impl Story {
             approvals: Vec::new(),
             logs: Vec::new(),
             children: Vec::new(),
+            remote: None,
         }
+    }
+
+    /// The next member, with an event that says little, and what it says of offers.
+    #[must_use]
+    pub fn remote(&self, remote: Remote) -> Member {
+        Member { remote: Some(Box::new(remote)), ..self.step_due() }
     }
 
     /// The next member, with an event that says little.
@@ -171,7 +180,43 @@ pub(super) fn key(key: &str, content: &str) -> Option<IdempotencyKey> {
 }
 
 pub(super) fn owner(ttl: std::time::Duration) -> NewOwner {
-    NewOwner { id: owner_id(), ttl, label: "host pid 1".to_owned() }
+    NewOwner { id: owner_id(), ttl, label: "host pid 1".to_owned(), serves: Serves::default() }
+}
+
+/// An owner that is alive for so long.
+pub(super) async fn registered(store: &dyn Store, ttl: std::time::Duration) -> OwnerId {
+    let new = owner(ttl);
+    let id = new.id;
+    store.register(new).await.expect("a new owner");
+    id
+}
+
+/// The right of the first attempt of a step, under an epoch.
+pub(super) const fn ticket(run: RunId, step: u32, epoch: u64) -> StepTicket {
+    StepTicket { run, generation: 1, step: StepIx(step), item: None, iteration: 0, attempt: 1, epoch }
+}
+
+/// An offer to a queue.
+pub(super) fn offer(ticket: StepTicket, queue: &str) -> NewOffer {
+    let labels = [("arch".to_owned(), "arm64".to_owned())].into();
+    NewOffer { ticket, queue: queue.into(), labels, order: inline("{\"n\":18446744073709551615}") }
+}
+
+/// Claims an offer, and expects that to work.
+pub(super) async fn claim(store: &dyn Store, ticket: StepTicket, owner: OwnerId) -> ClaimRow {
+    match store.claim(Claim { ticket, owner }).await.expect("an answer") {
+        Claimed::Yours(row) => row.claim.expect("a claim"),
+        other => panic!("it is offered: {other:?}"),
+    }
+}
+
+/// What the rows of a run's steps say of who has claimed them.
+pub(super) async fn claimed(
+    store: &dyn Store,
+    run: RunId,
+) -> Vec<(&'static str, Option<OwnerId>, Option<Timestamp>)> {
+    let rows = store.steps(run).await.expect("the rows");
+    rows.iter().map(|row| (row.status, row.owner, row.started_at)).collect()
 }
 
 /// A value that is kept beside the log.

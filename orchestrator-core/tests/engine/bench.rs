@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::engine::{Engine, EngineBuilder};
-use orchestrator_core::port::plugin::{Awaited, Context, ExpectedSignal, Outcome, Plugin, Request};
+use orchestrator_core::port::plugin::{Awaited, Context, ExpectedSignal, Outcome, Plugin, Request, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, Workflow};
 use serde_json::{Value, json};
@@ -118,6 +118,10 @@ impl Plugin for Puppet {
                 }
                 Some(arrival) => Outcome::Succeeded { output: serde_json::to_value(arrival).unwrap() },
             },
+            "say" => {
+                ["one", "two"].iter().for_each(|line| context.log.line(Stream::Stdout, line));
+                Outcome::Succeeded { output: json!(null) }
+            }
             "heard" => Outcome::Succeeded { output: json!({ "heard": context.feedback.as_deref() }) },
             "key" => Outcome::Succeeded { output: json!(context.idempotency_key()) },
             _ => Outcome::Succeeded { output: with.clone() },

@@ -10,10 +10,12 @@ use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::{Command, Recorded};
 use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
+    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -147,6 +149,26 @@ impl Store for Brake {
 
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         self.right.owners().await
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        self.right.offers(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.right.claim(claim).await
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        self.right.stops(owner).await
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        self.right.deliver(deliver).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        self.right.inbox(run).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

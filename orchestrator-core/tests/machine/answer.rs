@@ -1,10 +1,10 @@
 //! What must follow from an accepted command, event by event.
 
 use orchestrator_core::machine::{
-    Arrival, Command, Event, Finished, Intent, Offer, Prepared, SkipReason, StepError, StepOffered, WaitOn,
+    Arrival, Command, Event, Finished, Intent, Prepared, SkipReason, StepError, StepOffered, WaitOn,
 };
-use orchestrator_core::spec::EffectClass;
 use orchestrator_core::spec::retry::ErrorClass;
+use orchestrator_core::spec::{EffectClass, Placement};
 use orchestrator_core::time::Timestamp;
 
 use crate::ledger::{Entry, Place};
@@ -137,7 +137,7 @@ fn prepared(world: &World, entry: &Entry, verdict: &Prepared, event: &Event) -> 
     }
 }
 
-fn is_offered_to(event: &StepOffered, offer: &Offer) -> bool {
+fn is_offered_to(event: &StepOffered, offer: &Placement) -> bool {
     (&event.queue, &event.labels) == (&offer.queue, &offer.labels)
 }
 

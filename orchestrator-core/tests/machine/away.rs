@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orchestrator_core::id::{OwnerId, Unit};
-use orchestrator_core::machine::{Command, Fence, Offer, RunState, StepState};
+use orchestrator_core::machine::{Command, Fence, RunState, StepState};
+use orchestrator_core::spec::Placement;
 use orchestrator_core::time::Timestamp;
 
 /// The claims of a run.
@@ -59,7 +60,7 @@ pub(crate) fn one_away(state: &RunState, which: u8) -> Option<Unit> {
 }
 
 /// To whom attempts are offered.
-pub(crate) fn offer() -> Arc<Offer> {
+pub(crate) fn offer() -> Arc<Placement> {
     let labels = [("arch".to_owned(), "arm64".to_owned())].into();
-    Arc::new(Offer { queue: "gpu".into(), labels })
+    Arc::new(Placement { queue: "gpu".into(), labels })
 }

@@ -279,6 +279,30 @@ fn a_log_that_breaks_the_rules_of_offers_is_refused() {
 }
 
 #[test]
+fn ends_are_delivered_in_these_words() {
+    let failed = Finished::Failed { error: error(ErrorClass::Transient), not_before: None };
+    let waits = Finished::Waiting { on: WaitOn::Signal { name: "go".into() }, until: Some(world_time()) };
+    for (end, text) in [
+        (Finished::Succeeded(value(1)), r#"{"succeeded":{"inline":"1"}}"#),
+        (failed, r#"{"failed":{"error":{"class":"transient","message":"it went wrong"}}}"#),
+        (
+            Finished::Unknown(error(ErrorClass::Failed)),
+            r#"{"unknown":{"class":"failed","message":"it went wrong"}}"#,
+        ),
+        (waits, r#"{"waiting":{"on":{"signal":{"name":"go"}},"until":"1970-01-01T00:16:40.000Z"}}"#),
+        (Finished::Interrupted, r#""interrupted""#),
+    ] {
+        assert_eq!(serde_json::to_string(&end).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Finished>(text).unwrap(), end);
+    }
+}
+
+/// When the worlds of these tests begin.
+fn world_time() -> orchestrator_core::time::Timestamp {
+    one(Shape::new(&[], Pure)).now
+}
+
+#[test]
 fn a_step_is_as_small_as_before() {
     assert_eq!((size_of::<StepState>(), size_of::<Slot>(), size_of::<Event>()), (40, 144, 80));
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{DecisionId, OwnerId, StepIx, Unit};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Decide, Fence, Finished, Offer, Prepared, StepError, WaitOn,
+    Asked, Begin, Command, Decide, Fence, Finished, Prepared, StepError, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
-use orchestrator_core::spec::{EffectClass, OnExpiry};
+use orchestrator_core::spec::{EffectClass, OnExpiry, Placement};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
@@ -197,8 +197,8 @@ fn begin(by: u8, effect: EffectClass) -> Begin {
     Begin { owner: owner(by), request, effect, decision }
 }
 
-fn offer() -> Arc<Offer> {
-    Arc::new(Offer { queue: "elsewhere".into(), labels: BTreeMap::new() })
+fn offer() -> Arc<Placement> {
+    Arc::new(Placement { queue: "elsewhere".into(), labels: BTreeMap::new() })
 }
 
 fn claimed(right: Right) -> Command {

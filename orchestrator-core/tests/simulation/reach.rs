@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
+    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::{Clock, Timestamp};
 use orchestrator_core::value::Digest;
@@ -201,6 +203,16 @@ macro_rules! reads {
                 Ok(answer)
             }
 
+            async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+                self.way(Die::Unavailable, 30).await?;
+                self.truth.store.claim(claim).await
+            }
+
+            async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+                self.way(Die::Unavailable, 30).await?;
+                self.truth.store.deliver(deliver).await
+            }
+
             async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {
                 self.way(Die::Unavailable, 30).await?;
                 self.truth.store.retire(owner).await
@@ -252,6 +264,9 @@ reads! {
     owner(owner: OwnerId) -> Option<OwnerRow>;
     owners() -> Vec<OwnerRow>;
     claim_due(limit: usize) -> Vec<RunId>;
+    offers(query: OfferQuery) -> Page<OfferRow>;
+    stops(owner: OwnerId) -> Vec<StepTicket>;
+    inbox(run: RunId) -> Vec<InboxRow>;
     run(run: RunId) -> Option<RunRow>;
     list_runs(query: RunQuery) -> Page<RunRow>;
     find_runs(hex_prefix: &str, limit: usize) -> Vec<RunId>;

@@ -86,13 +86,27 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a workflow",
-        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\non: push\npaths: []\npriority: 1\nqueue: q\nsandbox: none\nsteps: { a: { run: x } }\n",
-        &["not_supported_yet"; 9],
+        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\non: push\npaths: []\npriority: 1\nsandbox: none\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 8],
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    labels: {}\n    paths: []\n    priority: 1\n    queue: q\n",
-        &["not_supported_yet"; 6],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    paths: []\n    priority: 1\n",
+        &["not_supported_yet"; 4],
+    ),
+    (
+        "queues and labels",
+        "name: a\nqueue: gpu\nsteps:\n  a: { run: x, queue: two words }\n  b: { run: x, queue: '', labels: [eu] }\n  c: { run: x, queue: [gpu], labels: { zone: { a: b }, '': x, y: '${{ inputs.x }}' } }\n",
+        &[
+            "unknown_field",
+            "invalid_value",
+            "invalid_value",
+            "invalid_type",
+            "invalid_type",
+            "invalid_type",
+            "out_of_range",
+            "invalid_value",
+        ],
     ),
     (
         "permissions",

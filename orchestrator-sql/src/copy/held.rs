@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use orchestrator_core::id::{OwnerId, RunId};
-use orchestrator_core::port::store::{OwnerRow, StoreError};
+use orchestrator_core::port::store::{OwnerRow, Serves, StoreError};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, StoredValue};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Order, Query, SelectStatement};
@@ -100,6 +100,7 @@ impl<'s, D: Dialect> Held<'s, D> {
         let row = self.shared.explained(self.transaction.query_one_raw(query).await)?;
         let owner = row.map(|row| {
             Ok(OwnerRow {
+                serves: Serves::default(),
                 id: OwnerId::from_uuid(row.try_get_by_index::<Uuid>(0)?),
                 label: row.try_get_by_index(1)?,
                 deadline: Timestamp::from_millis(row.try_get_by_index(2)?),

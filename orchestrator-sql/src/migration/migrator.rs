@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use sea_orm::{DynIden, sea_query::IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use super::{m0001_first, m0002_documents, m0003_items, m0004_children, m0005_artifacts};
+use super::{m0001_first, m0002_documents, m0003_items, m0004_children, m0005_artifacts, m0006_offers};
 use crate::dialect::Dialect;
 
 /// Where it is kept which migrations have been applied: a table of our own name, beside that of a host.
@@ -22,6 +22,7 @@ impl<D: Dialect> MigratorTrait for Migrator<D> {
             Box::new(m0003_items::Migration { forms: D::FORMS }),
             Box::new(m0004_children::Migration { forms: D::FORMS }),
             Box::new(m0005_artifacts::Migration),
+            Box::new(m0006_offers::Migration { forms: D::FORMS }),
         ]
     }
 

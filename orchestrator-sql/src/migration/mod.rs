@@ -6,6 +6,7 @@ mod m0002_documents;
 mod m0003_items;
 mod m0004_children;
 mod m0005_artifacts;
+mod m0006_offers;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::section::{Rows, Section};
+use super::section::{CONDITIONS, Rows, Section};
 use super::{Script, Words, text, with};
 
 /// How many texts are kept; beyond that all are made anew.
@@ -20,11 +20,11 @@ pub(crate) struct Texts {
 pub(super) struct Shape {
     /// Which list of sections.
     pub(super) list: usize,
-    /// For each statement which section, how many rows, and how many rows of the condition.
+    /// For each statement which section, how many rows, and how many rows of each condition.
     pub(super) parts: Parts,
 }
 
-pub(super) type Parts = Vec<(u8, u16, u16)>;
+pub(super) type Parts = Vec<(u8, u16, [u16; CONDITIONS])>;
 
 impl Texts {
     /// The text of a shape.

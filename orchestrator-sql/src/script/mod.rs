@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) use arg::IntoArg;
 pub use arg::{Arg, Kind};
 pub(crate) use batch::{Batch, Texts};
-pub(crate) use section::{Condition, Rows, Section, Verb};
+pub(crate) use section::{Check, Condition, Lock, Rows, Section, Verb};
 pub use text::TextWords;
 pub use with::WithWords;
 

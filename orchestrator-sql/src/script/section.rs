@@ -18,14 +18,40 @@ pub(crate) struct Section {
     /// What the columns of the rows hold. A statement without columns takes no rows: then it is `head` alone.
     pub columns: &'static [Kind],
     pub tail: &'static str,
-    /// Whether the statement must write as many rows as were given, or nothing is written at all.
-    pub checked: bool,
-    /// What else must hold of a statement whose rows are checked.
-    pub condition: Option<Condition>,
-    /// A table whose rows with these ids, in `column1`, are locked first, in their order: so that two who write the
-    /// same rows never wait for each other, where several write at the same time.
-    pub locks: Option<&'static str>,
+    /// How many rows it must write, or nothing is written at all.
+    pub checked: Check,
+    /// What else must hold of a statement whose rows are checked; at most [`CONDITIONS`].
+    pub conditions: &'static [Condition],
+    /// What is locked first, where several write at the same time.
+    pub locks: Option<Lock>,
+    /// Whether it takes the places of rows that earlier statements of the batch delete.
+    pub replaces: bool,
 }
+
+/// How many rows a statement must write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// It may write fewer than were given.
+    Nothing,
+    /// As many as were given.
+    AsGiven,
+    /// As many as were locked: none of those that are there may be passed over. Where nobody else writes meanwhile, a
+    /// condition has seen to that.
+    AsLocked,
+}
+
+/// Rows that are locked before a statement, each in its turn: so that two who write the same rows never wait for each other.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    pub table: &'static str,
+    /// Which rows: of the table `t`, by those that are given, `v`.
+    pub on: &'static str,
+    /// Their order.
+    pub order: &'static str,
+}
+
+/// The most conditions of a section.
+pub(super) const CONDITIONS: usize = 2;
 
 impl Section {
     /// A statement that may write fewer rows than it is given.
@@ -35,7 +61,16 @@ impl Section {
         columns: &'static [Kind],
         tail: &'static str,
     ) -> Self {
-        Self { verb, head, columns, tail, checked: false, condition: None, locks: None }
+        Self {
+            verb,
+            head,
+            columns,
+            tail,
+            checked: Check::Nothing,
+            conditions: &[],
+            locks: None,
+            replaces: false,
+        }
     }
 }
 
@@ -53,9 +88,15 @@ pub(crate) struct Rows {
     /// Cell by cell, row by row.
     pub(super) cells: Vec<Arg>,
     pub(super) count: usize,
-    /// The rows of the condition.
-    pub(super) also: Vec<Arg>,
-    pub(super) also_count: usize,
+    /// The rows of the conditions.
+    pub(super) also: [Also; CONDITIONS],
+}
+
+/// The rows of a condition.
+#[derive(Debug, Default)]
+pub(super) struct Also {
+    pub(super) cells: Vec<Arg>,
+    pub(super) count: usize,
 }
 
 impl Rows {
@@ -71,9 +112,10 @@ impl Rows {
         self.count += 1;
     }
 
-    pub(crate) fn push_condition<const N: usize>(&mut self, row: [Arg; N]) {
-        self.also.extend(row);
-        self.also_count += 1;
+    /// Adds a row of the condition with this number.
+    pub(crate) fn push_condition<const N: usize>(&mut self, number: usize, row: [Arg; N]) {
+        self.also[number].cells.extend(row);
+        self.also[number].count += 1;
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use super::arg::{Arg, Kind};
 use super::batch::{Batch, Parts, Shape, Texts};
-use super::section::{Rows, Section, Verb};
+use super::section::{Also, CONDITIONS, Check, Rows, Section, Verb};
 use super::{Script, Words};
 
 /// The most rows in one statement; more make another statement. Keeps the number of arguments of a statement below
@@ -37,10 +37,10 @@ struct Draft {
 impl Draft {
     /// Adds the rows of a section, in as many statements as they need.
     fn add(&mut self, index: usize, section: &Section, rows: Rows) {
-        let Rows { cells, count, also, also_count } = rows;
+        let Rows { cells, count, also } = rows;
         if section.columns.is_empty() {
             // `index` counts sections.
-            return self.parts.push((index as u8, 0, 0));
+            return self.parts.push((index as u8, 0, [0; CONDITIONS]));
         }
         let mut cells = cells.into_iter();
         let mut left = count;
@@ -50,17 +50,21 @@ impl Draft {
             let rounded = here.next_power_of_two();
             self.args.extend(cells.by_ref().take(here * section.columns.len()));
             self.pad((rounded - here) * section.columns.len());
-            let mut also_rounded = 0;
-            if let Some(condition) = section.condition.as_ref().filter(|_| also_count > 0) {
-                also_rounded = also_count.next_power_of_two();
-                self.args.extend(also.iter().cloned());
-                self.pad((also_rounded - also_count) * condition.columns.len());
+            let mut also_rounded = [0; CONDITIONS];
+            for (number, condition) in section.conditions.iter().enumerate() {
+                let Also { cells, count } = &also[number];
+                if *count > 0 {
+                    let rounded = count.next_power_of_two();
+                    self.args.extend(cells.iter().cloned());
+                    self.pad((rounded - count) * condition.columns.len());
+                    also_rounded[number] = rounded as u16;
+                }
             }
-            if section.checked {
+            if section.checked == Check::AsGiven {
                 self.args.push(Arg::Int(here as i64));
             }
-            // `rounded` is at most CHUNK; a member asserts few deaths.
-            self.parts.push((index as u8, rounded as u16, also_rounded as u16));
+            // `rounded` is at most CHUNK; a batch has few rows of conditions.
+            self.parts.push((index as u8, rounded as u16, also_rounded));
         }
     }
 
@@ -82,7 +86,7 @@ pub(super) fn finish(batch: Batch, texts: &mut Texts, words: TextWords) -> Scrip
             let section = &sections[usize::from(*index)];
             write(&mut text, section, (*rows, *also), verb(section.verb, words), &mut Places::plain());
             text.push_str(";\n");
-            if section.checked {
+            if section.checked == Check::AsGiven {
                 text.push_str(words.guard);
             }
         }
@@ -123,7 +127,7 @@ pub(super) fn statements(batch: Batch, words: Words, end: &str) -> Vec<(usize, S
             write(&mut text, section, (rows, also), plain_verb(section.verb), &mut places);
             let args = args.by_ref();
             let script_args = args.take(places.count).collect();
-            if section.checked {
+            if section.checked == Check::AsGiven {
                 text.push_str(end);
                 // The argument of the guard.
                 args.next();
@@ -178,7 +182,9 @@ impl Places {
     }
 }
 
-fn write(text: &mut String, section: &Section, (rows, also): (u16, u16), verb: &str, places: &mut Places) {
+type Counts = (u16, [u16; CONDITIONS]);
+
+fn write(text: &mut String, section: &Section, (rows, also): Counts, verb: &str, places: &mut Places) {
     text.push_str(verb);
     text.push(' ');
     text.push_str(section.head);
@@ -187,9 +193,9 @@ fn write(text: &mut String, section: &Section, (rows, also): (u16, u16), verb: &
     }
     places.write_rows(text, section.columns, rows);
     text.push_str(section.tail);
-    if let Some(condition) = section.condition.as_ref().filter(|_| also > 0) {
+    for (condition, rows) in section.conditions.iter().zip(also).filter(|(_, rows)| *rows > 0) {
         text.push_str(condition.head);
-        places.write_rows(text, condition.columns, also);
+        places.write_rows(text, condition.columns, rows);
         text.push_str(condition.tail);
     }
 }

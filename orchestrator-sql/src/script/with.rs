@@ -8,7 +8,7 @@
 
 use super::arg::{Arg, Kind};
 use super::batch::{Batch, Shape, Texts};
-use super::section::{Condition, Rows, Section};
+use super::section::{Also, CONDITIONS, Check, Lock, Rows, Section, Verb};
 use super::{Script, text};
 
 /// How a database wants one statement that holds others.
@@ -27,12 +27,13 @@ pub(super) fn finish(batch: Batch, texts: &mut Texts, words: WithWords) -> Scrip
     let mut args = Vec::new();
     for (index, rows) in batch.statements {
         // `index` counts sections.
-        parts.push((index as u8, 1, u16::from(rows.also_count > 0)));
+        parts.push((index as u8, 1, rows.also.each_ref().map(|also| u16::from(also.count > 0))));
         give(&mut args, &sections[index], rows);
     }
     let text = texts.of(Shape { list, parts }, |parts| {
         let mut text = String::from("WITH ");
-        let mut guard = String::new();
+        let mut guard = Vec::new();
+        let mut deletions = Vec::new();
         let mut places = Places { count: 0, types: words.types };
         for (number, (index, _, also)) in parts.iter().enumerate() {
             let section = &sections[usize::from(*index)];
@@ -41,24 +42,34 @@ pub(super) fn finish(batch: Batch, texts: &mut Texts, words: WithWords) -> Scrip
                 text.push_str(",\n");
             }
             let mut rows = places.rows(section.columns);
-            if let Some(table) = section.locks {
+            if let Some(Lock { table, on, order }) = section.locks {
                 text.push_str(&format!(
-                    "l{number} AS MATERIALIZED (SELECT v.* FROM {rows} AS v JOIN {table} AS t ON t.id = v.column1 \
-                     ORDER BY v.column1 FOR NO KEY UPDATE OF t),\n"
+                    "l{number} AS MATERIALIZED (SELECT v.* FROM {rows} AS v JOIN {table} AS t ON {on} \
+                     ORDER BY {order} FOR NO KEY UPDATE OF t),\n"
                 ));
                 rows = format!("(SELECT * FROM l{number})");
             }
-            text.push_str(&format!("s{number} AS ("));
-            places.write(&mut text, section, &rows, *also > 0);
-            text.push_str(" RETURNING 1)");
-            if section.checked {
-                let and = if guard.is_empty() { "" } else { " AND " };
-                guard.push_str(&format!("{and}(SELECT count(*) FROM s{number}) = cardinality(${first})"));
+            if section.replaces && !deletions.is_empty() {
+                // Whoever asks for their number waits for them.
+                rows = format!("(SELECT r.* FROM {rows} AS r WHERE {})", deletions.join(" AND "));
             }
+            if section.verb == Verb::Delete {
+                deletions.push(format!("(SELECT count(*) FROM s{number}) >= 0"));
+            }
+            text.push_str(&format!("s{number} AS ("));
+            places.write(&mut text, section, &rows, also);
+            text.push_str(" RETURNING 1)");
+            let expected = match section.checked {
+                Check::Nothing => continue,
+                Check::AsGiven => format!("cardinality(${first})"),
+                Check::AsLocked => format!("(SELECT count(*) FROM l{number})"),
+            };
+            guard.push(format!("(SELECT count(*) FROM s{number}) = {expected}"));
         }
         if guard.is_empty() {
             text.push_str("\nSELECT 0");
         } else {
+            let guard = guard.join(" AND ");
             text.push_str(&format!("\nSELECT CASE WHEN {guard} THEN 0 ELSE {} END", words.refuse));
         }
         text
@@ -74,7 +85,8 @@ pub(super) fn alone(batch: Batch, words: WithWords) -> Script {
     if let Some((index, rows)) = batch.statements.into_iter().next() {
         let section = &batch.sections[index];
         let source = places.rows(section.columns);
-        places.write(&mut text, section, &source, rows.also_count > 0);
+        let also = rows.also.each_ref().map(|also| u16::from(also.count > 0));
+        places.write(&mut text, section, &source, &also);
         give(&mut args, section, rows);
     }
     Script { text: text.into(), args }
@@ -82,10 +94,12 @@ pub(super) fn alone(batch: Batch, words: WithWords) -> Script {
 
 /// The rows of a section as arguments, column by column.
 fn give(args: &mut Vec<Arg>, section: &Section, rows: Rows) {
-    let Rows { cells, also, also_count, .. } = rows;
+    let Rows { cells, also, .. } = rows;
     args.extend(columns(section.columns, cells));
-    if let Some(condition) = section.condition.as_ref().filter(|_| also_count > 0) {
-        args.extend(columns(condition.columns, also));
+    for (condition, Also { cells, count }) in section.conditions.iter().zip(also) {
+        if count > 0 {
+            args.extend(columns(condition.columns, cells));
+        }
     }
 }
 
@@ -104,7 +118,7 @@ struct Places {
 }
 
 impl Places {
-    fn write(&mut self, text: &mut String, section: &Section, rows: &str, also: bool) {
+    fn write(&mut self, text: &mut String, section: &Section, rows: &str, also: &[u16; CONDITIONS]) {
         text.push_str(text::plain_verb(section.verb));
         text.push(' ');
         text.push_str(section.head);
@@ -113,10 +127,10 @@ impl Places {
         }
         text.push_str(rows);
         text.push_str(section.tail);
-        if let Some(Condition { head, columns, tail }) = section.condition.as_ref().filter(|_| also) {
-            text.push_str(head);
-            text.push_str(&self.rows(columns));
-            text.push_str(tail);
+        for (condition, _) in section.conditions.iter().zip(also).filter(|(_, rows)| **rows > 0) {
+            text.push_str(condition.head);
+            text.push_str(&self.rows(condition.columns));
+            text.push_str(condition.tail);
         }
     }
 
@@ -134,7 +148,6 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::super::section::Verb;
     use super::*;
 
     static SECTIONS: [Section; 2] = [
@@ -143,19 +156,12 @@ mod tests {
             head: "t SET x = v.column2 FROM ",
             columns: &[Kind::Id, Kind::Int],
             tail: " AS v WHERE t.id = v.column1",
-            checked: true,
-            condition: None,
-            locks: Some("t"),
+            checked: Check::AsGiven,
+            conditions: &[],
+            locks: Some(Lock { table: "t", on: "t.id = v.column1", order: "v.column1" }),
+            replaces: false,
         },
-        Section {
-            verb: Verb::Delete,
-            head: "u",
-            columns: &[],
-            tail: "",
-            checked: false,
-            condition: None,
-            locks: None,
-        },
+        Section::new(Verb::Delete, "u", &[], ""),
     ];
 
     const WORDS: WithWords = WithWords {

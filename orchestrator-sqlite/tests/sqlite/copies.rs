@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orchestrator_core::id::OwnerId;
-use orchestrator_core::port::store::{Commit, NewOwner, Store, StoreError};
+use orchestrator_core::port::store::{Commit, NewOwner, Serves, Store, StoreError};
 use orchestrator_core::testkit::Story;
 use orchestrator_sqlite::{CopyError, Options, SqliteStore};
 use uuid::Uuid;
@@ -20,6 +20,7 @@ fn owner() -> NewOwner {
         id: OwnerId::from_uuid(Uuid::from_u128(7)),
         ttl: Duration::from_secs(3600),
         label: "me".into(),
+        serves: Serves::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::place::Folder;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{
-    ApprovalQuery, EventsAfter, NewOwner, Prune, RunQuery, Store, WorkflowQuery,
+    ApprovalQuery, EventsAfter, NewOwner, Prune, RunQuery, Serves, Store, WorkflowQuery,
 };
 use orchestrator_core::testkit::{Story, poll_and_drop};
 use orchestrator_core::time::Timestamp;
@@ -51,8 +51,16 @@ async fn call_and_leave(store: &SqliteStore, story: &Story, which: usize, polls:
         6 => poll_and_drop(store.list_runs(RunQuery::default()), polls).await,
         7 => poll_and_drop(store.steps(run), polls).await,
         8 => {
-            poll_and_drop(store.register(NewOwner { id: owner, ttl: TTL, label: "x".to_owned() }), polls)
-                .await;
+            poll_and_drop(
+                store.register(NewOwner {
+                    id: owner,
+                    ttl: TTL,
+                    label: "x".to_owned(),
+                    serves: Serves::default(),
+                }),
+                polls,
+            )
+            .await;
         }
         9 => poll_and_drop(store.sweep(), polls).await,
         10 => poll_and_drop(store.change_mark(), polls).await,

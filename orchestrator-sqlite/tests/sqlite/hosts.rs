@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::place::Folder;
 use orchestrator_core::id::OwnerId;
-use orchestrator_core::port::store::{Commit, IdempotencyKey, Member, NewOwner, Renewal, Store};
+use orchestrator_core::port::store::{Commit, IdempotencyKey, Member, NewOwner, Renewal, Serves, Store};
 use orchestrator_core::testkit::{Story, new_run};
 use orchestrator_core::value::Digest;
 use orchestrator_sqlite::SqliteStore;
@@ -96,7 +96,12 @@ async fn a_refused_start_leaves_the_hosts_transaction_usable() {
 }
 
 fn owner() -> NewOwner {
-    NewOwner { id: OwnerId::from_uuid(Uuid::now_v7()), ttl: LONG, label: "host pid 1".to_owned() }
+    NewOwner {
+        id: OwnerId::from_uuid(Uuid::now_v7()),
+        ttl: LONG,
+        label: "host pid 1".to_owned(),
+        serves: Serves::default(),
+    }
 }
 
 fn lock_files(folder: &Folder) -> usize {

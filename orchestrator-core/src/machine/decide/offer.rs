@@ -2,16 +2,17 @@
 //! store, made without the log: what the log says of it comes later, and only where it matters.
 
 use crate::id::{OwnerId, Unit};
-use crate::machine::command::{Begin, Fence, Offer, Rejection};
+use crate::machine::command::{Begin, Fence, Rejection};
 use crate::machine::decide::attempt::{request_of, to_go_on};
 use crate::machine::decide::end::not_again;
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{Event, StepClaimed, StepOffered, StepWithdrawn};
 use crate::machine::slot::Slot;
 use crate::machine::state::{RunState, StepState};
+use crate::spec::Placement;
 use crate::time::Timestamp;
 
-pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Offer) -> Event {
+pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Placement) -> Event {
     StepOffered {
         step,
         attempt: slot.attempts + 1,
@@ -30,14 +31,14 @@ pub(super) fn offered_again(
     state: &RunState,
     step: Unit,
     owner: OwnerId,
-    offer: &Offer,
+    offer: &Placement,
 ) -> Result<Vec<Event>, Rejection> {
     let slot = to_go_on(state, step, owner)?;
     let (Some(effect), Some(request)) = (slot.effect, slot.request.clone()) else {
         return Err(Rejection::WrongState { state: "without a request", wanted: "waiting to go on" });
     };
     let (attempt, epoch) = (slot.attempts, slot.epoch + 1);
-    let Offer { queue, labels } = offer.clone();
+    let Placement { queue, labels } = offer.clone();
     Ok(vec![StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels }.into()])
 }
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Capabilities, Publish, QueueError, Receive, Settle, Settlement, Wait};
+use crate::spec::is_queue_name;
 
-/// The longest name of a queue, in bytes.
-pub const MAX_QUEUE_NAME: usize = 64;
+use super::{Capabilities, Publish, QueueError, Receive, Settle, Settlement, Wait};
 
 /// The longest name of a project on a ticket, in bytes.
 pub const MAX_PROJECT: usize = 400;
@@ -32,11 +31,7 @@ fn require_able(able: bool, name: &'static str) -> Result<(), QueueError> {
 }
 
 fn require_name(queue: &str) -> Result<(), QueueError> {
-    let is_plain = queue.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-    require(
-        is_plain && !queue.is_empty() && queue.len() <= MAX_QUEUE_NAME,
-        "the name of a queue is 1 to 64 letters, digits, `_`, `-` and `.`",
-    )
+    require(is_queue_name(queue), "the name of a queue is 1 to 64 letters, digits, `_`, `-` and `.`")
 }
 
 fn require_queues(queues: &[Arc<str>]) -> Result<(), QueueError> {

@@ -8,11 +8,12 @@ mod error;
 mod limits;
 mod ticket;
 
+pub use crate::spec::{MAX_QUEUE_NAME, is_queue_name};
 pub use ask::{
     AGEING, Capabilities, Delivery, NewTicket, Publish, QueueInfo, Receipt, Receive, Settle, Settled,
     Settlement, Wait, Woken,
 };
 pub use contract::Queue;
 pub use error::QueueError;
-pub use limits::{MAX_DELAY, MAX_PROJECT, MAX_QUEUE_NAME, MAX_QUEUES, MAX_RECEIPT, MAX_TICKETS};
+pub use limits::{MAX_DELAY, MAX_PROJECT, MAX_QUEUES, MAX_RECEIPT, MAX_TICKETS};
 pub use ticket::{StepTicket, Ticket};

@@ -7,13 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError,
+    StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
 use crate::port::policy::Decision;
+use crate::port::queue::StepTicket;
 use crate::time::Timestamp;
 use crate::value::Digest;
 
@@ -67,10 +69,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// dead.
     async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError>;
 
-    /// Ends an owner in an orderly way: it is dead from here on.
+    /// Ends an owner in an orderly way: it is dead from here on. What it had claimed, and not delivered, is lost with it: the
+    /// inbox says so from the same moment on.
     async fn retire(&self, owner: OwnerId) -> Result<(), StoreError>;
 
-    /// Marks as dead every owner whose time has passed or whose death can be proved, and gives those newly marked.
+    /// Marks as dead every owner whose time has passed or whose death can be proved, and gives those newly marked. What they
+    /// had claimed is lost as with [`Store::retire`].
     async fn sweep(&self) -> Result<Vec<OwnerId>, StoreError>;
 
     /// An owner; `None` if it was never registered.
@@ -79,7 +83,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Every owner that is not known to be dead, by their ids.
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError>;
 
-    /// Runs that nobody alive drives and that have something due by the store's clock; the longest due first.
+    /// Offers, the oldest first; those of one moment by their tickets.
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError>;
+
+    /// Claims an offer for an owner that is alive, by the store's clock. The run has no part in it. Of each right there is one
+    /// claim, for ever, and none once it was taken back.
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+
+    /// What an owner has claimed and is to stop, in order: told until the result is taken in.
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError>;
+
+    /// Keeps how a claimed attempt has ended, until the driver of its run takes that in: the first that is said of it counts,
+    /// by its owner or by the death of that.
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError>;
+
+    /// What was delivered for a run and is not taken in yet, the oldest first; those of one moment by their tickets.
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError>;
+
+    /// Runs that nobody alive drives and that have something due by the store's clock, or something in their inbox; the
+    /// longest due first.
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError>;
 
     /// One run's row; `None` if there is no such run.
@@ -94,7 +116,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The run that an idempotency key has started, in a project.
     async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError>;
 
-    /// The rows of a run's steps that have begun or ended, in the order of the text.
+    /// The rows of a run's steps that have begun or ended, in the order of the text. One that is offered, under the right that
+    /// was claimed, is shown as `claimed`, with the owner and since when.
     async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError>;
 
     /// Approvals, oldest first.

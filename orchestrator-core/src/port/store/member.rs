@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ApprovalRow, LogLine, StepRow};
+use super::{ApprovalRow, ClaimRow, LogLine, Remote, StepRow};
 use crate::id::{OwnerId, RunId, TransitionId, Unit};
 use crate::machine::{Event, Fence, Intent};
 use crate::port::policy::Decision;
@@ -39,7 +39,7 @@ pub struct Member {
     pub create: Option<Box<NewRun>>,
     /// When, by the engine's clock.
     pub at: Timestamp,
-    /// What happened, at least one; numbered from `expected + 1`.
+    /// What happened, at least one, unless it only takes results in that say nothing new; numbered from `expected + 1`.
     pub events: Vec<Event>,
     /// The run's row after it.
     pub summary: Summary,
@@ -55,6 +55,8 @@ pub struct Member {
     pub logs: Vec<LogLine>,
     /// Runs that carry out steps of this one: created with it, or not at all.
     pub children: Vec<Member>,
+    /// What it says of attempts that others execute.
+    pub remote: Option<Box<Remote>>,
 }
 
 impl Member {
@@ -63,7 +65,11 @@ impl Member {
     pub fn size_hint(&self) -> usize {
         /// A row with its keys, without the texts counted below.
         const ROW: usize = 160;
+        let of_offers = self.remote.as_ref().map_or(0, |remote| {
+            remote.offers.len() + remote.withdrawn.len() + remote.stops.len() + remote.taken.len()
+        });
         let rows = self.events.len()
+            + of_offers
             + self.steps.len()
             + self.decisions.len()
             + self.approvals.len()
@@ -79,7 +85,7 @@ impl Member {
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         let key = self.create.as_ref().and_then(|new| new.key.as_ref());
-        if self.events.is_empty() {
+        if self.events.is_empty() && !self.only_takes_in() {
             Some("a member without events")
         } else if self.create.is_some() != (self.expected == 0) {
             Some("a run is created exactly by the member that expects sequence number 0")
@@ -91,11 +97,17 @@ impl Member {
             || self.approvals.iter().any(|row| row.run != self.run)
         {
             Some("a decision or an approval of another run")
+        } else if let Some(fault) = self.remote.as_ref().and_then(|remote| remote.fault(self.run)) {
+            Some(fault)
         } else if self.names_a_run_twice() {
             Some("two members of one run: a child is neither its parent nor one of its siblings")
         } else {
             self.children.iter().find_map(|child| self.fault_of_child(child))
         }
+    }
+
+    fn only_takes_in(&self) -> bool {
+        self.expected > 0 && self.remote.as_ref().is_some_and(|remote| !remote.taken.is_empty())
     }
 
     fn names_a_run_twice(&self) -> bool {
@@ -133,6 +145,8 @@ pub enum Commit {
     Conflict,
     /// Another driver has taken the run, or an owner whose death it asserts is not dead.
     Fenced,
+    /// Offers that it takes back are claimed, by these; nothing was written. Looked at after the fences.
+    Claimed(Vec<ClaimRow>),
     /// The idempotency key has started this run before, with the same (`same: true`) or another content.
     Duplicate {
         /// The run it started.

@@ -4,6 +4,7 @@
 mod contract;
 mod error;
 mod member;
+mod offer;
 mod prune;
 mod query;
 mod registry;
@@ -14,6 +15,10 @@ pub use error::StoreError;
 pub use member::{
     Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, Parent,
     SECOND_MEMBER, Summary,
+};
+pub use offer::{
+    Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, MAX_END, NewOffer, OfferQuery, OfferRow, Remote,
+    Serves,
 };
 pub use prune::{Prune, Pruned};
 pub use query::{

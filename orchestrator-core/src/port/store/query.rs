@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::id::{OwnerId, RunId, StepIx, Unit};
 use crate::port::plugin::Stream;
+use crate::port::store::Serves;
 use crate::time::Timestamp;
 
 /// Asks for events.
@@ -27,6 +28,8 @@ pub struct NewOwner {
     pub ttl: Duration,
     /// Host and process, for people: `build-7 pid 4711`.
     pub label: String,
+    /// Which offers it claims.
+    pub serves: Serves,
 }
 
 /// An owner as it is kept.
@@ -36,6 +39,8 @@ pub struct OwnerRow {
     pub id: OwnerId,
     /// Host and process, for people.
     pub label: String,
+    /// Which offers it claims.
+    pub serves: Serves,
     /// When it will be dead without renewal, by the store's clock.
     pub deadline: Timestamp,
     /// Whether it is dead; final.
@@ -43,9 +48,9 @@ pub struct OwnerRow {
 }
 
 /// The answer to a renewal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewal {
-    /// Alive until the given time, by the store's clock.
+    /// Alive until then, by the store's clock.
     Alive(Timestamp),
     /// Dead, for ever.
     Dead,

@@ -170,6 +170,17 @@ impl StepBuilder {
         self.set("effect", effect.to_string())
     }
 
+    /// Says which workers execute the step: those that serve this queue. Default: [`crate::spec::DEFAULT_QUEUE`].
+    pub fn queue(self, queue: impl Into<String>) -> Self {
+        self.set("queue", queue.into())
+    }
+
+    /// Says what the workers must have that execute the step.
+    pub fn labels(self, labels: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+        let labels = labels.into_iter().map(|(name, value)| (name.into(), Value::String(value.into())));
+        self.set("labels", Value::Object(labels.collect()))
+    }
+
     /// Says how a script is confined: a [`Sandbox`], or what it is granted.
     pub fn sandbox(self, sandbox: impl Into<Sandbox>) -> Self {
         self.value("sandbox", sandbox.into())

@@ -10,6 +10,7 @@ mod inputs;
 mod kinds;
 mod needs;
 mod permissions;
+mod placement;
 mod policy;
 mod reader;
 mod sandbox;

@@ -21,7 +21,8 @@ pub(super) const SCRIPT: &str = "script";
 const SIGNAL: &str = "signal";
 
 /// What a step may take from `defaults`.
-const DEFAULTED: [&str; 6] = ["retry", "timeout", "deadline", "effect", "sandbox", "continue-on-error"];
+const DEFAULTED: [&str; 8] =
+    ["retry", "timeout", "deadline", "effect", "sandbox", "queue", "labels", "continue-on-error"];
 
 /// A step whose needs are not resolved yet.
 pub(super) struct Draft<'n, 't> {
@@ -263,6 +264,7 @@ impl<'t> Reader<'t, '_> {
             deadline: own.deadline.or(defaults.deadline),
             effect: own.effect.or(defaults.effect),
             sandbox: own.sandbox.or_else(|| defaults.sandbox.clone()),
+            placement: own.placement.or_else(|| defaults.placement.clone()),
             continue_on_error: match fields.get("continue-on-error") {
                 Some(_) => own.continue_on_error,
                 None => defaults.continue_on_error,
@@ -286,6 +288,7 @@ impl<'t> Reader<'t, '_> {
                 .and_then(|node| self.duration(node, &place.key("deadline"), false)),
             effect: fields.get("effect").and_then(|node| self.choice(node, &place.key("effect"), &EFFECTS)),
             sandbox: fields.get("sandbox").and_then(|node| self.sandbox(node, &place.key("sandbox"))),
+            placement: self.placement(fields, place),
             continue_on_error: fields
                 .get("continue-on-error")
                 .and_then(|node| self.boolean(node, &place.key("continue-on-error")))

@@ -152,6 +152,13 @@ pub static STEP: Section = Section {
             "sandbox: { network: true }",
         )
         .without("`strict`"),
+        Key::new("queue", Form::Text, "Which workers execute it: [a fleet](fleet.md).", "queue: gpu").without("`default`"),
+        Key::new(
+            "labels",
+            Form::Named(&Form::Text),
+            "What the workers that execute it must have.",
+            "labels: { zone: eu }",
+        ),
         Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
         Key::new(
             "concurrency",
@@ -160,11 +167,9 @@ pub static STEP: Section = Section {
             "concurrency: { key: deploy, limit: 1 }",
         )
         .later(),
-        Key::new("labels", Form::Value, "Labels of the step.", "labels: { team: web }").later(),
         Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),
-        Key::new("queue", Form::Text, "Which workers take it.", "queue: gpu").later(),
     ],
     foreign: &[
         ("depends_on", "needs"),
@@ -330,6 +335,14 @@ pub static COMPENSATE: Section = Section {
         )
         .without("the plugin's word; a script is `at_most_once`"),
         Key::new("sandbox", SANDBOXES, "How a script is confined.", "{ run: echo undone, sandbox: none }"),
+        Key::new("queue", Form::Text, "Which workers execute it.", "{ run: echo undone, queue: gpu }")
+            .without("`default`"),
+        Key::new(
+            "labels",
+            Form::Named(&Form::Text),
+            "What the workers that execute it must have.",
+            "{ run: echo undone, labels: { zone: eu } }",
+        ),
     ],
     foreign: &[("retries", "retry"), ("condition", "if"), ("when", "if")],
     elsewhere: &[("needs", "a step"), ("for_each", "a step"), ("compensate", "a step")],

@@ -108,11 +108,11 @@ pub static WORKFLOW: Section = Section {
         Key::new("paths", Form::Value, "What of the workspace the run reads and writes.", "paths: [src]")
             .later(),
         Key::new("priority", Form::Value, "Which run goes first where several wait.", "priority: 10").later(),
-        Key::new("queue", Form::Text, "Which workers take the run.", "queue: gpu").later(),
         Key::new("sandbox", Form::Text, "How scripts are confined.", "sandbox: none").later(),
     ],
     foreign: &[("jobs", "steps"), ("tasks", "steps"), ("params", "inputs"), ("parameters", "inputs")],
     elsewhere: &[
+        ("queue", "a step, or `defaults`"),
         ("run", "a step"),
         ("uses", "a step"),
         ("with", "a step"),
@@ -190,6 +190,13 @@ pub static DEFAULTS: Section = Section {
         ),
         Key::new("effect", EFFECTS, "What a repetition of a step would do.", "effect: pure"),
         Key::new("sandbox", SANDBOXES, "How scripts are confined.", "sandbox: { network: true }"),
+        Key::new("queue", Form::Text, "Which workers execute the steps.", "queue: gpu"),
+        Key::new(
+            "labels",
+            Form::Named(&Form::Text),
+            "What the workers that execute them must have.",
+            "labels: { zone: eu }",
+        ),
     ],
     foreign: &[("retries", "retry")],
     elsewhere: &[("env", "the workflow"), ("run", "a step"), ("uses", "a step"), ("with", "a step")],

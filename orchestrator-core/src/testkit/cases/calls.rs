@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::id::{DocumentId, OwnerId, RunId};
 use crate::port::store::{
-    ApprovalQuery, Commit, EventsAfter, LogQuery, NewOwner, NewRevision, Prune, RevisionQuery, RunQuery,
-    Store, StoreError, WorkflowQuery,
+    ApprovalQuery, Claim, Commit, Deliver, EventsAfter, LogQuery, NewOwner, NewRevision, OfferQuery, Prune,
+    RevisionQuery, RunQuery, Serves, Store, StoreError, WorkflowQuery,
 };
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, at, line, owner_id, run_id};
+use crate::testkit::sample::{Story, at, line, owner_id, run_id, ticket};
 use crate::value::Digest;
 
 /// What a method has answered.
@@ -41,6 +41,8 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
     let prune = Prune { project: Some(project.clone()), before: at(1 << 40), limit: 9, dry: false };
     let hex = run.as_uuid().as_simple().to_string();
     let member = Story { run, seq: 7 }.step_due();
+    let ticket = ticket(run, 0, 1);
+    let deliver = Deliver { ticket, owner, end: "end".into(), values: Vec::new(), logs: Vec::new() };
     vec![
         ("commit", of_commit(&store.commit(vec![member]).await)),
         ("load", told(store.load(run).await)),
@@ -54,6 +56,11 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
         ("owner", told(store.owner(owner).await)),
         ("owners", told(store.owners().await)),
         ("claim_due", told(store.claim_due(9).await)),
+        ("offers", told(store.offers(OfferQuery { run: Some(run), ..OfferQuery::default() }).await)),
+        ("claim", told(store.claim(Claim { ticket, owner }).await)),
+        ("stops", told(store.stops(owner).await)),
+        ("deliver", told(store.deliver(deliver).await)),
+        ("inbox", told(store.inbox(run).await)),
         ("run", told(store.run(run).await)),
         ("list_runs", told(store.list_runs(runs).await)),
         ("find_runs", told(store.find_runs(&hex, 9).await)),
@@ -92,9 +99,10 @@ pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
         let expected = match method {
             "commit" => "[Conflict]",
             "load" | "value" | "revision" | "owner" | "run" | "find_key" => "None",
-            "renew" => "Dead",
+            "renew" | "claim" => "Dead",
+            "deliver" => "Fenced",
             "retire" => "()",
-            "list_runs" | "approvals" | "workflows" | "workflow_revisions" => {
+            "list_runs" | "offers" | "approvals" | "workflows" | "workflow_revisions" => {
                 "Page { items: [], more: false }"
             }
             "append_logs" => "invalid",
@@ -115,7 +123,12 @@ pub(super) async fn a_closed_store_is_unavailable(place: Arc<dyn Place>) {
     store.close().await.unwrap();
     store.close().await.unwrap();
     let mut answers = call_all(&*store, story.run, owner_id()).await;
-    let new = NewOwner { id: owner_id(), ttl: Duration::from_secs(9), label: String::new() };
+    let new = NewOwner {
+        id: owner_id(),
+        ttl: Duration::from_secs(9),
+        label: String::new(),
+        serves: Serves::default(),
+    };
     answers.extend([
         ("now", told(store.now().await)),
         ("change_mark", told(store.change_mark().await)),

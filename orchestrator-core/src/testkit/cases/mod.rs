@@ -7,9 +7,11 @@ mod commits;
 mod deaths;
 mod fences;
 mod flow;
+mod inbox;
 mod lists;
 mod model;
 mod odd;
+mod offers;
 mod owners;
 mod prune;
 mod registry;
@@ -91,6 +93,24 @@ cases! {
         owners::due_runs_that_nobody_drives_are_claimed covers [claim_due, commit];
         owners::runs_of_dead_drivers_are_claimed covers [claim_due, sweep, retire];
         owners::runs_that_are_due_longest_come_first covers [claim_due];
+        offers::an_offer_is_claimed_once covers [commit, claim];
+        offers::of_sixteen_claims_one_wins covers [claim];
+        offers::a_claim_names_the_right_that_is_offered covers [claim];
+        offers::the_dead_claim_nothing covers [claim, retire, offers];
+        offers::a_step_has_one_offer_at_a_time covers [commit, offers];
+        offers::what_is_claimed_is_not_taken_back covers [commit, claim, offers];
+        offers::what_is_taken_back_cannot_be_claimed covers [commit, claim];
+        offers::a_claim_is_seen_in_the_row_of_its_step covers [commit, claim, steps];
+        offers::offers_are_listed_by_queue_oldest_first covers [offers];
+        offers::who_executes_is_told_to_stop covers [commit, stops];
+        offers::owners_say_what_they_serve covers [register, owner, owners];
+        inbox::the_first_that_is_delivered_counts covers [deliver, inbox];
+        inbox::who_has_not_claimed_delivers_nothing covers [deliver, inbox];
+        inbox::what_is_delivered_comes_with_its_values_and_lines covers [deliver, value, logs];
+        inbox::what_the_dead_had_claimed_is_lost covers [retire, sweep, inbox, deliver];
+        inbox::what_was_delivered_outlives_its_owner covers [retire, inbox, deliver];
+        inbox::what_is_taken_in_is_gone covers [commit, inbox, offers, deliver];
+        inbox::runs_with_something_in_their_inbox_are_due covers [claim_due, deliver];
         rows::a_runs_row_says_all_of_it covers [run, commit];
         rows::step_rows_are_replaced covers [steps, commit];
         rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];
@@ -119,19 +139,20 @@ cases! {
         lists::runs_are_found_by_prefix covers [find_runs];
         lists::a_store_says_what_it_is covers [describe, health, now];
         calls::what_does_not_exist_is_not_there covers [
-            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs,
-            find_runs, find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
+            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
+            offers, claim, stops, deliver, inbox
         ];
         calls::a_closed_store_is_unavailable covers [
-            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs,
-            find_runs, find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
-            now, change_mark, register, health, close
+            commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
+            find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
+            offers, claim, stops, deliver, inbox, now, change_mark, register, health, close
         ];
     }    Model {
         model::it_answers_as_the_store_in_memory_does covers [
             commit, register, renew, retire, sweep, claim_due, append_logs, events_after, logs, list_runs, register_workflow,
             prune, load, steps, decisions, approvals, value, owner, find_key, workflows, workflow_revisions, revision,
-            heads
+            heads, offers, claim, deliver, inbox
         ];
     }
     Engine {

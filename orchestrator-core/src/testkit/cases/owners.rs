@@ -4,19 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{OwnerId, RunId};
-use crate::port::store::{NewOwner, OwnerRow, Renewal, Store, StoreError};
+use crate::port::store::{NewOwner, OwnerRow, Renewal, Serves, Store, StoreError};
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, new_run, owner, owner_id};
+use crate::testkit::sample::{Story, new_run, owner_id, registered};
 use crate::time::Timestamp;
 
 const LONG: Duration = Duration::from_secs(3600);
-
-async fn registered(store: &dyn Store, ttl: Duration) -> OwnerId {
-    let new = owner(ttl);
-    let id = new.id;
-    store.register(new).await.unwrap();
-    id
-}
 
 pub(super) async fn an_owner_lives_by_renewal(place: Arc<dyn Place>) {
     let (store, other) = (place.open().await, place.open().await);
@@ -98,7 +91,9 @@ pub(super) async fn an_owner_is_registered_once(place: Arc<dyn Place>) {
     let store = place.open().await;
     let id = registered(&*store, LONG).await;
     store.retire(id).await.unwrap();
-    let again = store.register(NewOwner { id, ttl: LONG, label: "again".to_owned() }).await;
+    let again = store
+        .register(NewOwner { id, ttl: LONG, label: "again".to_owned(), serves: Serves::default() })
+        .await;
     assert!(matches!(again, Err(StoreError::Invalid(_))), "{again:?}");
     assert!(store.owner(id).await.unwrap().expect("the owner").dead, "the dead do not come back");
 }

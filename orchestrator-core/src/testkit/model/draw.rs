@@ -54,6 +54,15 @@ pub(super) enum Op {
         limit: usize,
         dry: bool,
     },
+    Claim {
+        of: Offered,
+        owner: usize,
+    },
+    Deliver {
+        of: Offered,
+        owner: usize,
+        end: u32,
+    },
     /// Closes the second handle and opens another in its place, where the place keeps.
     Reopen,
 }
@@ -77,6 +86,24 @@ pub(super) struct Draft {
     pub(super) asks: bool,
     pub(super) lines: u32,
     pub(super) child: Option<usize>,
+    pub(super) remote: Dealings,
+}
+
+/// A right that may have been offered, of one of the runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Offered {
+    pub(super) run: usize,
+    pub(super) step: u32,
+    pub(super) epoch: u64,
+}
+
+/// What a member says of offers of its run: each of a step and an epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Dealings {
+    pub(super) offers: Option<(u32, u64)>,
+    pub(super) withdrawn: Option<(u32, u64)>,
+    pub(super) stops: Option<(u32, u64)>,
+    pub(super) taken: Option<(u32, u64)>,
 }
 
 /// How many runs there are in a world.
@@ -123,7 +150,7 @@ impl Dice {
     }
 
     fn op(&mut self) -> Op {
-        match self.below(24) {
+        match self.below(34) {
             0..10 => Op::Commit((0..=self.below(3)).map(|_| self.draft()).collect()),
             10..12 => Op::Register { owner: self.index(OWNERS), lives: self.often(5) },
             12 => Op::Renew(self.index(OWNERS)),
@@ -154,8 +181,20 @@ impl Dice {
                 limit: if self.often(5) { 1 } else { 99 },
                 dry: self.often(3),
             },
+            23..28 => Op::Claim { of: self.offered(), owner: self.index(OWNERS) },
+            28..33 => Op::Deliver { of: self.offered(), owner: self.index(OWNERS), end: self.small(2) },
             _ => Op::Reopen,
         }
+    }
+
+    /// A step and an epoch: few, so that what is claimed has been offered.
+    fn right(&mut self) -> (u32, u64) {
+        (self.small(2), 1 + u64::from(self.often(2)))
+    }
+
+    fn offered(&mut self) -> Offered {
+        let (step, epoch) = self.right();
+        Offered { run: self.index(RUNS), step, epoch }
     }
 
     fn draft(&mut self) -> Draft {
@@ -180,6 +219,12 @@ impl Dice {
             asks: self.often(3),
             lines: self.small(3),
             child: self.maybe(2, |dice| dice.index(RUNS)),
+            remote: Dealings {
+                offers: self.maybe(5, Self::right),
+                withdrawn: self.maybe(2, Self::right),
+                stops: self.maybe(2, Self::right),
+                taken: self.maybe(2, Self::right),
+            },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From many operations that show a difference to few.
 
 use super::compare::{Found, differ};
-use super::draw::{Draft, Op, Turn};
+use super::draw::{Dealings, Draft, Op, Turn};
 use crate::testkit::Backend;
 
 /// How many shorter stories are tried.
@@ -97,7 +97,11 @@ fn simpler_drafts(draft: &Draft) -> Vec<Draft> {
         Draft { step: 0, ..of.clone() },
         Draft { asks: false, ..of.clone() },
         Draft { lines: 0, ..of.clone() },
-        Draft { child: None, ..of },
+        Draft { child: None, ..of.clone() },
+        Draft { remote: Dealings { offers: None, ..of.remote }, ..of.clone() },
+        Draft { remote: Dealings { withdrawn: None, ..of.remote }, ..of.clone() },
+        Draft { remote: Dealings { stops: None, ..of.remote }, ..of.clone() },
+        Draft { remote: Dealings { taken: None, ..of.remote }, ..of },
     ];
     [simple].into_iter().chain(all).filter(|simpler| simpler != draft).collect()
 }

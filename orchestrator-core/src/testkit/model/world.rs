@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::draw::{Draft, OWNERS, Op, RUNS};
+use super::draw::{Dealings, Draft, OWNERS, Offered, Op, RUNS};
 use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
 use crate::machine::Fence;
+use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogQuery, Member, NewOwner, NewRevision, Parent, Prune,
-    Renewal, RevisionQuery, RunQuery, StepRow, Store, StoreError, WorkflowQuery,
+    ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, Deliver, EventsAfter, InboxRow, LogQuery,
+    Member, NewOwner, NewRevision, OfferQuery, OfferRow, Parent, Prune, Remote, Renewal, RevisionQuery,
+    RunQuery, Serves, StepRow, Store, StoreError, WorkflowQuery,
 };
-use crate::testkit::sample::{Story, approval, at, decision, key, line, new_run, step_row, value};
+use crate::testkit::sample::{
+    Story, approval, at, decision, key, line, new_run, offer, step_row, ticket, value,
+};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -94,15 +98,35 @@ impl World {
             said.id = DecisionId::from_uuid(id(self.seed, number + 1));
             member.decisions = vec![said];
         }
+        member.remote = self.remote(draft);
         member.children = draft.child.map(|child| self.child(run, child, number + 2)).into_iter().collect();
         member
+    }
+
+    fn remote(&self, draft: &Draft) -> Option<Box<Remote>> {
+        let Dealings { offers, withdrawn, stops, taken } = draft.remote;
+        let ticket = |(step, epoch): (u32, u64)| self.ticket(Offered { run: draft.run, step, epoch });
+        let tickets = |of: Option<(u32, u64)>| of.map(ticket).into_iter().collect::<Vec<_>>();
+        let queue = if draft.asks { "gpu" } else { "cpu" };
+        let remote = Remote {
+            offers: offers.map(|right| offer(ticket(right), queue)).into_iter().collect(),
+            withdrawn: tickets(withdrawn),
+            stops: tickets(stops),
+            taken: tickets(taken),
+        };
+        (remote != Remote::default()).then(|| Box::new(remote))
+    }
+
+    fn ticket(&self, of: Offered) -> StepTicket {
+        let item = (of.step > 0).then_some(of.step);
+        StepTicket { item, ..ticket(self.runs[of.run], of.step, of.epoch) }
     }
 
     fn step(&self, step: u32, epoch: u64, output: ValueRef) -> StepRow {
         StepRow {
             item: (step > 1).then_some(step % 3),
             epoch,
-            owner: Some(self.owners[0]),
+            owner: (step > 0).then_some(self.owners[0]),
             output: Some(output),
             ..step_row(step)
         }
@@ -124,23 +148,49 @@ impl World {
                 let answers = store.commit(members.to_vec()).await;
                 let plain = answers.into_iter().map(|answer| match answer {
                     Commit::Invalid(_) => Commit::Invalid(String::new()),
+                    Commit::Claimed(rows) => Commit::Claimed(rows.into_iter().map(timeless).collect()),
                     other => other,
                 });
                 format!("{:?}", plain.collect::<Vec<_>>())
             }
             Op::Register { owner, lives } => {
                 let ttl = if lives { LONG } else { Duration::ZERO };
-                told(store.register(NewOwner { id: self.owners[owner], ttl, label: String::new() }).await)
+                told(
+                    store
+                        .register(NewOwner {
+                            id: self.owners[owner],
+                            ttl,
+                            label: String::new(),
+                            serves: Serves::default(),
+                        })
+                        .await,
+                )
             }
             Op::Renew(owner) => {
-                told(store.renew(self.owners[owner], LONG).await.map(|answer| answer != Renewal::Dead))
+                let lives = store.renew(self.owners[owner], LONG).await;
+                let stops = store.stops(self.owners[owner]).await;
+                told(lives.map(|answer| (matches!(answer, Renewal::Alive(_)), stops)))
             }
             Op::Retire(owner) => told(store.retire(self.owners[owner]).await),
             Op::Sweep => told(store.sweep().await.map(|mut newly| {
                 newly.sort();
                 newly
             })),
-            Op::ClaimDue { limit } => told(store.claim_due(limit).await),
+            Op::ClaimDue { limit } => told(due(store, limit).await),
+            Op::Claim { of, owner } => {
+                let claim = Claim { ticket: self.ticket(of), owner: self.owners[owner] };
+                told(store.claim(claim).await.map(|claimed| match claimed {
+                    Claimed::Yours(row) => Claimed::Yours(Box::new(shown(*row))),
+                    other => other,
+                }))
+            }
+            Op::Deliver { of, owner, end } => {
+                let (ticket, owner) = (self.ticket(of), self.owners[owner]);
+                let (_, stored) = value(format!("\"{}\"", "d".repeat(70 + end as usize)));
+                let (values, logs) = (vec![stored], vec![line(0, "delivered")]);
+                let deliver = Deliver { ticket, owner, end: format!("end {end}").into(), values, logs };
+                told(store.deliver(deliver).await)
+            }
             Op::AppendLogs { run, count } => {
                 let lines = (0..count).map(|number| line(number, "appended")).collect();
                 told(store.append_logs(self.runs[run], lines).await)
@@ -190,13 +240,20 @@ impl World {
                 heads.sort();
                 heads
             })),
-            told(store.claim_due(usize::MAX).await),
+            told(due(store, usize::MAX).await),
+            told(
+                store
+                    .offers(OfferQuery { limit: 999, ..OfferQuery::default() })
+                    .await
+                    .map(|page| page.items.into_iter().map(shown).collect::<Vec<_>>()),
+            ),
         ];
         for run in self.runs {
             all.push(told(store.load(run).await.map(|log| log.map(|log| (log.row, log.text, log.events)))));
             let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 99 };
             all.extend([
-                told(store.steps(run).await),
+                told(store.steps(run).await.map(|rows| rows.into_iter().map(unclaimed).collect::<Vec<_>>())),
+                told(store.inbox(run).await.map(taken_by_ticket)),
                 told(store.decisions(run).await),
                 told(store.logs(lines).await),
             ]);
@@ -226,6 +283,38 @@ impl World {
 fn asked(run: RunId, draft: &Draft, seq: u64) -> ApprovalRow {
     let status = if draft.ended { "approved" } else { "open" };
     ApprovalRow { status, message: Arc::from(format!("asked at {seq}")), ..approval(run, draft.step, 0) }
+}
+
+/// A claim without its time, which is of a clock.
+fn timeless(claim: ClaimRow) -> ClaimRow {
+    ClaimRow { at: Timestamp::default(), ..claim }
+}
+
+fn shown(row: OfferRow) -> OfferRow {
+    OfferRow { claim: row.claim.map(timeless), ..row }
+}
+
+fn unclaimed(row: StepRow) -> StepRow {
+    let started_at = row.started_at.filter(|_| row.status != "claimed");
+    StepRow { started_at, ..row }
+}
+
+fn taken_by_ticket(mut rows: Vec<InboxRow>) -> Vec<(ClaimRow, Option<Arc<str>>)> {
+    rows.sort_by_key(|row| row.claim.ticket);
+    rows.into_iter().map(|row| (timeless(row.claim), row.end)).collect()
+}
+
+/// How many runs are due, and those of them in order whose time is told. Those that only have something in their inbox come
+/// after them, in an order that depends on a clock.
+async fn due(store: &dyn Store, limit: usize) -> Result<(usize, Vec<RunId>), StoreError> {
+    let runs = store.claim_due(limit).await?;
+    let mut timed = Vec::new();
+    for run in &runs {
+        let row = store.run(*run).await?;
+        let is_past = row.and_then(|row| row.due_at).is_some_and(|due| due < at(0));
+        timed.extend(is_past.then_some(*run));
+    }
+    Ok((runs.len(), timed))
 }
 
 /// An answer as text. Of an error, only what kind it is: the words are the store's own.

@@ -95,6 +95,27 @@ wrong_stores! {
     RetiresNobody caught by who_retires_is_dead;
     ClaimsTheDriven caught by runs_of_dead_drivers_are_claimed;
     ClaimsTheYoungestFirst caught by runs_that_are_due_longest_come_first;
+    // Offers.
+    GivesTwoClaims caught by an_offer_is_claimed_once;
+    LooksBeforeItClaims caught by of_sixteen_claims_one_wins;
+    RefusesOnesOwn caught by an_offer_is_claimed_once;
+    ClaimsByTheStepAlone caught by a_claim_names_the_right_that_is_offered;
+    LetsTheDeadClaim caught by the_dead_claim_nothing;
+    OffersTwice caught by a_step_has_one_offer_at_a_time;
+    WithdrawsTheClaimed caught by what_is_claimed_is_not_taken_back;
+    ForgetsWithdrawals caught by what_is_taken_back_cannot_be_claimed;
+    HidesClaims caught by a_claim_is_seen_in_the_row_of_its_step;
+    MixesQueues caught by offers_are_listed_by_queue_oldest_first;
+    ListsOffersBackwards caught by offers_are_listed_by_queue_oldest_first;
+    TellsNobodyToStop caught by who_executes_is_told_to_stop;
+    ForgetsWhatIsServed caught by owners_say_what_they_serve;
+    LetsTheLastWordCount caught by the_first_that_is_delivered_counts;
+    TakesWhatOthersDeliver caught by who_has_not_claimed_delivers_nothing;
+    LosesValuesOfDeliveries caught by what_is_delivered_comes_with_its_values_and_lines;
+    ForgetsWhatIsLost caught by what_the_dead_had_claimed_is_lost;
+    LosesWhatWasDelivered caught by what_was_delivered_outlives_its_owner;
+    KeepsWhatIsTakenIn caught by what_is_taken_in_is_gone;
+    OverlooksTheInbox caught by runs_with_something_in_their_inbox_are_due;
     // Reading.
     ShiftsEventsAfter caught by events_can_be_read_on;
     IgnoresLimits caught by events_can_be_read_on;

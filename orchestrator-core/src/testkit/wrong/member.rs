@@ -14,6 +14,7 @@ impl Spoiled {
     pub(super) async fn spoil(&self, member: &mut Member) {
         self.spoil_fences(member).await;
         self.spoil_children(member).await;
+        self.spoil_offers(member).await;
         self.spoil_values(member);
         match self.wrong {
             ForgetsItems => member.steps.iter_mut().for_each(|row| row.item = None),

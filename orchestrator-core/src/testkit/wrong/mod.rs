@@ -4,6 +4,7 @@
 mod list;
 mod matrix;
 mod member;
+mod offers;
 mod place;
 mod second;
 mod store;

@@ -11,6 +11,7 @@ use super::second::Unwritten;
 use super::store::Spoiled;
 use crate::id::RunId;
 use crate::memory::MemoryStore;
+use crate::port::queue::StepTicket;
 use crate::port::store::{Member, Store};
 use crate::testkit::{Backend, Place};
 
@@ -25,6 +26,8 @@ pub(super) struct World {
     pub(super) refused: Mutex<Vec<Member>>,
     /// The numbers that events have across runs.
     pub(super) numbers: Mutex<HashMap<(RunId, u64), u64>>,
+    /// What was delivered last, of each right.
+    pub(super) delivered: Mutex<HashMap<StepTicket, Arc<str>>>,
     /// The methods that were called.
     pub(super) called: Mutex<BTreeSet<&'static str>>,
     /// Whether something has been won, closed, registered: whatever happens once.

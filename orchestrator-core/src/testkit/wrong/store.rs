@@ -12,10 +12,12 @@ use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
 use crate::memory::MemoryStore;
 use crate::port::policy::Decision;
+use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Commit, EventsAfter, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OwnerRow, Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog,
-    RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
+    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow,
+    Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -74,6 +76,9 @@ impl Spoiled {
             rows.extend(
                 refused.iter().filter(|member| member.run == run).flat_map(|member| member.steps.clone()),
             );
+        }
+        if self.is(HidesClaims) {
+            rows.iter_mut().filter(|row| row.status == "claimed").for_each(|row| row.status = "queued");
         }
         self.hide_steps(run, &mut rows);
         Ok(rows)
@@ -251,14 +256,48 @@ impl Store for Spoiled {
     async fn owner(&self, owner: OwnerId) -> Result<Option<OwnerRow>, StoreError> {
         self.enter("owner")?;
         let row = self.right.owner(owner).await?;
-        let invented =
-            || OwnerRow { id: owner, label: String::new(), deadline: Timestamp::default(), dead: true };
+        let invented = || OwnerRow {
+            id: owner,
+            label: String::new(),
+            deadline: Timestamp::default(),
+            dead: true,
+            serves: Serves::default(),
+        };
         Ok(row.or_else(|| self.is(InventsWhatIsNotThere).then(invented)))
     }
 
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         self.enter("owners")?;
-        self.right.owners().await
+        let mut rows = self.right.owners().await?;
+        if self.is(ForgetsWhatIsServed) {
+            rows.iter_mut().for_each(|row| row.serves = Serves::default());
+        }
+        Ok(rows)
+    }
+
+    async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        self.enter("offers")?;
+        self.spoiled_offers(query).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.enter("claim")?;
+        self.spoiled_claim(claim).await
+    }
+
+    async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        self.enter("stops")?;
+        if self.is(TellsNobodyToStop) { Ok(Vec::new()) } else { self.right.stops(owner).await }
+    }
+
+    async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        self.enter("deliver")?;
+        self.spoiled_deliver(deliver).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        self.enter("inbox")?;
+        self.spoiled_inbox(run).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
@@ -266,6 +305,15 @@ impl Store for Spoiled {
         let mut due = self.right.claim_due(limit).await?;
         match self.wrong {
             ClaimsTheYoungestFirst => due.reverse(),
+            OverlooksTheInbox => {
+                let now = self.right.now().await?;
+                let mut found = Vec::new();
+                for run in due {
+                    let row = self.right.run(run).await?;
+                    found.extend(row.and_then(|row| row.due_at).filter(|due| *due <= now).map(|_| run));
+                }
+                due = found;
+            }
             ClaimsTheDriven => {
                 let now = self.right.now().await?;
                 let all = self.right.list_runs(RunQuery::default()).await?.items;

@@ -1,0 +1,119 @@
+//! What wrong stores make of offers, claims and deliveries.
+
+use super::list::Wrong::*;
+use super::place::lock;
+use super::store::Spoiled;
+use crate::id::{RunId, Unit};
+use crate::port::queue::StepTicket;
+use crate::port::store::{
+    Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, Member, OfferQuery, OfferRow, Page, Store,
+    StoreError,
+};
+
+impl Spoiled {
+    async fn offered(&self, ticket: StepTicket) -> Option<OfferRow> {
+        let query = OfferQuery { run: Some(ticket.run), limit: usize::MAX, ..OfferQuery::default() };
+        let rows = self.right.offers(query).await.ok()?.items;
+        let unit = |ticket: &StepTicket| Unit::new(ticket.step, ticket.item);
+        rows.into_iter().find(|row| unit(&row.offer.ticket) == unit(&ticket))
+    }
+
+    pub(super) async fn spoil_offers(&self, member: &mut Member) {
+        let Some(remote) = &mut member.remote else { return };
+        match self.wrong {
+            ForgetsWithdrawals => remote.withdrawn.clear(),
+            KeepsWhatIsTakenIn => remote.taken.clear(),
+            WithdrawsTheClaimed => {
+                let mut free = Vec::new();
+                for ticket in std::mem::take(&mut remote.withdrawn) {
+                    let is_claimed = self.offered(ticket).await.is_some_and(|row| row.claim.is_some());
+                    free.extend((!is_claimed).then_some(ticket));
+                }
+                remote.withdrawn = free;
+            }
+            OffersTwice => {
+                for offer in &remote.offers {
+                    if let Some(row) = self.offered(offer.ticket).await {
+                        remote.withdrawn.push(row.offer.ticket);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn spoiled_claim(&self, mut claim: Claim) -> Result<Claimed, StoreError> {
+        let row = self.offered(claim.ticket).await;
+        let held = row.as_ref().and_then(|row| row.claim);
+        if let (ClaimsByTheStepAlone, Some(row)) = (self.wrong, &row) {
+            claim.ticket = row.offer.ticket;
+        }
+        // Who asks meanwhile sees what this one has seen.
+        tokio::task::yield_now().await;
+        let answer = self.right.claim(claim).await?;
+        let invents = match (self.wrong, &answer) {
+            (GivesTwoClaims, Claimed::Gone) => held.is_some_and(|held| held.ticket == claim.ticket),
+            (LooksBeforeItClaims, Claimed::Gone) => {
+                held.is_none() && row.as_ref().is_some_and(|row| row.offer.ticket == claim.ticket)
+            }
+            (LetsTheDeadClaim, Claimed::Dead) => true,
+            _ => false,
+        };
+        Ok(match (self.wrong, row) {
+            (_, Some(mut row)) if invents => {
+                let at = self.right.now().await?;
+                row.claim = Some(ClaimRow { ticket: claim.ticket, owner: claim.owner, at });
+                Claimed::Yours(Box::new(row))
+            }
+            (RefusesOnesOwn, _) if held.is_some() => Claimed::Gone,
+            _ => answer,
+        })
+    }
+
+    pub(super) async fn spoiled_deliver(&self, mut deliver: Deliver) -> Result<Delivered, StoreError> {
+        match self.wrong {
+            TakesWhatOthersDeliver => {
+                let claim = self.offered(deliver.ticket).await.and_then(|row| row.claim);
+                deliver.owner = claim.map_or(deliver.owner, |claim| claim.owner);
+            }
+            LosesValuesOfDeliveries => deliver.values.clear(),
+            LetsTheLastWordCount => {
+                lock(&self.world.delivered).insert(deliver.ticket, deliver.end.clone());
+            }
+            _ => {}
+        }
+        self.right.deliver(deliver).await
+    }
+
+    pub(super) async fn spoiled_inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        let mut rows = self.right.inbox(run).await?;
+        match self.wrong {
+            ForgetsWhatIsLost => rows.retain(|row| row.end.is_some()),
+            LetsTheLastWordCount => {
+                let last = lock(&self.world.delivered);
+                for row in &mut rows {
+                    row.end = last.get(&row.claim.ticket).cloned().or(row.end.take());
+                }
+            }
+            LosesWhatWasDelivered => {
+                for row in &mut rows {
+                    let owner = self.right.owner(row.claim.owner).await?;
+                    row.end = row.end.take().filter(|_| owner.is_some_and(|owner| !owner.dead));
+                }
+            }
+            _ => {}
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn spoiled_offers(&self, mut query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        if self.is(MixesQueues) {
+            query.queues.clear();
+        }
+        let mut page = self.right.offers(query).await?;
+        if self.is(ListsOffersBackwards) {
+            page.items.reverse();
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,323 @@
+//! Attempts that others execute: offers, who has claimed them, and what was delivered.
+
+use std::collections::BTreeMap;
+
+use orchestrator_core::failpoint;
+use orchestrator_core::id::{OwnerId, RunId, Unit};
+use orchestrator_core::port::queue::StepTicket;
+use orchestrator_core::port::store::{
+    Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, OfferQuery, OfferRow, Page, Remote, StepRow,
+    StoreError,
+};
+use orchestrator_core::time::Timestamp;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::artifact;
+use crate::dialect::{Dialect, WriteError};
+use crate::entity::{inbox, offers, owners};
+use crate::member::{log, ticket};
+use crate::read::{limit, page, page_size};
+use crate::rows;
+use crate::script::{Arg, Batch, IntoArg, Rows};
+use crate::sections::{CLAIM, DELIVER, LOGS, LOSE, OUTPUTS, SECTIONS};
+use crate::store::Shared;
+
+/// How often a delivery is written again whose lines have got numbers that others took meanwhile.
+const ATTEMPTS: u32 = 8;
+
+impl<D: Dialect> Shared<D> {
+    pub(crate) async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
+        let most = page_size(query.limit);
+        let mut select = offers::Entity::find().limit(limit(most + 1));
+        if !query.queues.is_empty() {
+            select = select.filter(offers::Column::Queue.is_in(query.queues.iter().map(|queue| &**queue)));
+        }
+        if let Some(run) = query.run {
+            select = select.filter(offers::Column::Run.eq(run.as_uuid()));
+        }
+        if query.free {
+            select = select.filter(offers::Column::Owner.is_null());
+        }
+        if let Some((at, after)) = query.after {
+            let keys = ORDER.map(|column| Expr::col(column));
+            let last = values(&after).map(Expr::val);
+            let later = Condition::any().add(offers::Column::OfferedAt.gt(at.as_millis())).add(
+                Condition::all()
+                    .add(offers::Column::OfferedAt.eq(at.as_millis()))
+                    .add(Expr::tuple(keys).gt(Expr::tuple(last))),
+            );
+            select = select.filter(later);
+        }
+        select = select.order_by_asc(offers::Column::OfferedAt);
+        for column in ORDER {
+            select = select.order_by_asc(column);
+        }
+        page(self.read(select.all(self.db())).await?, most, rows::offer)
+    }
+
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        let at = self.dialect.now().await?;
+        let [run, step, item, generation, iteration, attempt, epoch] = ticket(&claim.ticket);
+        let owner = Arg::Id(claim.owner.as_uuid());
+        let row = [run, step, item, generation, iteration, attempt, epoch, owner, at.arg()];
+        failpoint!("offer.claim.before");
+        let claimed = match self.write_all(Batch::of_one(&SECTIONS, CLAIM, Rows::one(row))).await {
+            Ok(()) => true,
+            Err(WriteError::Refused) => false,
+            Err(error) => return Err(error.into()),
+        };
+        failpoint!("offer.claim.after");
+        let lives = match claimed {
+            true => true,
+            false => self.owner(claim.owner).await?.is_some_and(|owner| !owner.dead && owner.deadline > at),
+        };
+        let found = self.offer(&claim.ticket).await?;
+        let held = found.filter(|row| row.claim.is_some_and(|held| held.owner == claim.owner));
+        Ok(match held {
+            _ if !lives => Claimed::Dead,
+            Some(row) => Claimed::Yours(Box::new(row)),
+            None => Claimed::Gone,
+        })
+    }
+
+    /// What is offered under this ticket.
+    async fn offer(&self, asked: &StepTicket) -> Result<Option<OfferRow>, StoreError> {
+        let key = (asked.run.as_uuid(), i64::from(asked.step.0), rank(asked));
+        let found = offers::Entity::find_by_id(key).one(self.db());
+        let row = self.read(found).await?.map(rows::offer).transpose()?;
+        Ok(row.filter(|row| row.offer.ticket == *asked))
+    }
+
+    pub(crate) async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
+        let found = offers::Entity::find()
+            .filter(offers::Column::Owner.eq(owner.as_uuid()))
+            .filter(offers::Column::Stops.eq(1))
+            .all(self.db());
+        let stops = self.read(found).await?.into_iter().map(|row| Ok(rows::offer(row)?.offer.ticket));
+        let mut stops = stops.collect::<Result<Vec<_>, StoreError>>()?;
+        stops.sort_unstable();
+        Ok(stops)
+    }
+
+    pub(crate) async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
+        if let Some(fault) = deliver.fault() {
+            return Err(StoreError::Invalid(fault.to_owned()));
+        }
+        let marks = self.spill_values(&deliver.values).await?;
+        let mut attempts = 0;
+        loop {
+            let at = self.dialect.now().await?;
+            failpoint!("offer.deliver.before");
+            match self.write_all(delivery(&deliver, at, marks)).await {
+                Ok(()) => {
+                    failpoint!("offer.deliver.after");
+                    return Ok(Delivered::Kept);
+                }
+                // Something of it could not be written: perhaps only a line of output.
+                Err(WriteError::Refused | WriteError::Invalid(_)) if attempts < ATTEMPTS => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(row) = self.result(&deliver.ticket).await? {
+                let own = row.end.is_some() && row.claim.owner == deliver.owner;
+                return Ok(if own { Delivered::Kept } else { Delivered::Fenced });
+            }
+            let claim = self.offer(&deliver.ticket).await?.and_then(|row| row.claim);
+            if claim.is_none_or(|claim| claim.owner != deliver.owner) {
+                return Ok(Delivered::Fenced);
+            }
+            attempts += 1;
+        }
+    }
+
+    async fn result(&self, asked: &StepTicket) -> Result<Option<InboxRow>, StoreError> {
+        let found = inbox::Entity::find()
+            .filter(inbox::Column::Run.eq(asked.run.as_uuid()))
+            .filter(inbox::Column::Generation.eq(asked.generation))
+            .filter(inbox::Column::Step.eq(asked.step.0))
+            .filter(inbox::Column::Item.eq(rank(asked)))
+            .filter(inbox::Column::Iteration.eq(asked.iteration))
+            .filter(inbox::Column::Attempt.eq(asked.attempt))
+            .filter(inbox::Column::Epoch.eq(i64::try_from(asked.epoch).unwrap_or(i64::MAX)))
+            .one(self.db());
+        self.read(found).await?.map(rows::result).transpose()
+    }
+
+    pub(crate) async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+        let found = inbox::Entity::find().filter(inbox::Column::Run.eq(run.as_uuid())).all(self.db());
+        let rows = self.read(found).await?.into_iter().map(rows::result);
+        let mut rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        rows.sort_by_key(|row| (row.at, row.claim.ticket));
+        Ok(rows)
+    }
+
+    /// Runs that have something in their inbox, and since when.
+    pub(crate) async fn waiting(&self) -> Result<BTreeMap<RunId, Timestamp>, StoreError> {
+        let found = inbox::Entity::find()
+            .select_only()
+            .column(inbox::Column::Run)
+            .column_as(inbox::Column::At.min(), "since")
+            .group_by(inbox::Column::Run)
+            .into_tuple::<(uuid::Uuid, i64)>()
+            .all(self.db());
+        let since = |(run, at)| (RunId::from_uuid(run), Timestamp::from_millis(at));
+        Ok(self.read(found).await?.into_iter().map(since).collect())
+    }
+
+    /// What the dead had claimed and have not delivered is lost. Looked for once their death is known to all: what they
+    /// claim is asked for after that in vain.
+    pub(crate) async fn lose(&self) -> Result<(), StoreError> {
+        let dead = Query::select()
+            .column(owners::Column::Id)
+            .from(owners::Entity)
+            .and_where(owners::Column::Dead.eq(1))
+            .take();
+        let delivered = Query::select()
+            .expr(Expr::val(1))
+            .from(inbox::Entity)
+            .and_where(
+                Expr::col((inbox::Entity, inbox::Column::Run)).equals((offers::Entity, offers::Column::Run)),
+            )
+            .and_where(
+                Expr::col((inbox::Entity, inbox::Column::Step))
+                    .equals((offers::Entity, offers::Column::Step)),
+            )
+            .and_where(
+                Expr::col((inbox::Entity, inbox::Column::Item))
+                    .equals((offers::Entity, offers::Column::Item)),
+            )
+            .and_where(
+                Expr::col((inbox::Entity, inbox::Column::Epoch))
+                    .equals((offers::Entity, offers::Column::Epoch)),
+            )
+            .take();
+        let found = offers::Entity::find()
+            .filter(offers::Column::Owner.is_not_null())
+            .filter(offers::Column::Owner.in_subquery(dead))
+            .filter(Expr::exists(delivered).not())
+            .all(self.db());
+        let found = self.read(found).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let at = self.dialect.now().await?;
+        let mut lost = Rows::default();
+        for row in found {
+            if let Some(claim) = rows::offer(row)?.claim {
+                lost.push(result(&claim.ticket, claim.owner, at, Arg::Null));
+            }
+        }
+        self.write_all(Batch::of_one(&SECTIONS, LOSE, lost)).await.map_err(StoreError::from)
+    }
+
+    /// Claims of what a member takes back.
+    pub(crate) async fn claimed(&self, remote: &Remote) -> Result<Vec<ClaimRow>, StoreError> {
+        let mut claims = Vec::new();
+        for ticket in &remote.withdrawn {
+            claims.extend(self.offer(ticket).await?.and_then(|row| row.claim));
+        }
+        Ok(claims)
+    }
+
+    /// Whether a member offers what is offered already, and stays so.
+    pub(crate) async fn doubles(&self, remote: &Remote) -> Result<bool, StoreError> {
+        for offer in &remote.offers {
+            let ticket = &offer.ticket;
+            let key = (ticket.run.as_uuid(), i64::from(ticket.step.0), rank(ticket));
+            let found = offers::Entity::find_by_id(key).one(self.db());
+            if let Some(row) = self.read(found).await?.map(rows::offer).transpose()?
+                && !remote.withdrawn.contains(&row.offer.ticket)
+                && !remote.taken.contains(&row.offer.ticket)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says in the rows of a run's steps by whom they are claimed.
+    pub(crate) async fn lay_over(&self, run: RunId, rows: &mut [StepRow]) -> Result<(), StoreError> {
+        let found = offers::Entity::find()
+            .filter(offers::Column::Run.eq(run.as_uuid()))
+            .filter(offers::Column::Owner.is_not_null())
+            .all(self.db());
+        let mut claims = BTreeMap::new();
+        for row in self.read(found).await? {
+            if let Some(claim) = rows::offer(row)?.claim {
+                claims.insert((claim.ticket.step, claim.ticket.item), claim);
+            }
+        }
+        for row in rows {
+            if let Some(claim) = claims.get(&(row.step, row.item))
+                && claim.ticket.epoch == row.epoch
+                && row.owner.is_none()
+            {
+                row.status = "claimed";
+                row.owner = Some(claim.owner);
+                row.started_at = Some(claim.at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_all(&self, batch: Batch) -> Result<(), WriteError> {
+        let mut hand = self.pen.take().await;
+        let script = batch.finish(&mut hand.texts, D::WORDS);
+        self.pen.run(&mut hand, script).await.map(drop)
+    }
+}
+
+/// What orders the offers of one moment: their tickets.
+const ORDER: [offers::Column; 7] = [
+    offers::Column::Run,
+    offers::Column::Generation,
+    offers::Column::Step,
+    offers::Column::Item,
+    offers::Column::Iteration,
+    offers::Column::Attempt,
+    offers::Column::Epoch,
+];
+
+/// The values of these columns.
+fn values(ticket: &StepTicket) -> [sea_orm::Value; 7] {
+    [
+        ticket.run.as_uuid().into(),
+        i64::from(ticket.generation).into(),
+        i64::from(ticket.step.0).into(),
+        rank(ticket).into(),
+        i64::from(ticket.iteration).into(),
+        i64::from(ticket.attempt).into(),
+        i64::try_from(ticket.epoch).unwrap_or(i64::MAX).into(),
+    ]
+}
+
+fn rank(ticket: &StepTicket) -> i64 {
+    i64::from(Unit::new(ticket.step, ticket.item).rank())
+}
+
+/// A row of the inbox.
+fn result(of: &StepTicket, owner: OwnerId, at: Timestamp, end: Arg) -> [Arg; 10] {
+    let [run, step, item, generation, iteration, attempt, epoch] = ticket(of);
+    [run, step, item, generation, iteration, attempt, epoch, Arg::Id(owner.as_uuid()), at.arg(), end]
+}
+
+fn delivery(deliver: &Deliver, at: Timestamp, marks: bool) -> Batch {
+    let end = Arg::Text(deliver.end.clone());
+    let mut batch =
+        Batch::of_one(&SECTIONS, DELIVER, Rows::one(result(&deliver.ticket, deliver.owner, at, end)));
+    let run = Arg::Id(deliver.ticket.run.as_uuid());
+    if !deliver.values.is_empty() {
+        let mut rows = Rows::default();
+        for value in &deliver.values {
+            let body = if marks { artifact::held(value) } else { value.body.clone() };
+            rows.push([run.clone(), value.digest.arg(), body.arg()]);
+        }
+        batch.add(OUTPUTS, rows);
+    }
+    if !deliver.logs.is_empty() {
+        let mut rows = Rows::default();
+        (1u64..).zip(&deliver.logs).for_each(|(number, line)| rows.push(log(&run, number, line)));
+        batch.add(LOGS, rows);
+    }
+    batch
+}

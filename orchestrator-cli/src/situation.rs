@@ -15,7 +15,7 @@ use crate::shell::{Shell, quoted};
 /// What an open run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Situation {
-    /// `driven`, `approval`, `qa`, `signal`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
+    /// `driven`, `approval`, `qa`, `signal`, `worker`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
     pub(crate) kind: &'static str,
     /// For people.
     pub(crate) text: String,
@@ -96,7 +96,7 @@ pub(crate) fn of(
 
 /// What keeps a run from getting on, if a step is to be tried again: a host that is left alone, for one.
 fn held_up(report: &RunReport) -> String {
-    let waiting = report.waiting_for.iter().find(|waiting| waiting.kind == "backoff");
+    let waiting = report.waiting_for.iter().find(|waiting| matches!(waiting.kind, "backoff" | "worker"));
     let told = |waiting: &Waiting| {
         let error = waiting.error.as_ref().map(|error| format!(": {}", block::first_line(&error.message)));
         format!("; {} {}{}", waiting.name(), waiting.message, error.unwrap_or_default())
@@ -116,6 +116,7 @@ fn waits_for_someone(waiting: &Waiting, shell: &Shell) -> Situation {
         ),
         "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, run, "--pass", shell)),
         "signal" => ("signal", format!("{step} {message}"), signal(waiting, run, shell)),
+        "worker" => ("worker", format!("{step} {message}"), worker(waiting, shell)),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
             let command = shell.command(&format!("runs resolve {run} {named} --not-applied"));
@@ -136,6 +137,18 @@ fn signal(waiting: &Waiting, run: RunId, shell: &Shell) -> String {
     shell.command(&format!("runs signal {run} {}", quoted(name)))
 }
 
+/// `orchestrator worker --queue QUEUE --label NAME=VALUE`.
+fn worker(waiting: &Waiting, shell: &Shell) -> String {
+    let mut words = String::from("worker");
+    if let Some(placement) = &waiting.placement {
+        words.push_str(&format!(" --queue {}", quoted(&placement.queue)));
+        for (name, value) in &placement.labels {
+            words.push_str(&format!(" --label {}", quoted(&format!("{name}={value}"))));
+        }
+    }
+    shell.command(&words)
+}
+
 /// The commands that answer a waiting step, each with what it says.
 pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, String)> {
     let (run, step) = (waiting.run, &*waiting.name());
@@ -149,6 +162,7 @@ pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, St
             vec![("pass", qa(waiting, run, "--pass", shell)), ("fail", qa(waiting, run, "--fail", shell))]
         }
         "signal" => vec![("signal", signal(waiting, run, shell))],
+        "worker" => vec![("worker", worker(waiting, shell))],
         "outcome_unknown" | "quarantine" => vec![
             ("it has happened", shell.command(&format!("runs resolve {run} {named} --applied"))),
             ("it has not", shell.command(&format!("runs resolve {run} {named} --not-applied"))),

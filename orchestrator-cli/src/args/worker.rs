@@ -11,10 +11,14 @@ use clap::{Args, Subcommand};
 Examples:
   orchestrator run notes.yaml --detach --store postgres://me@db/flows
   orchestrator worker --store postgres://me@db/flows
+  orchestrator worker --queue gpu --label zone=eu
   orchestrator worker list
 
 A worker takes up every run that is due and that nobody alive drives; several share the work, on one machine or on
 many, with one store. Steps start in a folder of their run below --workspaces.
+
+It executes the steps of the queues that it serves (`queue: gpu` in a step), whoever drives their runs, and offers to
+other workers what it does not serve or has no slot for. A step that says nothing is of the queue `default`.
 
 SIGTERM and Ctrl-C drain it: it begins nothing new, gives running steps time to end, lets go of its runs, and ends;
 another worker goes on with them. A second signal ends it at once. If it dies, others take up its runs when its
@@ -24,6 +28,14 @@ Exit codes: 0 never, 2 usage, 7 store unavailable, 130 and 143 stopped by a sign
 pub(crate) struct Worker {
     #[command(subcommand)]
     pub(crate) command: Option<WorkerCommand>,
+
+    /// A queue whose steps it executes, also for runs that others drive; may be repeated [default: default]
+    #[arg(long = "queue", value_name = "NAME")]
+    pub(crate) queues: Vec<String>,
+
+    /// What it has: steps that ask for labels go to workers that have all of them; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
 
     /// Most steps at once [default: 64; env: ORCHESTRATOR_SLOTS]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]

@@ -1,13 +1,14 @@
 //! `worker`: drives runs that others have started; `worker list`: who uses the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, Live};
 use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::machine::{Event, Recorded};
-use orchestrator_core::port::store::{OwnerRow, RunQuery, Store, StoreError};
+use orchestrator_core::port::store::{OwnerRow, RunQuery, Serves, Store, StoreError};
+use orchestrator_core::spec::{DEFAULT_QUEUE, MAX_LABEL, MAX_QUEUE_NAME, is_queue_name};
 use orchestrator_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -48,6 +49,7 @@ pub(crate) async fn carry_out(app: &App, args: &Worker) -> Result<Exit, Problem>
 async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
     let mut signals = Signals::catch()?;
     let store = app.store_to_drive(Access::Create).await?;
+    let serves = serves(args)?;
     let info = store.describe();
     if info.kind == "memory" {
         let title = "the memory store is seen by no other process: a worker finds nothing there";
@@ -62,18 +64,20 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
         Problem::new(Exit::Unavailable, "workspaces_unavailable", title)
     })?;
     let label = format!("{}{WORKER}{} slots", user::process(), app.settings.slots());
+    let told = told(&serves);
     let engine = app
         .engine_as(store, label, |builder| {
-            builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL)
+            builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL).serve(serves).share()
         })
         .await?;
     if app.output.json().is_some() {
-        app.output.print_json_line(&json!({ "at": engine.store().now().await?, "kind": "worker.begun", "worker": engine.owner(), "store": info.location }))?;
+        app.output.print_json_line(&json!({ "at": engine.store().now().await?, "kind": "worker.begun", "worker": engine.owner(), "store": info.location, "queues": engine.serves().queues, "labels": engine.serves().labels }))?;
     } else {
         app.output.note(&format!(
-            "working for {} with {} slots; Ctrl-C drains",
+            "working for {} with {} slots on {}; Ctrl-C drains",
             escape::line(&info.location),
-            app.settings.slots()
+            app.settings.slots(),
+            escape::line(&told)
         ));
     }
     let ended = follow(app, &engine, &mut signals).await;
@@ -86,6 +90,46 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
         _ = signals.next() => {}
     }
     ended
+}
+
+/// Which steps a worker executes.
+fn serves(args: &Worker) -> Result<Serves, Problem> {
+    let usage = |title: String| Problem::new(Exit::Usage, "usage", title);
+    let mut serves = Serves::default();
+    for queue in &args.queues {
+        if !is_queue_name(queue) {
+            let title = format!(
+                "--queue {}: the name of a queue is 1 to {MAX_QUEUE_NAME} letters, digits, `_`, `-` and `.`",
+                escape::line(queue)
+            );
+            return Err(usage(title));
+        }
+        if !serves.queues.iter().any(|known| **known == **queue) {
+            serves.queues.push(queue.as_str().into());
+        }
+    }
+    if serves.queues.is_empty() {
+        serves.queues.push(DEFAULT_QUEUE.into());
+    }
+    for label in &args.labels {
+        let Some((name, value)) = label.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(usage(format!("--label {}: write KEY=VALUE", escape::line(label))));
+        };
+        if name.len() > MAX_LABEL || value.len() > MAX_LABEL || label.contains('\0') {
+            return Err(usage(format!("--label: a key and a value have at most {MAX_LABEL} bytes")));
+        }
+        if serves.labels.insert(name.to_owned(), value.to_owned()).is_some_and(|other| other != value) {
+            return Err(usage(format!("--label {}: given twice", escape::line(name))));
+        }
+    }
+    Ok(serves)
+}
+
+/// What somebody serves, for people: `gpu, default (zone=eu)`.
+fn told(serves: &Serves) -> String {
+    let queues = serves.queues.join(", ");
+    let labels: Vec<String> = serves.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if labels.is_empty() { queues } else { format!("{queues} ({})", labels.join(", ")) }
 }
 
 /// Tells of the runs that are driven here, until a signal comes, or nobody can be told any longer.
@@ -161,6 +205,16 @@ struct Owner {
     deadline: Timestamp,
     /// How many open runs it drives.
     runs: u64,
+    /// The queues whose steps it executes.
+    queues: Vec<Arc<str>>,
+    /// What it has.
+    labels: BTreeMap<String, String>,
+}
+
+impl Owner {
+    fn serves(&self) -> Serves {
+        Serves { queues: self.queues.clone(), labels: self.labels.clone() }
+    }
 }
 
 async fn list(app: &App) -> Result<Exit, Problem> {
@@ -180,11 +234,12 @@ async fn list(app: &App) -> Result<Exit, Problem> {
     let rows = owners.iter().map(|owner| {
         vec![
             escape::line(&owner.label).into_owned(),
+            escape::line(&told(&owner.serves())).into_owned(),
             owner.runs.to_string(),
             moment::relative(owner.deadline, now),
         ]
     });
-    app.output.table(&["PROCESS", "DRIVES", "DEADLINE"], rows.collect())?;
+    app.output.table(&["PROCESS", "SERVES", "DRIVES", "DEADLINE"], rows.collect())?;
     Ok(Exit::Ok)
 }
 
@@ -202,11 +257,14 @@ async fn owners(store: &Arc<dyn Store>) -> Result<Vec<Owner>, StoreError> {
             break;
         }
     }
-    let owners = store.owners().await?.into_iter().map(|OwnerRow { id, label, deadline, .. }| Owner {
-        runs: drives.get(&id).copied().unwrap_or_default(),
-        owner: id,
-        label,
-        deadline,
-    });
+    let owners =
+        store.owners().await?.into_iter().map(|OwnerRow { id, label, deadline, serves, .. }| Owner {
+            runs: drives.get(&id).copied().unwrap_or_default(),
+            owner: id,
+            label,
+            deadline,
+            queues: serves.queues,
+            labels: serves.labels,
+        });
     Ok(owners.collect())
 }

@@ -28,13 +28,14 @@ pub(super) enum Turn {
 /// What an event means for the view.
 pub(super) const fn turn(event: &Event) -> Turn {
     match event {
-        Event::StepBegun(_) | Event::StepContinued(_) => Turn::Begins,
+        Event::StepBegun(_) | Event::StepContinued(_) | Event::StepClaimed(_) => Turn::Begins,
         Event::StepFailed(event) if event.retry_at.is_none() => Turn::Fails,
         Event::StepSucceeded(_)
         | Event::StepFailed(_)
         | Event::StepLost(_)
         | Event::StepOutcomeUnknown(_)
         | Event::StepInterrupted(_)
+        | Event::StepWithdrawn(_)
         | Event::StepWaiting(_)
         | Event::StepIterated(_)
         | Event::StepSkipped(_)
@@ -77,6 +78,10 @@ impl Teller<'_> {
             Event::StepInterrupted(_) => {
                 ("cancelled", format!("{name}{took} interrupted; it begins again on resume"))
             }
+            Event::StepOffered(event) => {
+                ("begun", format!("{name} offered to {}{}", event.queue, nth(event.attempt)))
+            }
+            Event::StepWithdrawn(_) => ("cancelled", format!("{name} taken back; nobody had begun it")),
             Event::StepWaiting(event) => waits(&name, event, at),
             Event::StepJudged(event) => judged(&name, event),
             Event::StepArrived(event) => arrived(&name, &event.arrival)?,

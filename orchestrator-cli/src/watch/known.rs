@@ -93,7 +93,7 @@ impl Known {
             (0..event.count).for_each(|item| self.turn(Unit::item_of(ix.step, item), "pending", recorded.at));
         }
         let step = self.steps.entry(ix).or_default();
-        if let Event::StepBegun(_) | Event::StepExpanded(_) = &recorded.event {
+        if let Event::StepBegun(_) | Event::StepClaimed(_) | Event::StepExpanded(_) = &recorded.event {
             step.began = Some(recorded.at);
         }
         step.attempts = recorded.event.attempt().unwrap_or(step.attempts);
@@ -140,7 +140,9 @@ impl Known {
 /// The status of a step after an event that speaks of it, in the words of the JSON shapes.
 fn status_after(event: &Event) -> Option<&'static str> {
     Some(match event {
-        Event::StepBegun(_) | Event::StepContinued(_) | Event::StepExpanded(_) => "running",
+        Event::StepBegun(_) | Event::StepContinued(_) | Event::StepClaimed(_) | Event::StepExpanded(_) => {
+            "running"
+        }
         Event::StepCollected(event) => match event.status {
             Ending::Completed => "completed",
             Ending::Failed => "failed",
@@ -163,6 +165,8 @@ fn status_after(event: &Event) -> Option<&'static str> {
         Event::StepCancelled(_) => "cancelled",
         Event::StepResolved(event) if event.output.is_some() => "completed",
         Event::StepInterrupted(_)
+        | Event::StepOffered(_)
+        | Event::StepWithdrawn(_)
         | Event::StepIterated(_)
         | Event::StepRepeated(_)
         | Event::StepArrived(_)

@@ -8,7 +8,7 @@ use crate::engine::driver::Driver;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
-use crate::machine::StepKind;
+use crate::machine::{StepKind, is_away, next_timer};
 use crate::port::store::Serves;
 use crate::spec::Placement;
 use crate::time::Timestamp;
@@ -98,7 +98,8 @@ impl Shared {
                 .map(|(serves, _)| serves.clone())
                 .collect::<Vec<_>>()
         };
-        let changed = serves(&known.others) != serves(&others);
+        // Whoever waits learns too that they were looked for.
+        let changed = known.at.is_none() || serves(&known.others) != serves(&others);
         (known.others, known.at, known.asked) = (others, Some(now), false);
         if changed {
             let waiting = std::mem::take(&mut known.waiting);
@@ -139,6 +140,17 @@ impl Driver {
     fn may_offer(&self, placement: &Placement) -> bool {
         let others = self.shared.colleagues_for(placement);
         (self.state.count(StepKind::Offered) as usize) < others * AHEAD
+    }
+
+    /// Whether nothing moves but what nobody serves.
+    pub(crate) fn waits_for_a_worker(&self) -> bool {
+        let is_idle = self.local.is_empty() && self.preparing.is_empty() && !self.wants_slot;
+        let alone = is_idle && !self.unserved.is_empty() && self.inputs.is_empty();
+        alone
+            && self.state.children() == 0
+            && !is_away(&self.state)
+            && next_timer(&self.state).is_none()
+            && self.shared.colleagues().at.is_some()
     }
 
     /// Leaves a step alone until others serve it, or have room for it.

@@ -285,7 +285,10 @@ impl Driver {
             Note::Inquired(step, attempt) => self.on_inquired(step, attempt),
             Note::Changed => self.catch_up().await,
             Note::Delivered => self.look_into_the_inbox().await,
-            Note::Served => self.unserved.clear(),
+            Note::Served => {
+                self.unserved.clear();
+                self.publish(true);
+            }
             Note::Stop(until) => self.stopping = Some(until),
         }
     }
@@ -320,7 +323,13 @@ impl Driver {
 
     /// Decides what there is to decide, and hands it in.
     fn open_batch(&mut self) {
-        let Some(mut batch) = Batch::open(self) else { return };
+        let unserved = self.unserved.len();
+        let Some(mut batch) = Batch::open(self) else {
+            if self.unserved.len() != unserved {
+                self.publish(true);
+            }
+            return;
+        };
         let Some(member) = batch.member(self) else { return };
         crate::failpoint!("driver.decided");
         let answer = self.shared.committer.submit(member);

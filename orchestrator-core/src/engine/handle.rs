@@ -20,7 +20,7 @@ use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{Asked, Command, Recorded};
 use crate::mask::Mask;
 use crate::port::notice::Notice;
-use crate::port::store::{LogLine, Member, Store, StoreError};
+use crate::port::store::{LogLine, Member, Serves, Store, StoreError};
 use crate::spec::{Diagnostics, ParseOptions, Parsed, Workflow};
 
 /// Drives runs. Cheap to clone; all clones are one engine.
@@ -261,6 +261,12 @@ impl Engine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
+    }
+
+    /// Which offers of others it claims.
+    #[must_use]
+    pub fn serves(&self) -> &Serves {
+        &self.shared.serves
     }
 
     /// This incarnation.

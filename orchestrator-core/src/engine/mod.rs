@@ -27,6 +27,7 @@ mod offers;
 mod order;
 mod owner;
 mod pins;
+mod placed;
 mod prepare;
 mod progress;
 mod qa;

@@ -34,6 +34,9 @@ impl Driver {
             // A plugin may spare a person.
             progress.status = "running";
         }
+        if progress.status == "running" && self.waits_for_a_worker() {
+            progress.status = "blocked";
+        }
         self.watch_the_inbox();
         let was_blocked = self.progress.borrow().status == "blocked";
         let is_blocked = progress.status == "blocked";

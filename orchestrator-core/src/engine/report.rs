@@ -7,14 +7,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::loaded::Library;
+use crate::engine::placed::unserved;
 use crate::engine::shared::Shared;
 use crate::engine::waits::{Cause, Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::{StepError, WaitOn};
+use crate::machine::{Intent, StepError, WaitOn};
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
-use crate::spec::{StepSpec, Workflow};
+use crate::spec::{Placement, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -107,7 +108,7 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `outcome_unknown` or `quarantine`.
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +126,9 @@ pub struct Waiting {
     /// Why the last attempt has failed, where another one is to come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<StepError>,
+    /// Whom it waits for, where that is a worker.
+    #[serde(skip)]
+    pub placement: Option<Arc<Placement>>,
 }
 
 /// A run as it is in a store now; `None` if there is no such run. For those who only look: needs no engine, and
@@ -239,6 +243,9 @@ impl Reader<'_> {
             });
         }
         steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
+        if row.finished_at.is_none() && row.intent == Intent::Proceed {
+            waiting_for.extend(unserved(self.store, row.run, &workflow, &steps).await?);
+        }
         // What a run below asks, it has said itself.
         for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
             if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
@@ -328,6 +335,7 @@ impl Reader<'_> {
                 digest: None,
                 until: step.due_at,
                 error: None,
+                placement: None,
             });
         }
         Ok(())
@@ -420,6 +428,7 @@ fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) 
             Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),
             _ => None,
         },
+        placement: None,
     })
 }
 
@@ -464,7 +473,7 @@ impl Waiting {
     /// Whether only a person can end it.
     #[must_use]
     pub fn needs_someone(&self) -> bool {
-        matches!(self.kind, "approval" | "qa" | "signal" | "outcome_unknown" | "quarantine")
+        matches!(self.kind, "approval" | "qa" | "signal" | "worker" | "outcome_unknown" | "quarantine")
     }
 }
 

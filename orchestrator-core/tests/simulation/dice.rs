@@ -114,6 +114,8 @@ dice! {
     Cancel = "client.cancel",
     /// Somebody pauses, and resumes later.
     Hold = "client.hold",
+    /// Processes execute what others offer.
+    Fleet = "node.fleet",
     /// A task that could go on is passed over.
     PassedOver = "schedule.passed_over",
 }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orchestrator_core::Engine;
+use orchestrator_core::port::store::Serves;
+use orchestrator_core::spec::DEFAULT_QUEUE;
 
 use crate::dice::Die;
 use crate::node::Process;
@@ -86,9 +88,12 @@ impl Machine {
             .executor(process.clone())
             .ttl(TTL)
             .slots(3)
-            .label(format!("process {}", process.number))
-            .start();
-        match tokio::time::timeout(Duration::from_secs(10), starting).await {
+            .label(format!("process {}", process.number));
+        let starting = match site.world.is_on(Die::Fleet) {
+            true => starting.serve(everything()).share(),
+            false => starting,
+        };
+        match tokio::time::timeout(Duration::from_secs(10), starting.start()).await {
             Ok(Ok(engine)) => *self.running.lock().unwrap() = Some(Running { process, engine }),
             _ => process.kill(),
         }
@@ -150,4 +155,9 @@ impl Machine {
             self.site.world.pass(500).await;
         }
     }
+}
+
+/// One who takes whatever work there is off others.
+fn everything() -> Serves {
+    Serves { queues: vec![DEFAULT_QUEUE.into()], ..Serves::default() }
 }

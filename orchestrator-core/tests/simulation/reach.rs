@@ -56,6 +56,15 @@ impl Reach {
         }
     }
 
+    /// The answer to something that was written, unless it is lost.
+    async fn arrived<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.travel().await;
+        match self.process.world.roll(Die::AmbiguousApplied, 30) {
+            true => Err(StoreError::Unavailable("the answer is lost".into())),
+            false => answer,
+        }
+    }
+
     /// Outages come by themselves: two seconds of each twenty.
     fn is_out(&self) -> bool {
         let world = &self.process.world;
@@ -205,12 +214,18 @@ macro_rules! reads {
 
             async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
                 self.way(Die::Unavailable, 30).await?;
-                self.truth.store.claim(claim).await
+                let answer = self.truth.store.claim(claim).await;
+                if matches!(answer, Ok(Claimed::Yours(_))) {
+                    self.process.world.count(Die::Fleet);
+                    self.truth.claimed(&claim);
+                }
+                self.arrived(answer).await
             }
 
             async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {
                 self.way(Die::Unavailable, 30).await?;
-                self.truth.store.deliver(deliver).await
+                let answer = self.truth.store.deliver(deliver).await;
+                self.arrived(answer).await
             }
 
             async fn retire(&self, owner: OwnerId) -> Result<(), StoreError> {

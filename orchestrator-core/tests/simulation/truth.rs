@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use orchestrator_core::id::{RunId, StepIx, Unit};
+use orchestrator_core::id::{OwnerId, RunId, StepIx, Unit};
 use orchestrator_core::machine::{self, AfterLoss, Event, RunState, StepKind, wake_at};
 use orchestrator_core::plan::Plan;
-use orchestrator_core::port::store::{Commit, EventsAfter, Member, Store};
+use orchestrator_core::port::queue::StepTicket;
+use orchestrator_core::port::store::{Claim, Commit, EventsAfter, Member, Store};
 use orchestrator_core::spec::Workflow;
 use orchestrator_core::time::SystemClock;
 use orchestrator_core::{MemoryStore, engine};
@@ -34,6 +35,8 @@ struct Seen {
     runs: BTreeMap<RunId, Run>,
     /// Runs that somebody was told of: they must be there for ever.
     acknowledged: BTreeSet<RunId>,
+    /// Who has claimed what was offered.
+    claims: BTreeMap<StepTicket, OwnerId>,
     /// Runs that were removed after their end.
     pruned: BTreeSet<RunId>,
 }
@@ -84,6 +87,20 @@ impl Truth {
             }
         }
         answers
+    }
+
+    /// Somebody has claimed a right, or has it already: of each there is one claim, for ever.
+    pub(crate) fn claimed(&self, claim: &Claim) {
+        let Claim { ticket, owner } = claim;
+        let mut seen = self.seen();
+        let first = *seen.claims.entry(*ticket).or_insert(*owner);
+        if let Some(run) = seen.runs.get_mut(&ticket.run) {
+            run.claimed(ticket);
+        }
+        drop(seen);
+        if first != *owner {
+            self.world.broken(format!("{}: {ticket:?} is claimed by two", short(ticket.run)));
+        }
     }
 
     /// A member of a driver that no longer drives must not be written; that is for the store to refuse. Here only what the
@@ -283,6 +300,14 @@ impl Run {
             Event::StepContinued(on) => {
                 self.begun.insert((unit, on.attempt, on.epoch));
             }
+            // Whoever claims it has the right.
+            Event::StepOffered(offered) => {
+                let last = self.attempts.insert(unit, offered.attempt).unwrap_or(0);
+                if offered.attempt != last + 1 && (offered.attempt != last || offered.decision.is_some()) {
+                    return Err(format!("attempt {} of {unit:?} is offered after {last}", offered.attempt));
+                }
+                self.allowed.entry(unit).or_insert(1);
+            }
             Event::StepFailed(failed) if failed.attempt > 0 && failed.retry_at.is_some() => self.allow(unit),
             Event::StepInterrupted(_) => self.allow(unit),
             Event::StepResolved(resolved) if resolved.output.is_none() => {
@@ -314,6 +339,11 @@ impl Run {
 
     fn allow(&mut self, unit: Unit) {
         *self.allowed.entry(unit).or_insert(1) += 1;
+    }
+
+    /// Somebody has claimed a right, or has it already.
+    fn claimed(&mut self, ticket: &StepTicket) {
+        self.begun.insert((Unit::new(ticket.step, ticket.item), ticket.attempt, ticket.epoch));
     }
 
     /// Whether the right to execute this was ever given.

@@ -87,7 +87,7 @@ pub(crate) fn of(
         }
         None => situation(
             "undriven",
-            "could go on, but nobody drives it".to_owned(),
+            format!("could go on, but nobody drives it{}", held_up(report)),
             shell.runs("resume", run),
             true,
         ),

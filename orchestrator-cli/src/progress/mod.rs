@@ -7,5 +7,5 @@ mod tell;
 mod view;
 
 pub(crate) use counter::Counter;
-pub(crate) use tell::Teller;
+pub(crate) use tell::{Teller, began};
 pub(crate) use view::View;

@@ -1,8 +1,8 @@
 //! An event in the words for people.
 
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Intent, SkipReason, StageBegun, StepError, StepJudged, StepWaiting,
-    WaitOn,
+    AfterLoss, Arrival, Ending, Event, Intent, Recorded, SkipReason, StageBegun, StepError, StepJudged,
+    StepWaiting, WaitOn,
 };
 use orchestrator_core::spec::{OnExpiry, Stage};
 use orchestrator_core::time::Timestamp;
@@ -41,6 +41,14 @@ pub(super) const fn turn(event: &Event) -> Turn {
         | Event::StepSkipped(_)
         | Event::StepCancelled(_) => Turn::Rests,
         _ => Turn::Other,
+    }
+}
+
+/// Since when what an event tells of is executed: of a claim the log hears late.
+pub(crate) fn began(recorded: &Recorded) -> Timestamp {
+    match &recorded.event {
+        Event::StepClaimed(claimed) => claimed.claimed_at,
+        _ => recorded.at,
     }
 }
 

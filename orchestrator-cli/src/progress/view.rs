@@ -15,7 +15,7 @@ use crate::output::shapes::EventShape;
 use crate::output::style::{Style, Tint};
 use crate::output::{Json, Output, escape};
 use crate::progress::bars::{Bars, Running};
-use crate::progress::tell::{Teller, Turn, turn};
+use crate::progress::tell::{Teller, Turn, began, turn};
 
 /// How many of a failed step's last lines are shown.
 const TAIL: usize = 15;
@@ -266,10 +266,10 @@ impl<'a> View<'a> {
         match turn {
             Turn::Begins => {
                 let attempt = recorded.event.attempt().unwrap_or(1);
-                let step = self.steps.entry(ix).or_insert_with(|| Step::new(attempt, recorded.at));
+                let step = self.steps.entry(ix).or_insert_with(|| Step::new(attempt, began(recorded)));
                 step.running = true;
                 if step.attempt != attempt || matches!(recorded.event, Event::StepBegun(_)) {
-                    *step = Step::new(attempt, recorded.at);
+                    *step = Step::new(attempt, began(recorded));
                 }
             }
             Turn::Fails | Turn::Rests => {

@@ -8,6 +8,7 @@ use orchestrator_core::time::Timestamp;
 
 use crate::graph::Tally;
 use crate::names::Names;
+use crate::progress::began;
 
 /// How many steps that have ended are remembered in their order.
 const RECENT: usize = 100;
@@ -94,7 +95,7 @@ impl Known {
         }
         let step = self.steps.entry(ix).or_default();
         if let Event::StepBegun(_) | Event::StepClaimed(_) | Event::StepExpanded(_) = &recorded.event {
-            step.began = Some(recorded.at);
+            step.began = Some(began(recorded));
         }
         step.attempts = recorded.event.attempt().unwrap_or(step.attempts);
         step.ended = match status {

@@ -12,13 +12,13 @@ use crate::sandbox::until;
 use crate::{ASK, HELLO, Said, Sandbox};
 
 /// A folder whose store is a database of its own.
-struct Fleet {
-    sandbox: Sandbox,
+pub(crate) struct Fleet {
+    pub(crate) sandbox: Sandbox,
     database: Database,
 }
 
 impl Fleet {
-    fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let database = runtime.block_on(async { Server::shared().await.database().await });
         let sandbox = Sandbox::with(files);
@@ -27,23 +27,23 @@ impl Fleet {
         Self { sandbox, database }
     }
 
-    fn run(&self, words: &str) -> Said {
+    pub(crate) fn run(&self, words: &str) -> Said {
         self.sandbox.run(words)
     }
 
-    fn show(&self, run: &str) -> Value {
+    pub(crate) fn show(&self, run: &str) -> Value {
         self.run(&format!("runs show {run} --json")).json()
     }
 
     /// Starts a run that is left to workers.
-    fn leave(&self, words: &str) -> String {
+    pub(crate) fn leave(&self, words: &str) -> String {
         self.run(&format!("run {words} --detach --json")).exits(0).json()["run_id"]
             .as_str()
             .unwrap()
             .to_owned()
     }
 
-    fn ended(&self, run: &str) -> Value {
+    pub(crate) fn ended(&self, run: &str) -> Value {
         until(|| matches!(self.show(run)["status"].as_str(), Some("completed" | "failed" | "cancelled")));
         self.show(run)
     }
@@ -54,7 +54,7 @@ fn has_begun(ledger: &Path) {
     until(|| fs::read_to_string(ledger).is_ok_and(|told| told == "1\n"));
 }
 
-fn tell(child: &Child, signal: Signal) {
+pub(crate) fn tell(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 

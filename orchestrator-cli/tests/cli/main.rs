@@ -21,6 +21,7 @@ mod network;
 mod outside;
 mod plan;
 mod prices;
+mod queues;
 mod registry;
 mod reports;
 mod rows;

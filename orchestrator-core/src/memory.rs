@@ -230,6 +230,7 @@ impl Store for MemoryStore {
             location: "this process".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             durable: false,
+            lanes: 1,
         }
     }
 
@@ -334,9 +335,8 @@ impl Store for MemoryStore {
 
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         let inner = self.open()?;
-        let mut alive: Vec<OwnerRow> = inner.owners.values().filter(|row| !row.dead).cloned().collect();
-        alive.sort_unstable_by_key(|row| row.id);
-        Ok(alive)
+        // By their ids, as the map has them.
+        Ok(inner.owners.values().filter(|row| !row.dead).cloned().collect())
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

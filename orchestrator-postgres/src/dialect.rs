@@ -86,6 +86,9 @@ impl Dialect for Postgres {
 
     const CONCURRENT: bool = true;
 
+    // One is executed while another is made ready; more only wait for the same disk.
+    const LANES: usize = 2;
+
     const ALONE: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(7308895133)");
 
     const SEALS: Seals = Seals { alone: seal::alone, seal: seal::seal, unseal: seal::unseal };
@@ -110,6 +113,7 @@ impl Dialect for Postgres {
             location: self.location.clone(),
             version: self.version.clone(),
             durable: self.asked.durable,
+            lanes: Self::LANES,
         }
     }
 

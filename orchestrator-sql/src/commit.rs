@@ -135,10 +135,10 @@ impl<D: Dialect> Shared<D> {
         let marks = self.spill(group.iter().map(|(_, member)| member)).await?;
         let batch = member::batch(group.iter().map(|(_, member)| member), marks)
             .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
-        let mut hand = self.pen.take().await;
+        let (pen, mut hand) = self.free_pen().await;
         let script = batch.finish(&mut hand.texts, D::WORDS);
         failpoint!("commit.before");
-        self.pen.run(&mut hand, script).await?;
+        pen.run(&mut hand, script).await?;
         failpoint!("commit.after");
         Ok(())
     }

@@ -50,6 +50,9 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// for no commit.
     const CONCURRENT: bool = false;
 
+    /// How many batches are written at the same time, each by a connection of its own.
+    const LANES: usize = 1;
+
     /// What a transaction that changes tables begins with, where two could otherwise change them at the same time.
     const ALONE: Option<&'static str> = None;
 

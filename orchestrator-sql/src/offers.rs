@@ -40,7 +40,7 @@ impl<D: Dialect> Shared<D> {
             select = select.filter(offers::Column::Owner.is_null());
         }
         if let Some((at, after)) = query.after {
-            let keys = ORDER.map(|column| Expr::col(column));
+            let keys = ORDER.map(Expr::col);
             let last = values(&after).map(Expr::val);
             let later = Condition::any().add(offers::Column::OfferedAt.gt(at.as_millis())).add(
                 Condition::all()
@@ -261,9 +261,9 @@ impl<D: Dialect> Shared<D> {
     }
 
     async fn write_all(&self, batch: Batch) -> Result<(), WriteError> {
-        let mut hand = self.pen.take().await;
+        let (pen, mut hand) = self.free_pen().await;
         let script = batch.finish(&mut hand.texts, D::WORDS);
-        self.pen.run(&mut hand, script).await.map(drop)
+        pen.run(&mut hand, script).await.map(drop)
     }
 }
 

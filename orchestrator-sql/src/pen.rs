@@ -55,6 +55,11 @@ impl<D: Dialect> Pen<D> {
         self.hand.lock().await
     }
 
+    /// As [`Pen::take`], if nobody has it.
+    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Hand<D::Writer>>> {
+        self.hand.try_lock().ok()
+    }
+
     /// Runs a script; afterwards no transaction is open, however it went.
     pub(crate) async fn run(&self, hand: &mut Hand<D::Writer>, script: Script) -> Result<u64, WriteError> {
         self.write(hand, script, Way::Synced).await

@@ -18,10 +18,11 @@ use orchestrator_core::port::store::{
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
 use tokio::runtime::Handle;
+use tokio::sync::MutexGuard;
 use tokio::task::JoinHandle;
 
 use crate::dialect::{Dialect, Options};
-use crate::pen::Pen;
+use crate::pen::{Hand, Pen};
 
 /// A store in a SQL database. Cheap to clone: all clones are one store.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ impl<D: Dialect> Clone for SqlStore<D> {
 pub(crate) struct Shared<D: Dialect> {
     pub(crate) dialect: Arc<D>,
     pub(crate) pen: Pen<D>,
+    /// More of them, where several batches are written at the same time.
+    others: Vec<Pen<D>>,
     /// For keeping owners alive, where the dialect can write on several connections.
     keeper: Option<Pen<D>>,
     /// Where such a dialect is asked for all else: its connections belong to the runtime in which they were opened, while
@@ -50,6 +53,16 @@ pub(crate) struct Shared<D: Dialect> {
 }
 
 impl<D: Dialect> Shared<D> {
+    /// A pen that nobody holds, or the one that is waited for.
+    pub(crate) async fn free_pen(&self) -> (&Pen<D>, MutexGuard<'_, Hand<D::Writer>>) {
+        for pen in std::iter::once(&self.pen).chain(&self.others) {
+            if let Some(hand) = pen.try_take() {
+                return (pen, hand);
+            }
+        }
+        (&self.pen, self.pen.take().await)
+    }
+
     /// The pen that keeps owners alive.
     pub(crate) fn keeper(&self) -> &Pen<D> {
         self.keeper.as_ref().unwrap_or(&self.pen)
@@ -96,7 +109,9 @@ impl<D: Dialect> SqlStore<D> {
         let dialect = Arc::new(dialect);
         let keeper = D::CONCURRENT.then(|| Pen::new(dialect.clone()));
         let home = D::CONCURRENT.then(Handle::current);
-        let shared = Shared { pen: Pen::new(dialect.clone()), keeper, home, dialect, moved: OnceLock::new() };
+        let pen = || Pen::new(dialect.clone());
+        let (pen, others) = (pen(), (1..D::LANES).map(|_| pen()).collect());
+        let shared = Shared { pen, others, keeper, home, dialect, moved: OnceLock::new() };
         let store = Self { shared: Arc::new(shared) };
         let ready = if options.migrate {
             store.migrate().await
@@ -292,6 +307,9 @@ impl<D: Dialect> Store for SqlStore<D> {
     async fn close(&self) -> Result<(), StoreError> {
         self.apart(|shared| async move {
             shared.pen.close().await;
+            for pen in &shared.others {
+                pen.close().await;
+            }
             if let Some(keeper) = &shared.keeper {
                 keeper.close().await;
             }

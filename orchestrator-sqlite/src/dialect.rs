@@ -143,6 +143,7 @@ impl Dialect for Sqlite {
             location: self.path.display().to_string(),
             version: self.version.clone(),
             durable: self.durable,
+            lanes: 1,
         }
     }
 

@@ -103,7 +103,7 @@ impl<'a> EventShape<'a> {
             step: event.unit().map(|unit| names.step(unit.step)),
             item: event.unit().and_then(Unit::item),
             attempt: event.attempt(),
-            epoch: event.fence().map(|(epoch, _)| epoch),
+            epoch: event.epoch(),
             owner: event.fence().map(|(_, owner)| owner),
             transition_id: recorded.transition,
             data: data(body.unwrap_or_default(), names),

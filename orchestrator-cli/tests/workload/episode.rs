@@ -146,7 +146,7 @@ fn journey(seed: u64, number: u64, kills: Kills, chance: &mut Chance, place: &Pl
         None => String::new(),
     };
     for flow in flow.all() {
-        let text = flow.text() + &grant;
+        let text = flow.placed(place.fleet.is_some()) + &grant;
         fs::write(place.folder.path(&format!("{}.yaml", flow.name)), text).unwrap();
     }
     let cancel = (chance.below(6) == 0).then(|| Duration::from_millis(chance.below(800) as u64));
@@ -242,8 +242,8 @@ fn notice(facts: &Facts, tally: &mut Tally) {
             "step.resolved" => if data["output"].is_null() { "not applied" } else { "applied" }.to_owned(),
             "step.failed" => if data["retry_at"].is_null() { "for good" } else { "again" }.to_owned(),
             "run.ended" => data["status"].as_str().unwrap_or_default().to_owned(),
-            "step.waiting" | "step.arrived" | "step.begun" | "step.skipped" | "run.reopened"
-            | "driver.taken" => String::new(),
+            "step.waiting" | "step.arrived" | "step.begun" | "step.offered" | "step.claimed"
+            | "step.withdrawn" | "step.skipped" | "run.reopened" | "driver.taken" => String::new(),
             _ => continue,
         };
         *tally.seen.entry(format!("{} {more}", kind(event)).trim().to_owned()).or_default() += 1;

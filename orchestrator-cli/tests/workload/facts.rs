@@ -12,7 +12,7 @@ use crate::folder::Folder;
 use crate::ledger::Line;
 use crate::model::Unit;
 use crate::printed::is_result;
-use crate::replay::{kind, unit};
+use crate::replay::{begins, kind, unit};
 
 /// Looks at a copy of the database, with a library that is not the product's.
 const LOOK: &str = "\
@@ -131,6 +131,11 @@ impl Run {
         self.of(wanted).map(|(_, event)| event).filter(move |event| event["kind"] == kind)
     }
 
+    /// The events with which attempts of a unit begin.
+    pub(crate) fn begins<'f>(&'f self, wanted: &'f Unit) -> impl Iterator<Item = &'f Value> {
+        self.of(wanted).map(|(_, event)| event).filter(|event| begins(event))
+    }
+
     /// The rows of its steps and items.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Unit, &Value)> {
         let rows = self.shown["steps"].as_array().into_iter().flatten();
@@ -157,7 +162,7 @@ impl Run {
             "step.failed" => !event["data"]["retry_at"].is_null(),
             "step.lost" => event["data"]["then"] == "again",
             "step.resolved" => event["data"]["output"].is_null(),
-            "step.interrupted" => true,
+            "step.interrupted" | "step.withdrawn" => true,
             _ => false,
         };
         self.of(unit).filter(|(_, event)| repeats(event)).count()

@@ -14,7 +14,7 @@ use crate::chance::Chance;
 use crate::folder::{Folder, PATIENCE};
 
 /// How many workers there are.
-const WORKERS: usize = 3;
+const WORKERS: usize = 4;
 
 /// How long a worker counts as alive that says nothing.
 const TTL: &str = "2s";
@@ -41,11 +41,17 @@ pub(crate) struct Deaths {
     pub(crate) cut: u64,
 }
 
+/// A worker, and whether it serves the other queue.
+struct Worker {
+    child: Child,
+    far: bool,
+}
+
 /// The workers of an episode.
 pub(crate) struct Crew<'a> {
     fleet: &'a Fleet,
     folder: &'a Folder,
-    workers: Vec<Child>,
+    workers: Vec<Worker>,
     /// Those who were told to end.
     leaving: Vec<Child>,
     pub(crate) deaths: Deaths,
@@ -90,10 +96,15 @@ impl<'a> Crew<'a> {
         crew
     }
 
+    /// Another one, who serves what fewer do: every queue is served all the time.
     fn add(&mut self) {
+        let far = self.workers.iter().filter(|worker| worker.far).count();
+        let far = 2 * far < self.workers.len();
         let log = File::options().create(true).append(true).open(self.folder.path("stderr")).unwrap();
-        let mut command = self.folder.command(&["worker", "--slots", "8", "--grace", "1s"]);
-        self.workers.push(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let queue = if far { "far" } else { "default" };
+        let mut command = self.folder.command(&["worker", "--slots", "8", "--grace", "1s", "--queue", queue]);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.workers.push(Worker { child, far });
     }
 
     /// Torments workers and server until somebody says that it is enough: then all that was stopped goes on.
@@ -113,14 +124,14 @@ impl<'a> Crew<'a> {
             let which = chance.below(self.workers.len());
             match first.pop().unwrap_or_else(|| chance.below(100)) {
                 0..40 => {
-                    let mut worker = self.workers.swap_remove(which);
+                    let mut worker = self.workers.swap_remove(which).child;
                     worker.kill().unwrap();
                     worker.wait().unwrap();
                     self.deaths.killed += 1;
                     self.add();
                 }
                 40..60 if stopped.is_none() => {
-                    let worker = self.workers.swap_remove(which);
+                    let worker = self.workers.swap_remove(which).child;
                     tell(&worker, Signal::STOP);
                     let span = Duration::from_millis(2_500 + chance.below(1_500) as u64);
                     stopped = Some((worker, Instant::now() + span));
@@ -128,7 +139,7 @@ impl<'a> Crew<'a> {
                     self.add();
                 }
                 60..75 => {
-                    let worker = self.workers.swap_remove(which);
+                    let worker = self.workers.swap_remove(which).child;
                     tell(&worker, Signal::TERM);
                     self.leaving.push(worker);
                     self.deaths.drained += 1;
@@ -151,7 +162,7 @@ impl<'a> Crew<'a> {
     /// Others come for those who could not begin, because the server was away.
     fn replace(&mut self) {
         let before = self.workers.len();
-        self.workers.retain_mut(|worker| match worker.try_wait().unwrap() {
+        self.workers.retain_mut(|worker| match worker.child.try_wait().unwrap() {
             // It could not begin. One that has begun never ends so: that is said when all are dismissed.
             Some(status) if status.code() == Some(7) => false,
             Some(status) => panic!("a worker has ended: {status}"),
@@ -170,9 +181,9 @@ impl<'a> Crew<'a> {
 
     /// Ends all in an orderly way; what does not end is told. Nobody counts as alive then.
     pub(crate) fn dismiss(mut self) -> Vec<String> {
-        self.workers.iter().for_each(|worker| tell(worker, Signal::TERM));
+        self.workers.iter().for_each(|worker| tell(&worker.child, Signal::TERM));
         let mut hung = Vec::new();
-        for mut worker in self.workers.drain(..).chain(self.leaving.drain(..)) {
+        for mut worker in self.workers.drain(..).map(|worker| worker.child).chain(self.leaving.drain(..)) {
             let begun = Instant::now();
             loop {
                 match worker.try_wait().unwrap() {

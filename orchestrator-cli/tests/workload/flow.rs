@@ -158,6 +158,11 @@ impl Flow {
     }
 
     pub(crate) fn text(&self) -> String {
+        self.placed(false)
+    }
+
+    /// The same for a fleet: some of its steps go to those who serve another queue.
+    pub(crate) fn placed(&self, far: bool) -> String {
         let mut text = format!(
             "name: {}\npermissions: {{ network: [\"127.0.0.1:*\"] }}\ninputs: {{ sink: {{ type: string }}, ledger: {{ type: string }} }}\n",
             self.name
@@ -165,6 +170,9 @@ impl Flow {
         text.push_str("env: { LEDGER: \"${{ inputs.ledger }}\" }\nsteps:\n");
         for step in &self.steps {
             let _ = write!(text, "  {}:\n{}", step.name, self.keys(step));
+            if far && step.goes_far() {
+                text.push_str("    queue: far\n");
+            }
         }
         for (has, stage, name) in [(self.handles, "on-failure", "handler"), (self.tidies, "finally", "tidy")]
         {
@@ -207,6 +215,11 @@ impl Flow {
 }
 
 impl Step {
+    /// Whether it goes to another queue, where there is one.
+    fn goes_far(&self) -> bool {
+        !matches!(self.does, Does::Child(_)) && self.name.bytes().last().is_some_and(|last| last % 2 == 1)
+    }
+
     /// How many attempts there may be, as its author says.
     pub(crate) const fn max_attempts(&self) -> usize {
         match self.does {

@@ -84,8 +84,10 @@ fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
         ALL.iter().map(|it| it.name).filter(|name| !tally.planted.contains(*name)).collect();
     let is_lost = tally.seen.keys().any(|what| what.starts_with("step.lost"));
     let (kills, is_whole) = (tally.kills, tally.runs >= 4 * RUNS);
+    let is_claimed = tally.seen.contains_key("step.claimed");
     let violations = tally.conclude(part);
     assert!(violations.is_empty(), "{} violations:\n  {}\n", violations.len(), violations.join("\n  "));
     assert!(kills > 0 && is_lost, "nothing was killed while it was executed");
+    assert!(is_claimed || !part.contains("fleet"), "nobody has executed anything for another");
     assert!(missing.is_empty() || !is_whole, "nothing was planted for {missing:?}");
 }

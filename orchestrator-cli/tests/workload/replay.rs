@@ -74,7 +74,7 @@ impl Replay {
 
     fn step(&mut self, unit: &Unit, event: &Value) {
         let kind = kind(event);
-        if kind == "step.begun" {
+        if begins(event) {
             *self.attempts.entry(unit.clone()).or_default() += 1;
         }
         let states = self.states.entry(unit.clone()).or_insert_with(|| BTreeSet::from(["Pending", "Ready"]));
@@ -134,6 +134,16 @@ fn allowed(event: &Value) -> Option<&'static [&'static str]> {
 
 pub(crate) fn kind(event: &Value) -> &str {
     event["kind"].as_str().unwrap_or_default()
+}
+
+/// Whether an attempt begins with an event: one that is offered to others counts from there on.
+pub(crate) fn begins(event: &Value) -> bool {
+    match kind(event) {
+        "step.begun" => true,
+        // Without a decision it is one that has waited, and goes on.
+        "step.offered" => !event["data"]["decision"].is_null(),
+        _ => false,
+    }
 }
 
 /// The step or item that an event, or a row of a report, speaks of.

@@ -1,4 +1,5 @@
-//! Group commit: while one transaction is in flight, members from all runs gather; the next transaction takes them.
+//! Group commit: while one transaction is in flight, members from all runs gather; the next transaction takes them. A store that
+//! writes several at the same time gets as many lanes, and each run has one of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::port::store::{Commit, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, Sto
 /// Where members are handed in.
 #[derive(Debug, Clone)]
 pub(crate) struct Committer {
-    inbox: mpsc::UnboundedSender<Submission>,
+    lanes: Arc<[mpsc::UnboundedSender<Submission>]>,
     /// How many drivers there are, each of which has one member in flight at most.
     drivers: Arc<AtomicUsize>,
 }
@@ -29,11 +30,15 @@ const QUIET_TURNS: u32 = 2;
 
 impl Committer {
     /// Starts the writer of `store`. It ends when the last handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Self {
-        let (inbox, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn start(store: &Arc<dyn Store>, tasks: &Tasks) -> Self {
         let drivers = Arc::new(AtomicUsize::new(0));
-        tasks.spawn(write(store, receiver, drivers.clone()));
-        Self { inbox, drivers }
+        let lanes = store.describe().lanes.max(1);
+        let lane = |_| {
+            let (inbox, receiver) = mpsc::unbounded_channel();
+            tasks.spawn(write(store.clone(), receiver, drivers.clone(), lanes));
+            inbox
+        };
+        Self { lanes: (0..lanes).map(lane).collect(), drivers }
     }
 
     /// So many drivers may hand in members: when all have, there is nobody to wait for.
@@ -45,7 +50,8 @@ impl Committer {
     pub(crate) fn submit(&self, member: Member) -> oneshot::Receiver<Commit> {
         let (reply, answer) = oneshot::channel();
         // If the writer is gone, the dropped reply tells.
-        let _ = self.inbox.send(Submission { member, reply });
+        let lane = member.run.as_uuid().as_u128() % self.lanes.len() as u128;
+        let _ = self.lanes[lane as usize].send(Submission { member, reply });
         answer
     }
 }
@@ -54,6 +60,7 @@ async fn write(
     store: Arc<dyn Store>,
     mut inbox: mpsc::UnboundedReceiver<Submission>,
     drivers: Arc<AtomicUsize>,
+    lanes: usize,
 ) {
     let mut held: Vec<Submission> = Vec::new();
     loop {
@@ -63,7 +70,9 @@ async fn write(
                 None => return,
             }
         }
-        gather(&mut inbox, &mut held, &drivers).await;
+        // About as many runs as there are in a lane.
+        let all = drivers.load(Ordering::Relaxed).div_ceil(lanes).clamp(1, MAX_BATCH_MEMBERS);
+        gather(&mut inbox, &mut held, all).await;
         let (members, replies): (Vec<_>, Vec<_>) =
             take_batch(&mut held).into_iter().map(|submission| (submission.member, submission.reply)).unzip();
         crate::failpoint!("committer.taken");
@@ -74,13 +83,8 @@ async fn write(
     }
 }
 
-async fn gather(
-    inbox: &mut mpsc::UnboundedReceiver<Submission>,
-    held: &mut Vec<Submission>,
-    drivers: &AtomicUsize,
-) {
+async fn gather(inbox: &mut mpsc::UnboundedReceiver<Submission>, held: &mut Vec<Submission>, all: usize) {
     let mut quiet = 0;
-    let all = drivers.load(Ordering::Relaxed).clamp(1, MAX_BATCH_MEMBERS);
     while quiet < QUIET_TURNS && held.len() < all {
         let before = held.len();
         while let Ok(submission) = inbox.try_recv() {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::engine::attempt::{Attempt, Dispatched, Ended};
 use crate::engine::batch::Batch;
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
@@ -20,12 +19,9 @@ use crate::engine::reconcile::Inquiries;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, StepIx, Unit};
-use crate::machine::{
-    Effect, Fence, Finished, Prepared, RunState, StepError, StepState, effect_of, next_timer,
-};
-use crate::port::plugin::{Request, StopReason, Stopper};
+use crate::machine::{Fence, Prepared, RunState, StepError, next_timer};
+use crate::port::plugin::{StopReason, Stopper};
 use crate::port::store::{Commit, Parent, StoreError};
-use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 use crate::value::{StoredValue, ValueRef};
 
@@ -33,7 +29,7 @@ use crate::value::{StoredValue, ValueRef};
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) fence: Fence,
-    stopper: Stopper,
+    pub(crate) stopper: Stopper,
 }
 
 /// The driver of one run.
@@ -78,7 +74,7 @@ pub(crate) struct Driver {
     /// Decide one input at a time: a batch held something that no store can keep.
     pub(crate) cautious: bool,
     inflight: Option<(Batch, oneshot::Receiver<Commit>)>,
-    incarnation: Incarnation,
+    pub(crate) incarnation: Incarnation,
     mailbox: mpsc::UnboundedReceiver<Note>,
     pub(crate) own_mailbox: mpsc::UnboundedSender<Note>,
     pub(crate) progress: watch::Sender<Progress>,
@@ -391,85 +387,6 @@ impl Driver {
         if self.state.head().ended.is_some() {
             self.over = true;
         }
-    }
-
-    /// Tells the step's attempt to stop, if the state wants that.
-    pub(crate) fn stop_if_asked(&self, step: Unit) {
-        if let Some(Effect::Stop(_)) = effect_of(&self.state, step)
-            && let Some(local) = self.local.get(&step)
-        {
-            crate::failpoint!("cancel.stop.before");
-            local.stopper.stop(StopReason::Cancelled);
-        }
-    }
-
-    /// Executes a begun attempt.
-    pub(crate) fn dispatch(
-        &mut self,
-        step: Unit,
-        attempt: u32,
-        fence: Fence,
-        permit: Option<OwnedSemaphorePermit>,
-        request: Option<Arc<Request>>,
-    ) {
-        if self.incarnation.is_over() {
-            // The commit, or its answer, has taken so long that others may have recorded the attempt as lost.
-            return;
-        }
-        let spec = self.loaded.workflow.step(step.step);
-        let slot = self.state.slot(step);
-        let (Some(reference), Some(effect)) = (slot.request.clone(), slot.effect) else { return };
-        let arrival = match &slot.state {
-            StepState::Running { arrival, .. } => {
-                arrival.as_deref().map(|arrival| self.values.arrived(arrival))
-            }
-            _ => None,
-        };
-        let request = request.map_or_else(|| self.values.request(&reference), Ok);
-        let (plugin, request) = match (self.shared.registry.get(&spec.uses), request) {
-            (Some(plugin), Ok(request)) => (plugin.clone(), request),
-            (plugin, request) => {
-                let why = request.err().unwrap_or_else(|| format!("there is no plugin `{}`", spec.uses));
-                debug_assert!(plugin.is_some(), "checked when the run was taken");
-                return self.fail_undispatched(step, attempt, fence, why);
-            }
-        };
-        let attempt = Attempt {
-            run: self.run,
-            folder: self.folder.clone(),
-            step,
-            name: spec.name.clone(),
-            attempt,
-            fence,
-            effect,
-            reference,
-            timeout: spec.options().timeout,
-            arrival,
-            iteration: slot.iterations(),
-            feedback: slot.feedback().cloned(),
-            qa: spec.options().qa.clone(),
-            evidence: spec.options().evidence.clone(),
-        };
-        let driver = self.own_mailbox.clone();
-        // A driver that is gone has been fenced: nobody wants the outcome.
-        let tell = move |ended| drop(driver.send(Note::Ended(ended)));
-        let stopper = match attempt.dispatch(&self.shared, &self.loaded, plugin, request, permit, tell) {
-            Dispatched::Running(stopper) => stopper,
-            Dispatched::Over(mut ended) => {
-                self.permits.extend(ended.slot.take());
-                return self.inputs.push(Input::Ended(ended));
-            }
-        };
-        if let Some(Effect::Stop(_)) = effect_of(&self.state, step) {
-            stopper.stop(StopReason::Cancelled);
-        }
-        self.local.insert(step, Local { fence, stopper });
-    }
-
-    fn fail_undispatched(&mut self, step: Unit, attempt: u32, fence: Fence, why: String) {
-        let error = StepError::new(ErrorClass::Invalid, why);
-        let ended = Ended::bare(step, attempt, fence, Finished::Failed { error, not_before: None });
-        self.inputs.push(Input::Ended(ended));
     }
 
     /// Back to the state before the batch, with its inputs to be decided again.

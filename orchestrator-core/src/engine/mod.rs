@@ -3,11 +3,13 @@
 mod attempt;
 mod attend;
 mod batch;
+mod begin;
 mod builder;
 mod colleagues;
 mod committer;
 mod control;
 mod delegate;
+mod dispatch;
 mod driver;
 mod error;
 mod evidence;

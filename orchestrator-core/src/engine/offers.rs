@@ -38,7 +38,7 @@ impl Batch {
         draft: &mut Draft,
         step: Unit,
         mut done: Done,
-        placement: Arc<Placement>,
+        placement: &Arc<Placement>,
     ) -> Decided {
         let Prepared::Begin(begin) = done.verdict.clone() else {
             return self.say_done(driver, draft, step, done);
@@ -48,7 +48,7 @@ impl Batch {
                 done.verdict = Prepared::Offer { begin, offer: placement.clone() };
                 let decided = self.say_done(driver, draft, step, done);
                 if matches!(decided, Decided::Changed(_)) {
-                    draft.offer(&driver.state, step, &placement, order);
+                    draft.offer(&driver.state, step, placement, order);
                     draft.values.extend(value);
                 }
                 decided
@@ -63,7 +63,7 @@ impl Batch {
         driver: &mut Driver,
         draft: &mut Draft,
         step: Unit,
-        placement: Arc<Placement>,
+        placement: &Arc<Placement>,
     ) -> bool {
         let slot = driver.state.slot(step);
         let (Some(effect), Some(request)) = (slot.effect, slot.request.clone()) else { return false };
@@ -77,7 +77,7 @@ impl Batch {
         let command = Command::Offer { step, owner: driver.owner(), offer: placement.clone() };
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
-            draft.offer(&driver.state, step, &placement, order);
+            draft.offer(&driver.state, step, placement, order);
             draft.values.extend(value);
         }
         accepted

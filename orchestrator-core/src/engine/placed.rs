@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use crate::engine::report::{StepReport, Waiting};
 use crate::id::{RunId, StepIx};
-use crate::port::store::{Store, StoreError};
+use crate::machine::Intent;
+use crate::port::store::{RunRow, Store, StoreError};
 use crate::spec::{Placement, Workflow};
 
 /// The steps of a run whose turn it is, and that nobody alive takes.
 pub(crate) async fn unserved(
     store: &dyn Store,
-    run: RunId,
+    row: &RunRow,
     workflow: &Workflow,
     steps: &[StepReport],
 ) -> Result<Vec<Waiting>, StoreError> {
-    if workflow.steps.iter().all(|step| step.options().placement.is_none()) {
+    let goes_on = row.finished_at.is_none() && row.intent == Intent::Proceed;
+    if !goes_on || workflow.steps.iter().all(|step| step.options().placement.is_none()) {
         return Ok(Vec::new());
     }
     let has_ended = |status: &str| matches!(status, "completed" | "failed" | "skipped" | "cancelled");
@@ -45,7 +47,7 @@ pub(crate) async fn unserved(
         !owners.iter().any(|owner| owner.serves.takes(&placement.queue, &placement.labels))
     };
     let waiting = placed.into_iter().filter(|(_, _, placement)| nobody_takes(placement));
-    Ok(waiting.map(|(ix, name, placement)| Waiting::for_a_worker(run, ix, name, placement)).collect())
+    Ok(waiting.map(|(ix, name, placement)| Waiting::for_a_worker(row.run, ix, name, placement)).collect())
 }
 
 impl Waiting {

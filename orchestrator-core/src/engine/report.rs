@@ -11,7 +11,7 @@ use crate::engine::placed::unserved;
 use crate::engine::shared::Shared;
 use crate::engine::waits::{Cause, Waits, waits};
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::{Intent, StepError, WaitOn};
+use crate::machine::{StepError, WaitOn};
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
@@ -243,9 +243,7 @@ impl Reader<'_> {
             });
         }
         steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
-        if row.finished_at.is_none() && row.intent == Intent::Proceed {
-            waiting_for.extend(unserved(self.store, row.run, &workflow, &steps).await?);
-        }
+        waiting_for.extend(unserved(self.store, &row, &workflow, &steps).await?);
         // What a run below asks, it has said itself.
         for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
             if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {

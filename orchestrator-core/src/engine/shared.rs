@@ -161,7 +161,7 @@ const LIVE_BACKLOG: usize = 4_096;
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            committer: Committer::start(parts.store.clone(), &parts.tasks),
+            committer: Committer::start(&parts.store, &parts.tasks),
             present: watch::channel(Present::unknown(&*parts.ids)).0,
             store: parts.store,
             registry: Arc::new(parts.registry),

@@ -69,6 +69,19 @@ impl Event {
         (attempt > 0).then_some(attempt)
     }
 
+    /// The right that it gives, uses or takes back, if it speaks of one.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::StepOffered(e) => Some(e.epoch),
+            Self::StepWithdrawn(e) => Some(e.epoch),
+            _ => match self.fence() {
+                Some((epoch, _)) => Some(epoch),
+                None => None,
+            },
+        }
+    }
+
     /// The fence it sets, if it sets one: `(epoch, owner)`.
     #[must_use]
     pub const fn fence(&self) -> Option<(u64, OwnerId)> {

@@ -96,7 +96,7 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "queues and labels",
-        "name: a\nqueue: gpu\nsteps:\n  a: { run: x, queue: two words }\n  b: { run: x, queue: '', labels: [eu] }\n  c: { run: x, queue: [gpu], labels: { zone: { a: b }, '': x, y: '${{ inputs.x }}' } }\n",
+        "name: a\nqueue: gpu\nsteps:\n  a: { run: x, queue: two words }\n  b: { run: x, queue: '', labels: [eu] }\n  c: { run: x, queue: [gpu], labels: { zone: { a: b }, '': x, y: '${{ inputs.x }}' } }\n  d: { uses: workflow, with: { workflow: other }, queue: gpu, labels: { a: b } }\n",
         &[
             "unknown_field",
             "invalid_value",
@@ -106,6 +106,9 @@ const STRUCTURE: &[Row] = &[
             "invalid_type",
             "out_of_range",
             "invalid_value",
+            "unknown_plugin",
+            "conflicting_fields",
+            "conflicting_fields",
         ],
     ),
     (

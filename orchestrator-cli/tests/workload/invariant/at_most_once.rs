@@ -37,8 +37,7 @@ fn check(facts: &Facts) -> Vec<String> {
             if distinct.len() != lines.len() {
                 faults.push(format!("{}: {unit:?} was executed twice in an attempt: {lines:?}", run.id));
             }
-            let recorded: Vec<_> =
-                run.of_kind(&unit, "step.begun").map(|event| event["attempt"].as_u64()).collect();
+            let recorded: Vec<_> = run.begins(&unit).map(|event| event["attempt"].as_u64()).collect();
             if lines.iter().any(|attempt| !recorded.contains(attempt)) {
                 faults.push(format!("{}: {unit:?} has had effects in {lines:?} of {recorded:?}", run.id));
             }

@@ -6,6 +6,7 @@ use crate::facts::{Facts, Run};
 use crate::invariant::{Column, Invariant};
 use crate::model::Unit;
 use crate::printed::is_result;
+use crate::replay::begins;
 
 pub(crate) const INVARIANT: Invariant = Invariant {
     name: "I6 attempts",
@@ -18,8 +19,8 @@ pub(crate) const INVARIANT: Invariant = Invariant {
             let unit = run
                 .units()
                 .into_iter()
-                .find(|unit| !leaves.contains(unit) && run.of_kind(unit, "step.begun").next().is_some())?;
-            let at = run.of(&unit).find(|(_, event)| event["kind"] == "step.begun")?.0;
+                .find(|unit| !leaves.contains(unit) && run.begins(unit).next().is_some())?;
+            let at = run.of(&unit).find(|(_, event)| begins(event))?.0;
             run.events[at]["attempt"] = json!(7);
             Some(())
         };
@@ -39,8 +40,7 @@ fn check(facts: &Facts) -> Vec<String> {
 }
 
 fn of_unit(run: &Run, unit: &Unit, faults: &mut Vec<String>) {
-    let begun: Vec<Option<u64>> =
-        run.of_kind(unit, "step.begun").map(|event| event["attempt"].as_u64()).collect();
+    let begun: Vec<Option<u64>> = run.begins(unit).map(|event| event["attempt"].as_u64()).collect();
     if begun.iter().zip(1..).any(|(attempt, wanted)| *attempt != Some(wanted)) {
         faults.push(format!("{}: {unit:?} has begun {begun:?}", run.id));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::facts::Facts;
 use crate::invariant::{Column, Invariant};
+use crate::replay::begins;
 
 pub(crate) const INVARIANT: Invariant = Invariant {
     name: "I16 decisions",
@@ -21,7 +22,7 @@ fn check(facts: &Facts) -> Vec<String> {
     let bare = |id: &str| id.split_once('_').map_or_else(String::new, |(_, hex)| hex.to_owned());
     let mut faults = Vec::new();
     for run in &facts.runs {
-        for event in run.events.iter().filter(|event| event["kind"] == "step.begun") {
+        for event in run.events.iter().filter(|event| begins(event)) {
             let decision = event["data"]["decision"].as_str().unwrap_or_default();
             let records = kept.get(&*format!("{} {}", bare(&run.id), bare(decision))).copied().unwrap_or(0);
             if records != 1 {

@@ -26,7 +26,7 @@ fn check(facts: &Facts) -> Vec<String> {
             if sent.len() > 1 || sent.iter().any(|(key, _)| *key == "-") {
                 faults.push(format!("{}: {unit:?} has sent {sent:?}", run.id));
             }
-            let attempts = run.of_kind(&unit, "step.begun").count();
+            let attempts = run.begins(&unit).count();
             if posts().count() > attempts {
                 let requests = posts().count();
                 faults.push(format!(

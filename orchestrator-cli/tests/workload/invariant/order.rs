@@ -27,7 +27,7 @@ pub(crate) const INVARIANT: Invariant = Invariant {
 
 /// Where the first attempt of a step, or of an item of it, stands in the log.
 fn begun(run: &Run, step: &str) -> Option<usize> {
-    let begins = ["step.begun", "step.expanded"];
+    let begins = ["step.begun", "step.offered", "step.expanded"];
     run.events.iter().position(|event| event["step"] == step && begins.contains(&kind(event)))
 }
 

@@ -28,7 +28,7 @@ fn check(facts: &Facts) -> Vec<String> {
     for run in &facts.runs {
         driven(run, &mut faults);
         for unit in run.units() {
-            let fenced = ["step.begun", "step.continued"];
+            let fenced = ["step.begun", "step.continued", "step.offered"];
             let rights: Vec<&Value> =
                 run.of(&unit).map(|(_, event)| event).filter(|event| fenced.contains(&kind(event))).collect();
             rising(&format!("{}: {unit:?}", run.id), rights.iter().copied(), &mut faults);

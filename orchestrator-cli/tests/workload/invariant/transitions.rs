@@ -2,7 +2,7 @@
 
 use crate::facts::Facts;
 use crate::invariant::{Column, Invariant};
-use crate::replay::Replay;
+use crate::replay::{Replay, begins};
 
 pub(crate) const INVARIANT: Invariant = Invariant {
     name: "I3 transitions",
@@ -12,7 +12,7 @@ pub(crate) const INVARIANT: Invariant = Invariant {
     plant: |facts| {
         for run in &mut facts.runs {
             for unit in run.units() {
-                let begun = run.of(&unit).find(|(_, event)| event["kind"] == "step.begun").map(|(at, _)| at);
+                let begun = run.of(&unit).find(|(_, event)| begins(event)).map(|(at, _)| at);
                 let ended = run.of(&unit).find(|(_, event)| event["kind"] == "step.succeeded");
                 if let (Some(begun), Some((ended, _))) = (begun, ended) {
                     run.swap(begun, ended);

@@ -21,6 +21,8 @@ pub struct StoreInfo {
     pub version: String,
     /// Whether an acknowledged commit survives a power loss.
     pub durable: bool,
+    /// How many batches it writes at the same time, at least 1: an engine has as many in flight, of different runs.
+    pub lanes: usize,
 }
 
 /// A run as it is listed.

@@ -21,7 +21,7 @@ impl<'t> Reader<'t, '_> {
                 "nothing of this reaches the workflow: its steps have the `env` that it says itself";
             self.problems.warning(env.at.span, place.key("env"), "no_effect", message);
         }
-        for key in ["qa", "evidence", "permissions"] {
+        for key in ["qa", "evidence", "permissions", "queue", "labels"] {
             if let Some(gate) = fields.entry(key).map(|entry| &entry.value) {
                 let message = format!("a step that runs a workflow has no `{key}` of its own");
                 self.error(gate.at, &place.key(key), "conflicting_fields", message)

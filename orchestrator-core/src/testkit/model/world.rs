@@ -155,20 +155,12 @@ impl World {
             }
             Op::Register { owner, lives } => {
                 let ttl = if lives { LONG } else { Duration::ZERO };
-                told(
-                    store
-                        .register(NewOwner {
-                            id: self.owners[owner],
-                            ttl,
-                            label: String::new(),
-                            serves: Serves::default(),
-                        })
-                        .await,
-                )
+                let (id, label, serves) = (self.owners[owner], String::new(), Serves::default());
+                told(store.register(NewOwner { id, ttl, label, serves }).await)
             }
             Op::Renew(owner) => {
-                let lives = store.renew(self.owners[owner], LONG).await;
-                let stops = store.stops(self.owners[owner]).await;
+                let (lives, stops) =
+                    (store.renew(self.owners[owner], LONG).await, store.stops(self.owners[owner]).await);
                 told(lives.map(|answer| (matches!(answer, Renewal::Alive(_)), stops)))
             }
             Op::Retire(owner) => told(store.retire(self.owners[owner]).await),

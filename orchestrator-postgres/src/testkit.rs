@@ -3,6 +3,9 @@
 //! [`Server::shared`] is one for a whole test run, where the environment variable [`SERVER`] names it, and one for this
 //! process otherwise. Each test takes a [`Database`] of its own, in a language that does not order by bytes.
 
+mod proxy;
+mod standby;
+
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -16,6 +19,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+pub use proxy::{Proxy, Way};
 
 /// Names the URL of a server for tests that runs already: a user there may make databases.
 pub const SERVER: &str = "ORCHESTRATOR_TEST_POSTGRES";
@@ -52,6 +57,8 @@ struct Own {
     folder: TempDir,
     port: u16,
     programs: PathBuf,
+    /// What it is told beside [`SETTINGS`].
+    settings: Vec<String>,
     process: Mutex<Option<Child>>,
 }
 
@@ -76,6 +83,14 @@ impl Server {
     /// # Panics
     /// If PostgreSQL is not installed, or does not start.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Server::start`], with settings on top of those that every server is told: `NAME=VALUE`.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn start_with(settings: &[&str]) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("orchestrator-pg-").tempdir().expect("a folder");
         own_by_nobody(folder.path());
@@ -86,12 +101,14 @@ impl Server {
             .output()
             .expect("initdb is started");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        // Between here and the start somebody else could take the port; then the start tells.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        let own = Own { folder, port, programs, process: Mutex::new(None) };
+        Self::over(folder, programs, settings).await
+    }
+
+    /// Starts a server over the data that is in a folder.
+    async fn over(folder: TempDir, programs: PathBuf, settings: &[&str]) -> Self {
+        let port = free_port();
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let own = Own { folder, port, programs, settings, process: Mutex::new(None) };
         let server = Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), own: Some(own) };
         server.resume();
         server.answers().await;
@@ -130,7 +147,7 @@ impl Server {
         let mut command = as_nobody(Path::new("/bin/sh"));
         command.args(["-c", MIND, "sh"]).arg(own.programs.join("postgres")).arg("-D");
         command.arg(own.folder.path().join("data")).args(["-p", &own.port.to_string()]);
-        for setting in SETTINGS {
+        for setting in SETTINGS.into_iter().chain(own.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         let log_too = log.try_clone().expect("a log");
@@ -219,6 +236,28 @@ impl Database {
         options.disable_statement_logging().connect().await.expect("a connection")
     }
 
+    /// All connections for which the server has room still; there is none until they are dropped.
+    pub async fn crowd(&self) -> Vec<PgConnection> {
+        let options: PgConnectOptions = self.url.parse().expect("a URL");
+        let options = options.disable_statement_logging();
+        let mut crowd = Vec::new();
+        while let Ok(connection) = options.connect().await {
+            crowd.push(connection);
+        }
+        crowd
+    }
+
+    /// Begins a transaction with a statement, past every store; it is open until the connection is dropped.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub async fn begin(&self, statement: &str) -> PgConnection {
+        let mut connection = self.bare().await;
+        let text = format!("SET idle_in_transaction_session_timeout = 0; BEGIN; {statement}");
+        connection.execute(AssertSqlSafe(text)).await.expect("the server takes it");
+        connection
+    }
+
     /// Carries out a text of one or more statements, past every store.
     ///
     /// # Panics
@@ -264,10 +303,7 @@ impl Pooler {
         let target: PgConnectOptions = database.url.parse().expect("a URL");
         let name = target.get_database().expect("a database");
         let folder = tempfile::Builder::new().prefix("orchestrator-pooler-").tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
+        let port = free_port();
         let config = folder.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]\n{name} = host={} port={} dbname={name} user={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
@@ -332,6 +368,12 @@ fn programs() -> PathBuf {
         .unwrap_or_else(|| {
             panic!("PostgreSQL is not installed (Debian, Ubuntu: apt-get install postgresql); {PROGRAMS} names its programs elsewhere")
         })
+}
+
+/// A port on 127.0.0.1 on which nobody listens. Before it is used somebody else could take it; then whoever is started there
+/// tells.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 /// A command that does not run as root, under whom PostgreSQL refuses to run.

@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use crate::bell::Bell;
-use crate::writer::{NOW, PostgresWriter};
+use crate::writer::PostgresWriter;
 use crate::{error, open, seal};
 
 /// One PostgreSQL database.
@@ -84,6 +84,8 @@ impl Dialect for Postgres {
         refuse: "('orchestrator: a check did not hold, at ' || clock_timestamp()::text)::int",
     });
 
+    const CLOCK: &'static str = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
+
     const CONCURRENT: bool = true;
 
     // One is executed while another is made ready; more only wait for the same disk.
@@ -131,7 +133,8 @@ impl Dialect for Postgres {
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        let asked = Statement::from_string(self.readers.get_database_backend(), NOW);
+        let text = format!("SELECT {}", Self::CLOCK);
+        let asked = Statement::from_string(self.readers.get_database_backend(), text);
         let asked = self.readers.query_one_raw(asked);
         let row = asked.await.map_err(|error| self.explain(&error))?;
         let millis = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();

@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
-use orchestrator_core::time::Timestamp;
 use orchestrator_sql::{Arg, Kind, Script, WriteError, Writer};
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
 use tokio::time::error::Elapsed;
 
 use crate::error;
-
-/// Asks for the time, in milliseconds since 1970.
-pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 /// Waits for all who write, and lets nobody begin: what was read since then is what there is.
 const UNDISTURBED: &str =
@@ -85,11 +81,13 @@ impl Writer for PostgresWriter {
         Ok(written)
     }
 
-    async fn now(&mut self) -> Result<Timestamp, WriteError> {
+    async fn number(&mut self, script: Script) -> Result<Option<i64>, WriteError> {
+        let arguments = arguments(script.args)?;
+        // Safe: the text is made of constants and numbered places alone.
+        let query = sqlx::query_scalar_with(AssertSqlSafe(script.text), arguments);
         self.owes = true;
-        let asked = sqlx::query_scalar(NOW).fetch_one(&mut self.connection);
-        let answer = tokio::time::timeout(self.patience, asked).await;
-        self.heard(answer).map(Timestamp::from_millis)
+        let answer = tokio::time::timeout(self.patience, query.fetch_optional(&mut self.connection)).await;
+        self.heard(answer)
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {

@@ -46,6 +46,10 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// How texts are made.
     const WORDS: Words;
 
+    /// The database's clock as an expression, in milliseconds since 1970: what needs the time is one statement, and one
+    /// journey to the database.
+    const CLOCK: &'static str;
+
     /// Whether several connections write at the same time: then owners are kept alive by one of their own, which waits
     /// for no commit.
     const CONCURRENT: bool = false;
@@ -277,11 +281,12 @@ pub trait Writer: fmt::Debug + Send + 'static {
     /// As [`Writer::run`].
     async fn run_undisturbed(&mut self, script: Script) -> Result<u64, WriteError>;
 
-    /// The database's clock.
+    /// Runs one statement that gives a number for each row that it has written, and gives that of the first. As
+    /// [`Writer::run_relaxed`] in all else.
     ///
     /// # Errors
-    /// [`WriteError`].
-    async fn now(&mut self) -> Result<Timestamp, WriteError>;
+    /// As [`Writer::run`].
+    async fn number(&mut self, script: Script) -> Result<Option<i64>, WriteError>;
 
     /// Makes sure that no transaction is open.
     ///

@@ -8,6 +8,7 @@ use std::time::Duration;
 use orchestrator_core::failpoint;
 use orchestrator_core::id::OwnerId;
 use orchestrator_core::port::store::{NewOwner, OwnerRow, Renewal, StoreError};
+use orchestrator_core::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::dialect::Dialect;
@@ -28,19 +29,19 @@ const BURY: usize = 4;
 static SECTIONS: [Section; 5] = [
     Section::new(
         Verb::Insert,
-        "orchestrator_owners (id, label, deadline, dead, queues, labels) SELECT v.column1, v.column2, v.column3, 0, v.column4, v.column5 FROM ",
+        "orchestrator_owners (id, label, deadline, dead, queues, labels) SELECT v.column1, v.column2, {clock} + v.column3, 0, v.column4, v.column5 FROM ",
         &[Id, Text, Int, Text, Text],
         " AS v",
     ),
     update(
-        "orchestrator_owners SET deadline = v.column2 FROM ",
-        &[Id, Int, Int],
-        " AS v WHERE id = v.column1 AND dead = 0 AND deadline > v.column3",
+        "orchestrator_owners SET deadline = {clock} + v.column2 FROM ",
+        &[Id, Int],
+        " AS v WHERE id = v.column1 AND dead = 0 AND deadline > {clock} RETURNING deadline",
     ),
     update(
         "orchestrator_owners SET deadline = 0 FROM ",
-        &[Id, Int],
-        " AS v WHERE id = v.column1 AND dead = 0 AND deadline <= v.column2",
+        &[Id],
+        " AS v WHERE id = v.column1 AND dead = 0 AND deadline <= {clock}",
     ),
     update("orchestrator_owners SET dead = 1 FROM ", &[Id], " AS v WHERE id = v.column1 AND dead = 0"),
     update(
@@ -54,8 +55,17 @@ const fn update(head: &'static str, columns: &'static [Kind], tail: &'static str
     Section::new(Verb::Update, head, columns, tail)
 }
 
+/// Where the database's clock stands in a section.
+const CLOCK: &str = "{clock}";
+
 fn script<D: Dialect, const N: usize>(section: usize, args: [Arg; N]) -> Script {
-    Batch::of_one(&SECTIONS, section, Rows::one(args)).alone(D::WORDS)
+    let script = Batch::of_one(&SECTIONS, section, Rows::one(args)).alone(D::WORDS);
+    Script { text: script.text.replace(CLOCK, D::CLOCK).into(), ..script }
+}
+
+/// A span that the clock can be moved on by.
+fn millis(span: Duration) -> Arg {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2).arg()
 }
 
 fn id(owner: OwnerId) -> Arg {
@@ -67,10 +77,9 @@ impl<D: Dialect> Shared<D> {
         let NewOwner { id: owner, ttl, label, serves } = owner;
         // What proves that it lives is there before anyone can look for it.
         self.dialect.hold(owner).await?;
-        let deadline = self.dialect.now().await? + ttl;
         let queues = (!serves.queues.is_empty()).then(|| serves.queues.join(" "));
         let labels = (!serves.labels.is_empty()).then(|| labels_json(&serves.labels));
-        let row = [id(owner), label.arg(), deadline.arg(), queues.arg(), labels.arg()];
+        let row = [id(owner), label.arg(), millis(ttl), queues.arg(), labels.arg()];
         match self.pen.run_relaxed(script::<D, _>(REGISTER, row)).await {
             Ok(_) => Ok(()),
             // The key is taken: whoever holds it keeps what proves that it lives.
@@ -83,14 +92,11 @@ impl<D: Dialect> Shared<D> {
     }
 
     pub(crate) async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError> {
-        let now = self.keeper().now().await?;
-        let until = now + ttl;
-        let renewed =
-            self.keeper().run_relaxed(script::<D, _>(RENEW, [id(owner), until.arg(), now.arg()])).await?;
-        if renewed > 0 {
-            return Ok(Renewal::Alive(until));
+        let renewed = self.keeper().number(script::<D, _>(RENEW, [id(owner), millis(ttl)])).await?;
+        if let Some(until) = renewed {
+            return Ok(Renewal::Alive(Timestamp::from_millis(until)));
         }
-        self.keeper().run_relaxed(script::<D, _>(EXPIRE, [id(owner), now.arg()])).await?;
+        self.keeper().run_relaxed(script::<D, _>(EXPIRE, [id(owner)])).await?;
         Ok(Renewal::Dead)
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use orchestrator_core::port::store::StoreError;
-use orchestrator_core::time::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::dialect::{Dialect, WriteError, Writer};
@@ -72,6 +71,17 @@ impl<D: Dialect> Pen<D> {
             Way::Relaxed => writer.run_relaxed(script).await,
             Way::Undisturbed => writer.run_undisturbed(script).await,
         };
+        self.put_back(hand, writer, way, answer).await
+    }
+
+    /// What has become of the connection that has answered so.
+    async fn put_back<T>(
+        &self,
+        hand: &mut Hand<D::Writer>,
+        mut writer: D::Writer,
+        way: Way,
+        answer: Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
         let may_be_written = matches!(answer, Ok(_) | Err(WriteError::Ambiguous(_)));
         if may_be_written && !matches!(way, Way::Relaxed) {
             self.dialect.committed();
@@ -111,15 +121,6 @@ impl<D: Dialect> Pen<D> {
         }
     }
 
-    /// The database's clock, asked of the connection that writes.
-    pub(crate) async fn now(&self) -> Result<Timestamp, StoreError> {
-        let mut hand = self.take().await;
-        let mut writer = self.writer(&mut hand).await?;
-        let now = writer.now().await?;
-        hand.writer = Some(writer);
-        Ok(now)
-    }
-
     /// As [`Pen::run`], for what must see all that others have written, and nothing of it changes meanwhile.
     pub(crate) async fn run_undisturbed(
         &self,
@@ -133,6 +134,14 @@ impl<D: Dialect> Pen<D> {
     pub(crate) async fn run_relaxed(&self, script: Script) -> Result<u64, StoreError> {
         let mut hand = self.take().await;
         self.write(&mut hand, script, Way::Relaxed).await.map_err(StoreError::from)
+    }
+
+    /// As [`Pen::run_relaxed`], of a statement that gives a number for each row: that of the first.
+    pub(crate) async fn number(&self, script: Script) -> Result<Option<i64>, StoreError> {
+        let mut hand = self.take().await;
+        let mut writer = self.writer(&mut hand).await?;
+        let answer = writer.number(script).await;
+        self.put_back(&mut hand, writer, Way::Relaxed, answer).await.map_err(StoreError::from)
     }
 
     pub(crate) fn require_open(&self) -> Result<(), StoreError> {

@@ -102,6 +102,8 @@ impl Dialect for Sqlite {
         guard: "SELECT abs(-9223372036854775807 - (changes() <> ?));\n",
     });
 
+    const CLOCK: &'static str = "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
+
     const SEALS: Seals = Seals {
         // There is one writer at a time anyway.
         alone: |_| Vec::new(),

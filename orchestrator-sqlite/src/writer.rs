@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
-use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_sql::{Arg, Script, WriteError, Writer};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Connection, Executor, Row};
 
 use crate::error;
 
@@ -36,6 +35,23 @@ impl SqliteWriter {
         Err(WriteError::Busy)
     }
 
+    /// One text for the statement and how it is synced, so that whoever waits waits once. The rows tell how many were
+    /// written: what sqlx counts otherwise would count them again with each pragma.
+    async fn relaxed(&mut self, statement: &str, args: Vec<Arg>) -> Result<Vec<SqliteRow>, WriteError> {
+        let text = format!("{RELAXED}; {statement}; {}", self.synced);
+        let arguments = arguments(args)?;
+        // Safe: the text is made of constants and question marks alone.
+        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
+        match self.connection.fetch_all(query).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                // The text has ended before its last statement.
+                self.set(self.synced).await?;
+                Err(error::of_write(&error))
+            }
+        }
+    }
+
     /// Where this fails it is not certain how the connection syncs, so that it must not be used again.
     async fn set(&mut self, pragma: &'static str) -> Result<(), WriteError> {
         let set = self.connection.execute(pragma).await;
@@ -55,21 +71,9 @@ impl Writer for SqliteWriter {
         Ok(answer.rows_affected())
     }
 
-    /// One text for all three, so that whoever waits waits once. The rows tell how many were written: what sqlx counts
-    /// otherwise would count them again with each pragma.
     async fn run_relaxed(&mut self, script: Script) -> Result<u64, WriteError> {
-        let text = format!("{RELAXED}; {} RETURNING 1; {}", script.text, self.synced);
-        let arguments = arguments(script.args)?;
-        // Safe: the text is made of constants and question marks alone.
-        let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-        match self.connection.fetch_all(query).await {
-            Ok(rows) => Ok(rows.len() as u64),
-            Err(error) => {
-                // The text has ended before its last statement.
-                self.set(self.synced).await?;
-                Err(error::of_write(&error))
-            }
-        }
+        let rows = self.relaxed(&format!("{} RETURNING 1", script.text), script.args).await?;
+        Ok(rows.len() as u64)
     }
 
     /// There is one writer at a time anyway.
@@ -77,8 +81,10 @@ impl Writer for SqliteWriter {
         self.run(script).await
     }
 
-    async fn now(&mut self) -> Result<Timestamp, WriteError> {
-        Ok(wall_clock())
+    async fn number(&mut self, script: Script) -> Result<Option<i64>, WriteError> {
+        let rows = self.relaxed(&script.text, script.args).await?;
+        let number = rows.first().map(|row| row.try_get(0)).transpose();
+        number.map_err(|error| error::of_write(&error))
     }
 
     async fn rollback(&mut self) -> Result<(), WriteError> {

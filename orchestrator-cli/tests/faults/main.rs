@@ -27,6 +27,7 @@ mod row;
 #[path = "../cli/sandbox.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 mod sandbox;
+#[path = "../battery/seen.rs"]
 mod seen;
 #[path = "../battery/size.rs"]
 #[expect(dead_code, reason = "no number here is set by itself")]
@@ -35,4 +36,5 @@ mod stops;
 mod stubborn;
 #[path = "../battery/survivors.rs"]
 mod survivors;
+#[path = "../battery/table.rs"]
 mod table;

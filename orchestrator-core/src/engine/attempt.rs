@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::engine::evidence::witnessed;
 use crate::engine::lines::Lines;
 use crate::engine::loaded::Loaded;
-use crate::engine::shared::Shared;
+use crate::engine::shared::{Incarnation, Shared};
 use crate::engine::tasks::guarded;
 use crate::engine::vault::mask_outcome;
 use crate::id::{RunId, Unit};
@@ -97,6 +97,7 @@ impl Attempt {
         plugin: Arc<dyn Plugin>,
         request: Arc<Request>,
         slot: Option<OwnedSemaphorePermit>,
+        incarnation: Incarnation,
         tell: impl FnOnce(Box<Ended>) + Send + 'static,
     ) -> Dispatched {
         crate::failpoint!("step.dispatch.before");
@@ -141,7 +142,7 @@ impl Attempt {
         let (shared, own) = (shared.clone(), stopper.clone());
         let tasks = shared.tasks.clone();
         tasks.spawn(async move {
-            let outcome = self.attend(&shared, work, deadline, &own).await;
+            let outcome = self.attend(&shared, work, deadline, &own, incarnation).await;
             let lines = lines.finish().await;
             tell(Box::new(self.close(&shared, outcome, lines, slot)));
         });
@@ -187,15 +188,25 @@ impl Attempt {
         mut work: Work,
         deadline: Option<Timestamp>,
         stopper: &Stopper,
+        mut incarnation: Incarnation,
     ) -> Outcome {
+        let reason = tokio::select! {
+            biased;
+            outcome = caught(&mut work) => return outcome,
+            // The driver may be waiting for an answer of the store, and hear of nothing else.
+            () = incarnation.ended() => StopReason::Fenced,
+            reason = stopper.given() => reason,
+            () = until(shared, deadline) => StopReason::TimedOut,
+        };
+        stopper.stop(reason);
+        if reason == StopReason::Fenced {
+            return self.give_grace(&mut work, reason).await;
+        }
         tokio::select! {
             biased;
-            outcome = caught(&mut work) => outcome,
-            reason = stopper.given() => self.give_grace(&mut work, reason).await,
-            () = until(shared, deadline) => {
-                stopper.stop(StopReason::TimedOut);
-                self.give_grace(&mut work, StopReason::TimedOut).await
-            }
+            outcome = self.give_grace(&mut work, reason) => outcome,
+            // It is dropped: it was told something else, and others may execute the step soon.
+            () = incarnation.ended() => Outcome::Stopped,
         }
     }
 

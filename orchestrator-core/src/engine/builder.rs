@@ -136,7 +136,8 @@ impl EngineBuilder {
         self
     }
 
-    /// How long this engine counts as alive without renewal. Default 30 s; renewed every third of it.
+    /// How long this engine counts as alive without renewal. Default 30 s; renewed every quarter of it. What could
+    /// not be renewed for seven tenths of it is stopped.
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;

@@ -11,22 +11,55 @@ use tokio::sync::oneshot;
 use crate::engine::shared::Shared;
 use crate::engine::tasks::{Tasks, whole};
 use crate::port::store::{NewOwner, Renewal, StoreError};
+use crate::time::{Clock, Timestamp};
+
+/// How long after it was asked for a renewal the next is asked for, in shares of the time to live.
+const EVERY: f64 = 0.25;
+
+/// When the first is asked for at the latest: what a renewal takes, such as a connection, is there before it is needed.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// How long after it was asked for the last renewal that was answered an incarnation ends, in shares of the time to live:
+/// what it executes is killed then, and has to be gone before others may take it for dead.
+const ENDS: f64 = 0.7;
+
+/// How long after a renewal that has failed the next is asked for, and how long an answer is waited for at least, in shares of
+/// the time to live.
+const MOMENT: f64 = 1.0 / 12.0;
 
 impl Shared {
     /// Makes this incarnation known to the store.
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
-        let (label, serves) = (self.label.clone(), self.serves.clone());
-        let owner = NewOwner { id: self.owner(), ttl: self.ttl, label, serves };
-        self.store.register(owner).await?;
-        crate::failpoint!("owner.register.after");
+        self.enter().await?;
         self.make_known();
         Ok(())
     }
 
-    /// Begins anew under another name.
-    async fn begin_anew(&self) -> Result<(), StoreError> {
+    async fn enter(&self) -> Result<(), StoreError> {
+        let owner = NewOwner {
+            id: self.owner(),
+            ttl: self.ttl,
+            label: self.label.clone(),
+            serves: self.serves.clone(),
+        };
+        self.store.register(owner).await?;
+        crate::failpoint!("owner.register.after");
+        Ok(())
+    }
+
+    /// Begins anew under another name. Whoever could not be renewed would die again, with all that it has begun by then: it
+    /// becomes known once it was renewed, and says when that was asked for.
+    async fn begin_anew(&self) -> Result<Timestamp, StoreError> {
         self.reincarnate();
-        self.register().await
+        self.enter().await?;
+        let asked = self.clock.now();
+        match self.store.renew(self.owner(), self.ttl).await? {
+            Renewal::Alive(_) => self.make_known(),
+            Renewal::Dead => {
+                return Err(StoreError::Unavailable("it took too long to begin anew".to_owned()));
+            }
+        }
+        Ok(asked)
     }
 }
 
@@ -84,8 +117,8 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         return;
     };
     let mut renewed = clock.now();
+    let mut next = renewed + ttl.mul_f64(EVERY).min(FIRST);
     loop {
-        let next = clock.now() + ttl / 3;
         tokio::select! {
             biased;
             _ = &mut end => return,
@@ -95,14 +128,21 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         if shared.is_known() {
             let asked = clock.now();
             crate::failpoint!("owner.renew.before");
-            match renew(&shared).await {
+            let ends = renewed + ttl.mul_f64(ENDS);
+            // An answer that comes later helps nobody, whether the store has renewed or not.
+            let until = ends.max(asked + ttl.mul_f64(MOMENT));
+            match renew(&shared, &*clock, until).await {
                 Standing::Alive => {
                     crate::failpoint!("owner.renew.after");
                     // From when it was asked: the answer may have been long on its way.
                     renewed = asked;
+                    next = asked + ttl.mul_f64(EVERY);
                     continue;
                 }
-                Standing::Unknown if clock.now().since(renewed) < ttl.mul_f64(0.6) => continue,
+                Standing::Unknown if clock.now() < ends => {
+                    next = (clock.now() + ttl.mul_f64(MOMENT)).min(ends);
+                    continue;
+                }
                 // Others take us for dead, or may do so soon: what we execute must be over by then.
                 Standing::Unknown | Standing::Dead => {
                     tracing::error!(owner = %shared.owner(), "this process counts as dead; beginning anew");
@@ -111,8 +151,8 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         }
         // Each time under another name: the store may know the last one after all, and it would die unnoticed. What could
         // not be registered is tried again at the next turn.
-        let _ = shared.begin_anew().await;
-        renewed = clock.now();
+        renewed = shared.begin_anew().await.unwrap_or_else(|_| clock.now());
+        next = renewed + ttl.mul_f64(EVERY);
     }
 }
 
@@ -122,11 +162,14 @@ enum Standing {
     Unknown,
 }
 
-async fn renew(shared: &Shared) -> Standing {
-    let patience = (shared.ttl / 6).max(Duration::from_millis(50));
-    match tokio::time::timeout(patience, shared.store.renew(shared.owner(), shared.ttl)).await {
-        Ok(Ok(Renewal::Alive(_))) => Standing::Alive,
-        Ok(Ok(Renewal::Dead)) => Standing::Dead,
-        Ok(Err(_)) | Err(_) => Standing::Unknown,
+async fn renew(shared: &Shared, clock: &dyn Clock, until: Timestamp) -> Standing {
+    tokio::select! {
+        biased;
+        renewal = shared.store.renew(shared.owner(), shared.ttl) => match renewal {
+            Ok(Renewal::Alive(_)) => Standing::Alive,
+            Ok(Renewal::Dead) => Standing::Dead,
+            Err(_) => Standing::Unknown,
+        },
+        () = clock.sleep_until(until) => Standing::Unknown,
     }
 }

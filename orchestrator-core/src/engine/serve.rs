@@ -211,7 +211,15 @@ impl Shared {
                 let attempt = self.attempt(&ticket, fence, &job);
                 let tell = |ended| drop(sender.send(ended));
                 let Job { loaded, plugin, .. } = job;
-                match attempt.dispatch(self, &loaded, plugin, Arc::new(request), Some(slot), tell) {
+                match attempt.dispatch(
+                    self,
+                    &loaded,
+                    plugin,
+                    Arc::new(request),
+                    Some(slot),
+                    incarnation.clone(),
+                    tell,
+                ) {
                     Dispatched::Over(ended) => Some(ended),
                     Dispatched::Running(stopper) => {
                         self.bench.work().insert(ticket, Some(stopper.clone()));

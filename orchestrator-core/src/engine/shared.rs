@@ -91,8 +91,8 @@ struct Present {
     is_known: bool,
 }
 
-/// The incarnation under which a driver works.
-#[derive(Debug)]
+/// The incarnation under which a driver works, or an attempt is executed.
+#[derive(Debug, Clone)]
 pub(crate) struct Incarnation {
     owner: OwnerId,
     watched: watch::Receiver<Present>,

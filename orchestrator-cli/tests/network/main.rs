@@ -5,6 +5,7 @@
 //! found goes to the file that `ORCHESTRATOR_BATTERY_REPORT` names, a line a part. Each part plants a fault of its own and
 //! fails unless it is found.
 
+mod ambiguous;
 mod partition;
 mod place;
 #[path = "../battery/printed.rs"]

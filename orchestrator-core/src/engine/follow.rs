@@ -7,10 +7,12 @@ use crate::engine::batch::Batch;
 use crate::engine::driver::Driver;
 use crate::engine::handle::Live;
 use crate::engine::note::Input;
+use crate::engine::values::load_value;
 use crate::id::Unit;
-use crate::machine::{Effect, Finished, Recorded, StepError, StepState, apply};
+use crate::machine::{Effect, Fence, Finished, Recorded, StepError, StepState, apply};
 use crate::port::store::{Commit, EventsAfter, StoreError};
 use crate::spec::retry::ErrorClass;
+use crate::value::ValueRef;
 
 impl Driver {
     /// Whether a member whose answer was lost has been written.
@@ -100,6 +102,7 @@ impl Driver {
                 _ => true,
             });
         }
+        self.have_requests().await;
         self.take_up_running();
         if self.state.head().seq > before {
             self.attend_all();
@@ -124,17 +127,47 @@ impl Driver {
         }
     }
 
-    /// Dispatches what a commit of ours has begun whose answer never came, and stops what others want stopped.
-    pub(crate) fn take_up_running(&mut self) {
-        self.state.take_touched();
+    /// Has at hand what is about to be dispatched: what went with the commit that has begun it is gone.
+    async fn have_requests(&mut self) {
+        let missing: Vec<ValueRef> = self
+            .begun_unheard()
+            .into_iter()
+            .filter(|(effect, ..)| matches!(effect, Effect::Execute { .. }))
+            .flat_map(|(_, step, ..)| {
+                let slot = self.state.slot(step);
+                self.values.missing(slot.request.iter().chain(slot.state.signalled()))
+            })
+            .collect();
+        for reference in missing {
+            match load_value(&self.shared, self.run, &reference).await {
+                Ok(value) => self.values.keep(&reference, value),
+                // Whoever is dispatched without it fails.
+                Err(error) => tracing::error!(run = %self.run, %error, "a value cannot be loaded"),
+            }
+        }
+    }
+
+    /// What runs in our name, and was begun by a commit whose answer never came: with what it is to do now, its attempt and
+    /// its fence.
+    fn begun_unheard(&self) -> Vec<(Effect, Unit, u32, Fence)> {
         let ending: HashSet<Unit> = self.inputs.iter().filter_map(Input::ended_step).collect();
-        for effect in crate::machine::outstanding(&self.state) {
-            let (Effect::Execute { step, .. } | Effect::Stop(step)) = effect else { continue };
-            let is_ours = self.local.contains_key(&step) || ending.contains(&step);
-            let StepState::Running { attempt, fence, .. } = self.state.slot(step).state else { continue };
+        let begun = crate::machine::outstanding(&self.state).into_iter().filter_map(|effect| {
+            let (Effect::Execute { step, .. } | Effect::Stop(step)) = effect else { return None };
+            let StepState::Running { attempt, fence, .. } = self.state.slot(step).state else { return None };
+            let is_known = self.local.contains_key(&step) || ending.contains(&step);
+            (fence.owner == self.owner() && !is_known).then_some((effect, step, attempt, fence))
+        });
+        begun.collect()
+    }
+
+    /// Dispatches what a commit of ours has begun whose answer never came, and stops what others want stopped.
+    fn take_up_running(&mut self) {
+        self.state.take_touched();
+        for step in self.local.keys() {
+            self.stop_if_asked(*step);
+        }
+        for (effect, step, attempt, fence) in self.begun_unheard() {
             match effect {
-                Effect::Stop(_) if is_ours => self.stop_if_asked(step),
-                _ if is_ours || fence.owner != self.owner() => {}
                 Effect::Stop(_) => self.end_undispatched(step),
                 _ => self.dispatch(step, attempt, fence, None, None),
             }

@@ -6,10 +6,10 @@
 //! fails unless it is found.
 
 mod ambiguous;
+mod failover;
 mod partition;
 mod place;
 #[path = "../battery/printed.rs"]
-#[expect(dead_code, reason = "the other batteries use more of it")]
 mod printed;
 #[path = "../battery/row.rs"]
 mod row;

@@ -13,6 +13,12 @@ const UNIQUE: &str = "23505";
 const UNDEFINED_TABLE: &str = "42P01";
 const READ_ONLY: &str = "25006";
 
+const CROWDED: &str = "53300";
+
+/// What is said of a server that takes no more connections.
+const NO_ROOM: &str = "the server has no room for another connection (53300); raise max_connections, or put a pooler with \
+                       pool_mode = session in front of it";
+
 /// What is said of a pooler that changes connections between transactions.
 pub(crate) const POOLED: &str = "a pooler in between gives every transaction another connection, with which neither prepared \
                                  statements nor LISTEN nor settings of a session last; connect to the server itself, or set \
@@ -65,6 +71,9 @@ pub(crate) fn is_spent(error: &sqlx::Error) -> bool {
 }
 
 fn told(said: &PgDatabaseError) -> String {
+    if said.code() == CROWDED {
+        return format!("{}: {NO_ROOM}", said.message());
+    }
     match said.detail() {
         Some(detail) => format!("{} ({}): {detail}", said.message(), said.code()),
         None => format!("{} ({})", said.message(), said.code()),

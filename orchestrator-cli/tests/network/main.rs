@@ -6,11 +6,13 @@
 //! fails unless it is found.
 
 mod ambiguous;
+mod crowded;
 mod failover;
 mod partition;
 mod place;
 #[path = "../battery/printed.rs"]
 mod printed;
+mod refused;
 #[path = "../battery/row.rs"]
 mod row;
 #[path = "../cli/sandbox.rs"]

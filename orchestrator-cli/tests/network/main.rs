@@ -6,8 +6,10 @@
 //! fails unless it is found.
 
 mod ambiguous;
+mod bounded;
 mod crowded;
 mod failover;
+mod feed;
 mod partition;
 mod place;
 #[path = "../battery/printed.rs"]

@@ -1,5 +1,6 @@
 //! F-27: a network that is slow, and one that gives everything in small pieces.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use orchestrator_postgres::testkit::Way;
@@ -9,7 +10,6 @@ use serde_json::Value;
 use crate::place::Place;
 use crate::row::Losses;
 use crate::sandbox::until;
-use crate::seen::Seen;
 use crate::table::{Row, size};
 
 /// Lasts for several lives of an owner.
@@ -53,31 +53,45 @@ pub(crate) fn mistaken(events: &[Value]) -> u64 {
 #[test]
 fn nobody_is_taken_for_dead_because_the_network_is_slow() {
     let rounds = size(1, 2, 10);
-    let mut row = Row::new("F-27 slow networks");
-    for (name, up, down) in (0..rounds).flat_map(|_| networks()) {
-        let place = Place::new(&[("slow.yaml", FLOW)], TTL);
-        let run = place.leave("slow.yaml");
-        let worker = place.worker("slow", &place.disturbed());
-        // Somebody who would take over whatever he can.
-        let other = place.worker("other", place.database.url());
-        until(|| place.lines("ledger").len() == 1);
-        // Its connections are open by now.
-        place.renewed();
-        place.proxy.set(up, down);
-        place.sandbox.write("go", "");
-        place.completed(&run);
-        place.proxy.set(Open, Open);
-        let seen: Seen = row.look(&place.sandbox, &run, 1);
-        row.add(0, Losses { lost: mistaken(&seen.events), ..Losses::default() });
-        assert_eq!(mistaken(&seen.events), 0, "{name}: {:#?}\n{}", seen.events, worker.said());
-        let kinds = ["driver.taken", "step.lost"];
-        let planted =
-            kinds.map(|kind| [seen.events.as_slice(), &[serde_json::json!({ "kind": kind })]].concat());
-        assert!(planted.iter().all(|spoilt| mistaken(spoilt) == 1));
-        row.planted(planted.len());
-        assert!(!worker.said().contains("counts as dead"), "{name}: {}", worker.said());
-        worker.drain();
-        other.drain();
+    let shared = Mutex::new(Row::new("F-27 slow networks"));
+    let row = &shared;
+    for _ in 0..rounds {
+        // Most of it is waiting.
+        std::thread::scope(|scope| {
+            let players: Vec<_> =
+                networks().into_iter().map(|network| scope.spawn(move || play(network, row))).collect();
+            players.into_iter().for_each(|player| player.join().unwrap());
+        });
     }
+    let row = shared.into_inner().unwrap();
     row.tell("three tenths of the ttl for a journey there and back; pieces of 16 bytes");
+}
+
+fn play((name, up, down): (&str, Way, Way), row: &Mutex<Row>) {
+    let place = Place::new(&[("slow.yaml", FLOW)], TTL);
+    let run = place.leave("slow.yaml");
+    let worker = place.worker("slow", &place.disturbed());
+    // Somebody who would take over whatever he can.
+    let other = place.worker("other", place.database.url());
+    until(|| place.lines("ledger").len() == 1);
+    // Its connections are open by now.
+    place.renewed();
+    place.proxy.set(up, down);
+    place.sandbox.write("go", "");
+    place.completed(&run);
+    place.proxy.set(Open, Open);
+    let mut row = row.lock().unwrap();
+    let seen = row.look(&place.sandbox, &run, 1);
+    let lost = mistaken(&seen.events);
+    assert_eq!(lost, 0, "{name}: {:#?}\n{}", seen.events, worker.said());
+    row.add(0, Losses { lost, ..Losses::default() });
+    for kind in ["driver.taken", "step.lost"] {
+        let spoilt = [seen.events.as_slice(), &[serde_json::json!({ "kind": kind })]].concat();
+        assert_eq!(mistaken(&spoilt), 1, "not found: {kind}");
+        row.planted(1);
+    }
+    drop(row);
+    assert!(!worker.said().contains("counts as dead"), "{name}: {}", worker.said());
+    worker.drain();
+    other.drain();
 }

@@ -131,7 +131,12 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
             let ends = renewed + ttl.mul_f64(ENDS);
             // An answer that comes later helps nobody, whether the store has renewed or not.
             let until = ends.max(asked + ttl.mul_f64(MOMENT));
-            match renew(&shared, &*clock, until).await {
+            let standing = tokio::select! {
+                biased;
+                _ = &mut end => return,
+                standing = renew(&shared, &*clock, until) => standing,
+            };
+            match standing {
                 Standing::Alive => {
                     crate::failpoint!("owner.renew.after");
                     // From when it was asked: the answer may have been long on its way.
@@ -151,7 +156,11 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         }
         // Each time under another name: the store may know the last one after all, and it would die unnoticed. What could
         // not be registered is tried again at the next turn.
-        renewed = shared.begin_anew().await.unwrap_or_else(|_| clock.now());
+        renewed = tokio::select! {
+            biased;
+            _ = &mut end => return,
+            begun = shared.begin_anew() => begun.unwrap_or_else(|_| clock.now()),
+        };
         next = renewed + ttl.mul_f64(EVERY);
     }
 }

@@ -24,7 +24,7 @@ steps:
     run: |
       echo \"$ORCHESTRATOR_RUN_ID pay_first $ORCHESTRATOR_ATTEMPT\" >> \"$PLACE/ledger\"
       while [ ! -e \"$PLACE/go\" ]; do sleep 0.02; done
-  wait: { needs: pay_first, effect: pure, sandbox: none, run: sleep 5; seq 200 }
+  wait: { needs: pay_first, effect: pure, sandbox: none, run: sleep 9; seq 200 }
   pay_last:
     needs: wait
     effect: idempotent
@@ -32,7 +32,7 @@ steps:
     run: echo \"$ORCHESTRATOR_RUN_ID pay_last $ORCHESTRATOR_ATTEMPT\" >> \"$PLACE/ledger\"
 ";
 
-const TTL: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(4);
 
 /// How bytes fare up and down. A journey there and back takes three tenths of the ttl.
 fn networks() -> [(&'static str, Way, Way); 3] {

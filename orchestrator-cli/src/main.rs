@@ -18,6 +18,7 @@ mod prices;
 mod progress;
 mod registered;
 mod report;
+mod runtime;
 mod secrets;
 mod settings;
 mod shell;

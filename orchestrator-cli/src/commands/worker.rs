@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::output::shapes::ListShape;
 use crate::output::style::Tint;
 use crate::output::{Problem, escape, moment};
+use crate::runtime::Runtime;
 use crate::signals::Signals;
 use crate::store::Access;
 use crate::user;
@@ -65,9 +66,11 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
     })?;
     let label = format!("{}{WORKER}{} slots", user::process(), app.settings.slots());
     let told = told(&serves);
+    let (runtime, hands) = Runtime::start();
     let engine = app
         .engine_as(store, label, |builder| {
-            builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL).serve(serves).share()
+            let builder = builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL);
+            builder.serve(serves).share().hand_out(move |work| hands.take(work))
         })
         .await?;
     if app.output.json().is_some() {
@@ -85,8 +88,12 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
         let grace = moment::duration(app.settings.grace());
         app.output.note(&format!("draining: running steps have {grace} to end; Ctrl-C again stops at once"));
     }
+    let stopped = async {
+        engine.stop(app.settings.grace()).await;
+        runtime.stop().await;
+    };
     tokio::select! {
-        () = engine.stop(app.settings.grace()) => {}
+        () = stopped => {}
         _ = signals.next() => {}
     }
     ended

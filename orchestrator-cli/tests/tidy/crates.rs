@@ -42,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Libraries that only some crates may name, by dependency or in their sources. The examples are host programs: they
 /// bring a web server and a database of their own, as somebody does who takes these crates into a service.
-const RESERVED: [(&[&str], &[&str]); 4] = [
+const RESERVED: [(&[&str], &[&str]); 5] = [
     (
         &["sea_orm"],
         &[
@@ -58,6 +58,7 @@ const RESERVED: [(&[&str], &[&str]); 4] = [
         &["orchestrator-sql", "orchestrator-sqlite", "orchestrator-postgres", "orchestrator-benches"],
     ),
     (&["axum"], &["orchestrator-http", "orchestrator-cli", "orchestrator-examples"]),
+    (&["apalis", "apalis_core"], &["orchestrator-cli"]),
     (&["hyper", "tower_http"], &["orchestrator-http", "orchestrator-cli"]),
 ];
 
@@ -245,6 +246,7 @@ mod planted {
             package("orchestrator-plugins", &["orchestrator-sqlite"]),
             package("orchestrator-plugins", &["sqlx"]),
             package("orchestrator-sqlite", &["axum"]),
+            package("orchestrator-core", &["apalis-core"]),
             package("orchestrator-plugins", &["chrono"]),
             package("orchestrator-gadgets", &[]),
         ];

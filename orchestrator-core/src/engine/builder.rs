@@ -16,6 +16,7 @@ use crate::engine::shared::{Parts, Shared};
 use crate::engine::step_fn::{StepFailure, step_fn};
 use crate::engine::tasks::Tasks;
 use crate::engine::watch::{claim_due_runs, watch_changes};
+use crate::engine::work::{Hands, Work};
 use crate::id::{Ids, SystemIds};
 use crate::memory::MemoryStore;
 use crate::port::evidence::Inspector;
@@ -47,6 +48,7 @@ pub struct EngineBuilder {
     pub(crate) executor: Option<Arc<dyn Executor>>,
     pub(crate) serves: Serves,
     pub(crate) shares: bool,
+    pub(crate) hands: Option<Hands>,
 }
 
 impl EngineBuilder {
@@ -70,6 +72,7 @@ impl EngineBuilder {
             executor: None,
             serves: Serves::default(),
             shares: false,
+            hands: None,
         }
     }
 
@@ -187,6 +190,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Has the host carry out what the engine takes up: the driver of each run, and each attempt that it executes for others.
+    /// `take` is called where the engine takes it up, so it must not wait: it puts the work where the host's own runtime finds
+    /// it. What it drops is carried out by the engine; what it keeps without carrying it out holds up who has asked for the
+    /// run, and [`Engine::stop`]. Default: all is carried out by tasks of the engine.
+    #[must_use]
+    pub fn hand_out(mut self, take: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        self.hands = Some(Hands(Arc::new(take)));
+        self
+    }
+
     /// Where relative paths of steps start. Default: the current folder.
     #[must_use]
     pub fn workdir(mut self, workdir: impl Into<PathBuf>) -> Self {
@@ -263,6 +276,7 @@ impl EngineBuilder {
             tasks,
             serves: self.serves,
             shares: self.shares,
+            hands: self.hands,
         }));
         shared.register().await?;
         let keeper = Keeper::start(&shared)?;

@@ -21,6 +21,7 @@ use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, StepIx, Unit};
 use crate::machine::{Fence, Prepared, RunState, StepError, next_timer};
 use crate::port::plugin::{StopReason, Stopper};
+use crate::port::queue::Ticket;
 use crate::port::store::{Commit, Parent, StoreError};
 use crate::time::Timestamp;
 use crate::value::{StoredValue, ValueRef};
@@ -155,7 +156,7 @@ impl Driver {
             released: false,
             over: false,
         };
-        shared.tasks.spawn(driver.run());
+        shared.hand_out(Ticket::Run { run }, driver.run());
         Some(actor)
     }
 

@@ -48,6 +48,7 @@ mod values;
 mod vault;
 mod waits;
 mod watch;
+mod work;
 
 pub use builder::EngineBuilder;
 pub use error::{CommandError, DriveError, ForkError, StartError};
@@ -60,3 +61,4 @@ pub use start::StartRun;
 pub use step_fn::{StepFailure, quick_step_fn, step_fn};
 pub use stranded::stranded;
 pub use vault::MissingSecret;
+pub use work::Work;

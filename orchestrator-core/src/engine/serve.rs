@@ -16,7 +16,7 @@ use crate::engine::watch::mixed;
 use crate::id::Unit;
 use crate::machine::{Fence, Finished};
 use crate::port::plugin::{Plugin, Request, StopReason, Stopper};
-use crate::port::queue::StepTicket;
+use crate::port::queue::{StepTicket, Ticket};
 use crate::port::store::{
     Claim, Claimed, Deliver, Delivered, MAX_END, NewOffer, OfferQuery, OfferRow, StoreError,
 };
@@ -166,7 +166,7 @@ impl Shared {
         self.bench.count.send_replace(count);
         let place = Place { shared: self.clone(), ticket };
         let (shared, incarnation) = (self.clone(), self.incarnation());
-        self.tasks.spawn(async move {
+        self.hand_out(Ticket::Step(ticket), async move {
             shared.carry_out(row.offer, slot, incarnation).await;
             drop(place);
         });

@@ -18,6 +18,7 @@ use crate::engine::registry::Registry;
 use crate::engine::serve::Bench;
 use crate::engine::tasks::Tasks;
 use crate::engine::vault::Vault;
+use crate::engine::work::Hands;
 use crate::id::{DecisionId, Ids, OwnerId, RunId, TransitionId};
 use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) ttl: Duration,
     pub(crate) label: String,
     pub(crate) tasks: Tasks,
+    /// Who carries out what is taken up, if not tasks of the engine.
+    pub(crate) hands: Option<Hands>,
     /// Rung when a run may be due that nobody drives.
     pub(crate) bell: Notify,
     /// Turns true when the engine begins to stop.
@@ -151,6 +154,7 @@ pub(crate) struct Parts {
     pub(crate) ttl: Duration,
     pub(crate) label: String,
     pub(crate) tasks: Tasks,
+    pub(crate) hands: Option<Hands>,
     pub(crate) serves: Serves,
     pub(crate) shares: bool,
 }
@@ -181,6 +185,7 @@ impl Shared {
             ttl: parts.ttl,
             label: parts.label,
             tasks: parts.tasks,
+            hands: parts.hands,
             bell: Notify::new(),
             stopping: watch::channel(false).0,
             actors: Mutex::default(),

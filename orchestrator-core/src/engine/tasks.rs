@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use tokio::runtime::Handle;
 
-use crate::port::executor::Executor;
+use crate::port::executor::{Executor, Task};
 
 /// How a process ends that has lost a task of its engine: as after a panic of its main thread.
 const PANICKED: i32 = 101;
@@ -29,6 +29,14 @@ impl Tasks {
         match self {
             Self::Runtime(runtime) => drop(runtime.spawn(whole(task))),
             Self::Given(executor) => executor.spawn(Box::pin(task)),
+        }
+    }
+
+    /// The task as it is polled here, for somebody else to poll: a panic is what it is among these.
+    pub(crate) fn whole(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        match self {
+            Self::Runtime(_) => Box::pin(whole(task)),
+            Self::Given(_) => Box::pin(task),
         }
     }
 }

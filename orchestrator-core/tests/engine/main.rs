@@ -9,6 +9,7 @@ mod ends;
 mod evidence;
 mod fleet;
 mod forks;
+mod handed;
 mod inside;
 mod offers;
 mod panics;

@@ -196,7 +196,7 @@ impl EngineBuilder {
     /// run, and [`Engine::stop`]. Default: all is carried out by tasks of the engine.
     #[must_use]
     pub fn hand_out(mut self, take: impl Fn(Work) + Send + Sync + 'static) -> Self {
-        self.hands = Some(Hands(Arc::new(take)));
+        self.hands = Some(Hands(Box::new(take)));
         self
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
 use std::task::Poll;
 
 use crate::engine::shared::Shared;
@@ -64,8 +63,7 @@ impl fmt::Debug for Work {
 }
 
 /// How a host takes what it carries out.
-#[derive(Clone)]
-pub(crate) struct Hands(pub(crate) Arc<dyn Fn(Work) + Send + Sync>);
+pub(crate) struct Hands(pub(crate) Box<dyn Fn(Work) + Send + Sync>);
 
 impl fmt::Debug for Hands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,7 @@ const PICK_UPS: usize = 300;
 pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
     let server = runtime().block_on(Server::start());
     let (one, writer) = interleaved(repeat, || chain(&server, 1, 30), || raw(&server, 1, 300));
-    let (many, group) = interleaved(repeat, || chain(&server, 64, 5), || raw(&server, 64, 6_400));
+    let (many, group) = interleaved(repeat, || chain(&server, 64, 20), || raw(&server, 64, 25_600));
     let wide = median((0..repeat).map(|_| fan(&server)).collect());
     let picked = pick_up(&server);
     let chained = |name: &str, measured, limit, times| Figure {

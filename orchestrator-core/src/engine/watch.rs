@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 /// How often to ask whether another process has committed something.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How soon an engine that drives nothing looks again after something has changed.
+const SOON: Duration = Duration::from_millis(4);
+
 /// How often a run is taken up though others wait for slots here.
 const ANYWAY: Duration = Duration::from_secs(5);
 
@@ -53,7 +56,8 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
             }
         };
         let is_due = looked.is_none_or(|looked| clock.now().since(looked) >= UNTOLD);
-        if seen == Some(mark) && !is_due {
+        let has_changed = seen != Some(mark);
+        if !has_changed && !is_due {
             continue;
         }
         shared.bell.notify_one();
@@ -61,8 +65,11 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         if shared.actors().is_empty() || tell_the_changed(&shared).await {
             (seen, looked) = (Some(mark), Some(clock.now()));
         }
-        // What else changes within this time is told together.
-        clock.sleep_until(next).await;
+        if has_changed {
+            // What else changes within this time is told together. Whoever drives nothing has nobody to tell, and work to find.
+            let idle = clock.now() + SOON;
+            clock.sleep_until(if shared.actors().is_empty() { idle.min(next) } else { next }).await;
+        }
     }
 }
 

@@ -120,8 +120,8 @@ pub(crate) fn withdraws(state: &RunState) -> bool {
 
 /// When to look again if nobody calls; `None`: only an outsider can move the run, or it has ended.
 ///
-/// Where a driver has something to do or to watch, that is the time of the last event: the run is due at once should
-/// its driver be gone.
+/// Where a driver has something to do or to watch, that is when the run began: it is due at once should its driver be gone, and
+/// those that began first are taken up first. A time that changed with every event would cost every store an index entry each.
 #[must_use]
 pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     if state.head.ended.is_some() {
@@ -130,7 +130,7 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
     let watches = !state.index.running.is_empty() || !state.index.children.is_empty();
     if begins || watches || withdraws(state) || is_to_conclude(state) {
-        return Some(state.head.last_at);
+        return Some(state.head.since);
     }
     next_timer(state)
 }

@@ -51,6 +51,8 @@ pub(crate) struct Attempt {
     pub(crate) qa: Option<Arc<Qa>>,
     /// What must hold of a success.
     pub(crate) evidence: Option<Arc<Evidence>>,
+    /// In whose name it is executed.
+    pub(crate) incarnation: Incarnation,
 }
 
 /// How it ended, for the driver.
@@ -97,7 +99,6 @@ impl Attempt {
         plugin: Arc<dyn Plugin>,
         request: Arc<Request>,
         slot: Option<OwnedSemaphorePermit>,
-        incarnation: Incarnation,
         tell: impl FnOnce(Box<Ended>) + Send + 'static,
     ) -> Dispatched {
         crate::failpoint!("step.dispatch.before");
@@ -142,7 +143,7 @@ impl Attempt {
         let (shared, own) = (shared.clone(), stopper.clone());
         let tasks = shared.tasks.clone();
         tasks.spawn(async move {
-            let outcome = self.attend(&shared, work, deadline, &own, incarnation).await;
+            let outcome = self.attend(&shared, work, deadline, &own).await;
             let lines = lines.finish().await;
             tell(Box::new(self.close(&shared, outcome, lines, slot)));
         });
@@ -188,8 +189,8 @@ impl Attempt {
         mut work: Work,
         deadline: Option<Timestamp>,
         stopper: &Stopper,
-        mut incarnation: Incarnation,
     ) -> Outcome {
+        let mut incarnation = self.incarnation.clone();
         let reason = tokio::select! {
             biased;
             outcome = caught(&mut work) => return outcome,

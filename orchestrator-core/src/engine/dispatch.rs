@@ -69,19 +69,12 @@ impl Driver {
             feedback: slot.feedback().cloned(),
             qa: spec.options().qa.clone(),
             evidence: spec.options().evidence.clone(),
+            incarnation: self.incarnation.clone(),
         };
         let driver = self.own_mailbox.clone();
         // A driver that is gone has been fenced: nobody wants the outcome.
         let tell = move |ended| drop(driver.send(Note::Ended(ended)));
-        let stopper = match attempt.dispatch(
-            &self.shared,
-            &self.loaded,
-            plugin,
-            request,
-            permit,
-            self.incarnation.clone(),
-            tell,
-        ) {
+        let stopper = match attempt.dispatch(&self.shared, &self.loaded, plugin, request, permit, tell) {
             Dispatched::Running(stopper) => stopper,
             Dispatched::Over(mut ended) => {
                 self.permits.extend(ended.slot.take());

@@ -89,6 +89,7 @@ impl Driver {
             feedback: slot.feedback().cloned(),
             qa: None,
             evidence: None,
+            incarnation: self.incarnation.clone(),
         };
         self.inquiries.open.insert((step, attempt.attempt));
         let (shared, loaded, driver) = (self.shared.clone(), self.loaded.clone(), self.own_mailbox.clone());

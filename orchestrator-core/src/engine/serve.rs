@@ -208,18 +208,10 @@ impl Shared {
         let ended = match request {
             Ok(_) if incarnation.is_over() => return,
             Ok(request) => {
-                let attempt = self.attempt(&ticket, fence, &job);
+                let attempt = self.attempt(&ticket, fence, &job, incarnation.clone());
                 let tell = |ended| drop(sender.send(ended));
                 let Job { loaded, plugin, .. } = job;
-                match attempt.dispatch(
-                    self,
-                    &loaded,
-                    plugin,
-                    Arc::new(request),
-                    Some(slot),
-                    incarnation.clone(),
-                    tell,
-                ) {
+                match attempt.dispatch(self, &loaded, plugin, Arc::new(request), Some(slot), tell) {
                     Dispatched::Over(ended) => Some(ended),
                     Dispatched::Running(stopper) => {
                         self.bench.work().insert(ticket, Some(stopper.clone()));
@@ -296,7 +288,7 @@ impl Shared {
         }
     }
 
-    fn attempt(&self, ticket: &StepTicket, fence: Fence, job: &Job) -> Attempt {
+    fn attempt(&self, ticket: &StepTicket, fence: Fence, job: &Job, incarnation: Incarnation) -> Attempt {
         let Job { order, loaded, .. } = job;
         let spec = loaded.workflow.step(ticket.step);
         let options = spec.options();
@@ -315,6 +307,7 @@ impl Shared {
             feedback: order.feedback.clone(),
             qa: options.qa.clone(),
             evidence: options.evidence.clone(),
+            incarnation,
         }
     }
 

@@ -80,7 +80,7 @@ async fn drive(engine: &Engine, flow: &Arc<Workflow>, rounds: usize) {
     }
 }
 
-fn chain(engine: &Engine) -> Workflow {
+pub(crate) fn chain(engine: &Engine) -> Workflow {
     let mut text = String::from("name: chain\nsteps:\n  s0: { uses: noop }\n");
     for step in 1..STEPS {
         text.push_str(&format!("  s{step}: {{ uses: noop, needs: s{} }}\n", step - 1));

@@ -126,7 +126,7 @@ fn pick_up(server: &Server) -> f64 {
 }
 
 /// The limit: one insert for whatever `lanes` callers have handed in, each a transaction of its own.
-fn raw(server: &Server, lanes: usize, steps: usize) -> f64 {
+pub(crate) fn raw(server: &Server, lanes: usize, steps: usize) -> f64 {
     runtime().block_on(async {
         let database = server.database().await;
         let (inbox, work) = mpsc::unbounded_channel::<(i64, oneshot::Sender<()>)>();

@@ -6,6 +6,7 @@
 mod call;
 mod chain;
 mod command_line;
+mod crew;
 mod fan;
 mod fleet;
 mod graph;
@@ -27,7 +28,7 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, validation, command, lists, http, script
+               fleet, crew, validation, command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -41,10 +42,14 @@ struct Options {
     repeat: usize,
     seed: Option<std::path::PathBuf>,
     runs: usize,
+    /// A database to work for, with so many slots: one of the processes of `crew`.
+    work: Option<String>,
+    slots: usize,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { check: false, only: None, repeat: 5, seed: None, runs: 100_000 };
+    let mut options =
+        Options { check: false, only: None, repeat: 5, seed: None, runs: 100_000, work: None, slots: 1 };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -59,6 +64,11 @@ fn options() -> Result<Options, String> {
                 let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
                 options.runs = count.ok_or("--runs needs a number above 0")?;
             }
+            "--work" => options.work = Some(args.next().ok_or("--work needs a URL")?),
+            "--slots" => {
+                let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
+                options.slots = count.ok_or("--slots needs a number above 0")?;
+            }
             "--help" | "-h" => return Err(String::new()),
             other => return Err(format!("unknown argument `{other}`")),
         }
@@ -68,11 +78,12 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 9] = [
+const WORKLOADS: [Workload; 10] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("fleet", fleet::measure),
+    ("crew", crew::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
     ("lists", lists::measure),
@@ -92,6 +103,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(url) = &options.work {
+        crew::work(url, options.slots);
+        return ExitCode::SUCCESS;
+    }
     if let Some(file) = &options.seed {
         lists::seed(file, options.runs);
         return ExitCode::SUCCESS;

@@ -179,16 +179,23 @@ pub(crate) fn owner(row: owners::Model) -> Result<OwnerRow, StoreError> {
     })
 }
 
+/// A ticket, from the columns in which it stands: generation, step, item, iteration, attempt and epoch beside the run.
+fn ticket(run: Uuid, right: [i64; 6]) -> Result<StepTicket, StoreError> {
+    let [generation, step, item, iteration, attempt, epoch] = right;
+    Ok(StepTicket {
+        run: RunId::from_uuid(run),
+        generation: number(generation)?,
+        step: step_of(step)?,
+        item: item_of(item)?,
+        iteration: number(iteration)?,
+        attempt: number(attempt)?,
+        epoch: number(epoch)?,
+    })
+}
+
 pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
-    let ticket = StepTicket {
-        run: RunId::from_uuid(row.run),
-        generation: number(row.generation)?,
-        step: step_of(row.step)?,
-        item: item_of(row.item)?,
-        iteration: number(row.iteration)?,
-        attempt: number(row.attempt)?,
-        epoch: number(row.epoch)?,
-    };
+    let right = [row.generation, row.step, row.item, row.iteration, row.attempt, row.epoch];
+    let ticket = ticket(row.run, right)?;
     let claim = row.owner.zip(row.claimed_at);
     let claim = claim.map(|(owner, at)| ClaimRow { ticket, owner: OwnerId::from_uuid(owner), at: time(at) });
     let (queue, labels, order) = (row.queue.into(), labels_of(&row.labels)?, decode_value(&row.job)?);
@@ -197,15 +204,8 @@ pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
 }
 
 pub(crate) fn result(row: inbox::Model) -> Result<InboxRow, StoreError> {
-    let ticket = StepTicket {
-        run: RunId::from_uuid(row.run),
-        generation: number(row.generation)?,
-        step: step_of(row.step)?,
-        item: item_of(row.item)?,
-        iteration: number(row.iteration)?,
-        attempt: number(row.attempt)?,
-        epoch: number(row.epoch)?,
-    };
+    let right = [row.generation, row.step, row.item, row.iteration, row.attempt, row.epoch];
+    let ticket = ticket(row.run, right)?;
     let claim = ClaimRow { ticket, owner: OwnerId::from_uuid(row.owner), at: time(row.claimed_at) };
     Ok(InboxRow { claim, at: time(row.at), end: row.body.map(Into::into) })
 }

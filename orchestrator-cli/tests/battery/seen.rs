@@ -69,7 +69,9 @@ impl Seen {
         let distinct: BTreeSet<_> = self.effects.iter().collect();
         let twice: u64 = pays.iter().map(|(name, _)| times(name).saturating_sub(1)).sum();
         let begun = |(step, attempt): &&(String, u64)| {
-            self.events_of(step, "step.begun").any(|event| event["attempt"] == *attempt)
+            let begins =
+                ["step.begun", "step.offered"].into_iter().flat_map(|kind| self.events_of(step, kind));
+            begins.into_iter().any(|event| event["attempt"] == *attempt)
         };
         let ends = !self.shown["finished_at"].is_null();
         let waits = !self.shown["waiting_for"].as_array().unwrap().is_empty();

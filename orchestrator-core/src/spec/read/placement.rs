@@ -46,17 +46,7 @@ impl<'t> Reader<'t, '_> {
         let mut labels = BTreeMap::new();
         for entry in entries {
             let place = place.key(&entry.key);
-            let value = match &entry.value.content {
-                Content::Text(text) => text.to_string(),
-                // As written: `1.10` must not become `1.1`.
-                Content::Bool(_) | Content::Number(_) => {
-                    self.written(&entry.value).unwrap_or_default().to_owned()
-                }
-                _ => {
-                    self.wrong_type(&entry.value, &place, "a text");
-                    continue;
-                }
-            };
+            let Some(value) = self.plain_text(&entry.value, &place) else { continue };
             if entry.key.is_empty() || entry.key.len() > MAX_LABEL || value.len() > MAX_LABEL {
                 let message =
                     format!("a label and its value have at most {MAX_LABEL} bytes each, and a label has one");

@@ -350,17 +350,7 @@ impl<'t> Reader<'t, '_> {
         for entry in entries {
             let place = place.key(&entry.key);
             self.check_env_name(entry, &place);
-            let text = match &entry.value.content {
-                Content::Text(text) => text.to_string(),
-                // As written: `1.10` must not become `1.1`.
-                Content::Bool(_) | Content::Number(_) => {
-                    self.written(&entry.value).unwrap_or_default().to_owned()
-                }
-                _ => {
-                    self.wrong_type(&entry.value, &place, "a text");
-                    continue;
-                }
-            };
+            let Some(text) = self.plain_text(&entry.value, &place) else { continue };
             let value = Value::String(text);
             self.warn_of_secrets(&value, &entry.value, &place);
             env.insert((&*entry.key).into(), self.template(value, &entry.value, &place));

@@ -22,6 +22,18 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
+    /// A text, a number or a boolean, as it is written: `1.10` must not become `1.1`.
+    pub(super) fn plain_text(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<String> {
+        match &node.content {
+            Content::Text(text) => Some(text.to_string()),
+            Content::Bool(_) | Content::Number(_) => Some(self.written(node).unwrap_or_default().to_owned()),
+            _ => {
+                self.wrong_type(node, place, "a text");
+                None
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<bool> {
         match &node.content {

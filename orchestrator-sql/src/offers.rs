@@ -74,10 +74,12 @@ impl<D: Dialect> Shared<D> {
         };
         let found = self.offer(&claim.ticket).await?;
         let held = found.filter(|row| row.claim.is_some_and(|held| held.owner == claim.owner));
+        // Looked for after the offer: what was taken in meanwhile is gone from there. What is over must not begin again.
+        let is_over = !claimed && held.is_some() && self.result(&claim.ticket).await?.is_some();
         Ok(match held {
             _ if !lives => Claimed::Dead,
-            Some(row) => Claimed::Yours(Box::new(row)),
-            None => Claimed::Gone,
+            Some(row) if !is_over => Claimed::Yours(Box::new(row)),
+            _ => Claimed::Gone,
         })
     }
 

@@ -142,13 +142,15 @@ impl<D: Dialect> Shared<D> {
         let mut found: Vec<_> =
             due.into_iter().map(|(run, due)| (time(due), RunId::from_uuid(run))).collect();
         if !waiting.is_empty() {
-            let waits = runs::Column::Id.is_in(waiting.keys().take(IDS).map(RunId::as_uuid));
-            let others = free.filter(waits).into_tuple::<(Uuid, Option<i64>)>().all(self.db());
-            let others = self.read(others).await?;
             found.retain(|(_, run)| !waiting.contains_key(run));
-            for (run, due) in others {
-                let run = RunId::from_uuid(run);
-                found.push((waiting.get(&run).copied().unwrap_or_default().min(time(due)), run));
+            let ids: Vec<Uuid> = waiting.keys().map(RunId::as_uuid).collect();
+            for ids in ids.chunks(IDS) {
+                let waits = runs::Column::Id.is_in(ids.iter().copied());
+                let others = free.clone().filter(waits).into_tuple::<(Uuid, Option<i64>)>().all(self.db());
+                for (run, due) in self.read(others).await? {
+                    let run = RunId::from_uuid(run);
+                    found.push((waiting.get(&run).copied().unwrap_or_default().min(time(due)), run));
+                }
             }
             found.sort_unstable();
             found.truncate(most);

@@ -18,15 +18,20 @@ impl Batch {
         let begins = driver.state.actionable_count().min(slots).min(EVENT_LIMIT);
         draft.reserve(begins);
         self.begun.reserve(begins);
+        // Without a slot only what is for others can begin.
+        let mut for_others = false;
         while draft.events.len() < EVENT_LIMIT && self.bytes < BYTE_LIMIT {
-            let Some(effect) = driver.next_actionable() else { return };
+            let Some(effect) = driver.next_actionable(for_others) else { return };
             let went_on = match effect {
                 Effect::Prepare(step) => self.prepare(driver, draft, step),
                 Effect::Continue(step) => self.go_on(driver, draft, step),
                 _ => false,
             };
             if !went_on {
-                return;
+                if for_others || !driver.loaded.workflow.is_placed() {
+                    return;
+                }
+                for_others = true;
             }
         }
     }
@@ -182,11 +187,11 @@ impl Driver {
     }
 
     /// The first step that can be prepared or continued now.
-    fn next_actionable(&self) -> Option<Effect> {
-        let mut actionable = self
-            .state
-            .actionable()
-            .filter(|step| !self.preparing.contains(step) && !self.unserved.contains(&step.step));
+    fn next_actionable(&self, for_others: bool) -> Option<Effect> {
+        let mut actionable = self.state.actionable().filter(|step| {
+            let is_open = !self.preparing.contains(step) && !self.unserved.contains(&step.step);
+            is_open && (!for_others || self.is_for_others(*step))
+        });
         effect_of(&self.state, actionable.next()?)
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::driver::Driver;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
-use crate::machine::{StepKind, is_away, next_timer};
+use crate::machine::{is_away, next_timer, offered};
 use crate::port::store::Serves;
 use crate::spec::Placement;
 use crate::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// How long what was seen of others counts.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How many offers of a run there are at a time for each of those who serve its queue: enough that nobody waits for the next
+/// How many offers of a step there are at a time for each of those who serve its queue: enough that nobody waits for the next
 /// while a commit is on its way, and no more than can be taken back.
 const AHEAD: usize = 64;
 
@@ -77,7 +77,7 @@ impl Shared {
         let now = self.clock.now();
         let is_fresh = {
             let known = self.colleagues();
-            let wanted = known.asked || !known.waiting.is_empty();
+            let wanted = known.asked || !known.waiting.is_empty() || !self.away().is_empty();
             !wanted || known.at.is_some_and(|at| now.since(at) < FRESH)
         };
         if is_fresh {
@@ -89,34 +89,38 @@ impl Shared {
         };
         let own = self.owner();
         let others = rows.into_iter().filter(|row| row.id != own && !row.serves.queues.is_empty());
-        let others: Vec<_> = others.map(|row| (row.serves, row.deadline)).collect();
-        let mut known = self.colleagues();
-        let serves = |others: &[(Serves, Timestamp)]| {
-            others
-                .iter()
-                .filter(|(_, until)| *until > now)
-                .map(|(serves, _)| serves.clone())
-                .collect::<Vec<_>>()
+        let others = others.map(|row| (row.serves, row.deadline)).collect();
+        let told = {
+            let mut known = self.colleagues();
+            (known.others, known.at, known.asked) = (others, Some(self.clock.now()), false);
+            let mut told = std::mem::take(&mut known.waiting);
+            told.extend(self.away().iter());
+            told
         };
-        // Whoever waits learns too that they were looked for.
-        let changed = known.at.is_none() || serves(&known.others) != serves(&others);
-        (known.others, known.at, known.asked) = (others, Some(now), false);
-        if changed {
-            let waiting = std::mem::take(&mut known.waiting);
-            drop(known);
-            waiting.into_iter().for_each(|run| self.tell(run, Note::Served));
-        }
+        // Also where nothing has changed: whoever waits has perhaps asked a moment before.
+        told.into_iter().for_each(|run| self.tell(run, Note::Served));
+    }
+
+    /// Whether what is known of others is of this moment.
+    fn has_looked(&self) -> bool {
+        let now = self.clock.now();
+        self.colleagues().at.is_some_and(|at| now.since(at) < 2 * FRESH)
+    }
+
+    /// Whether anybody takes what is placed so, as far as is known at this moment.
+    fn is_taken(&self, placement: &Placement) -> bool {
+        let Placement { queue, labels } = placement;
+        self.serves.takes(queue, labels) || self.colleagues_for(placement) > 0 || !self.has_looked()
     }
 }
 
 impl Driver {
     /// Where an attempt of the step is to be executed.
     pub(crate) fn site(&self, step: Unit) -> Site {
-        let placement = self.loaded.workflow.step(step.step).options().placement.as_ref();
-        let placement = placement.unwrap_or(&ANYWHERE);
+        let placement = self.placement(step);
         if self.shared.executes(placement) {
             Site::Here
-        } else if self.may_offer(placement) {
+        } else if self.may_offer(step, placement) {
             Site::Elsewhere(placement.clone())
         } else {
             Site::Nowhere
@@ -125,21 +129,35 @@ impl Driver {
 
     /// To whom a step is offered for which there is no slot here.
     pub(crate) fn surplus(&self, step: Unit) -> Option<Arc<Placement>> {
-        let placement = self.loaded.workflow.step(step.step).options().placement.as_ref();
-        let placement = placement.unwrap_or(&ANYWHERE);
         if !self.shared.shares {
             return None;
         }
-        let may_offer = self.may_offer(placement);
+        let placement = self.placement(step);
+        let may_offer = self.may_offer(step, placement);
         if !may_offer {
             self.shared.colleagues().waiting.insert(self.run);
         }
         may_offer.then(|| placement.clone())
     }
 
-    fn may_offer(&self, placement: &Placement) -> bool {
+    fn may_offer(&self, step: Unit, placement: &Placement) -> bool {
         let others = self.shared.colleagues_for(placement);
-        (self.state.count(StepKind::Offered) as usize) < others * AHEAD
+        others > 0 && offered(&self.state).filter(|(unit, _)| unit.step == step.step).count() < others * AHEAD
+    }
+
+    fn placement(&self, step: Unit) -> &Arc<Placement> {
+        let placement = self.loaded.workflow.step(step.step).options().placement.as_ref();
+        placement.unwrap_or(&ANYWHERE)
+    }
+
+    /// Whether a step is for others, whether or not there is a slot here.
+    pub(crate) fn is_for_others(&self, step: Unit) -> bool {
+        !self.shared.executes(self.placement(step))
+    }
+
+    /// What is offered, and nobody takes any more.
+    pub(crate) fn forsaken(&self) -> Vec<(Unit, u64)> {
+        offered(&self.state).filter(|(unit, _)| !self.shared.is_taken(self.placement(*unit))).collect()
     }
 
     /// Whether nothing moves but what nobody serves.
@@ -150,7 +168,7 @@ impl Driver {
             && self.state.children() == 0
             && !is_away(&self.state)
             && next_timer(&self.state).is_none()
-            && self.shared.colleagues().at.is_some()
+            && self.shared.has_looked()
     }
 
     /// Leaves a step alone until others serve it, or have room for it.

@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     pub(crate) wants_slot: bool,
     /// Steps that nobody serves for now.
     pub(crate) unserved: HashSet<StepIx>,
+    /// Whether others were looked for since the last batch was opened.
+    pub(crate) looks_again: bool,
     /// Whether it is told of what may have been delivered.
     pub(crate) watches: bool,
     /// When what still runs is to be stopped, once the engine stops.
@@ -144,6 +146,7 @@ impl Driver {
             created_values,
             wants_slot: false,
             unserved: HashSet::new(),
+            looks_again: false,
             watches: false,
             stopping: None,
             cautious: false,
@@ -284,7 +287,7 @@ impl Driver {
             Note::Delivered => self.look_into_the_inbox().await,
             Note::Served => {
                 self.unserved.clear();
-                self.publish(true);
+                self.looks_again = true;
             }
             Note::Stop(until) => self.stopping = Some(until),
         }
@@ -322,7 +325,7 @@ impl Driver {
     fn open_batch(&mut self) {
         let unserved = self.unserved.len();
         let Some(mut batch) = Batch::open(self) else {
-            if self.unserved.len() != unserved {
+            if self.unserved.len() != unserved || std::mem::take(&mut self.looks_again) {
                 self.publish(true);
             }
             return;

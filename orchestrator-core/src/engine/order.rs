@@ -43,7 +43,7 @@ impl Driver {
     ) -> Result<(ValueRef, Option<StoredValue>), StepError> {
         let slot = self.state.slot(step);
         let arrival = match &slot.state {
-            StepState::Arrived { arrival, .. } => Some(self.values.arrived(arrival)),
+            StepState::Arrived { arrival, .. } => Some(Arrival::clone(arrival)),
             _ => None,
         };
         let order = Order {

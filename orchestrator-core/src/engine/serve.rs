@@ -1,6 +1,7 @@
 //! Executing what others offer: claims it, executes it without the run's log, and delivers how it has ended.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::engine::order::Order;
 use crate::engine::shared::{Incarnation, Shared};
 use crate::engine::values::{load_value, unloadable};
 use crate::engine::watch::mixed;
-use crate::id::Unit;
-use crate::machine::{Fence, Finished};
+use crate::id::{RunId, Unit};
+use crate::machine::{Arrival, Fence, Finished};
 use crate::port::plugin::{Plugin, Request, StopReason, Stopper};
 use crate::port::queue::{StepTicket, Ticket};
 use crate::port::store::{
@@ -22,12 +23,16 @@ use crate::port::store::{
 };
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
+use crate::value::ValueRef;
 
 /// How many offers are looked at a time.
 const PAGE: usize = 64;
 
 /// How many pages are looked at, where most of what they hold is for others.
 const PAGES: usize = 16;
+
+/// How many offers are remembered that are left alone; beyond that all are looked at anew.
+const STRANGERS: usize = 10_000;
 
 /// How many workflows are kept ready of which something was executed.
 const KEPT: usize = 64;
@@ -43,11 +48,24 @@ pub(crate) struct Bench {
     count: watch::Sender<usize>,
     /// The workflows that were needed last.
     kept: Mutex<VecDeque<Arc<Loaded>>>,
+    /// What cannot be executed here: asking again would find the same.
+    strangers: Mutex<HashSet<StepTicket>>,
+    /// Where looking for offers goes on, if most of what was looked at is for others.
+    cursor: Mutex<Option<(Timestamp, StepTicket)>>,
+    /// Whether what begins now is stopped at once.
+    is_over: AtomicBool,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        Self { work: Mutex::default(), count: watch::channel(0).0, kept: Mutex::default() }
+        Self {
+            work: Mutex::default(),
+            count: watch::channel(0).0,
+            kept: Mutex::default(),
+            strangers: Mutex::default(),
+            cursor: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        }
     }
 }
 
@@ -55,6 +73,8 @@ impl Default for Bench {
 struct Place {
     shared: Arc<Shared>,
     ticket: StepTicket,
+    /// Whether something was executed.
+    is_used: bool,
 }
 
 impl Drop for Place {
@@ -66,8 +86,10 @@ impl Drop for Place {
             work.len()
         };
         bench.count.send_replace(count);
-        // There is a slot for the next.
-        self.shared.bell.notify_one();
+        if self.is_used {
+            // There is a slot for the next.
+            self.shared.bell.notify_one();
+        }
     }
 }
 
@@ -88,8 +110,26 @@ impl Bench {
             _ = count.wait_for(|count| *count == 0) => return,
             () = shared.clock.sleep_until(until) => {}
         }
+        self.is_over.store(true, Ordering::SeqCst);
         self.work().values().flatten().for_each(|stopper| stopper.stop(StopReason::Shutdown));
         let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    fn strangers(&self) -> MutexGuard<'_, HashSet<StepTicket>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cursor(&self) -> MutexGuard<'_, Option<(Timestamp, StepTicket)>> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves an offer to others, for now.
+    fn leave_alone(&self, ticket: StepTicket) {
+        let mut strangers = self.strangers();
+        if strangers.len() >= STRANGERS {
+            strangers.clear();
+        }
+        strangers.insert(ticket);
     }
 
     fn keep(&self, loaded: &Arc<Loaded>) {
@@ -112,7 +152,7 @@ struct Job {
 impl Shared {
     /// Takes up offers while there are slots. Each process has an order of its own, so that several seldom reach for the same.
     pub(crate) async fn claim_offers(self: &Arc<Self>) {
-        let mut after = None;
+        let mut after = self.bench.cursor().take();
         for _ in 0..PAGES {
             if self.serves.queues.is_empty() || self.slots.available_permits() == 0 || !self.is_known() {
                 return;
@@ -131,7 +171,10 @@ impl Shared {
             after = page.items.last().map(|row| (row.offered_at, row.offer.ticket));
             let own = self.owner().as_uuid().as_u128();
             let mut rows = page.items;
-            rows.retain(|row| self.serves.takes(&row.offer.queue, &row.offer.labels));
+            rows.retain(|row| {
+                let is_strange = self.bench.strangers().contains(&row.offer.ticket);
+                !is_strange && self.serves.takes(&row.offer.queue, &row.offer.labels)
+            });
             rows.sort_by_cached_key(|row| {
                 let ticket = &row.offer.ticket;
                 let unit = u128::from(ticket.step.0) << 32 | u128::from(ticket.item.unwrap_or(u32::MAX));
@@ -147,6 +190,9 @@ impl Shared {
                 return;
             }
         }
+        // The next time from there, and then from the beginning again.
+        *self.bench.cursor() = after;
+        self.bell.notify_one();
     }
 
     /// Claims an offer and executes it, beside. Tells whether this process still takes any.
@@ -164,10 +210,10 @@ impl Shared {
             work.len()
         };
         self.bench.count.send_replace(count);
-        let place = Place { shared: self.clone(), ticket };
+        let mut place = Place { shared: self.clone(), ticket, is_used: false };
         let (shared, incarnation) = (self.clone(), self.incarnation());
         self.hand_out(Ticket::Step(ticket), async move {
-            shared.carry_out(row.offer, slot, incarnation).await;
+            place.is_used = shared.carry_out(row.offer, slot, incarnation).await;
             drop(place);
         });
         true
@@ -193,28 +239,41 @@ impl Shared {
         offer: NewOffer,
         slot: OwnedSemaphorePermit,
         mut incarnation: Incarnation,
-    ) {
+    ) -> bool {
         let ticket = offer.ticket;
-        let Some(job) = self.job(&offer).await else { return };
-        if !self.claims(ticket, &incarnation).await || incarnation.is_over() {
-            return;
+        let job = tokio::select! {
+            biased;
+            () = incarnation.ended() => return false,
+            job = self.job(&offer) => job,
+        };
+        let Some(job) = job else {
+            self.bench.leave_alone(ticket);
+            return false;
+        };
+        if self.is_stopping() || !self.claims(ticket, &incarnation).await || incarnation.is_over() {
+            return false;
         }
         crate::failpoint!("offer.claimed");
         let fence = Fence { epoch: ticket.epoch, owner: incarnation.owner() };
         let (sender, mut end) = oneshot::channel();
-        let request = load_value(self, ticket.run, &job.order.request).await.and_then(|body| {
-            Request::deserialize(&*body).map_err(|error| StoreError::Corrupt(error.to_string()))
-        });
+        let request = tokio::select! {
+            biased;
+            () = incarnation.ended() => return true,
+            request = self.request(ticket.run, &job) => request,
+        };
         let ended = match request {
-            Ok(_) if incarnation.is_over() => return,
-            Ok(request) => {
-                let attempt = self.attempt(&ticket, fence, &job, incarnation.clone());
+            Ok(_) if incarnation.is_over() => return true,
+            Ok((request, arrival)) => {
+                let attempt = Attempt { arrival, ..self.attempt(&ticket, fence, &job, incarnation.clone()) };
                 let tell = |ended| drop(sender.send(ended));
                 let Job { loaded, plugin, .. } = job;
                 match attempt.dispatch(self, &loaded, plugin, Arc::new(request), Some(slot), tell) {
                     Dispatched::Over(ended) => Some(ended),
                     Dispatched::Running(stopper) => {
                         self.bench.work().insert(ticket, Some(stopper.clone()));
+                        if self.bench.is_over.load(Ordering::SeqCst) {
+                            stopper.stop(StopReason::Shutdown);
+                        }
                         tokio::select! {
                             biased;
                             ended = &mut end => ended.ok().map(|ended| *ended),
@@ -235,6 +294,19 @@ impl Shared {
         if let Some(ended) = ended {
             self.hand_over(ticket, ended, &mut incarnation).await;
         }
+        true
+    }
+
+    /// What the plugin is given: the request, and what the attempt has waited for.
+    async fn request(&self, run: RunId, job: &Job) -> Result<(Request, Option<Arrival>), StoreError> {
+        let body = load_value(self, run, &job.order.request).await?;
+        let request = Request::deserialize(&*body).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let mut arrival = job.order.arrival.clone();
+        if let Some(Arrival::Signal(signal)) = &mut arrival {
+            // A plugin finds it inline.
+            signal.data = ValueRef::Inline(load_value(self, run, &signal.data).await?.to_string().into());
+        }
+        Ok((request, arrival))
     }
 
     /// What it takes to execute an offer; `None` if that is not here, and it is left to others.
@@ -302,7 +374,7 @@ impl Shared {
             effect: order.effect,
             reference: order.request.clone(),
             timeout: options.timeout,
-            arrival: order.arrival.clone(),
+            arrival: None,
             iteration: ticket.iteration,
             feedback: order.feedback.clone(),
             qa: options.qa.clone(),

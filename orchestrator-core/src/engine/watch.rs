@@ -30,6 +30,7 @@ const UNTOLD: Duration = Duration::from_secs(1);
 pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
     let mut seen = None;
     let mut looked = None;
+    let mut swept: Option<Timestamp> = None;
     loop {
         let Some((clock, store)) = shared.upgrade().map(|held| (held.clock.clone(), held.store.clone()))
         else {
@@ -48,6 +49,13 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         }
         shared.look_for_the_lost();
         shared.look_for_colleagues().await;
+        if !shared.away().is_empty() && swept.is_none_or(|swept| clock.now().since(swept) >= UNTOLD) {
+            // Somebody has to notice that those who execute for us are dead.
+            swept = Some(clock.now());
+            if let Err(error) = shared.store.sweep().await {
+                tracing::debug!(%error, "cannot look for dead owners");
+            }
+        }
         let mark = match shared.store.change_mark().await {
             Ok(mark) => mark,
             Err(error) => {

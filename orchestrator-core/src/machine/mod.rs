@@ -40,7 +40,7 @@ pub use inside::Inside;
 pub use invariant::{Violation, check};
 pub use kind::StepKind;
 pub use outstanding::{Effect, effect_of, is_to_stop, outstanding, wake_at};
-pub(crate) use outstanding::{is_away, is_to_conclude, next_timer, withdraws};
+pub(crate) use outstanding::{is_away, is_to_conclude, next_timer, offered, withdraws};
 pub use pins::{Pin, Pins};
 pub use signals::{Kept, MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 pub use slot::Slot;

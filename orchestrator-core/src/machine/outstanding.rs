@@ -86,6 +86,17 @@ pub fn is_to_stop(state: &RunState, step: Unit) -> bool {
     matches!(slot.state, StepState::Running { .. }) && (state.is_stopped(slot.stage) || slot.overdue)
 }
 
+/// What is offered to others, and not known to be claimed: each with its right.
+pub(crate) fn offered(state: &RunState) -> impl Iterator<Item = (Unit, u64)> {
+    state.index.away.iter().filter_map(|at| {
+        let unit = state.unit_at(at);
+        match state.slot(unit).state {
+            StepState::Offered { epoch, .. } => Some((unit, epoch)),
+            _ => None,
+        }
+    })
+}
+
 /// Whether something is offered to others, or executed by them.
 #[must_use]
 pub(crate) fn is_away(state: &RunState) -> bool {

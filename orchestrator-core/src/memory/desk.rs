@@ -77,6 +77,10 @@ impl Desk {
     /// The owner is alive.
     pub(super) fn claim(&mut self, claim: Claim, now: Timestamp) -> Claimed {
         let Claim { ticket, owner } = claim;
+        // It is over: an answer about it that was long on its way must not begin it again.
+        if self.inbox.contains_key(&ticket) {
+            return Claimed::Gone;
+        }
         let Some(offered) = self.find_mut(&ticket) else { return Claimed::Gone };
         let held = offered.row.claim.get_or_insert(ClaimRow { ticket, owner, at: now });
         if held.owner == owner { Claimed::Yours(Box::new(offered.row.clone())) } else { Claimed::Gone }

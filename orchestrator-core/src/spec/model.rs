@@ -90,6 +90,12 @@ impl Workflow {
         self.steps.iter().position(|step| &*step.name == name).map(|ix| StepIx(ix as u32))
     }
 
+    /// Whether any of its steps says who may execute it. Linear: not for hot paths of large workflows without slots.
+    #[must_use]
+    pub(crate) fn is_placed(&self) -> bool {
+        self.steps.iter().any(|step| step.options().placement.is_some())
+    }
+
     /// The steps of a stage.
     pub fn steps_of(&self, stage: Stage) -> impl DoubleEndedIterator<Item = StepIx> + use<> {
         self.stages.range(stage, self.steps.len() as u32).map(StepIx)

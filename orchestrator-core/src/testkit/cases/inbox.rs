@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::id::OwnerId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ClaimRow, Commit, Deliver, Delivered, InboxRow, LogQuery, MAX_END, OfferQuery, Remote, Store, StoreError,
+    Claim, ClaimRow, Claimed, Commit, Deliver, Delivered, InboxRow, LogQuery, MAX_END, OfferQuery, Remote,
+    Store, StoreError,
 };
 use crate::testkit::Place;
 use crate::testkit::sample::{Story, claim, line, offer, registered, ticket, value};
@@ -142,6 +143,16 @@ pub(super) async fn what_was_delivered_outlives_its_owner(place: Arc<dyn Place>)
     assert_eq!(rows, [(claims[0], Some("done".into())), (claims[1], None)]);
     let again = store.deliver(deliver(claims[0].ticket, owner, "done")).await.unwrap();
     assert_eq!(again, Delivered::Kept, "it was");
+}
+
+pub(super) async fn what_is_over_is_not_claimed_again(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let owner = registered(&*store, LONG).await;
+    let (_, claims) = at_work(&*store, owner, 1).await;
+    let claim = Claim { ticket: claims[0].ticket, owner };
+    assert!(matches!(store.claim(claim).await.unwrap(), Claimed::Yours(_)), "it is its own still");
+    store.deliver(deliver(claim.ticket, owner, "done")).await.unwrap();
+    assert_eq!(store.claim(claim).await.unwrap(), Claimed::Gone);
 }
 
 pub(super) async fn what_is_taken_in_is_gone(place: Arc<dyn Place>) {

@@ -109,6 +109,7 @@ cases! {
         inbox::what_is_delivered_comes_with_its_values_and_lines covers [deliver, value, logs];
         inbox::what_the_dead_had_claimed_is_lost covers [retire, sweep, inbox, deliver];
         inbox::what_was_delivered_outlives_its_owner covers [retire, inbox, deliver];
+        inbox::what_is_over_is_not_claimed_again covers [claim, deliver];
         inbox::what_is_taken_in_is_gone covers [commit, inbox, offers, deliver];
         inbox::runs_with_something_in_their_inbox_are_due covers [claim_due, deliver];
         rows::a_runs_row_says_all_of_it covers [run, commit];

@@ -56,6 +56,7 @@ impl Spoiled {
             (LooksBeforeItClaims, Claimed::Gone) => {
                 held.is_none() && row.as_ref().is_some_and(|row| row.offer.ticket == claim.ticket)
             }
+            (BeginsAgainWhatIsOver, Claimed::Gone) => held.is_some_and(|held| held.owner == claim.owner),
             (LetsTheDeadClaim, Claimed::Dead) => true,
             _ => false,
         };

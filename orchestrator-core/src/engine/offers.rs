@@ -46,7 +46,8 @@ impl Batch {
         mut done: Done,
         placement: &Arc<Placement>,
     ) -> Decided {
-        let Prepared::Begin(begin) = done.verdict.clone() else {
+        let (Prepared::Begin(begin), Some(_)) = (done.verdict.clone(), driver.state.find(step)) else {
+            // Or it is not there any more: its list was made anew, and is shorter. The machine says so.
             return self.say_done(driver, draft, step, done);
         };
         match driver.order(step, begin.effect, begin.request.clone()) {

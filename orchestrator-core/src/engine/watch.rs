@@ -73,11 +73,9 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         if shared.actors().is_empty() || tell_the_changed(&shared).await {
             (seen, looked) = (Some(mark), Some(clock.now()));
         }
-        if has_changed {
-            // What else changes within this time is told together. Whoever drives nothing has nobody to tell, and work to find.
-            let idle = clock.now() + SOON;
-            clock.sleep_until(if shared.actors().is_empty() { idle.min(next) } else { next }).await;
-        }
+        // What else changes within this time is told together. Whoever drives nothing has nobody to tell, and work to find.
+        let is_idle = has_changed && shared.actors().is_empty();
+        clock.sleep_until(if is_idle { next.min(clock.now() + SOON) } else { next }).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use orchestrator_core::failpoint;
-use orchestrator_core::id::{OwnerId, RunId, Unit};
+use orchestrator_core::id::{OwnerId, RunId};
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, OfferQuery, OfferRow, Page, Remote, StepRow,
@@ -83,12 +83,16 @@ impl<D: Dialect> Shared<D> {
         })
     }
 
-    /// What is offered under this ticket.
-    async fn offer(&self, asked: &StepTicket) -> Result<Option<OfferRow>, StoreError> {
+    /// What is offered of the step or item of a ticket, under whichever right.
+    async fn offer_of_unit(&self, asked: &StepTicket) -> Result<Option<OfferRow>, StoreError> {
         let key = (asked.run.as_uuid(), i64::from(asked.step.0), rank(asked));
         let found = offers::Entity::find_by_id(key).one(self.db());
-        let row = self.read(found).await?.map(rows::offer).transpose()?;
-        Ok(row.filter(|row| row.offer.ticket == *asked))
+        self.read(found).await?.map(rows::offer).transpose()
+    }
+
+    /// What is offered under this ticket.
+    async fn offer(&self, asked: &StepTicket) -> Result<Option<OfferRow>, StoreError> {
+        Ok(self.offer_of_unit(asked).await?.filter(|row| row.offer.ticket == *asked))
     }
 
     pub(crate) async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
@@ -224,10 +228,7 @@ impl<D: Dialect> Shared<D> {
     /// Whether a member offers what is offered already, and stays so.
     pub(crate) async fn doubles(&self, remote: &Remote) -> Result<bool, StoreError> {
         for offer in &remote.offers {
-            let ticket = &offer.ticket;
-            let key = (ticket.run.as_uuid(), i64::from(ticket.step.0), rank(ticket));
-            let found = offers::Entity::find_by_id(key).one(self.db());
-            if let Some(row) = self.read(found).await?.map(rows::offer).transpose()?
+            if let Some(row) = self.offer_of_unit(&offer.ticket).await?
                 && !remote.withdrawn.contains(&row.offer.ticket)
                 && !remote.taken.contains(&row.offer.ticket)
             {
@@ -250,14 +251,7 @@ impl<D: Dialect> Shared<D> {
             }
         }
         for row in rows {
-            if let Some(claim) = claims.get(&(row.step, row.item))
-                && claim.ticket.epoch == row.epoch
-                && row.owner.is_none()
-            {
-                row.status = "claimed";
-                row.owner = Some(claim.owner);
-                row.started_at = Some(claim.at);
-            }
+            claims.get(&(row.step, row.item)).into_iter().for_each(|claim| row.lay_over(claim));
         }
         Ok(())
     }
@@ -294,7 +288,7 @@ fn values(ticket: &StepTicket) -> [sea_orm::Value; 7] {
 }
 
 fn rank(ticket: &StepTicket) -> i64 {
-    i64::from(Unit::new(ticket.step, ticket.item).rank())
+    i64::from(ticket.unit().rank())
 }
 
 /// A row of the inbox.

@@ -147,7 +147,7 @@ impl Driver {
 
 fn claimed(claim: &ClaimRow) -> Command {
     let ClaimRow { ticket, owner, at } = *claim;
-    let (step, fence) = (Unit::new(ticket.step, ticket.item), Fence { epoch: ticket.epoch, owner });
+    let (step, fence) = (ticket.unit(), Fence { epoch: ticket.epoch, owner });
     Command::Claimed { step, attempt: ticket.attempt, fence, at }
 }
 

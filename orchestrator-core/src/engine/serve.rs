@@ -14,7 +14,7 @@ use crate::engine::order::Order;
 use crate::engine::shared::{Incarnation, Shared};
 use crate::engine::values::{load_value, unloadable};
 use crate::engine::watch::mixed;
-use crate::id::{RunId, Unit};
+use crate::id::RunId;
 use crate::machine::{Arrival, Fence, Finished};
 use crate::port::plugin::{Plugin, Request, StopReason, Stopper};
 use crate::port::queue::{StepTicket, Ticket};
@@ -288,7 +288,7 @@ impl Shared {
             Err(error) => {
                 let error = unloadable(&error);
                 let outcome = Finished::Failed { error, not_before: None };
-                Some(Ended::bare(unit_of(&ticket), ticket.attempt, fence, outcome))
+                Some(Ended::bare(ticket.unit(), ticket.attempt, fence, outcome))
             }
         };
         if let Some(ended) = ended {
@@ -366,7 +366,7 @@ impl Shared {
         let options = spec.options();
         Attempt {
             run: ticket.run,
-            step: unit_of(ticket),
+            step: ticket.unit(),
             name: spec.name.clone(),
             folder: self.folder_of(order.root),
             attempt: ticket.attempt,
@@ -400,7 +400,7 @@ impl Shared {
             match self.store.deliver(deliver.clone()).await {
                 Ok(Delivered::Kept) => return,
                 Ok(Delivered::Fenced) => {
-                    return tracing::warn!(run = %ticket.run, step = ?unit_of(&ticket), "a late outcome does not count");
+                    return tracing::warn!(run = %ticket.run, step = ?ticket.unit(), "a late outcome does not count");
                 }
                 // No store can keep it; that is kept in its place.
                 Err(StoreError::Invalid(why)) if !is_replaced => {
@@ -421,10 +421,6 @@ impl Shared {
             }
         }
     }
-}
-
-const fn unit_of(ticket: &StepTicket) -> Unit {
-    Unit::new(ticket.step, ticket.item)
 }
 
 fn too_long(len: usize) -> String {

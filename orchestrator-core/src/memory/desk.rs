@@ -24,18 +24,14 @@ struct Offered {
     stops: bool,
 }
 
-const fn unit_of(ticket: &StepTicket) -> Unit {
-    Unit::new(ticket.step, ticket.item)
-}
-
 impl Desk {
     fn find(&self, ticket: &StepTicket) -> Option<&Offered> {
-        let offered = self.offers.get(&(ticket.run, unit_of(ticket)));
+        let offered = self.offers.get(&(ticket.run, ticket.unit()));
         offered.filter(|offered| offered.row.offer.ticket == *ticket)
     }
 
     fn find_mut(&mut self, ticket: &StepTicket) -> Option<&mut Offered> {
-        let offered = self.offers.get_mut(&(ticket.run, unit_of(ticket)));
+        let offered = self.offers.get_mut(&(ticket.run, ticket.unit()));
         offered.filter(|offered| offered.row.offer.ticket == *ticket)
     }
 
@@ -47,7 +43,7 @@ impl Desk {
     /// Whether a member offers what is offered already, and stays so.
     pub(super) fn doubles(&self, remote: &Remote) -> bool {
         remote.offers.iter().any(|offer| {
-            let there = self.offers.get(&(offer.ticket.run, unit_of(&offer.ticket)));
+            let there = self.offers.get(&(offer.ticket.run, offer.ticket.unit()));
             there.is_some_and(|there| {
                 let ticket = &there.row.offer.ticket;
                 !remote.withdrawn.contains(ticket) && !remote.taken.contains(ticket)
@@ -59,7 +55,7 @@ impl Desk {
         for ticket in remote.withdrawn.iter().chain(&remote.taken) {
             self.inbox.remove(ticket);
             if self.find(ticket).is_some() {
-                self.offers.remove(&(ticket.run, unit_of(ticket)));
+                self.offers.remove(&(ticket.run, ticket.unit()));
             }
         }
         for ticket in &remote.stops {
@@ -68,7 +64,7 @@ impl Desk {
             }
         }
         for offer in remote.offers {
-            let place = (offer.ticket.run, unit_of(&offer.ticket));
+            let place = (offer.ticket.run, offer.ticket.unit());
             let row = OfferRow { offer, offered_at: at, claim: None };
             self.offers.insert(place, Offered { row, stops: false });
         }
@@ -153,14 +149,7 @@ impl Desk {
     pub(super) fn lay_over(&self, run: RunId, rows: &mut [StepRow]) {
         for row in rows {
             let offered = self.offers.get(&(run, Unit::new(row.step, row.item)));
-            if let Some(claim) = offered.and_then(|offered| offered.row.claim)
-                && claim.ticket.epoch == row.epoch
-                && row.owner.is_none()
-            {
-                row.status = "claimed";
-                row.owner = Some(claim.owner);
-                row.started_at = Some(claim.at);
-            }
+            offered.and_then(|offered| offered.row.claim).iter().for_each(|claim| row.lay_over(claim));
         }
     }
 

@@ -343,7 +343,7 @@ impl Run {
 
     /// Somebody has claimed a right, or has it already.
     fn claimed(&mut self, ticket: &StepTicket) {
-        self.begun.insert((Unit::new(ticket.step, ticket.item), ticket.attempt, ticket.epoch));
+        self.begun.insert((ticket.unit(), ticket.attempt, ticket.epoch));
     }
 
     /// Whether the right to execute this was ever given.

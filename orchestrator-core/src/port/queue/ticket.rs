@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RunId, StepIx};
+use crate::id::{RunId, StepIx, Unit};
 
 /// A message of a queue: ids only, never what is to be done. Stored as JSON, `{"kind":"run","run":"run_…"}`; the names are
 /// for ever.
@@ -49,6 +49,14 @@ pub struct StepTicket {
     pub attempt: u32,
     /// The right that was given out with the offer; a later one makes this ticket void. At most `i64::MAX`.
     pub epoch: u64,
+}
+
+impl StepTicket {
+    /// The step, or the item of it.
+    #[must_use]
+    pub const fn unit(&self) -> Unit {
+        Unit::new(self.step, self.item)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::NewRun;
+use super::{ClaimRow, NewRun};
 use crate::id::{OwnerId, RunId, StepIx};
 use crate::machine::{Intent, Recorded};
 use crate::time::Timestamp;
@@ -91,6 +91,18 @@ pub struct StepRow {
     pub output: Option<ValueRef>,
     /// What went wrong, for people.
     pub error: Option<Arc<str>>,
+}
+
+impl StepRow {
+    /// Says by whom it is claimed: its driver may not know that yet, or write the row again. A claim of a right that is not the
+    /// row's, or of what has an owner, says nothing.
+    pub fn lay_over(&mut self, claim: &ClaimRow) {
+        if claim.ticket.epoch == self.epoch && self.owner.is_none() {
+            self.status = "claimed";
+            self.owner = Some(claim.owner);
+            self.started_at = Some(claim.at);
+        }
+    }
 }
 
 /// An approval as it is listed. Its identity is (run, step, item, attempt).

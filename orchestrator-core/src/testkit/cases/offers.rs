@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Barrier;
+
 use crate::id::OwnerId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{Claim, Claimed, Commit, NewOwner, OfferQuery, Remote, Serves, Store};
@@ -52,11 +54,17 @@ pub(super) async fn of_sixteen_claims_one_wins(place: Arc<dyn Place>) {
     for handle in &handles {
         owners.push(registered(&**handle, LONG).await);
     }
+    // Nobody begins before all are there: otherwise the first may be through before the last has come.
+    let all_are_there = Arc::new(Barrier::new(handles.len()));
     let racers: Vec<_> = handles
         .into_iter()
         .zip(owners)
         .map(|(handle, owner)| {
-            tokio::spawn(async move { handle.claim(Claim { ticket, owner }).await.unwrap() })
+            let all_are_there = all_are_there.clone();
+            tokio::spawn(async move {
+                all_are_there.wait().await;
+                handle.claim(Claim { ticket, owner }).await.unwrap()
+            })
         })
         .collect();
     let mut winners = 0;

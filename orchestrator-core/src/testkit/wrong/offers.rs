@@ -3,7 +3,7 @@
 use super::list::Wrong::*;
 use super::place::lock;
 use super::store::Spoiled;
-use crate::id::{RunId, Unit};
+use crate::id::RunId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, Member, OfferQuery, OfferRow, Page, Store,
@@ -14,8 +14,7 @@ impl Spoiled {
     async fn offered(&self, ticket: StepTicket) -> Option<OfferRow> {
         let query = OfferQuery { run: Some(ticket.run), limit: usize::MAX, ..OfferQuery::default() };
         let rows = self.right.offers(query).await.ok()?.items;
-        let unit = |ticket: &StepTicket| Unit::new(ticket.step, ticket.item);
-        rows.into_iter().find(|row| unit(&row.offer.ticket) == unit(&ticket))
+        rows.into_iter().find(|row| row.offer.ticket.unit() == ticket.unit())
     }
 
     pub(super) async fn spoil_offers(&self, member: &mut Member) {

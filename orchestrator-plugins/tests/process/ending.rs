@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::alive::Alive;
 use crate::stage::{context, failure, output, request};
-use crate::{HANG, Obedient, alive, manifest, obedient, stopped_as, unknown};
+use crate::{HANG, Obedient, alive, manifest, obedient, stopped_as, stopped_once, unknown};
 
 const HANGS: &str = "time.sleep(1000)";
 
@@ -75,7 +75,7 @@ async fn its_end_is_noticed_also_while_what_it_has_started_holds_its_output() {
 async fn who_reads_no_more_is_not_waited_for() {
     let it = obedient(&manifest(&json!({}))).await;
     let deaf = "os.close(0)\nsay(id=message['id'], log='deaf')\ntime.sleep(1000)";
-    let (outcome, _) = stopped_as(EffectClass::AtMostOnce, &it, deaf, StopReason::Cancelled).await;
+    let (outcome, _) = stopped_once("deaf", EffectClass::AtMostOnce, &it, deaf, StopReason::Cancelled).await;
     let told = unknown(outcome).message;
     assert!(told.contains("it reads no more from its standard input"), "{told}");
 }

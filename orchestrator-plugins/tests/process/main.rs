@@ -239,14 +239,24 @@ async fn stopped_as(
     what: &str,
     reason: StopReason,
 ) -> (Outcome, Arc<Log>) {
+    stopped_once("ready", effect, it, &format!("say(id=message['id'], log='ready')\n{what}"), reason).await
+}
+
+/// The same, told so once it has said something.
+async fn stopped_once(
+    said: &str,
+    effect: EffectClass,
+    it: &Obedient,
+    what: &str,
+    reason: StopReason,
+) -> (Outcome, Arc<Log>) {
     let (mut context, log) = context(it.folder.path());
     context.effect = effect;
     let (stopper, stop) = Stop::pair();
     context.stop = stop;
-    let what = format!("say(id=message['id'], log='ready')\n{what}");
     let executed = it.plugin.execute(context, request(json!({ "do": what })));
     let stopping = async {
-        log.line_with("ready").await;
+        log.line_with(said).await;
         stopper.stop(reason);
     };
     let (outcome, ()) =

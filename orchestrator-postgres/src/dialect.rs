@@ -18,6 +18,9 @@ use crate::bell::Bell;
 use crate::writer::PostgresWriter;
 use crate::{error, open, seal};
 
+/// How long the end of the connections that read is waited for when the store is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// One PostgreSQL database.
 #[derive(Debug)]
 pub struct Postgres {
@@ -136,7 +139,8 @@ impl Dialect for Postgres {
         let text = format!("SELECT {}", Self::CLOCK);
         let asked = Statement::from_string(self.readers.get_database_backend(), text);
         let asked = self.readers.query_one_raw(asked);
-        let row = asked.await.map_err(|error| self.explain(&error))?;
+        let row = open::answered(self.asked.answer_timeout, asked).await?;
+        let row = row.map_err(|error| self.explain(&error))?;
         let millis = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
         let millis = millis.map_err(|error| self.explain(&error))?;
         millis
@@ -184,8 +188,10 @@ impl Dialect for Postgres {
         if let Some(first) = self.first.lock().await.take() {
             PostgresWriter::new(first, self.asked.answer_timeout).close().await;
         }
-        if let Err(error) = self.readers.close_by_ref().await {
-            tracing::debug!(%error, "closing the connections that read");
+        // Nobody is owed anything by what reads; and it may wait for a connection that never answers again.
+        match tokio::time::timeout(FAREWELL, self.readers.close_by_ref()).await {
+            Ok(Ok(())) => {}
+            error => tracing::debug!(?error, "closing the connections that read"),
         }
     }
 }

@@ -119,10 +119,13 @@ pub(crate) async fn within<T>(
     patience: Duration,
     work: impl Future<Output = sqlx::Result<T>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(patience, work).await {
-        Ok(answer) => answer.map_err(|error| error::of_read(&error)),
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {patience:?}"))),
-    }
+    answered(patience, work).await?.map_err(|error| error::of_read(&error))
+}
+
+/// The answer, if it comes in time.
+pub(crate) async fn answered<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable(format!("no answer within {patience:?}"));
+    tokio::time::timeout(patience, work).await.map_err(late)
 }
 
 /// A pool that opens connections when they are needed, and keeps them.

@@ -1,13 +1,17 @@
 //! Servers that are restarted, that lose answers, that promise too little, that something stands in front of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::place::Base;
 use orchestrator_core::port::store::{Commit, Member, Store, StoreError};
 use orchestrator_core::testkit::{Story, new_run, poll_and_drop};
-use orchestrator_postgres::testkit::{Pooler, Server};
+use orchestrator_postgres::testkit::{Pooler, Proxy, Server, Way};
 use orchestrator_postgres::{Options, PostgresStore};
 use sqlx::{AssertSqlSafe, Executor};
+
+/// Longer than anything here takes.
+const HANG: Duration = Duration::from_secs(60);
 
 /// Commits a step, however long it takes; an answer that was lost is looked for.
 async fn persist(store: &PostgresStore, story: &mut Story, member: Member) {
@@ -81,6 +85,40 @@ async fn whose_connection_is_killed_finds_another() {
         persist(&store, &mut story, due).await;
     }
     assert_eq!(store.load(story.run).await.unwrap().unwrap().events.len(), 11);
+}
+
+/// As where something in between has forgotten the connections: nobody says no, nobody says anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_network_that_is_silent_is_told_so_and_can_close() {
+    let base = Base::new().await;
+    let port = base.database.url().rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
+    let proxy = Proxy::to(port);
+    let options = Options::default().answer_timeout(Duration::from_millis(300));
+    let store = PostgresStore::open(&proxy.url(&base.database), options).await.unwrap();
+    let story = Story::begun(&store).await;
+    store.now().await.unwrap();
+    for _ in 0..3 {
+        proxy.forget();
+        let answered = async {
+            // What is asked in the moment before gets its answer.
+            for _ in 0..20 {
+                if store.now().await.is_err() {
+                    break;
+                }
+            }
+            // Others are opened, until all that were forgotten are given up.
+            while store.now().await.is_err() || store.load(story.run).await.is_err() {}
+        };
+        tokio::time::timeout(HANG, answered).await.expect("a question hangs");
+    }
+    proxy.set(Way::Held, Way::Held);
+    let asked = store.now();
+    let closed = async {
+        let (now, closed) = tokio::join!(asked, store.close());
+        assert!(matches!(now, Err(StoreError::Unavailable(_))), "{now:?}");
+        closed.unwrap();
+    };
+    tokio::time::timeout(HANG, closed).await.expect("closing hangs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

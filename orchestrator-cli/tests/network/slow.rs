@@ -71,9 +71,9 @@ fn play((name, up, down): (&str, Way, Way), row: &Mutex<Row>) {
     let place = Place::new(&[("slow.yaml", FLOW)], TTL);
     let run = place.leave("slow.yaml");
     let worker = place.worker("slow", &place.disturbed());
+    until(|| place.lines("ledger").len() == 1);
     // Somebody who would take over whatever he can.
     let other = place.worker("other", place.database.url());
-    until(|| place.lines("ledger").len() == 1);
     // Its connections are open by now.
     place.renewed();
     place.proxy.set(up, down);

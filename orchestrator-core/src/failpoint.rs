@@ -2,8 +2,9 @@
 //! default build has, [`failpoint!`](crate::failpoint!) is nothing at all: not even the names are in the binary.
 //!
 //! `ORCHESTRATOR_FAILPOINT=NAME=ACTION@K`, read once, does something at the K-th hit of a point: `exit(CODE)` ends the
-//! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever; `error` makes the function
-//! around the point return what stands beside the name, where something does.
+//! process at once, without unwinding; `panic` panics; `stall` keeps the thread for ever; `stop` has the whole process
+//! stand still until somebody lets it go on; `error` makes the function around the point return what stands beside the name,
+//! where something does.
 
 /// Marks a point: `failpoint!("commit.before")`, or `failpoint!("commit.at", ERROR)`, at which the function may also be
 /// made to return `ERROR`.
@@ -35,12 +36,14 @@ pub use armed::{fails, hit};
 mod armed {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     #[derive(Debug, Clone, PartialEq, Eq)]
     enum Action {
         Exit(i32),
         Panic,
         Stall,
+        Stop,
         Error,
     }
 
@@ -57,6 +60,9 @@ mod armed {
         Some(read(&text).unwrap_or_else(|| panic!("ORCHESTRATOR_FAILPOINT: expected NAME=ACTION@K: {text}")))
     });
 
+    /// Longer than a signal takes to have its effect.
+    const MOMENT: Duration = Duration::from_millis(20);
+
     static HITS: AtomicU64 = AtomicU64::new(0);
 
     fn read(text: &str) -> Option<Armed> {
@@ -65,6 +71,7 @@ mod armed {
         let action = match action {
             "panic" => Action::Panic,
             "stall" => Action::Stall,
+            "stop" => Action::Stop,
             "error" => Action::Error,
             exit => Action::Exit(exit.strip_prefix("exit(")?.strip_suffix(')')?.parse().ok()?),
         };
@@ -95,6 +102,13 @@ mod armed {
             Action::Stall => loop {
                 std::thread::park();
             },
+            Action::Stop => {
+                let (own, signal) = (rustix::process::getpid(), rustix::process::Signal::STOP);
+                rustix::process::kill_process(own, signal).expect("a process may stop itself");
+                // Another thread may take the signal, a moment later.
+                std::thread::sleep(MOMENT);
+                false
+            }
         }
     }
 

@@ -31,3 +31,5 @@ mod slow;
 mod survivors;
 #[path = "../battery/table.rs"]
 mod table;
+#[cfg(feature = "failpoints")]
+mod zombie;

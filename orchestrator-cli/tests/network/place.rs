@@ -13,6 +13,9 @@ use tokio::runtime::Runtime;
 
 use crate::sandbox::{PATIENCE, Sandbox, until};
 
+/// How long until somebody is looked at again.
+const MOMENT: Duration = Duration::from_millis(5);
+
 /// A folder, a database, and a proxy in front of that.
 pub(crate) struct Place {
     pub(crate) sandbox: Sandbox,
@@ -62,15 +65,28 @@ impl Place {
     /// Starts a run of a file that is left to workers. What it writes lies in the folder.
     #[track_caller]
     pub(crate) fn leave(&self, file: &str) -> String {
+        self.leave_with(file, &[])
+    }
+
+    /// The same, with more words.
+    #[track_caller]
+    pub(crate) fn leave_with(&self, file: &str, more: &[&str]) -> String {
         let place = format!("place={}", self.sandbox.path("").display());
-        let said = self.sandbox.run_args(&["run", file, "-i", &place, "--detach", "--json"]).exits(0);
+        let words = [&["run", file, "-i", &place, "--detach", "--json"], more].concat();
+        let said = self.sandbox.run_args(&words).exits(0);
         said.json()["run_id"].as_str().unwrap().to_owned()
     }
 
     /// Begins a worker on a store; returns when it works.
     pub(crate) fn worker(&self, name: &str, store: &str) -> Worker {
+        self.worker_at(name, store, None)
+    }
+
+    /// The same; something happens to it at a named point.
+    pub(crate) fn worker_at(&self, name: &str, store: &str, point: Option<&str>) -> Worker {
         let log = self.sandbox.path(format!("{name}.log"));
         let mut command = self.sandbox.command(["worker", "--grace", "1s", "--store", store]);
+        command.envs(point.map(|point| ("ORCHESTRATOR_FAILPOINT", point)));
         let errors = File::create(&log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(errors).spawn().unwrap();
         let mut worker = Worker { child, log };
@@ -140,6 +156,11 @@ impl Place {
 }
 
 impl Worker {
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has said so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -157,7 +178,14 @@ impl Worker {
     pub(crate) fn drain(mut self) {
         self.lives();
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let code = self.child.wait().unwrap().code();
+        let begun = Instant::now();
+        let code = loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                break ended.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "a worker does not drain: {}", self.said());
+            last(MOMENT);
+        };
         assert_eq!(code, Some(143), "{}", self.said());
     }
 }

@@ -131,9 +131,8 @@ impl Attempt {
             let (inspector, folder) = (shared.inspector.clone(), self.folder.clone());
             work = Box::pin(witnessed(evidence.clone(), inspector, folder, work));
         }
-        if immediate
-            && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop()))
-        {
+        let begun = immediate && self.may_begin(shared);
+        if begun && let Poll::Ready(outcome) = poll(&mut work, &mut TaskContext::from_waker(Waker::noop())) {
             if let Some(lines) = lines.finish_now() {
                 return Dispatched::Over(self.close(shared, outcome, lines, slot));
             }
@@ -143,7 +142,7 @@ impl Attempt {
         let (shared, own) = (shared.clone(), stopper.clone());
         let tasks = shared.tasks.clone();
         tasks.spawn(async move {
-            let outcome = self.attend(&shared, work, deadline, &own).await;
+            let outcome = self.attend(&shared, work, begun, deadline, &own).await;
             let lines = lines.finish().await;
             tell(Box::new(self.close(&shared, outcome, lines, slot)));
         });
@@ -182,15 +181,31 @@ impl Attempt {
         }
     }
 
+    /// Whether others can not have gone on with it yet. Who was stopped for long, and goes on here, has perhaps not noticed.
+    fn may_begin(&self, shared: &Shared) -> bool {
+        // In this order: a lease that holds may be the next incarnation's.
+        shared.lease.holds() && !self.incarnation.is_over()
+    }
+
     /// Waits for its end, and for what is to end it.
     async fn attend(
         &self,
         shared: &Shared,
         mut work: Work,
+        begun: bool,
         deadline: Option<Timestamp>,
         stopper: &Stopper,
     ) -> Outcome {
         let mut incarnation = self.incarnation.clone();
+        while !begun && !self.may_begin(shared) {
+            tokio::select! {
+                biased;
+                () = incarnation.ended() => return Outcome::Stopped,
+                () = shared.lease.held() => {}
+                _ = stopper.given() => return Outcome::Stopped,
+                () = until(shared, deadline) => return self.timed_out(),
+            }
+        }
         let reason = tokio::select! {
             biased;
             outcome = caught(&mut work) => return outcome,

@@ -21,6 +21,7 @@ mod fork;
 mod ground;
 mod handle;
 mod judge;
+mod lease;
 mod lines;
 mod loaded;
 mod member;

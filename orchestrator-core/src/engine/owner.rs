@@ -19,10 +19,6 @@ const EVERY: f64 = 0.25;
 /// When the first is asked for at the latest: what a renewal takes, such as a connection, is there before it is needed.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// How long after it was asked for the last renewal that was answered an incarnation ends, in shares of the time to live:
-/// what it executes is killed then, and has to be gone before others may take it for dead.
-const ENDS: f64 = 0.7;
-
 /// How long after a renewal that has failed the next is asked for, and how long an answer is waited for at least, in shares of
 /// the time to live.
 const MOMENT: f64 = 1.0 / 12.0;
@@ -30,7 +26,9 @@ const MOMENT: f64 = 1.0 / 12.0;
 impl Shared {
     /// Makes this incarnation known to the store.
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
+        let asked = self.lease.clock.now();
         self.enter().await?;
+        self.lease.extend(asked);
         self.make_known();
         Ok(())
     }
@@ -52,9 +50,12 @@ impl Shared {
     async fn begin_anew(&self) -> Result<Timestamp, StoreError> {
         self.reincarnate();
         self.enter().await?;
-        let asked = self.clock.now();
+        let asked = self.lease.clock.now();
         match self.store.renew(self.owner(), self.ttl).await? {
-            Renewal::Alive(_) => self.make_known(),
+            Renewal::Alive(_) => {
+                self.lease.extend(asked);
+                self.make_known();
+            }
             Renewal::Dead => {
                 return Err(StoreError::Unavailable("it took too long to begin anew".to_owned()));
             }
@@ -113,7 +114,7 @@ fn thread_for(keeping: impl Future<Output = ()> + Send + 'static) -> Result<Join
 }
 
 async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
-    let Some((clock, ttl)) = shared.upgrade().map(|shared| (shared.clock.clone(), shared.ttl)) else {
+    let Some((clock, ttl)) = shared.upgrade().map(|shared| (shared.lease.clock.clone(), shared.ttl)) else {
         return;
     };
     let mut renewed = clock.now();
@@ -128,7 +129,7 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
         if shared.is_known() {
             let asked = clock.now();
             crate::failpoint!("owner.renew.before");
-            let ends = renewed + ttl.mul_f64(ENDS);
+            let ends = shared.lease.end(renewed);
             // An answer that comes later helps nobody, whether the store has renewed or not.
             let until = ends.max(asked + ttl.mul_f64(MOMENT));
             let standing = tokio::select! {
@@ -141,6 +142,7 @@ async fn keep(shared: Weak<Shared>, mut end: oneshot::Receiver<()>) {
                     crate::failpoint!("owner.renew.after");
                     // From when it was asked: the answer may have been long on its way.
                     renewed = asked;
+                    shared.lease.extend(asked);
                     next = asked + ttl.mul_f64(EVERY);
                     continue;
                 }

@@ -12,6 +12,7 @@ use crate::engine::attend::Elsewhere;
 use crate::engine::colleagues::Colleagues;
 use crate::engine::committer::Committer;
 use crate::engine::handle::{Live, Progress};
+use crate::engine::lease::Lease;
 use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::registry::Registry;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) inspector: Option<Arc<dyn Inspector>>,
     pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lease: Lease,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) committer: Committer,
     pub(crate) library: Library,
@@ -172,6 +174,7 @@ impl Shared {
             policy: parts.policy,
             inspector: parts.inspector,
             vault: Vault::new(parts.secrets),
+            lease: Lease::new(parts.ttl, &parts.clock, &parts.tasks),
             clock: parts.clock,
             ids: parts.ids,
             library: Library::default(),

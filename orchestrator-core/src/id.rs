@@ -133,8 +133,10 @@ pub struct SystemIds {
 
 impl Default for SystemIds {
     fn default() -> Self {
-        // Asking the operating system for random numbers for each id costs a system call per id.
-        Self { seed: Uuid::now_v7().as_u128() as u64, last: AtomicU64::new(0) }
+        // Asking the operating system for random numbers for each id costs a system call per id. The time is not wanted here,
+        // and there is none in a UUID before 1970.
+        let drawn = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0));
+        Self { seed: drawn.as_u128() as u64, last: AtomicU64::new(0) }
     }
 }
 

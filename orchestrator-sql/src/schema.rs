@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use orchestrator_core::port::store::StoreError;
+use orchestrator_core::time::{Timestamp, wall_clock};
 use sea_orm::{
     ConnectionTrait, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
@@ -27,6 +28,13 @@ impl<D: Dialect> SqlStore<D> {
             return Err(StoreError::Incompatible(format!(
                 "it has moved to {target}, and its tables are older than this version"
             )));
+        }
+        // When a table was made is written down as the seconds since then.
+        if wall_clock() < Timestamp::default() {
+            return Err(StoreError::Unavailable(
+                "the clock of this machine shows a time before 1970: set it, and the tables can be made"
+                    .to_owned(),
+            ));
         }
         orchestrator_core::failpoint!("migrate.before");
         self.alter(|transaction| Box::pin(async move { Migrator::<D>::up(transaction, None).await })).await

@@ -12,6 +12,7 @@ mod fleet;
 mod graph;
 mod lists;
 mod random_graph;
+mod recovery;
 mod sample;
 mod script;
 mod validation;
@@ -28,7 +29,7 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, crew, validation, command, lists, http, script
+               fleet, crew, recovery, validation, command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -44,12 +45,22 @@ struct Options {
     runs: usize,
     /// A database to work for, with so many slots: one of the processes of `crew`.
     work: Option<String>,
+    /// A database to hold steps in: one of the processes of `recovery`.
+    hold: Option<String>,
     slots: usize,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options =
-        Options { check: false, only: None, repeat: 5, seed: None, runs: 100_000, work: None, slots: 1 };
+    let mut options = Options {
+        check: false,
+        only: None,
+        repeat: 5,
+        seed: None,
+        runs: 100_000,
+        work: None,
+        hold: None,
+        slots: 1,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -65,6 +76,7 @@ fn options() -> Result<Options, String> {
                 options.runs = count.ok_or("--runs needs a number above 0")?;
             }
             "--work" => options.work = Some(args.next().ok_or("--work needs a URL")?),
+            "--hold" => options.hold = Some(args.next().ok_or("--hold needs a URL")?),
             "--slots" => {
                 let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
                 options.slots = count.ok_or("--slots needs a number above 0")?;
@@ -78,12 +90,13 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 10] = [
+const WORKLOADS: [Workload; 11] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("fleet", fleet::measure),
     ("crew", crew::measure),
+    ("recovery", recovery::measure),
     ("validation", validation::measure),
     ("command", command_line::measure),
     ("lists", lists::measure),
@@ -105,6 +118,10 @@ fn main() -> ExitCode {
     };
     if let Some(url) = &options.work {
         crew::work(url, options.slots);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(url) = &options.hold {
+        recovery::hold(url);
         return ExitCode::SUCCESS;
     }
     if let Some(file) = &options.seed {

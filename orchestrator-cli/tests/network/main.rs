@@ -7,7 +7,9 @@
 
 mod ambiguous;
 mod bounded;
+mod clocks;
 mod crowded;
+mod doorbell;
 mod failover;
 mod feed;
 mod partition;

@@ -33,6 +33,17 @@ pub(crate) struct Worker {
     log: std::path::PathBuf,
 }
 
+/// In which circumstances a worker works.
+#[derive(Debug, Default)]
+pub(crate) struct Oddity {
+    /// What happens to it at a named point.
+    pub(crate) point: Option<&'static str>,
+    /// What else its command line says.
+    pub(crate) words: Vec<&'static str>,
+    /// What else its environment says.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
 impl Place {
     /// A database of the server that all share.
     pub(crate) fn new(files: &[(&str, &str)], ttl: Duration) -> Self {
@@ -79,14 +90,15 @@ impl Place {
 
     /// Begins a worker on a store; returns when it works.
     pub(crate) fn worker(&self, name: &str, store: &str) -> Worker {
-        self.worker_at(name, store, None)
+        self.worker_with(name, store, Oddity::default())
     }
 
-    /// The same; something happens to it at a named point.
-    pub(crate) fn worker_at(&self, name: &str, store: &str, point: Option<&str>) -> Worker {
+    /// The same, in other circumstances.
+    pub(crate) fn worker_with(&self, name: &str, store: &str, oddity: Oddity) -> Worker {
         let log = self.sandbox.path(format!("{name}.log"));
         let mut command = self.sandbox.command(["worker", "--grace", "1s", "--store", store]);
-        command.envs(point.map(|point| ("ORCHESTRATOR_FAILPOINT", point)));
+        command.args(oddity.words);
+        command.envs(oddity.point.map(|point| ("ORCHESTRATOR_FAILPOINT", point))).envs(oddity.variables);
         let errors = File::create(&log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(errors).spawn().unwrap();
         let mut worker = Worker { child, log };

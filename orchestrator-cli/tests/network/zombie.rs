@@ -1,4 +1,5 @@
-//! F-32: a worker stands still for longer than it counts as alive, somewhere in the middle, and goes on.
+//! F-32: a worker stands still for longer than it counts as alive, somewhere in the middle, and goes on. F-35: the same, and the
+//! clocks of workers are ten minutes apart and drift.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -10,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use orchestrator_postgres::testkit::Way;
 
-use crate::place::{Place, Worker, last};
+use crate::clocks;
+use crate::place::{Oddity, Place, Worker, last};
 use crate::row::Losses;
 use crate::sandbox::until;
 use crate::table::{Row, size};
@@ -113,7 +115,7 @@ fn tell(worker: &Worker, signal: Signal) {
 }
 
 /// A worker stands still for three times its life; what can be seen of its run afterwards.
-fn suffer(at: Where, row: &Mutex<Row>) {
+fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
     let place = Place::new(&[("script.yaml", SCRIPT), ("once.yaml", ONCE), ("http.yaml", HTTP)], TTL);
     let (url, requests) = service();
     let point = match at {
@@ -121,12 +123,17 @@ fn suffer(at: Where, row: &Mutex<Row>) {
         Where::Done => Some("step.complete.before=stop@1"),
         _ => None,
     };
+    let clock = |offset| if drifts { clocks::odd(offset) } else { Vec::new() };
     let run = match at {
         Where::Http => place.leave_with("http.yaml", &["-i", &format!("url={url}")]),
         Where::Script => place.leave("script.yaml"),
         Where::Begun | Where::Done => place.leave("once.yaml"),
     };
-    let zombie = place.worker_at("zombie", &place.disturbed(), point);
+    let zombie = place.worker_with(
+        "zombie",
+        &place.disturbed(),
+        Oddity { point, variables: clock("+300 x1.1"), ..Oddity::default() },
+    );
     match at {
         Where::Http => requests.recv().unwrap(),
         Where::Script => until(|| !place.lines("begun").is_empty()),
@@ -135,7 +142,8 @@ fn suffer(at: Where, row: &Mutex<Row>) {
     if point.is_none() {
         tell(&zombie, Signal::STOP);
     }
-    let other = place.worker("other", place.database.url());
+    let oddity = Oddity { variables: clock("-300 x0.9"), ..Oddity::default() };
+    let other = place.worker_with("other", place.database.url(), oddity);
     last(TTL * 3);
     // Others have gone on meanwhile, or ask what has become of it.
     match at {
@@ -180,11 +188,12 @@ fn suffer(at: Where, row: &Mutex<Row>) {
 #[test]
 fn a_worker_that_stood_still_changes_nothing_when_it_goes_on() {
     let times = size(10, 20, 50);
-    let todo = Mutex::new((0..times).flat_map(|_| PLACES).collect::<Vec<_>>().into_iter());
-    let row = Mutex::new(Row::new("F-32 zombies"));
+    let trials = (0..times).flat_map(|time| PLACES.map(|at| (at, time % 2 == 1)));
+    let todo = Mutex::new(trials.collect::<Vec<_>>().into_iter());
+    let row = Mutex::new(Row::new("F-32 and F-35 zombies"));
     let play = || {
-        while let Some(at) = { todo.lock().unwrap().next() } {
-            suffer(at, &row);
+        while let Some((at, drifts)) = { todo.lock().unwrap().next() } {
+            suffer(at, drifts, &row);
         }
     };
     std::thread::scope(|scope| {
@@ -192,5 +201,5 @@ fn a_worker_that_stood_still_changes_nothing_when_it_goes_on() {
         players.into_iter().for_each(|player| player.join().unwrap());
     });
     let row = row.into_inner().unwrap();
-    row.tell("stood still in a request, in a script, before an effect and after it");
+    row.tell("stood still in a request, in a script, before an effect and after it; every other one with clocks that drift");
 }

@@ -142,7 +142,9 @@ impl Attempt {
         let (shared, own) = (shared.clone(), stopper.clone());
         let tasks = shared.tasks.clone();
         tasks.spawn(async move {
+            let taken_up = slot.as_ref().and_then(|_| shared.take_up_a_slot());
             let outcome = self.attend(&shared, work, begun, deadline, &own).await;
+            drop(taken_up);
             let lines = lines.finish().await;
             tell(Box::new(self.close(&shared, outcome, lines, slot)));
         });

@@ -13,7 +13,7 @@ use crate::machine::{Command, Effect, Prepared, effect_of};
 impl Batch {
     /// Prepares and begins steps while there are slots and room.
     pub(crate) fn begin_more(&mut self, driver: &mut Driver, draft: &mut Draft) {
-        driver.wants_slot = false;
+        (driver.wants_slot, driver.reconsiders) = (false, None);
         let slots = driver.permits.len() + driver.shared.slots.available_permits();
         let begins = driver.state.actionable_count().min(slots).min(EVENT_LIMIT);
         draft.reserve(begins);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::driver::Driver;
 use crate::engine::note::Note;
+use crate::engine::occupancy::LOOK;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Unit};
 use crate::machine::{is_away, next_timer, offered};
@@ -128,16 +129,21 @@ impl Driver {
     }
 
     /// To whom a step is offered for which there is no slot here.
-    pub(crate) fn surplus(&self, step: Unit) -> Option<Arc<Placement>> {
+    pub(crate) fn surplus(&mut self, step: Unit) -> Option<Arc<Placement>> {
         if !self.shared.shares {
             return None;
         }
-        let placement = self.placement(step);
-        let may_offer = self.may_offer(step, placement);
+        let now = self.shared.clock.now();
+        if !self.shared.occupancy.is_busy(now) {
+            self.reconsiders = Some(now + LOOK);
+            return None;
+        }
+        let placement = self.placement(step).clone();
+        let may_offer = self.may_offer(step, &placement);
         if !may_offer {
             self.shared.colleagues().waiting.insert(self.run);
         }
-        may_offer.then(|| placement.clone())
+        may_offer.then_some(placement)
     }
 
     fn may_offer(&self, step: Unit, placement: &Placement) -> bool {

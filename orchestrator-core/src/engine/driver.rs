@@ -66,6 +66,8 @@ pub(crate) struct Driver {
     pub(crate) created_values: Vec<StoredValue>,
     /// Whether a step could begin if there were a slot.
     pub(crate) wants_slot: bool,
+    /// When to think again of offering what there is no slot for, if none comes back.
+    pub(crate) reconsiders: Option<Timestamp>,
     /// Steps that nobody serves for now.
     pub(crate) unserved: HashSet<StepIx>,
     /// Whether others were looked for since the last batch was opened.
@@ -145,6 +147,7 @@ impl Driver {
             conclusion: None,
             created_values,
             wants_slot: false,
+            reconsiders: None,
             unserved: HashSet::new(),
             looks_again: false,
             watches: false,
@@ -248,11 +251,13 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Timestamp> {
         let own = if self.inputs.is_empty() { next_timer(&self.state) } else { None };
-        [own, self.stopping.filter(|_| !self.local.is_empty())].into_iter().flatten().min()
+        [own, self.stopping.filter(|_| !self.local.is_empty()), self.reconsiders].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
         let now = self.shared.clock.now();
+        // What follows is another batch.
+        self.reconsiders.take_if(|due| *due <= now);
         if self.stopping.is_some_and(|until| until <= now) {
             self.local.values().for_each(|local| local.stopper.stop(StopReason::Shutdown));
             // They are told once; what follows are their ends.

@@ -26,6 +26,7 @@ mod lines;
 mod loaded;
 mod member;
 mod note;
+mod occupancy;
 mod offers;
 mod order;
 mod owner;

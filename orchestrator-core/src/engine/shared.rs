@@ -15,6 +15,7 @@ use crate::engine::handle::{Live, Progress};
 use crate::engine::lease::Lease;
 use crate::engine::loaded::Library;
 use crate::engine::note::Note;
+use crate::engine::occupancy::Occupancy;
 use crate::engine::registry::Registry;
 use crate::engine::serve::Bench;
 use crate::engine::tasks::Tasks;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) committer: Committer,
     pub(crate) library: Library,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) occupancy: Occupancy,
     pub(crate) live: broadcast::Sender<Live>,
     workdir: Arc<Path>,
     /// Whether each run has a folder of its own below that.
@@ -179,6 +181,7 @@ impl Shared {
             ids: parts.ids,
             library: Library::default(),
             slots: Arc::new(Semaphore::new(parts.slots)),
+            occupancy: Occupancy::of(parts.slots),
             live: broadcast::channel(LIVE_BACKLOG).0,
             workdir: parts.workdir,
             workspaces: parts.workspaces,

@@ -197,6 +197,8 @@ impl Batch {
                 }
                 decided
             }
+            // One that does not drive the run any more leaves it to who does: with the row it would take the news of it.
+            Input::Delivered(_) if driver.state.head().driver != Some(driver.owner()) => return,
             Input::Delivered(row) => self.take_in(driver, draft, row),
             Input::Ruled(step, generation, done) => {
                 driver.preparing.remove(step);

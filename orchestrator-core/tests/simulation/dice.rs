@@ -118,6 +118,8 @@ dice! {
     Fleet = "node.fleet",
     /// A task that could go on is passed over.
     PassedOver = "schedule.passed_over",
+    /// The store takes several commits of a process at a time, as PostgreSQL does, and each run keeps to one lane.
+    Lanes = "store.lanes",
 }
 
 /// The dice of a world.

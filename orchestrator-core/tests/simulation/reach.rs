@@ -159,7 +159,8 @@ macro_rules! reads {
             })+
 
             fn describe(&self) -> StoreInfo {
-                self.truth.store.describe()
+                let lanes = if self.process.world.roll(Die::Lanes, 1_000) { 2 } else { 1 };
+                StoreInfo { lanes, ..self.truth.store.describe() }
             }
 
             async fn commit(&self, batch: Vec<Member>) -> Vec<Commit> {

@@ -25,6 +25,7 @@ use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
 use crate::port::secret::SecretProvider;
 use crate::port::store::{Serves, Store, StoreError};
+use crate::spec::{MAX_QUEUE_NAME, is_queue_name};
 use crate::time::{Clock, SystemClock};
 
 /// Furnishes an [`Engine`].
@@ -248,8 +249,14 @@ impl EngineBuilder {
     /// Registers the engine with its store and starts it.
     ///
     /// # Errors
-    /// [`StoreError`] if the store does not answer.
+    /// [`StoreError`] if the store does not answer; [`StoreError::Invalid`] if something is to be served that no step can name.
     pub async fn start(self) -> Result<Engine, StoreError> {
+        if let Some(queue) = self.serves.queues.iter().find(|queue| !is_queue_name(queue)) {
+            return Err(StoreError::Invalid(format!(
+                "no queue is called `{}`: a name has 1 to {MAX_QUEUE_NAME} letters, digits, `_`, `-` and `.`",
+                queue.escape_debug()
+            )));
+        }
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let clock = match self.clock {
             Some(clock) => clock,

@@ -9,7 +9,7 @@ use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{Asked, Command, Finished, StepOffered};
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    Claim, Claimed, Deliver, Delivered, NewOffer, NewOwner, Remote, Serves, Store,
+    Claim, Claimed, Deliver, Delivered, NewOffer, NewOwner, Remote, Serves, Store, StoreError,
 };
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::value::ValueRef;
@@ -164,4 +164,16 @@ async fn what_cannot_be_read_is_unknown() {
     let handle = engine.drive(run).await.unwrap();
     handle.progress().wait_for(|progress| progress.status == "blocked").await.unwrap();
     assert_eq!(handle.report().await.unwrap().steps[0].status, "outcome_unknown");
+}
+
+#[tokio::test]
+async fn an_engine_that_would_serve_what_no_step_can_name_does_not_start() {
+    for name in ["", "two words", "new\nline"] {
+        let serves = Serves { queues: vec![name.into()], ..Serves::default() };
+        let refused = Engine::builder().serve(serves).start().await.unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Invalid(why) if why.starts_with("no queue is called `")),
+            "{refused}"
+        );
+    }
 }

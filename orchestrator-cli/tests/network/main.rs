@@ -7,6 +7,8 @@
 
 mod ambiguous;
 mod bounded;
+#[cfg(feature = "failpoints")]
+mod claimed;
 mod clocks;
 mod crowded;
 mod doorbell;

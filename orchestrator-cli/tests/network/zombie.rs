@@ -119,8 +119,8 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
     let place = Place::new(&[("script.yaml", SCRIPT), ("once.yaml", ONCE), ("http.yaml", HTTP)], TTL);
     let (url, requests) = service();
     let point = match at {
-        Where::Begun => Some("step.dispatch.before=stop@1"),
-        Where::Done => Some("step.complete.before=stop@1"),
+        Where::Begun => Some("step.dispatch.before=stop@1".to_owned()),
+        Where::Done => Some("step.complete.before=stop@1".to_owned()),
         _ => None,
     };
     let clock = |offset| if drifts { clocks::odd(offset) } else { Vec::new() };
@@ -139,7 +139,7 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
         Where::Script => until(|| !place.lines("begun").is_empty()),
         Where::Begun | Where::Done => until(|| stands(&zombie)),
     }
-    if point.is_none() {
+    if matches!(at, Where::Http | Where::Script) {
         tell(&zombie, Signal::STOP);
     }
     let oddity = Oddity { variables: clock("-300 x0.9"), ..Oddity::default() };

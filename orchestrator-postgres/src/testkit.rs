@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a server is told beside where it is. All else is as its makers ship it: commits are synced.
 const SETTINGS: [&str; 6] = [
-    "max_connections=200",
+    "max_connections=600",
     "shared_buffers=64MB",
     "unix_socket_directories=",
     "listen_addresses=127.0.0.1",

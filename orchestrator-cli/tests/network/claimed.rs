@@ -45,7 +45,7 @@ const TTL: Duration = Duration::from_secs(2);
 const RUNS: usize = 3;
 
 /// How many die at a time: most of it is waiting until others may go on.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 3;
 
 /// How a process ends that a point has ended.
 const DIED: i32 = 137;

@@ -55,7 +55,7 @@ fn noop(store: Arc<dyn Store>) -> EngineBuilder {
     Engine::builder().store(store).step("noop", |_: Value| async { Ok(()) })
 }
 
-async fn connect(url: &str) -> Arc<dyn Store> {
+pub(crate) async fn connect(url: &str) -> Arc<dyn Store> {
     Arc::new(PostgresStore::connect(url).await.expect("a store"))
 }
 

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use orchestrator_core::{Engine, StartRun};
-use orchestrator_postgres::PostgresStore;
 use orchestrator_postgres::testkit::Server;
 use serde_json::Value;
 
 use crate::chain::chain;
+use crate::crew::connect;
 use crate::sample::{Figure, Must, runtime};
 
 /// How long a process counts as alive that says nothing.
@@ -96,7 +96,7 @@ impl Holder {
 pub(crate) fn hold(url: &str) {
     runtime().block_on(async {
         let _engine = Engine::builder()
-            .store(Arc::new(PostgresStore::connect(url).await.expect("a store")))
+            .store(connect(url).await)
             .step("hold", |_: Value| async {
                 println!("{BEGUN}");
                 std::future::pending::<()>().await;
@@ -117,7 +117,7 @@ fn orphan(server: &Server) -> f64 {
     let database = runtime.block_on(server.database());
     runtime.block_on(async {
         let client = Engine::builder()
-            .store(Arc::new(PostgresStore::connect(database.url()).await.expect("a store")))
+            .store(connect(database.url()).await)
             .step("hold", |_: Value| async { Ok(()) })
             .poll(None)
             .start()
@@ -147,7 +147,7 @@ fn restarts(server: &Server) -> f64 {
         let executed = Arc::new(AtomicU64::new(0));
         let counted = executed.clone();
         let engine = Engine::builder()
-            .store(Arc::new(PostgresStore::connect(database.url()).await.expect("a store")))
+            .store(connect(database.url()).await)
             .step("noop", move |_: Value| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 async { Ok(()) }

@@ -142,11 +142,15 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        // One millisecond more than the difference: `now` rounds down, and a sleeper must not wake early.
-        let now = self.now();
-        if at > now {
-            tokio::time::sleep(at.since(now) + Duration::from_millis(1)).await;
-        }
+        sleep_from(self.now(), at).await;
+    }
+}
+
+/// Sleeps until `at`, by a clock that rounds down and shows `now`.
+pub(crate) async fn sleep_from(now: Timestamp, at: Timestamp) {
+    if at > now {
+        // One millisecond more than the difference: a sleeper must not wake early.
+        tokio::time::sleep(at.since(now) + Duration::from_millis(1)).await;
     }
 }
 

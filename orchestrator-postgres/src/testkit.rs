@@ -9,11 +9,12 @@ mod standby;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
@@ -40,6 +41,10 @@ const SETTINGS: [&str; 6] = [
     "logging_collector=off",
     "autovacuum_naptime=10s",
 ];
+
+/// Ports that no system hands out by itself: neither to who connects (Linux: from 32768 on, `ip_local_port_range`) nor to who
+/// listens on any.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// Ends the server when nobody holds the other end of its standard input any longer, however that came about.
 const MIND: &str = "\"$@\" & server=$!; read -r _; kill -s \"${SIGNAL:-QUIT}\" $server; wait $server";
@@ -193,7 +198,10 @@ impl Server {
     /// If it cannot be made.
     pub async fn database(&self) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // A server that many have in common lives longer than the number of a process belongs to one.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{now:x}_{count}", std::process::id());
         let mut connection = self.connect().await.expect("the server answers");
         let version = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4");
         let version: i32 = version.fetch_one(&mut connection).await.expect("a version");
@@ -227,6 +235,16 @@ impl Database {
         &self.url
     }
 
+    /// The port on 127.0.0.1 of its server.
+    ///
+    /// # Panics
+    /// If it has no URL.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let options: PgConnectOptions = self.url.parse().expect("a URL");
+        options.get_port()
+    }
+
     /// A connection to it, past every store.
     ///
     /// # Panics
@@ -253,8 +271,11 @@ impl Database {
     /// If the server refuses it.
     pub async fn begin(&self, statement: &str) -> PgConnection {
         let mut connection = self.bare().await;
-        let text = format!("SET idle_in_transaction_session_timeout = 0; BEGIN; {statement}");
-        connection.execute(AssertSqlSafe(text)).await.expect("the server takes it");
+        // However impatient the database is with those who say nothing themselves.
+        let patient = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = 0";
+        for text in [patient.to_owned(), format!("BEGIN; {statement}")] {
+            connection.execute(AssertSqlSafe(text)).await.expect("the server takes it");
+        }
         connection
     }
 
@@ -370,10 +391,18 @@ fn programs() -> PathBuf {
         })
 }
 
-/// A port on 127.0.0.1 on which nobody listens. Before it is used somebody else could take it; then whoever is started there
-/// tells.
+/// A port on 127.0.0.1 on which nobody listens. Before it is used somebody else could take it who chooses in the same way; then
+/// whoever is started there tells.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let width = u32::from(PORTS.end - PORTS.start);
+    // Processes that choose at the same time have numbers beside each other: they begin far from each other.
+    let choices = std::iter::repeat_with(|| {
+        let nth = std::process::id().wrapping_mul(101).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + u16::try_from(nth % width).expect("less than the width")
+    });
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    choices.take(width as usize).find(free).expect("a port")
 }
 
 /// A command that does not run as root, under whom PostgreSQL refuses to run.

@@ -4,7 +4,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::place::{Oddity, Place, Worker};
+use crate::at_once::at_once;
+use crate::place::Place;
 use crate::sandbox::until;
 use crate::table::{Row, size};
 
@@ -50,19 +51,14 @@ const AT_ONCE: usize = 3;
 /// How a process ends that a point has ended.
 const DIED: i32 = 137;
 
-fn far(place: &Place, name: &str, point: Option<String>) -> Worker {
-    let words = vec!["--queue", "far"];
-    place.worker_with(name, place.database.url(), Oddity { point, words, ..Oddity::default() })
-}
-
 fn play(point: &str, time: usize, row: &Mutex<Row>) {
     let place = Place::new(&[("claimed.yaml", FLOW), ("ledger", "")], TTL);
     let near = place.worker("near", place.database.url());
     let runs: Vec<String> = (0..RUNS).map(|_| place.leave("claimed.yaml")).collect();
     // All of them are driven by somebody who executes none of it.
     until(|| near.said().matches("took up").count() == RUNS);
-    far(&place, "dying", Some(format!("{point}=exit({DIED})@{time}"))).ends(DIED);
-    let other = far(&place, "other", None);
+    place.far_worker("dying", Some(format!("{point}=exit({DIED})@{time}"))).ends(DIED);
+    let other = place.far_worker("other", None);
     runs.iter().for_each(|run| place.completed(run));
     let mut row = row.lock().unwrap();
     for run in &runs {
@@ -77,18 +73,9 @@ fn play(point: &str, time: usize, row: &Mutex<Row>) {
 #[test]
 fn whoever_dies_while_it_executes_for_another_is_followed_by_a_third() {
     let times = size(2, 3, 3);
-    let todo = POINTS.into_iter().flat_map(|point| (1..=times).map(move |time| (point, time)));
-    let todo = Mutex::new(todo.collect::<Vec<_>>().into_iter());
+    let trials = POINTS.into_iter().flat_map(|point| (1..=times).map(move |time| (point, time)));
     let row = Mutex::new(Row::new("F-01 deaths of who executes for another"));
-    let player = || {
-        while let Some((point, time)) = { todo.lock().unwrap().next() } {
-            play(point, time, &row);
-        }
-    };
-    std::thread::scope(|scope| {
-        let players: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(player)).collect();
-        players.into_iter().for_each(|player| player.join().unwrap());
-    });
+    at_once(AT_ONCE, trials, |(point, time)| play(point, time, &row));
     let points = POINTS.len();
     row.into_inner().unwrap().tell(&format!("at {points} points, {times} times each"));
 }

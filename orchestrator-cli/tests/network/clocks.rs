@@ -2,13 +2,14 @@
 //! clock, of the monotonic clock and of its timers is answered by `libfaketime`; scripts and the server see the true time.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::at_once::at_once;
 use crate::place::{Oddity, Place, last};
 use crate::row::Losses;
 use crate::sandbox::until;
@@ -77,26 +78,26 @@ fn library() -> PathBuf {
     found.expect("libfaketime is missing: install the package faketime")
 }
 
-/// The variables that make a process see such a clock. One that is set is read anew from a file.
-fn variables(clock: Clock, file: &PathBuf) -> Vec<(String, String)> {
-    let said = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut variables = vec![said("LD_PRELOAD", library().to_str().unwrap())];
-    match clock {
-        Clock::Wrong(offset) => variables.push(said("FAKETIME", offset)),
-        Clock::Set(offsets) => {
-            fs::write(file, offsets[0]).unwrap();
-            variables.push(said("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()));
-            variables.push(said("FAKETIME_NO_CACHE", "1"));
-            // Setting a clock moves the wall clock alone.
-            variables.push(said("FAKETIME_DONT_FAKE_MONOTONIC", "1"));
-        }
-    }
-    variables
+/// The variables that make a process ask the library, which is told this.
+fn told(words: &[(&str, &str)]) -> Vec<(String, String)> {
+    let library = library();
+    let preload = ("LD_PRELOAD", library.to_str().unwrap());
+    let all = std::iter::once(&preload).chain(words);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The same for the workers of other parts.
-pub(crate) fn odd(offset: &'static str) -> Vec<(String, String)> {
-    variables(Clock::Wrong(offset), &PathBuf::new())
+/// The variables that make a process see a clock that is wrong from the beginning.
+pub(crate) fn wrong(offset: &str) -> Vec<(String, String)> {
+    told(&[("FAKETIME", offset)])
+}
+
+/// The same of a clock that is set to what a file says. Setting a clock moves the wall clock alone.
+fn set_by(file: &Path) -> Vec<(String, String)> {
+    told(&[
+        ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ])
 }
 
 /// How many waits of a run ended too early, by the true time: a pause, and the least time until a repetition. A clock that runs a tenth
@@ -120,7 +121,14 @@ fn play(clock: Clock, row: &Mutex<Row>) {
     let place = Place::new(&[("clocks.yaml", FLOW)], TTL);
     let run = place.leave("clocks.yaml");
     let file = place.sandbox.path("clock");
-    let oddity = Oddity { variables: variables(clock, &file), ..Oddity::default() };
+    let variables = match clock {
+        Clock::Wrong(offset) => wrong(offset),
+        Clock::Set(offsets) => {
+            fs::write(&file, offsets[0]).unwrap();
+            set_by(&file)
+        }
+    };
+    let oddity = Oddity { variables, ..Oddity::default() };
     let odd = place.worker_with("odd", place.database.url(), oddity);
     until(|| place.lines("ledger").len() == 1);
     // Somebody with the true time, who would take over whatever he can.
@@ -139,9 +147,9 @@ fn play(clock: Clock, row: &Mutex<Row>) {
     let mut row = row.lock().unwrap();
     let seen = row.look(&place.sandbox, &run, 1);
     let beats = place.lines("beats");
-    let wrong = [mistaken(&seen.events), early(&beats), backwards(&seen.events)];
-    assert_eq!(wrong, [0; 3], "{clock:?}: {beats:?}\n{:#?}\n{}", seen.events, odd.said());
-    row.add(0, Losses { regressions: wrong.iter().sum(), ..Losses::default() });
+    let faults = [mistaken(&seen.events), early(&beats), backwards(&seen.events)];
+    assert_eq!(faults, [0; 3], "{clock:?}: {beats:?}\n{:#?}\n{}", seen.events, odd.said());
+    row.add(0, Losses { regressions: faults.iter().sum(), ..Losses::default() });
     row.planted(plant(&beats, &seen.events));
     drop(row);
     assert_eq!(odd.said().matches("took up").count(), 1, "{clock:?}: {}", odd.said());
@@ -165,12 +173,7 @@ fn a_wrong_clock_moves_no_lease_and_no_timer() {
     let row = Mutex::new(Row::new("F-34 and F-35 clocks"));
     for _ in 0..size(1, 3, 20) {
         // Most of it is waiting.
-        std::thread::scope(|scope| {
-            let row = &row;
-            let players: Vec<_> =
-                CLOCKS.into_iter().map(|clock| scope.spawn(move || play(clock, row))).collect();
-            players.into_iter().for_each(|player| player.join().unwrap());
-        });
+        at_once(CLOCKS.len(), CLOCKS, |clock| play(clock, &row));
     }
     let row = row.into_inner().unwrap();
     row.tell("an hour, a day and ten years off, before 1970, five minutes off and a tenth too fast or slow, set every second");
@@ -180,11 +183,11 @@ fn a_wrong_clock_moves_no_lease_and_no_timer() {
 fn where_no_time_can_be_written_down_that_is_said() {
     let place = Place::new(&[("clocks.yaml", FLOW)], TTL);
     // It sees such a clock at all.
-    let year = Command::new("date").arg("+%Y").envs(odd("@1965-01-01 00:00:00")).output().unwrap();
+    let year = Command::new("date").arg("+%Y").envs(wrong("@1965-01-01 00:00:00")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&year.stdout).trim(), "1965");
     let mut start =
         place.sandbox.command(["run", "clocks.yaml", "-i", "place=.", "--store", "sqlite:new.db"]);
-    let said = start.envs(odd("@1965-01-01 00:00:00")).output().unwrap();
+    let said = start.envs(wrong("@1965-01-01 00:00:00")).output().unwrap();
     let told = String::from_utf8_lossy(&said.stderr).into_owned();
     assert_eq!(said.status.code(), Some(7), "{told}");
     assert!(told.contains("shows a time before 1970: set it"), "{told}");

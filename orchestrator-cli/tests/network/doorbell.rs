@@ -6,7 +6,7 @@ use std::time::Duration;
 use orchestrator_postgres::testkit::Database;
 use tokio::runtime::Runtime;
 
-use crate::place::{Oddity, Place, last};
+use crate::place::{Place, Worker, last};
 use crate::table::{Row, size};
 
 /// Two of three steps are for others than the one who drives the run.
@@ -68,14 +68,8 @@ fn nothing_happens_twice_or_never_because_of_what_rings() {
     let (told, cut) = (AtomicU64::new(0), AtomicU64::new(0));
     for _ in 0..size(1, 4, 20) {
         let place = Place::new(&[("doors.yaml", FLOW)], TTL);
-        let url = place.database.url();
-        let near = place.worker("near", url);
-        let far: Vec<_> = (0..FAR)
-            .map(|at| {
-                let words = vec!["--queue", "far"];
-                place.worker_with(&format!("far{at}"), url, Oddity { words, ..Oddity::default() })
-            })
-            .collect();
+        let near = place.worker("near", place.database.url());
+        let far: Vec<_> = (0..FAR).map(|at| place.far_worker(&format!("far{at}"), None)).collect();
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| noise(&place.runtime, &place.database, &over, &told, &cut));
@@ -91,7 +85,7 @@ fn nothing_happens_twice_or_never_because_of_what_rings() {
             }
         });
         near.drain();
-        far.into_iter().for_each(crate::place::Worker::drain);
+        far.into_iter().for_each(Worker::drain);
     }
     let (told, cut) = (told.into_inner(), cut.into_inner());
     assert!(told > 0 && cut > 0, "{told} rings, {cut} cut off");

@@ -6,6 +6,8 @@
 //! fails unless it is found.
 
 mod ambiguous;
+#[path = "../battery/at_once.rs"]
+mod at_once;
 mod bounded;
 #[cfg(feature = "failpoints")]
 mod claimed;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use orchestrator_postgres::testkit::Way::{Held, Lost, Open};
 use orchestrator_postgres::testkit::{Proxy, Way};
 
+use crate::at_once::at_once;
 use crate::place::{Place, last, now};
 use crate::row::Losses;
 use crate::sandbox::until;
@@ -154,7 +155,7 @@ fn suffer(case: Case) -> (Place, String, Vec<Beat>, u64) {
         place.ended(&run);
     }
     place.proxy.set(Open, Open);
-    place.proxy.lead_to(place.port);
+    place.proxy.lead_to(place.database.port());
     place.sandbox.write("go", "");
     place.ended(&run);
     // Whoever was cut off works again, and has not ended in between.
@@ -181,31 +182,24 @@ fn beats(place: &Place) -> Vec<Beat> {
 fn a_worker_that_is_cut_off_stops_before_others_go_on() {
     let rounds = size(1, 1, 10);
     let cases = || CASES.iter().chain(MORE.iter().take(size(0, MORE.len(), MORE.len())));
-    let todo = Mutex::new((0..rounds).flat_map(|_| cases()).copied().collect::<Vec<_>>().into_iter());
     let row = Mutex::new(Row::new("F-26 partitions"));
     let spans = Mutex::new(Vec::new());
-    let play = || {
-        while let Some(case) = { todo.lock().unwrap().next() } {
-            let (place, run, beats, cut) = suffer(case);
-            let losses = judge(&beats, cut, case.ttl);
-            assert_eq!(losses, Losses::default(), "{case:?}, cut at {cut}: {beats:?}");
-            let taken_over = beats.iter().any(|beat| beat.attempt > 1);
-            assert!(taken_over || !case.is_long(), "{case:?}: nobody has taken the run over");
-            let mut row = row.lock().unwrap();
-            let seen = row.look(&place.sandbox, &run, 1);
-            check(&seen, case);
-            row.add(0, losses);
-            if taken_over {
-                row.planted(plant(&beats, cut, case.ttl));
-                let last = beats.iter().filter(|beat| beat.attempt == 1).map(|beat| beat.at).max();
-                let share = last.unwrap().saturating_sub(cut) as f64 / case.ttl.as_millis() as f64;
-                spans.lock().unwrap().push(share);
-            }
+    at_once(AT_ONCE, (0..rounds).flat_map(|_| cases()).copied(), |case| {
+        let (place, run, beats, cut) = suffer(case);
+        let losses = judge(&beats, cut, case.ttl);
+        assert_eq!(losses, Losses::default(), "{case:?}, cut at {cut}: {beats:?}");
+        let taken_over = beats.iter().any(|beat| beat.attempt > 1);
+        assert!(taken_over || !case.is_long(), "{case:?}: nobody has taken the run over");
+        let mut row = row.lock().unwrap();
+        let seen = row.look(&place.sandbox, &run, 1);
+        check(&seen, case);
+        row.add(0, losses);
+        if taken_over {
+            row.planted(plant(&beats, cut, case.ttl));
+            let last = beats.iter().filter(|beat| beat.attempt == 1).map(|beat| beat.at).max();
+            let share = last.unwrap().saturating_sub(cut) as f64 / case.ttl.as_millis() as f64;
+            spans.lock().unwrap().push(share);
         }
-    };
-    std::thread::scope(|scope| {
-        let players: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play)).collect();
-        players.into_iter().for_each(|player| player.join().unwrap());
     });
     let latest = spans.into_inner().unwrap().into_iter().fold(0.0, f64::max);
     let row = row.into_inner().unwrap();

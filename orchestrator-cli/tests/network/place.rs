@@ -22,8 +22,6 @@ pub(crate) struct Place {
     pub(crate) runtime: Runtime,
     pub(crate) database: Database,
     pub(crate) proxy: Proxy,
-    /// Where the server listens.
-    pub(crate) port: u16,
     ttl: Duration,
 }
 
@@ -55,9 +53,8 @@ impl Place {
     /// A database of a server.
     pub(crate) fn on(runtime: Runtime, server: &Server, files: &[(&str, &str)], ttl: Duration) -> Self {
         let database = runtime.block_on(server.database());
-        let port = server.url().rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
-        let place =
-            Self { sandbox: Sandbox::with(files), proxy: Proxy::to(port), port, runtime, database, ttl };
+        let proxy = Proxy::to(database.port());
+        let place = Self { sandbox: Sandbox::with(files), proxy, runtime, database, ttl };
         place.settle_on(place.database.url());
         place
     }
@@ -108,6 +105,12 @@ impl Place {
             worker.lives();
         }
         worker
+    }
+
+    /// Begins a worker that serves the queue `far` alone, and to which something happens at a named point.
+    pub(crate) fn far_worker(&self, name: &str, point: Option<String>) -> Worker {
+        let oddity = Oddity { point, words: vec!["--queue", "far"], ..Oddity::default() };
+        self.worker_with(name, self.database.url(), oddity)
     }
 
     /// A run as it is shown, asked past the proxy.
@@ -176,6 +179,10 @@ impl Worker {
         self.child.id()
     }
 
+    pub(crate) fn tell(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// What it has said so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -206,7 +213,7 @@ impl Worker {
     #[track_caller]
     pub(crate) fn drain(mut self) {
         self.lives();
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.tell(Signal::TERM);
         self.ends(143);
     }
 }

@@ -110,9 +110,8 @@ impl Certificates {
 
 /// The URL of a place's database for the user with a password.
 fn url(place: &Place, host: &str, password: &str, rest: &str) -> String {
-    let (server, name) = place.database.url().rsplit_once('/').unwrap();
-    let port = server.rsplit_once(':').unwrap().1;
-    format!("postgres://locked:{password}@{host}:{port}/{name}{rest}")
+    let (_, name) = place.database.url().rsplit_once('/').unwrap();
+    format!("postgres://locked:{password}@{host}:{}/{name}{rest}", place.database.port())
 }
 
 /// Asks every command, and adds what it says to the row.

@@ -7,6 +7,7 @@ use orchestrator_postgres::testkit::Way;
 use orchestrator_postgres::testkit::Way::{Late, Open, Pieces};
 use serde_json::Value;
 
+use crate::at_once::at_once;
 use crate::place::Place;
 use crate::row::Losses;
 use crate::sandbox::until;
@@ -53,17 +54,12 @@ pub(crate) fn mistaken(events: &[Value]) -> u64 {
 #[test]
 fn nobody_is_taken_for_dead_because_the_network_is_slow() {
     let rounds = size(1, 2, 10);
-    let shared = Mutex::new(Row::new("F-27 slow networks"));
-    let row = &shared;
+    let row = Mutex::new(Row::new("F-27 slow networks"));
     for _ in 0..rounds {
         // Most of it is waiting.
-        std::thread::scope(|scope| {
-            let players: Vec<_> =
-                networks().into_iter().map(|network| scope.spawn(move || play(network, row))).collect();
-            players.into_iter().for_each(|player| player.join().unwrap());
-        });
+        at_once(networks().len(), networks(), |network| play(network, &row));
     }
-    let row = shared.into_inner().unwrap();
+    let row = row.into_inner().unwrap();
     row.tell("three tenths of the ttl for a journey there and back; pieces of 16 bytes");
 }
 

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use orchestrator_postgres::testkit::Way;
+use rustix::process::Signal;
 
+use crate::at_once::at_once;
 use crate::clocks;
 use crate::place::{Oddity, Place, Worker, last};
 use crate::row::Losses;
@@ -109,11 +109,6 @@ fn stands(worker: &Worker) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
-fn tell(worker: &Worker, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(worker.id()).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
-
 /// A worker stands still for three times its life; what can be seen of its run afterwards.
 fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
     let place = Place::new(&[("script.yaml", SCRIPT), ("once.yaml", ONCE), ("http.yaml", HTTP)], TTL);
@@ -123,7 +118,7 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
         Where::Done => Some("step.complete.before=stop@1".to_owned()),
         _ => None,
     };
-    let clock = |offset| if drifts { clocks::odd(offset) } else { Vec::new() };
+    let clock = |offset| if drifts { clocks::wrong(offset) } else { Vec::new() };
     let run = match at {
         Where::Http => place.leave_with("http.yaml", &["-i", &format!("url={url}")]),
         Where::Script => place.leave("script.yaml"),
@@ -140,7 +135,7 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
         Where::Begun | Where::Done => until(|| stands(&zombie)),
     }
     if matches!(at, Where::Http | Where::Script) {
-        tell(&zombie, Signal::STOP);
+        zombie.tell(Signal::STOP);
     }
     let oddity = Oddity { variables: clock("-300 x0.9"), ..Oddity::default() };
     let other = place.worker_with("other", place.database.url(), oddity);
@@ -154,7 +149,7 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
     }
     // It learns only after a while what has become of it.
     place.proxy.set(Way::Open, Way::Late(TTL / 10));
-    tell(&zombie, Signal::CONT);
+    zombie.tell(Signal::CONT);
     // Who goes on has begun anew, and what it executed is over.
     until(|| place.workers().len() == 2);
     place.sandbox.write("go", "");
@@ -189,17 +184,8 @@ fn suffer(at: Where, drifts: bool, row: &Mutex<Row>) {
 fn a_worker_that_stood_still_changes_nothing_when_it_goes_on() {
     let times = size(10, 20, 50);
     let trials = (0..times).flat_map(|time| PLACES.map(|at| (at, time % 2 == 1)));
-    let todo = Mutex::new(trials.collect::<Vec<_>>().into_iter());
     let row = Mutex::new(Row::new("F-32 and F-35 zombies"));
-    let play = || {
-        while let Some((at, drifts)) = { todo.lock().unwrap().next() } {
-            suffer(at, drifts, &row);
-        }
-    };
-    std::thread::scope(|scope| {
-        let players: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play)).collect();
-        players.into_iter().for_each(|player| player.join().unwrap());
-    });
+    at_once(AT_ONCE, trials, |(at, drifts)| suffer(at, drifts, &row));
     let row = row.into_inner().unwrap();
     row.tell("stood still in a request, in a script, before an effect and after it; every other one with clocks that drift");
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::at_once::at_once;
 use crate::chance::Chance;
 use crate::facts::{Copy, Facts, Run};
 use crate::fleet::{Crew, Deaths, Fleet};
@@ -71,9 +72,9 @@ pub(crate) fn play(seed: u64, kills: Kills, keeps: bool, tally: &mut Tally) {
     let mut journeys = match &place.fleet {
         Some(fleet) => hired(&place, fleet, journeys, &mut chance, tally),
         None => {
-            let journeys = at_once(CLIENTS, journeys, |journey| journey.torment(&place));
+            let journeys = each(CLIENTS, journeys, |journey| journey.torment(&place));
             // From here on everything is left alone.
-            at_once(journeys.len(), journeys, |journey| journey.finish(&place))
+            each(journeys.len(), journeys, |journey| journey.finish(&place))
         }
     };
     let facts = look(&place, &mut journeys);
@@ -116,7 +117,7 @@ fn hired(
             crew.plague(chance, &told);
             crew
         });
-        let journeys = at_once(journeys.len(), journeys, |journey| journey.attend(place, until));
+        let journeys = each(journeys.len(), journeys, |journey| journey.attend(place, until));
         drop(enough);
         (plague.join().unwrap(), journeys)
     });
@@ -128,7 +129,7 @@ fn hired(
         *tally.seen.entry(format!("fleet: {kind}")).or_default() += times;
     }
     // From here on everything is left alone.
-    let mut journeys = at_once(journeys.len(), journeys, |journey| journey.await_end(place));
+    let mut journeys = each(journeys.len(), journeys, |journey| journey.await_end(place));
     journeys[0].hung.extend(crew.dismiss());
     journeys
 }
@@ -155,22 +156,11 @@ fn journey(seed: u64, number: u64, kills: Kills, chance: &mut Chance, place: &Pl
 }
 
 /// Does something with each journey, so many at once.
-fn at_once(threads: usize, journeys: Vec<Journey>, does: impl Fn(&mut Journey) + Sync) -> Vec<Journey> {
-    let waiting = Mutex::new(journeys.into_iter());
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = waiting.lock().unwrap().next();
-                    let Some(mut journey) = next else { break };
-                    does(&mut journey);
-                    done.lock().unwrap().push(journey);
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap()
+fn each(threads: usize, journeys: Vec<Journey>, does: impl Fn(&mut Journey) + Sync) -> Vec<Journey> {
+    at_once(threads, journeys, |mut journey| {
+        does(&mut journey);
+        journey
+    })
 }
 
 /// Looks at all that can be seen.

@@ -6,6 +6,8 @@
 //! `ORCHESTRATOR_WORKLOAD_STATE=NAME` names where the progress is kept, so that a long battery that is broken off goes on
 //! with the next seed.
 
+#[path = "../battery/at_once.rs"]
+mod at_once;
 #[path = "../battery/chance.rs"]
 mod chance;
 mod episode;

@@ -125,7 +125,7 @@ impl Batch {
         // What else has come was prepared for a run that is another's.
         driver.inputs.splice(..0, inputs);
         // A driver that could not take the run must not move it.
-        if driver.state.head().driver == Some(driver.owner()) {
+        if driver.drives() {
             self.withdraw(driver, &mut draft);
             if !driver.cautious && driver.stopping.is_none() {
                 self.begin_more(driver, &mut draft);
@@ -198,7 +198,7 @@ impl Batch {
                 decided
             }
             // One that does not drive the run any more leaves it to who does: with the row it would take the news of it.
-            Input::Delivered(_) if driver.state.head().driver != Some(driver.owner()) => return,
+            Input::Delivered(_) if !driver.drives() => return,
             Input::Delivered(row) => self.take_in(driver, draft, row),
             Input::Ruled(step, generation, done) => {
                 driver.preparing.remove(step);

@@ -426,11 +426,14 @@ impl Driver {
         self.incarnation.owner()
     }
 
+    /// Whether the run is this driver's to move.
+    pub(crate) fn drives(&self) -> bool {
+        self.state.head().driver == Some(self.owner())
+    }
+
     /// The fence under which this driver commits.
     pub(crate) fn fence(&self) -> Option<Fence> {
-        let owner = self.owner();
-        (self.state.head().driver == Some(owner))
-            .then_some(Fence { epoch: self.state.head().driver_epoch, owner })
+        self.drives().then_some(Fence { epoch: self.state.head().driver_epoch, owner: self.owner() })
     }
 
     fn leave(self) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::engine::tasks::Tasks;
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Timestamp, sleep_from};
 
 /// How long after it was asked for the last renewal that was answered an incarnation ends, in shares of the time to live:
 /// what it executes is killed then, and has to be gone before others may take it for dead.
@@ -73,11 +73,7 @@ impl Clock for BootClock {
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        let now = self.now();
-        if at > now {
-            // One millisecond more than the difference: `now` rounds down, and a sleeper must not wake early.
-            tokio::time::sleep(at.since(now) + Duration::from_millis(1)).await;
-        }
+        sleep_from(self.now(), at).await;
     }
 }
 

@@ -28,8 +28,7 @@ impl Shared {
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
         let asked = self.lease.clock.now();
         self.enter().await?;
-        self.lease.extend(asked);
-        self.make_known();
+        self.make_known(asked);
         Ok(())
     }
 
@@ -52,10 +51,7 @@ impl Shared {
         self.enter().await?;
         let asked = self.lease.clock.now();
         match self.store.renew(self.owner(), self.ttl).await? {
-            Renewal::Alive(_) => {
-                self.lease.extend(asked);
-                self.make_known();
-            }
+            Renewal::Alive(_) => self.make_known(asked),
             Renewal::Dead => {
                 return Err(StoreError::Unavailable("it took too long to begin anew".to_owned()));
             }

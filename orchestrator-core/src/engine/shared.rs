@@ -26,7 +26,7 @@ use crate::port::evidence::Inspector;
 use crate::port::policy::PolicyEngine;
 use crate::port::secret::SecretProvider;
 use crate::port::store::{Serves, Store};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// What all parts of an engine share.
 #[derive(Debug)]
@@ -226,8 +226,9 @@ impl Shared {
         self.present.borrow().is_known
     }
 
-    /// From here on the store knows the present incarnation.
-    pub(crate) fn make_known(&self) {
+    /// From here on the store knows the present incarnation: it was asked at this time, by the clock of the lease.
+    pub(crate) fn make_known(&self, asked: Timestamp) {
+        self.lease.extend(asked);
         self.present.send_modify(|present| present.is_known = true);
     }
 

@@ -91,8 +91,7 @@ async fn whose_connection_is_killed_finds_another() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_network_that_is_silent_is_told_so_and_can_close() {
     let base = Base::new().await;
-    let port = base.database.url().rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
-    let proxy = Proxy::to(port);
+    let proxy = Proxy::to(base.database.port());
     let options = Options::default().answer_timeout(Duration::from_millis(300));
     let store = PostgresStore::open(&proxy.url(&base.database), options).await.unwrap();
     let story = Story::begun(&store).await;

@@ -140,14 +140,13 @@ pub(crate) fn left_alive(run: &str) -> usize {
 
 #[test]
 fn a_process_that_outlives_its_run_is_found() {
-    let mut child = std::process::Command::new("sleep")
-        .arg("600")
-        .env("ORCHESTRATOR_RUN_ID", "run_left")
-        .spawn()
-        .unwrap();
-    crate::sandbox::until(|| survivors::of_run("run_left") == [child.id().to_string()]);
-    assert_eq!(left_alive("run_left"), 1);
+    // Nobody else's, who plays the same at the same time.
+    let run = format!("run_left_by_{}", std::process::id());
+    let mut child =
+        std::process::Command::new("sleep").arg("600").env("ORCHESTRATOR_RUN_ID", &run).spawn().unwrap();
+    crate::sandbox::until(|| survivors::of_run(&run) == [child.id().to_string()]);
+    assert_eq!(left_alive(&run), 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(left_alive("run_left"), 0);
+    assert_eq!(left_alive(&run), 0);
 }

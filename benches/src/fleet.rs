@@ -1,6 +1,6 @@
 //! W2 and W3 on PostgreSQL, on a server of its own with its settings as they come (`fsync=on`, `synchronous_commit=on`).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::port::store::Store;
@@ -17,15 +17,11 @@ use crate::sample::{Figure, Must, interleaved, median, runtime};
 /// How many steps stand side by side.
 const WIDE: usize = 1_000;
 
-/// How often it is measured how soon an idle worker begins.
-const PICK_UPS: usize = 300;
-
 pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
     let server = runtime().block_on(Server::start());
     let (one, writer) = interleaved(repeat, || chain(&server, 1, 30), || raw(&server, 1, 300));
     let (many, group) = interleaved(repeat, || chain(&server, 64, 20), || raw(&server, 64, 25_600));
     let wide = median((0..repeat).map(|_| fan(&server)).collect());
-    let picked = pick_up(&server);
     let chained = |name: &str, measured, limit, times| Figure {
         name: format!("fleet: 10 steps on PostgreSQL, {name}"),
         measured,
@@ -33,14 +29,14 @@ pub(crate) fn measure(repeat: usize) -> Vec<Figure> {
         unit: "steps/s",
         must: Must::Reach(times),
     };
-    let within =
-        |name: String, measured, limit| Figure { name, measured, limit, unit: "ms", must: Must::Within };
-    vec![
-        chained("1 workflow", one, writer, 0.4),
-        chained("64 workflows", many, group, 0.15),
-        within(format!("fleet: {WIDE} steps side by side on PostgreSQL"), wide, 250.0),
-        within("fleet: an idle worker begins, p99, PostgreSQL".to_owned(), picked, 20.0),
-    ]
+    let wide = Figure {
+        name: format!("fleet: {WIDE} steps side by side on PostgreSQL"),
+        measured: wide,
+        limit: 250.0,
+        unit: "ms",
+        must: Must::Within,
+    };
+    vec![chained("1 workflow", one, writer, 0.4), chained("64 workflows", many, group, 0.15), wide]
 }
 
 async fn store(server: &Server) -> Arc<dyn Store> {
@@ -78,50 +74,6 @@ fn fan(server: &Server) -> f64 {
         assert_eq!(ended.status, "completed");
         engine.stop(Duration::from_secs(1)).await;
         spent.as_secs_f64() * 1_000.0
-    })
-}
-
-/// From handing in a run to the beginning of its step in another engine that had nothing to do, in milliseconds: the
-/// 99th of a hundred.
-fn pick_up(server: &Server) -> f64 {
-    runtime().block_on(async {
-        let database = server.database().await;
-        let connect = || async { Arc::new(PostgresStore::connect(database.url()).await.expect("a store")) };
-        let (began, mut begun) = mpsc::unbounded_channel();
-        let began = Arc::new(Mutex::new(began));
-        let worker = Engine::builder()
-            .store(connect().await)
-            .step("noop", move |_: Value| {
-                // Whoever listens ends after the worker.
-                let _ = began.lock().expect("nobody panics").send(Instant::now());
-                async { Ok(()) }
-            })
-            .start()
-            .await
-            .expect("an engine");
-        let client = Engine::builder()
-            .store(connect().await)
-            .step("noop", |_: Value| async { Ok(()) })
-            .poll(None)
-            .start()
-            .await
-            .expect("an engine");
-        let flow =
-            Arc::new(client.parse("name: one\nsteps:\n  a: { uses: noop }\n").expect("a workflow").workflow);
-        let mut waits = Vec::with_capacity(PICK_UPS);
-        for _ in 0..PICK_UPS {
-            let handed = Instant::now();
-            client.enqueue(StartRun::new(flow.clone())).await.expect("a run");
-            let at = begun.recv().await.expect("a beginning");
-            waits.push(at.duration_since(handed).as_secs_f64() * 1_000.0);
-            // Until it is idle again.
-            tokio::time::sleep(Duration::from_millis(30)).await;
-        }
-        for engine in [worker, client] {
-            engine.stop(Duration::from_secs(1)).await;
-        }
-        waits.sort_by(f64::total_cmp);
-        waits[waits.len() * 99 / 100]
     })
 }
 

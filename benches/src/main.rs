@@ -11,6 +11,7 @@ mod fan;
 mod fleet;
 mod graph;
 mod lists;
+mod pickup;
 mod random_graph;
 mod recovery;
 mod sample;
@@ -29,7 +30,8 @@ Usage: benches [--check] [--only NAME] [--repeat N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, crew, recovery, validation, command, lists, http, script
+               fleet, pickup, crew, recovery, validation, command, lists,
+               http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
@@ -90,11 +92,12 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 11] = [
+const WORKLOADS: [Workload; 12] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("fleet", fleet::measure),
+    ("pickup", pickup::measure),
     ("crew", crew::measure),
     ("recovery", recovery::measure),
     ("validation", validation::measure),

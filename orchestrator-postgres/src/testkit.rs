@@ -272,7 +272,8 @@ impl Database {
     pub async fn begin(&self, statement: &str) -> PgConnection {
         let mut connection = self.bare().await;
         // However impatient the database is with those who say nothing themselves.
-        let patient = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = 0";
+        let patient =
+            "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = 0";
         for text in [patient.to_owned(), format!("BEGIN; {statement}")] {
             connection.execute(AssertSqlSafe(text)).await.expect("the server takes it");
         }

@@ -6,6 +6,7 @@
 //! fails unless it is found.
 
 mod ambiguous;
+mod asleep;
 #[path = "../battery/at_once.rs"]
 mod at_once;
 mod bounded;
@@ -33,6 +34,7 @@ mod seen;
 #[expect(dead_code, reason = "no number here is set by itself")]
 mod size;
 mod slow;
+mod starved;
 #[path = "../battery/survivors.rs"]
 mod survivors;
 #[path = "../battery/table.rs"]

@@ -9,6 +9,7 @@ mod drive;
 mod exit;
 mod files;
 mod find;
+mod folder;
 mod graph;
 mod inputs;
 mod names;

@@ -9,6 +9,7 @@ use orchestrator_core::port::store::{OwnerRow, RunRow, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 use serde::Serialize;
 
+use crate::folder;
 use crate::output::{block, moment};
 use crate::shell::{Shell, quoted};
 
@@ -74,14 +75,26 @@ pub(crate) fn of(
         return Some(waits_for_someone(waiting, shell));
     }
     if let Some(owner) = driver {
-        let text =
-            format!("is being driven by {} ({} of {} steps done)", owner.label, row.done, row.new.steps);
+        let text = match report.not_before {
+            Some(due) => {
+                format!("is to begin {}, and is driven by {}", moment::relative(due, now), owner.label)
+            }
+            None => {
+                format!("is being driven by {} ({} of {} steps done)", owner.label, row.done, row.new.steps)
+            }
+        };
         let text = text + &held_up(report);
         return situation("driven", text, shell.runs("wait", run), false);
     }
     match row.due_at.filter(|due| *due > now) {
+        Some(due) if report.not_before.is_some() && !row.new.labels.contains_key(folder::LABEL) => {
+            let when = moment::relative(due, now);
+            let text = format!("is to begin {when}, if somebody works for the store then");
+            situation("timer", text, shell.command("worker"), true)
+        }
         Some(due) => {
-            let text = format!("has something due {}, and nobody drives it", moment::relative(due, now));
+            let what = if report.not_before.is_some() { "is to begin" } else { "has something due" };
+            let text = format!("{what} {}, and nobody drives it", moment::relative(due, now));
             let text = text + &held_up(report);
             situation("timer", text, shell.runs("resume", run), true)
         }

@@ -52,13 +52,24 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, Stri
     if let Ok(ago) = parse_duration(text) {
         return Ok(now - ago);
     }
-    text.trim().parse().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        format!(
-            "`{}` is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 10m",
-            escape::line(&shown)
-        )
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| format!("`{}` is neither {A_TIME} nor a duration such as 10m", shown(text)))
+}
+
+/// Reads a time as RFC 3339 gives it.
+///
+/// # Errors
+/// What was expected instead.
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    text.trim().parse().map_err(|_| format!("`{}` is not {A_TIME}", shown(text)))
+}
+
+const A_TIME: &str = "a time such as 2026-01-31T12:00:00Z";
+
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    escape::line(&short).into_owned()
 }
 
 #[cfg(test)]

@@ -14,11 +14,13 @@ Examples:
   orchestrator run ci.yaml --report junit=report.xml --report github
   generate-workflow | orchestrator run - --json
   orchestrator run nightly.yaml --detach
+  orchestrator run nightly.yaml --detach --in 2h
 
 A value is read as the type that the workflow declares for the input. `-i name=@FILE` reads it from a file,
 `-i name=@-` from stdin, `-i name=@@text` gives `@text`.
 
-With --detach the run is left to whoever runs `orchestrator worker` for the same store.
+With --detach the run is left to whoever runs `orchestrator worker` for the same store. With --in or --at it is
+there at once, and begins later; its deadline counts from then.
 
 The first Ctrl-C begins nothing new and gives running steps time to end; the second stops at once. What was
 done is kept: `orchestrator runs resume` goes on from there. Where only a person can move the run, `run` prints
@@ -53,6 +55,14 @@ pub(crate) struct Start {
     /// Start at most one run with this key; later calls answer with that run
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+
+    /// Begin only after so long: 90s, 10m, 2h30m
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at")]
+    pub(crate) delay: Option<String>,
+
+    /// Begin only at this time: 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
 
     /// Start the run and leave it to workers with the same store
     #[arg(long, conflicts_with_all = ["slots", "grace", "logs", "report"])]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use orchestrator_core::engine::{Engine, StartError, StartRun, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::Store;
+use orchestrator_core::time::{Timestamp, wall_clock};
 
 use crate::app::{App, no_run};
 use crate::args::{Run, Start};
@@ -13,17 +14,14 @@ use crate::commands::worker;
 use crate::drive::Driving;
 use crate::exit::Exit;
 use crate::names::Names;
-use crate::output::Problem;
+use crate::output::{Problem, moment};
 use crate::progress::View;
 use crate::report::{self, Place};
-use crate::shell::quoted;
 use crate::signals::Signals;
+use crate::span::{parse_duration, parse_time};
 use crate::store::{self, Access};
 use crate::workflow::{self, Loaded};
-use crate::{inputs, secrets, user};
-
-/// The label under which the folder is kept in which a run was started: its scripts start there.
-pub(crate) const FOLDER_LABEL: &str = "orchestrator.folder";
+use crate::{folder, inputs, secrets, user};
 
 /// A run that can be started: everything that can be refused has been looked at, and nothing has been made.
 #[derive(Debug)]
@@ -54,13 +52,16 @@ pub(crate) fn prepared(
     let mut start = StartRun::new(loaded.workflow.clone()).inputs(inputs).by(user::name());
     if !args.detach {
         // A worker has a workspace for it.
-        start = start.label(FOLDER_LABEL, app.cwd.display().to_string());
+        start = start.label(folder::LABEL, app.cwd.display().to_string());
     }
     for (key, value) in labels {
         start = start.label(key, value);
     }
     if let Some(key) = &args.idempotency_key {
         start = start.idempotency_key(key.as_str());
+    }
+    if let Some(at) = not_before(args, wall_clock())? {
+        start = start.not_before(at);
     }
     Ok(Prepared { start, loaded })
 }
@@ -187,11 +188,11 @@ pub(crate) fn labels(args: &Start) -> Result<BTreeMap<String, String>, Problem> 
     {
         return Err(Problem::new(Exit::Usage, "usage", "--name and `--label name=…` are both given"));
     }
-    if labels.contains_key(FOLDER_LABEL) {
+    if labels.contains_key(folder::LABEL) {
         return Err(Problem::new(
             Exit::Usage,
             "usage",
-            format!("the label `{FOLDER_LABEL}` is kept for orchestrator itself"),
+            format!("the label `{}` is kept for orchestrator itself", folder::LABEL),
         ));
     }
     if let Some(key) = &args.idempotency_key
@@ -200,6 +201,22 @@ pub(crate) fn labels(args: &Start) -> Result<BTreeMap<String, String>, Problem> 
         return Err(Problem::new(Exit::Usage, "usage", "an idempotency key has 1 to 255 bytes"));
     }
     Ok(labels)
+}
+
+/// When a run is to begin that is put off.
+fn not_before(args: &Start, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    let wrong = |why: String| Problem::new(Exit::Usage, "usage", why);
+    if let Some(delay) = &args.delay {
+        let delay = parse_duration(delay).map_err(|why| wrong(format!("--in: {why}")))?;
+        return Ok(Some(now + delay));
+    }
+    let Some(text) = &args.at else { return Ok(None) };
+    let at = parse_time(text).map_err(|why| wrong(format!("--at: {why}")))?;
+    if at <= now {
+        let ago = moment::relative(at, now);
+        return Err(wrong(format!("--at: {at} was {ago}")).tries("leave out --at to begin at once"));
+    }
+    Ok(Some(at))
 }
 
 pub(crate) fn refused(app: &App, error: StartError, spec_name: &str) -> Problem {
@@ -217,14 +234,4 @@ pub(crate) fn refused(app: &App, error: StartError, spec_name: &str) -> Problem 
         StartError::Store(error) => store::of_error(&error),
         other => Problem::new(Exit::Unavailable, "start_failed", other.to_string()),
     }
-}
-
-/// The words that say that a folder of a run is needed but gone.
-pub(crate) fn folder_gone(folder: &str) -> Problem {
-    Problem::new(
-        Exit::Conflict,
-        "folder_gone",
-        format!("the folder in which the run was started is gone: {folder}"),
-    )
-    .tries(format!("mkdir -p {}", quoted(folder)))
 }

@@ -16,8 +16,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
 use crate::args::{Worker, WorkerCommand};
-use crate::commands::run::FOLDER_LABEL;
 use crate::exit::Exit;
+use crate::folder;
 use crate::output::shapes::ListShape;
 use crate::output::style::Tint;
 use crate::output::{Problem, escape, moment};
@@ -69,7 +69,7 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
     let (runtime, hands) = Runtime::start();
     let engine = app
         .engine_as(store, label, |builder| {
-            let builder = builder.poll(Some(LOOK)).workspaces(workspaces).leave(FOLDER_LABEL);
+            let builder = builder.poll(Some(LOOK)).workspaces(workspaces).leave(folder::LABEL);
             builder.serve(serves).share().hand_out(move |work| hands.take(work))
         })
         .await?;

@@ -118,7 +118,7 @@ impl Teller<'_> {
                 let how = if event.output.is_some() { "applied" } else { "not applied" };
                 ("warn", format!("{name} resolved as {how} by {}", escape::line(&event.by)))
             }
-            other => of_run(other)?,
+            other => of_run(other, at)?,
         };
         Some(format!("{} {text}", self.style.mark(mark)))
     }
@@ -136,8 +136,13 @@ impl Teller<'_> {
 }
 
 /// What an event says that is about the run itself.
-fn of_run(event: &Event) -> Option<(&'static str, String)> {
+fn of_run(event: &Event, at: Timestamp) -> Option<(&'static str, String)> {
     Some(match event {
+        Event::RunCreated(event) => {
+            let due = event.not_before?;
+            ("waiting", format!("the run is to begin {} ({due})", moment::relative(due, at)))
+        }
+        Event::RunDue(_) => ("begun", "the run's time to begin has come".to_owned()),
         Event::IntentChanged(event) => {
             let word = match event.intent {
                 Intent::Pause => "paused",

@@ -183,3 +183,40 @@ fn a_run_in_memory_leaves_nothing() {
     assert!(said.err.contains("kept in memory") && !said.err.contains("approval approve"), "{}", said.err);
     assert_eq!(sandbox.listing(), before);
 }
+
+#[test]
+fn a_run_can_be_put_off_and_survives_whoever_waits_for_it() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    let said = sandbox.run("run hello.yaml --in 400ms").exits(0);
+    assert_eq!(said.out, "greeting: Hello, world!\n");
+    assert!(said.err.contains("the run is to begin"), "{}", said.err);
+    assert!(said.err.contains("time to begin has come"), "{}", said.err);
+
+    let mut child = sandbox.command(["run", "hello.yaml", "--in", "2s"]).spawn().unwrap();
+    crate::sandbox::until(|| sandbox.run("runs list --status pending --json").json()["items"][0].is_object());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let shown = sandbox.run("runs show @last --json").exits(0).json();
+    let due = shown["not_before"].as_str().unwrap().to_owned();
+    let told = sandbox.run("runs show @last").exits(0).out;
+    assert!(told.contains(&due) && told.contains("the run is to begin in"), "{told}");
+    let doctor = sandbox.run("doctor").out;
+    assert!(doctor.contains("hello is to begin in"), "{doctor}");
+    let ended = sandbox.run("runs resume @last --json").exits(0).json();
+    assert!(ended["started_at"].as_str().unwrap() >= due.as_str(), "{ended}");
+    assert_eq!((&ended["status"], ended["not_before"].as_str()), (&json!("completed"), None));
+}
+
+#[test]
+fn a_run_that_is_put_off_is_left_to_a_worker_or_cancelled() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    let late = sandbox.run("run hello.yaml --at 2999-12-31T23:59:59+02:00 --detach --json").exits(0).json();
+    assert_eq!(
+        (&late["status"], &late["not_before"]),
+        (&json!("pending"), &json!("2999-12-31T21:59:59.000Z"))
+    );
+    let run = late["run_id"].as_str().unwrap();
+    sandbox.run(&format!("runs cancel {run}")).exits(0);
+    let shown = sandbox.run(&format!("runs show {run} --json")).exits(0).json();
+    assert_eq!((&shown["status"], shown["not_before"].as_str()), (&json!("cancelled"), None));
+}

@@ -12,7 +12,6 @@ use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::Input;
 use crate::engine::prepare;
-use crate::engine::start::created;
 use crate::id::{TransitionId, Unit};
 use crate::machine::{Command, Effect, Event, Fence, Recorded, Rejection, effect_of, is_to_conclude};
 use crate::port::plugin::Request;
@@ -149,7 +148,7 @@ impl Batch {
 
     fn take(&mut self, driver: &mut Driver, draft: &mut Draft, input: Input) {
         let decided = match &input {
-            Input::Create(new, _) => {
+            Input::Create(new, created, _) => {
                 crate::failpoint!("run.create.before");
                 draft.create = Some(new.clone());
                 draft.values.extend(driver.created_values.iter().cloned());
@@ -160,7 +159,7 @@ impl Batch {
                 {
                     driver.values.keep(&new.inputs, Arc::new(read));
                 }
-                draft.take(&mut driver.state, created(new, &driver.loaded).into());
+                draft.take(&mut driver.state, Event::RunCreated(created.clone()));
                 Decided::Changed(true)
             }
             Input::Take { dead, .. } => {
@@ -321,7 +320,7 @@ impl Batch {
                     reply.take().map(|reply| reply.send(Commit::Fenced));
                     driver.fenced();
                 }
-                (Input::Create(_, reply) | Input::Take { reply, .. }, _) => {
+                (Input::Create(_, _, reply) | Input::Take { reply, .. }, _) => {
                     reply.take().map(|reply| reply.send(Commit::Applied));
                 }
                 (Input::Ended(ended), Decided::Rejected(rejection)) => {
@@ -336,7 +335,7 @@ impl Batch {
     /// Tells whoever waits for the run itself how the store has answered.
     pub(crate) fn answer_all(mut self, answer: &Commit) {
         for (input, _) in self.inputs.drain(..) {
-            if let Input::Create(_, Some(reply)) | Input::Take { reply: Some(reply), .. } = input {
+            if let Input::Create(_, _, Some(reply)) | Input::Take { reply: Some(reply), .. } = input {
                 let _ = reply.send(answer.clone());
             }
         }

@@ -54,7 +54,7 @@ impl Driver {
             Input::Command(_, Some(reply)) => {
                 let _ = reply.send(Err(StoreError::Invalid(why.to_owned()).into()));
             }
-            Input::Create(_, Some(reply)) | Input::Take { reply: Some(reply), .. } => {
+            Input::Create(_, _, Some(reply)) | Input::Take { reply: Some(reply), .. } => {
                 let _ = reply.send(Commit::Invalid(why.to_owned()));
                 self.fenced();
             }
@@ -93,7 +93,7 @@ impl Driver {
         // A run that exists needs no creating; one of ours that was begun by a commit whose answer was lost does.
         if head.seq > 0 {
             self.inputs.retain_mut(|input| match input {
-                Input::Create(_, reply) => {
+                Input::Create(_, _, reply) => {
                     if let Some(reply) = reply.take() {
                         let _ = reply.send(Commit::Applied);
                     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::engine::error::ForkError;
 use crate::engine::member::Draft;
 use crate::engine::shared::Shared;
-use crate::engine::start::{Creation, StartRun, created};
+use crate::engine::start::{Creation, StartRun};
 use crate::engine::values::load_value;
 use crate::id::{RunId, Unit};
 use crate::machine::{Event, KeptAs};
@@ -88,12 +88,13 @@ impl Shared {
             priority: origin.new.priority,
             by: asked.by,
             key: None,
+            not_before: None,
         };
         let start = start.label(FORKED_FROM, asked.run.to_string());
-        let Creation { new, mut values, mut state, loaded } = self.create(start)?;
+        let Creation { new, created, mut values, mut state, .. } = self.create(start)?;
         values.extend(self.values_of(asked.run, &events).await?);
         let mut draft = Draft::new(&state, self.transition(), self.clock.now());
-        draft.take(&mut state, created(&new, &loaded).into());
+        draft.take(&mut state, created.into());
         events.into_iter().for_each(|event| draft.take(&mut state, event));
         draft.values = values;
         draft.create = Some(Box::new(new));

@@ -11,7 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::prepare::Done;
 use crate::id::{OwnerId, RunId, Unit};
-use crate::machine::Command;
+use crate::machine::{Command, RunCreated};
 use crate::port::store::{Commit, InboxRow, NewRun, StoreError};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -48,8 +48,8 @@ pub(crate) enum Note {
 /// What a driver has to decide on. Kept until it is committed, because a lost race means deciding again.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The run is new.
-    Create(Box<NewRun>, Option<oneshot::Sender<Commit>>),
+    /// The run is new, and this is its first event.
+    Create(Box<NewRun>, Box<RunCreated>, Option<oneshot::Sender<Commit>>),
     /// Take the run from nobody, or from the dead.
     Take { dead: Option<OwnerId>, reply: Option<oneshot::Sender<Commit>> },
     /// The attempts of a dead owner are lost.
@@ -82,7 +82,7 @@ impl Input {
     /// tries again without a driver.
     pub(crate) fn refuse(self) {
         match self {
-            Self::Create(_, Some(reply)) => {
+            Self::Create(_, _, Some(reply)) => {
                 drop(reply.send(Commit::Unavailable("the driver has stopped".into())));
             }
             // Others have changed the run in between, without taking it perhaps: whoever wants it looks again.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::engine::loaded::Library;
 use crate::engine::placed::unserved;
 use crate::engine::shared::Shared;
-use crate::engine::waits::{Cause, Waits, waits};
+use crate::engine::waits::{Cause, Waits, not_before, waits};
 use crate::id::{RunId, StepIx, Unit};
 use crate::machine::{StepError, WaitOn};
 use crate::port::store::{
@@ -41,6 +41,9 @@ pub struct RunReport {
     pub by: Arc<str>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it is to begin, if it was put off and nothing of it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// When its first attempt began.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -265,6 +268,7 @@ impl Reader<'_> {
             status: shown_status(&row, &steps, &waiting_for),
             by: row.new.by.clone(),
             created_at: row.created_at,
+            not_before: not_before(self.store, &row).await?,
             started_at: row.started_at,
             finished_at: row.finished_at,
             generation: row.generation,

@@ -18,6 +18,7 @@ use crate::machine::{RunCreated, RunState};
 use crate::port::store::{Commit, IdempotencyKey, Member, NewRun, StoreError};
 use crate::spec::Workflow;
 use crate::spec::inputs::Given;
+use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
 /// What to start, and with what.
@@ -30,6 +31,7 @@ pub struct StartRun {
     pub(crate) priority: i32,
     pub(crate) by: Arc<str>,
     pub(crate) key: Option<Arc<str>>,
+    pub(crate) not_before: Option<Timestamp>,
 }
 
 impl StartRun {
@@ -47,6 +49,7 @@ impl StartRun {
             priority: 0,
             by: Arc::from("host"),
             key: None,
+            not_before: None,
         }
     }
 
@@ -106,7 +109,16 @@ impl StartRun {
         self
     }
 
-    /// Starts at most one run per key and project; a repeated start answers with the first run. 1 to 255 bytes.
+    /// When it is to begin: the run exists from now on, waits until then without a slot, and its deadline counts from then. A
+    /// time that has passed is now.
+    #[must_use]
+    pub const fn not_before(mut self, at: Timestamp) -> Self {
+        self.not_before = Some(at);
+        self
+    }
+
+    /// Starts at most one run per key and project; a repeated start answers with the first run, whenever that is to begin. 1
+    /// to 255 bytes.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.key = Some(key.into());
@@ -129,6 +141,8 @@ impl From<Arc<Workflow>> for StartRun {
 /// A run about to be created.
 pub(crate) struct Creation {
     pub(crate) new: NewRun,
+    /// Its first event.
+    pub(crate) created: RunCreated,
     pub(crate) values: Vec<StoredValue>,
     pub(crate) state: RunState,
     pub(crate) loaded: Arc<Loaded>,
@@ -144,11 +158,12 @@ impl Shared {
             return Err(StartError::Stopping);
         }
         let start = self.with_children(start).await?;
-        let Creation { new, values, state, loaded } = self.create(start)?;
+        let Creation { new, created, values, state, loaded } = self.create(start)?;
         let run = state.run();
         let (reply, answer) = oneshot::channel();
         let origin = Origin { project: new.project.clone(), parent: None };
-        let inputs = vec![Input::Create(Box::new(new), Some(reply)), Input::Take { dead: None, reply: None }];
+        let create = Input::Create(Box::new(new), Box::new(created), Some(reply));
+        let inputs = vec![create, Input::Take { dead: None, reply: None }];
         let actor = Driver::spawn(self, loaded, origin, state, inputs, values);
         match answer.await {
             Ok(Commit::Applied) => {
@@ -216,9 +231,9 @@ impl Shared {
 
     /// The member that creates a run and does nothing more.
     pub(crate) fn creating_member(&self, start: StartRun) -> Result<Member, StartError> {
-        let Creation { new, values, mut state, loaded } = self.create(start)?;
+        let Creation { new, created, values, mut state, .. } = self.create(start)?;
         let mut draft = Draft::new(&state, self.transition(), self.clock.now());
-        draft.take(&mut state, created(&new, &loaded).into());
+        draft.take(&mut state, created.into());
         draft.values = values;
         draft.create = Some(Box::new(new));
         Ok(draft.into_member(state.run(), &state, &[], None))
@@ -260,11 +275,13 @@ impl Shared {
         let run = RunId::from_uuid(self.ids.uuid());
         let state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let values = stored.into_iter().chain(loaded.pinned.texts.iter().cloned()).collect();
-        Ok(Creation { new, values, state, loaded })
+        let not_before = start.not_before.filter(|at| *at > self.clock.now());
+        let created = RunCreated { not_before, ..created(&new, &loaded) };
+        Ok(Creation { new, created, values, state, loaded })
     }
 }
 
-/// The first event of a run.
+/// The first event of a run that begins at once.
 pub(crate) fn created(new: &NewRun, loaded: &Loaded) -> RunCreated {
     RunCreated {
         workflow: new.workflow.clone(),
@@ -272,5 +289,6 @@ pub(crate) fn created(new: &NewRun, loaded: &Loaded) -> RunCreated {
         inputs: new.inputs.clone(),
         by: new.by.clone(),
         pins: loaded.pinned.pins.clone(),
+        not_before: None,
     }
 }

@@ -1,11 +1,11 @@
-//! What the steps of a run wait for, beside what is asked in approvals: read from the log, because the rows of steps do
-//! not tell.
+//! What a run and its steps wait for, beside what is asked in approvals: read from the log, because the rows do not tell.
 
 use std::collections::HashMap;
 
 use crate::id::{RunId, Unit};
 use crate::machine::{Event, StepError, WaitOn};
-use crate::port::store::{ApprovalRow, EventsAfter, StepRow, Store, StoreError};
+use crate::port::store::{ApprovalRow, EventsAfter, RunRow, StepRow, Store, StoreError};
+use crate::time::Timestamp;
 
 /// How many events are read at once.
 const PAGE: usize = 10_000;
@@ -58,4 +58,18 @@ pub(crate) async fn waits(
             }
         }
     }
+}
+
+/// When a run is to begin that was put off and has not begun.
+pub(crate) async fn not_before(store: &dyn Store, row: &RunRow) -> Result<Option<Timestamp>, StoreError> {
+    let has_begun = row.started_at.or(row.finished_at).is_some();
+    // What is not put off has something to do from its creation on.
+    if has_begun || row.due_at.is_none_or(|due| due <= row.created_at) {
+        return Ok(None);
+    }
+    let first = store.events_after(EventsAfter { run: row.run, after: 0, limit: 1 }).await?;
+    Ok(first.first().and_then(|first| match &first.event {
+        Event::RunCreated(created) => created.not_before,
+        _ => None,
+    }))
 }

@@ -8,8 +8,8 @@ use crate::machine::StepKind;
 use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer, withdraw};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{
-    DriverReleased, DriverTaken, Event, Recorded, RunEnded, RunReopened, RunSignalled, StepArrived,
-    StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
+    DriverReleased, DriverTaken, Event, IntentChanged, Recorded, RunEnded, RunReopened, RunSignalled,
+    StepArrived, StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
@@ -81,9 +81,14 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
     match event {
         Event::RunCreated(created) => {
             state.head.created_at = at;
-            state.head.since = at;
+            state.head.since = created.not_before.unwrap_or(at);
+            state.head.not_before = created.not_before;
             state.head.inputs = created.inputs.clone();
             state.head.by = created.by.clone();
+        }
+        Event::RunDue(_) => {
+            state.head.not_before.take().ok_or("falls due without having been put off")?;
+            touch_open(state);
         }
         Event::RunForked(_) if state.head.seq != 1 => {
             return Err("a run is forked when it is created".into());
@@ -102,19 +107,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             }
             state.head.driver = None;
         }
-        Event::IntentChanged(changed)
-            if state.head.intent == Intent::Cancel
-                && (changed.intent != Intent::Cancel || state.is_stopped(state.head.stage)) =>
-        {
-            return Err("a cancelled run wants something else".into());
-        }
-        Event::IntentChanged(changed) => {
-            // What comes after the steps proper goes on when they are cancelled, and stops when it is itself.
-            state.head.aborted = changed.intent == Intent::Cancel && state.head.stage != Stage::Main;
-            state.head.intent = changed.intent;
-            state.head.held_by = (changed.intent == Intent::Pause).then(|| changed.by.clone());
-            touch_open(state);
-        }
+        Event::IntentChanged(changed) => change_intent(state, changed, at)?,
         Event::RunOverdue(overdue) => {
             if state.head.stage != Stage::Main || state.head.overdue.is_some() {
                 return Err("the run is late a second time".into());
@@ -144,6 +137,23 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
         }
         other => return Err(format!("`{}` names no step", other.kind())),
     }
+    Ok(())
+}
+
+fn change_intent(state: &mut RunState, changed: &IntentChanged, at: Timestamp) -> Result<(), String> {
+    let cancels = changed.intent == Intent::Cancel;
+    if state.head.intent == Intent::Cancel && (!cancels || state.is_stopped(state.head.stage)) {
+        return Err("a cancelled run wants something else".into());
+    }
+    // What comes after the steps proper goes on when they are cancelled, and stops when it is itself.
+    state.head.aborted = cancels && state.head.stage != Stage::Main;
+    state.head.intent = changed.intent;
+    state.head.held_by = (changed.intent == Intent::Pause).then(|| changed.by.clone());
+    // What is cancelled waits for no time: there is something to do at once.
+    if state.head.not_before.take_if(|_| cancels).is_some() {
+        state.head.since = at;
+    }
+    touch_open(state);
     Ok(())
 }
 

@@ -125,7 +125,12 @@ events! {
         /// The workflows that carry out steps of it, and of those.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pins: Option<Arc<Pins>>,
+        /// When it is to begin; `None`: at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before: Option<Timestamp>,
     }
+    /// The time has come that the run was put off to.
+    RunDue = "run.due" {}
     /// The run begins where another has been.
     RunForked = "run.forked" {
         /// The other run.

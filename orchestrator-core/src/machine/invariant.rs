@@ -2,7 +2,7 @@
 
 use crate::id::Unit;
 use crate::machine::index::Index;
-use crate::machine::{Items, RunState, Slot, StepKind, StepState, WaitOn};
+use crate::machine::{Intent, Items, RunState, Slot, StepKind, StepState, WaitOn};
 use crate::spec::{EffectClass, Stage};
 
 /// A state that must not be.
@@ -35,6 +35,10 @@ pub fn check(state: &RunState) -> Result<(), Violation> {
     }
     if state.head().driver.is_some() && state.head().ended.is_some() {
         return Err(Violation("an ended run is driven".into()));
+    }
+    let begun = state.slots().any(|(_, slot)| slot.attempts > 0);
+    if state.head().not_before.is_some() && (begun || state.head().intent == Intent::Cancel) {
+        return Err(Violation("a run that is put off has begun, or is being cancelled".into()));
     }
     if state.head().driver.is_some() && state.head().driver_epoch == 0 {
         return Err(Violation("a driver without a right".into()));

@@ -151,5 +151,5 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
 pub(crate) fn next_timer(state: &RunState) -> Option<Timestamp> {
     let timer = state.index.timers.first().map(|(until, _)| *until);
     let deadline = state.index.deadlines.first().map(|(due, _)| *due);
-    [timer, deadline, state.run_due()].into_iter().flatten().min()
+    [timer, deadline, state.run_due(), state.head.not_before].into_iter().flatten().min()
 }

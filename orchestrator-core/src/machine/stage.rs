@@ -49,7 +49,7 @@ impl RunState {
 
     /// Whether new attempts of the stage may begin.
     pub(crate) fn goes_on(&self, stage: Stage) -> bool {
-        self.head.intent != Intent::Pause && !self.is_stopped(stage)
+        self.head.intent != Intent::Pause && self.head.not_before.is_none() && !self.is_stopped(stage)
     }
 
     /// Whether, in a run that goes on, something is left to be begun after the steps proper.

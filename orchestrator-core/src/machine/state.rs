@@ -197,8 +197,10 @@ pub struct Head {
     pub stage: Stage,
     /// How the steps proper have ended, once the run is past them.
     pub verdict: Option<Arc<Verdict>>,
-    /// When this generation began.
+    /// When this generation began, or is to begin.
     pub since: Timestamp,
+    /// When the run is to begin, until that time has come.
+    pub not_before: Option<Timestamp>,
     /// What is wrong, once the steps proper have missed their deadline.
     pub overdue: Option<Arc<StepError>>,
     /// Whether what comes after the steps proper is to stop too.
@@ -262,6 +264,7 @@ impl RunState {
             stage: Stage::Main,
             verdict: None,
             since: Timestamp::default(),
+            not_before: None,
             overdue: None,
             aborted: false,
             undone: 0,

@@ -32,6 +32,7 @@ impl Event {
             Self::StepCancelled(e) => Some(e.step),
             Self::StepResolved(e) => Some(e.step),
             Self::RunCreated(_)
+            | Self::RunDue(_)
             | Self::RunForked(_)
             | Self::DriverTaken(_)
             | Self::DriverReleased(_)

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Inside, Intent, IntentChanged,
-    KeptAs, Pin, Pins, RunCreated, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled, SkipReason,
-    StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected, StepContinued, StepDue,
-    StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept, StepLost,
-    StepOffered, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped, StepSucceeded,
-    StepWaiting, StepWithdrawn, WaitOn,
+    KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled,
+    SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected, StepContinued,
+    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept,
+    StepLost, StepOffered, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped,
+    StepSucceeded, StepWaiting, StepWithdrawn, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -110,6 +110,7 @@ impl Story {
             inputs: new.inputs.clone(),
             by: new.by.clone(),
             pins: None,
+            not_before: None,
         };
         let mut member = self.next(vec![created.into()]);
         member.expected = 0;
@@ -380,10 +381,13 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         inputs: inline("{}"),
         by: by.clone(),
         pins: pins.map(Arc::new),
+        not_before: None,
     };
     vec![
         created(None).into(),
         created(Some(pins)).into(),
+        RunCreated { not_before: Some(Timestamp::from_millis(1)), ..created(None) }.into(),
+        RunDue {}.into(),
         StepWaiting { step: step.into(), attempt: 1, on, until: None }.into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7, inside: Vec::new() }.into(),

@@ -41,7 +41,8 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
             });
             // A judgement that nobody gave is an event beside what it leads to.
             let count = events.iter().filter(|event| !matches!(event, Event::StepJudged(_))).count();
-            due.count() == count && events.iter().all(is_of_time)
+            let begins = world.ledger.not_before.is_some_and(|due| due <= world.now);
+            due.count() + usize::from(begins) == count && events.iter().all(is_of_time)
         }
         Command::Judge(judge) => match events {
             [Event::StepJudged(judged), Event::StepSucceeded(_)] => judged.passed && judge.passed,
@@ -106,7 +107,7 @@ fn away(world: &World, command: &Command, events: &[Event]) -> bool {
 
 fn is_of_time(event: &Event) -> bool {
     match event {
-        Event::StepDue(_) | Event::StepSucceeded(_) => true,
+        Event::RunDue(_) | Event::StepDue(_) | Event::StepSucceeded(_) => true,
         Event::StepJudged(event) => event.by.is_none(),
         Event::StepFailed(event) if event.error.class == ErrorClass::Qa => true,
         Event::StepArrived(event) => matches!(event.arrival, Arrival::Due | Arrival::Expired { .. }),

@@ -94,6 +94,7 @@ impl Parent {
             inputs: ValueRef::null(),
             by: "someone".into(),
             pins: None,
+            not_before: None,
         };
         parent.record(vec![created.into()]);
         parent

@@ -169,6 +169,7 @@ impl Map {
             workflow: "map".into(),
             revision: Digest::of(b""),
             pins: None,
+            not_before: None,
             inputs: text(0),
             by: "someone".into(),
         };

@@ -1,6 +1,7 @@
 //! What holds of every run, whatever is said to it.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -17,8 +18,8 @@ use crate::view::Coverage;
 use crate::world::World;
 
 /// A run under a script: every law is held on the way ([`World::say`]), then it is brought to its end.
-fn live(shapes: Vec<Shape>, script: &[Act]) -> World {
-    let mut world = World::new(shapes);
+fn live(shapes: Vec<Shape>, after: Option<Duration>, script: &[Act]) -> World {
+    let mut world = World::put_off(shapes, after);
     play(&mut world, script);
     world.check_fold();
     world.settle();
@@ -26,21 +27,27 @@ fn live(shapes: Vec<Shape>, script: &[Act]) -> World {
     world
 }
 
+/// Few runs are put off: nothing happens to them until they are due.
+fn after() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![19 => Just(None), 1 => (1..2_000u64).prop_map(|millis| Some(Duration::from_millis(millis)))]
+}
+
 proptest! {
     #![proptest_config(Config { cases: 2048, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn every_law_holds_and_every_run_can_end(shapes in shapes(), script in script()) {
-        live(shapes, &script);
+    fn every_law_holds_and_every_run_can_end(shapes in shapes(), after in after(), script in script()) {
+        live(shapes, after, &script);
     }
 }
 
 /// What commands are answered with, now and then.
-const ANSWERS: [&str; 32] = [
+const ANSWERS: [&str; 33] = [
     "take: the run is driven by another",
     "release: superseded: a later attempt or driver has taken over",
     "finish: superseded: a later attempt or driver has taken over",
     "begin: the run is paused",
+    "begin: the run is put off",
     "begin: there is no such step",
     "begin: the step is without its needs, not ready",
     "ask: the approval has been granted: the step may begin",
@@ -74,11 +81,11 @@ const ANSWERS: [&str; 32] = [
 #[test]
 fn every_row_of_the_table_is_reached() {
     let seen = RefCell::new(Coverage::default());
-    let config = Config { cases: 3072, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 6144, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng)
-        .run(&(shapes(), script()), |(shapes, script)| {
-            let world = live(shapes, &script);
+        .run(&(shapes(), after(), script()), |(shapes, after, script)| {
+            let world = live(shapes, after, &script);
             seen.borrow_mut().add(world.coverage);
             Ok(())
         })

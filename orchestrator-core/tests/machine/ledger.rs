@@ -90,6 +90,8 @@ pub(crate) struct Ledger {
     pub(crate) taken: usize,
     /// The steps that wait for a signal, the one that has waited longest first.
     pub(crate) listening: Vec<StepIx>,
+    /// When the run is to begin, until that time has come.
+    pub(crate) not_before: Option<Timestamp>,
     seq: u64,
     driver_epoch: u64,
 }
@@ -125,6 +127,7 @@ impl Ledger {
             given: 0,
             taken: 0,
             listening: Vec::new(),
+            not_before: None,
             seq: 0,
             driver_epoch: 0,
         }
@@ -135,7 +138,7 @@ impl Ledger {
     }
 
     pub(crate) fn proceeds(&self) -> bool {
-        self.ended.is_none() && self.intent == Intent::Proceed
+        self.ended.is_none() && self.intent == Intent::Proceed && self.not_before.is_none()
     }
 
     /// Whether an owner may begin something: nobody else drives the run.
@@ -186,7 +189,7 @@ impl Ledger {
             Place::Waiting { until, .. } => *until,
             _ => None,
         });
-        timers.min()
+        timers.chain(self.not_before).min()
     }
 
     /// Takes note of an event.
@@ -245,7 +248,14 @@ impl Ledger {
 
     fn note_run(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::RunCreated(_) => assert_eq!(self.seq, 1),
+            Event::RunCreated(created) => {
+                assert_eq!(self.seq, 1);
+                self.not_before = created.not_before;
+            }
+            Event::RunDue(_) => {
+                let due = self.not_before.take();
+                assert!(due.is_some_and(|due| due <= at), "due at {at}, put off to {due:?}");
+            }
             Event::DriverTaken(taken) => {
                 assert!(taken.epoch > self.driver_epoch, "driver epochs increase");
                 self.driver_epoch = taken.epoch;
@@ -260,6 +270,9 @@ impl Ledger {
                 assert_ne!(self.intent, Intent::Cancel, "nothing is wanted of a cancelled run");
                 assert_ne!(self.intent, changed.intent, "a repeated wish is no event");
                 self.intent = changed.intent;
+                if self.intent == Intent::Cancel {
+                    self.not_before = None;
+                }
             }
             Event::RunSignalled(event) => {
                 assert_ne!(self.intent, Intent::Cancel, "nobody waits in a cancelled run");

@@ -175,7 +175,10 @@ impl Saga {
             rows: BTreeSet::new(),
         };
         let (workflow, revision, inputs) = ("saga".into(), Digest::of(b""), text(0));
-        saga.record(vec![RunCreated { workflow, revision, inputs, by: "someone".into(), pins: None }.into()]);
+        saga.record(vec![
+            RunCreated { workflow, revision, inputs, by: "someone".into(), pins: None, not_before: None }
+                .into(),
+        ]);
         saga
     }
 

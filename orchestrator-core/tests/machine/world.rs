@@ -61,6 +61,11 @@ pub(crate) const OWNERS: usize = 3;
 
 impl World {
     pub(crate) fn new(shapes: Vec<Shape>) -> Self {
+        Self::put_off(shapes, None)
+    }
+
+    /// A run that is to begin after some time.
+    pub(crate) fn put_off(shapes: Vec<Shape>, after: Option<Duration>) -> Self {
         let (workflow, plan) = workflow(&shapes);
         let run = RunId::from_uuid(Uuid::from_u128(99));
         let mut world = Self {
@@ -83,6 +88,7 @@ impl World {
             inputs: value(1),
             by: "someone".into(),
             pins: None,
+            not_before: after.map(|after| world.now + after),
         };
         world.record(vec![created.into()]);
         world
@@ -330,6 +336,7 @@ impl World {
         let ledger = &self.ledger;
         assert_eq!(self.state.head().ended.map(|(ending, _)| ending), ledger.ended);
         assert_eq!(self.state.head().intent, ledger.intent);
+        assert_eq!(self.state.head().not_before, ledger.not_before);
         assert!(self.state.signals().iter().eq(&ledger.signals), "the signals that nobody has taken");
         assert_eq!(ledger.given, ledger.taken + ledger.signals.len(), "a signal was lost, or taken twice");
         assert_eq!(self.state.is_settled(), ledger.is_settled());

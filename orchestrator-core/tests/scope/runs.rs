@@ -61,6 +61,7 @@ impl Runs {
             inputs: ValueRef::null(),
             by: "someone".into(),
             pins: None,
+            not_before: None,
         };
         let mut runs =
             Self { scope, wrong, reached: Vec::new(), places: HashMap::new(), answers: HashMap::new() };

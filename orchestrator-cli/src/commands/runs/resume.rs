@@ -9,10 +9,10 @@ use orchestrator_core::port::store::RunRow;
 
 use crate::app::{App, no_run};
 use crate::args::{Drive, Reason, Resume, RunRef};
-use crate::commands::run::{FOLDER_LABEL, folder_gone};
 use crate::commands::runs::steer;
 use crate::drive::Driving;
 use crate::exit::Exit;
+use crate::folder;
 use crate::names::Names;
 use crate::output::{Problem, block};
 use crate::progress::View;
@@ -102,8 +102,8 @@ pub(super) async fn go_on(
 
 /// The folder in which the run was started; where it is needed, it must still be there.
 pub(super) fn folder(app: &App, row: &RunRow, needed: bool) -> Result<PathBuf, Problem> {
-    match row.new.labels.get(FOLDER_LABEL) {
-        Some(folder) if needed && !Path::new(folder).is_dir() => Err(folder_gone(folder)),
+    match row.new.labels.get(folder::LABEL) {
+        Some(folder) if needed && !Path::new(folder).is_dir() => Err(folder::gone(folder)),
         Some(folder) if Path::new(folder).is_dir() => Ok(PathBuf::from(folder)),
         _ => Ok(app.cwd.clone()),
     }

@@ -8,8 +8,8 @@ use orchestrator_core::time::Timestamp;
 
 use crate::app::{App, Book, no_run};
 use crate::args::Show;
-use crate::commands::run::FOLDER_LABEL;
 use crate::exit::Exit;
+use crate::folder;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
 use crate::report::{self, Place};
@@ -64,13 +64,16 @@ fn head(app: &App, report: &RunReport, row: &RunRow, now: Timestamp) -> String {
         "created",
         &format!("{} ({}) by {}", report.created_at, moment::relative(report.created_at, now), report.by),
     );
+    if let Some(due) = report.not_before {
+        line("begins", &format!("{due} ({})", moment::relative(due, now)));
+    }
     if let Some(parent) = report.parent {
         let step = report.parent_step.as_deref().unwrap_or("a step");
         line("parent", &format!("{parent} ({step})"));
     }
     line("revision", &report.revision.to_string().chars().take(19).collect::<String>());
     for (key, value) in &row.new.labels {
-        if key == FOLDER_LABEL { line("folder", value) } else { line("label", &format!("{key}={value}")) }
+        if key == folder::LABEL { line("folder", value) } else { line("label", &format!("{key}={value}")) }
     }
     if report.generation > 1 {
         line("generation", &report.generation.to_string());

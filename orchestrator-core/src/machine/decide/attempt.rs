@@ -11,7 +11,7 @@ use crate::machine::decide::qa::unjudged;
 use crate::machine::decide::steer::cancelled;
 use crate::machine::ending::Ending;
 use crate::machine::event::{
-    Event, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
+    Event, RunDue, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
     StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepOverdue,
     StepRepeated, StepSkipped, StepSucceeded, StepWaiting,
 };
@@ -287,6 +287,9 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
 }
 
 pub(super) fn wake(state: &RunState, now: Timestamp, events: &mut Vec<Event>) {
+    if state.head.not_before.is_some_and(|due| due <= now) {
+        events.push(RunDue {}.into());
+    }
     if state.run_due().is_some_and(|due| due <= now) {
         events.extend(run_overdue(state));
         return;

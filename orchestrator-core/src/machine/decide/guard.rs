@@ -10,10 +10,11 @@ pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
     state.find(step).ok_or(Rejection::UnknownStep)
 }
 
-/// Pause and cancel hold whatever has not begun.
+/// Pause, cancel and a later time hold whatever has not begun.
 pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection> {
     match state.head.intent {
         Intent::Pause => Err(Rejection::Held("paused")),
+        _ if state.head.not_before.is_some() => Err(Rejection::Held("put off")),
         _ if state.head.overdue.is_some() && state.is_stopped(slot.stage) => {
             Err(Rejection::Held("past its deadline"))
         }

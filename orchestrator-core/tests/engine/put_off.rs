@@ -1,0 +1,97 @@
+//! Runs that are to begin later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orchestrator_core::engine::stranded;
+use orchestrator_core::machine::{Asked, Command};
+use orchestrator_core::port::store::Store;
+use orchestrator_core::time::wall_clock;
+use orchestrator_core::{Engine, MemoryStore, StartRun};
+
+use crate::bench::{Puppet, engine, workflow};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+const FLOW: &str = "a: { uses: puppet }";
+
+fn later(engine: &Engine, text: &str) -> StartRun {
+    StartRun::new(workflow(engine, text)).not_before(wall_clock() + HOUR)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_put_off_begins_when_its_time_has_come_and_not_before() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let run = engine.start(later(&engine, FLOW)).await.unwrap();
+    tokio::time::advance(HOUR - Duration::from_secs(5)).await;
+    let report = run.report().await.unwrap();
+    assert_eq!((report.status.as_str(), report.started_at, puppet.begun("a")), ("pending", None, 0));
+    let due = report.not_before.expect("when it is to begin");
+    let report = run.wait().await.unwrap();
+    assert_eq!((report.status.as_str(), report.not_before), ("completed", None));
+    assert!(report.started_at.unwrap() >= due && report.started_at.unwrap() < due + Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_is_left_to_others_is_due_to_them_when_its_time_has_come() {
+    let (puppet, store) = (Puppet::new(), Arc::new(MemoryStore::default()));
+    let client = engine(&puppet).store(store.clone()).start().await.unwrap();
+    // The store goes by the true time.
+    let due = wall_clock() + Duration::from_millis(300);
+    let start = StartRun::new(workflow(&client, FLOW)).not_before(due);
+    let run = client.enqueue(start).await.unwrap();
+    client.stop(Duration::ZERO).await;
+    assert_eq!(stranded(&*store, run).await.unwrap(), None);
+    let look = Some(Duration::from_millis(20));
+    let worker = engine(&puppet).store(store.clone()).poll(look).start().await.unwrap();
+    let row = loop {
+        let row = store.run(run).await.unwrap().unwrap();
+        if row.finished_at.is_some() {
+            break row;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(row.started_at.unwrap() >= due, "{:?} is before {due}", row.started_at);
+    assert_eq!(puppet.begun("a"), 1);
+    worker.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_put_off_can_be_cancelled_at_once() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "name: last\nsteps:\n  a: { uses: puppet }\nfinally:\n  last: { uses: puppet }";
+    let flow = engine.parse(text).unwrap().workflow;
+    let run = engine.start(StartRun::new(flow).not_before(wall_clock() + HOUR)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let cancel = Command::Cancel(Asked { by: "kim".into(), reason: None });
+    engine.command(run.id(), cancel).await.unwrap();
+    let report = run.wait().await.unwrap();
+    assert_eq!((report.status.as_str(), puppet.begun("a"), puppet.begun("last")), ("cancelled", 0, 1));
+    assert!(began.elapsed() < HOUR, "what is done in any case does not wait for the hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_counts_from_when_the_run_is_to_begin() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
+    let flow = engine.parse(text).unwrap().workflow;
+    let run = engine.start(StartRun::new(flow).not_before(wall_clock() + HOUR)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let report = run.wait().await.unwrap();
+    assert_eq!(report.status, "failed", "{:?}", report.error);
+    let took = began.elapsed().as_secs();
+    assert!((4_190..4_300).contains(&took), "an hour and ten minutes, not {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_has_passed_is_now() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let start = StartRun::new(workflow(&engine, FLOW)).not_before(wall_clock() - HOUR);
+    let run = engine.start(start).await.unwrap();
+    let report = run.wait().await.unwrap();
+    assert_eq!((report.status.as_str(), report.not_before), ("completed", None));
+}

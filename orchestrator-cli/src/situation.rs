@@ -48,6 +48,7 @@ pub(crate) fn of(
         return None;
     }
     let run = row.run;
+    let put_off = report.not_before.filter(|due| *due > now);
     let situation =
         |kind, text: String, command, needs_someone| Some(Situation { kind, text, command, needs_someone });
     if row.intent == Intent::Cancel {
@@ -75,7 +76,7 @@ pub(crate) fn of(
         return Some(waits_for_someone(waiting, shell));
     }
     if let Some(owner) = driver {
-        let text = match report.not_before {
+        let text = match put_off {
             Some(due) => {
                 format!("is to begin {}, and is driven by {}", moment::relative(due, now), owner.label)
             }
@@ -86,14 +87,14 @@ pub(crate) fn of(
         let text = text + &held_up(report);
         return situation("driven", text, shell.runs("wait", run), false);
     }
+    if let Some(due) = put_off.filter(|_| !row.new.labels.contains_key(folder::LABEL)) {
+        let when = moment::relative(due, now);
+        let text = format!("is to begin {when}, if somebody works for the store then");
+        return situation("timer", text, shell.command("worker"), true);
+    }
     match row.due_at.filter(|due| *due > now) {
-        Some(due) if report.not_before.is_some() && !row.new.labels.contains_key(folder::LABEL) => {
-            let when = moment::relative(due, now);
-            let text = format!("is to begin {when}, if somebody works for the store then");
-            situation("timer", text, shell.command("worker"), true)
-        }
         Some(due) => {
-            let what = if report.not_before.is_some() { "is to begin" } else { "has something due" };
+            let what = if put_off.is_some() { "is to begin" } else { "has something due" };
             let text = format!("{what} {}, and nobody drives it", moment::relative(due, now));
             let text = text + &held_up(report);
             situation("timer", text, shell.runs("resume", run), true)

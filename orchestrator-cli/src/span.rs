@@ -65,7 +65,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.trim().parse().map_err(|_| format!("`{}` is not {A_TIME}", shown(text)))
 }
 
-const A_TIME: &str = "a time such as 2026-01-31T12:00:00Z";
+const A_TIME: &str = "a time with its zone such as 2026-01-31T12:00:00Z, before the end of 9999";
 
 fn shown(text: &str) -> String {
     let short: String = text.chars().take(40).collect();

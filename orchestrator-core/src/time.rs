@@ -25,6 +25,12 @@ impl Timestamp {
         self.0
     }
 
+    /// This moment, or the last one that can be written down and read again.
+    #[must_use]
+    pub(crate) fn or_last(self) -> Self {
+        Self(self.0.min(LAST))
+    }
+
     /// The time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -32,7 +38,7 @@ impl Timestamp {
     }
 }
 
-/// Where adding ends: 9999-12-30T22:00:00Z, the last whole second that jiff can print. What is stored must be readable
+/// Where adding and reading end: 9999-12-30T22:00:00Z, the last whole second that jiff can print. What is stored must be readable
 /// again, and a later moment has no RFC 3339 form.
 const LAST: i64 = 253_402_207_200_000;
 
@@ -41,7 +47,7 @@ impl Add<Duration> for Timestamp {
 
     fn add(self, duration: Duration) -> Self {
         let sum = self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
-        Self(sum.min(LAST))
+        Self(sum).or_last()
     }
 }
 
@@ -79,7 +85,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         text.parse::<jiff::Timestamp>()
-            .map(|moment| Self(moment.as_millisecond()))
+            .map(|moment| Self(moment.as_millisecond()).or_last())
             .map_err(|_| InvalidTimestamp(text.chars().take(80).collect()))
     }
 }

@@ -19,8 +19,10 @@ Examples:
 A value is read as the type that the workflow declares for the input. `-i name=@FILE` reads it from a file,
 `-i name=@-` from stdin, `-i name=@@text` gives `@text`.
 
-With --detach the run is left to whoever runs `orchestrator worker` for the same store. With --in or --at it is
-there at once, and begins later; its deadline counts from then.
+With --detach the run is left to whoever runs `orchestrator worker` for the same store.
+
+With --in or --at the run is there at once and begins later; its deadline counts from then, also if nobody works
+for the store at that time. Without --detach this command waits.
 
 The first Ctrl-C begins nothing new and gives running steps time to end; the second stops at once. What was
 done is kept: `orchestrator runs resume` goes on from there. Where only a person can move the run, `run` prints

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, StartError, StartRun, read_report};
 use orchestrator_core::id::RunId;
@@ -60,8 +61,11 @@ pub(crate) fn prepared(
     if let Some(key) = &args.idempotency_key {
         start = start.idempotency_key(key.as_str());
     }
-    if let Some(at) = not_before(args, wall_clock())? {
-        start = start.not_before(at);
+    if let Some(later) = later(args)?
+        && args.idempotency_key.is_none()
+    {
+        // No clock of a store is so far behind this one.
+        later.not_before(wall_clock() - Duration::from_secs(86_400))?;
     }
     Ok(Prepared { start, loaded })
 }
@@ -110,7 +114,7 @@ pub(crate) async fn launch(
 async fn begin(
     app: &App,
     engine: &Engine,
-    start: StartRun,
+    mut start: StartRun,
     signals: Signals,
     loaded: &Loaded,
     args: &Start,
@@ -124,10 +128,14 @@ async fn begin(
         // What workers have is not known here.
         secrets::check(engine, &loaded.workflow).await?;
     }
-    if let Some(key) = &args.idempotency_key
-        && let Some(run) = engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?
-    {
-        app.output.note(&format!("{run} has been started with this key before"));
+    let before = match &args.idempotency_key {
+        Some(key) => engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?,
+        None => None,
+    };
+    match (before, later(args)?) {
+        (Some(run), _) => app.output.note(&format!("{run} has been started with this key before")),
+        (None, Some(later)) => start = start.not_before(later.not_before(engine.store().now().await?)?),
+        (None, None) => {}
     }
     if args.detach {
         return leave(app, engine, start, loaded).await;
@@ -154,11 +162,14 @@ async fn leave(app: &App, engine: &Engine, start: StartRun, loaded: &Loaded) -> 
     let run = engine.enqueue(start).await.map_err(|error| refused(app, error, &loaded.name))?;
     engine.stop(app.settings.grace()).await;
     let store = engine.store();
+    let report = read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()))?;
     if app.output.json().is_some() {
-        let report = read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()))?;
         app.output.print_json(&report)?;
     } else {
         app.output.print(&run.to_string())?;
+        if let Some(due) = report.not_before {
+            app.output.note(&format!("it is to begin {} ({due})", moment::relative(due, store.now().await?)));
+        }
         if store.sweep().await.is_ok()
             && let Ok(owners) = store.owners().await
             && !owners.iter().any(worker::is_worker)
@@ -203,20 +214,40 @@ pub(crate) fn labels(args: &Start) -> Result<BTreeMap<String, String>, Problem> 
     Ok(labels)
 }
 
-/// When a run is to begin that is put off.
-fn not_before(args: &Start, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-    let wrong = |why: String| Problem::new(Exit::Usage, "usage", why);
-    if let Some(delay) = &args.delay {
-        let delay = parse_duration(delay).map_err(|why| wrong(format!("--in: {why}")))?;
-        return Ok(Some(now + delay));
+/// When a run is to begin that is put off, as it was typed.
+#[derive(Debug, Clone, Copy)]
+enum Later {
+    /// So long from now.
+    After(Duration),
+    /// At this time.
+    At(Timestamp),
+}
+
+fn later(args: &Start) -> Result<Option<Later>, Problem> {
+    let wrong = |name: &str, why: String| Problem::new(Exit::Usage, "usage", format!("{name}: {why}"));
+    match (&args.delay, &args.at) {
+        (Some(delay), _) => {
+            let delay = parse_duration(delay)
+                .map_err(|why| wrong("--in", why).tries("--at TIME, for what is longer than a year away"))?;
+            Ok(Some(Later::After(delay)))
+        }
+        (None, Some(at)) => Ok(Some(Later::At(parse_time(at).map_err(|why| wrong("--at", why))?))),
+        (None, None) => Ok(None),
     }
-    let Some(text) = &args.at else { return Ok(None) };
-    let at = parse_time(text).map_err(|why| wrong(format!("--at: {why}")))?;
-    if at <= now {
-        let ago = moment::relative(at, now);
-        return Err(wrong(format!("--at: {at} was {ago}")).tries("leave out --at to begin at once"));
+}
+
+impl Later {
+    /// By the clock of the store, like all that falls due.
+    fn not_before(self, now: Timestamp) -> Result<Timestamp, Problem> {
+        match self {
+            Self::After(delay) => Ok(now + delay),
+            Self::At(at) if at > now => Ok(at),
+            Self::At(at) => {
+                let title = format!("--at: {at} was {}", moment::relative(at, now));
+                Err(Problem::new(Exit::Usage, "usage", title).tries("leave out --at to begin at once"))
+            }
+        }
     }
-    Ok(Some(at))
 }
 
 pub(crate) fn refused(app: &App, error: StartError, spec_name: &str) -> Problem {

@@ -216,7 +216,22 @@ fn a_run_that_is_put_off_is_left_to_a_worker_or_cancelled() {
         (&json!("pending"), &json!("2999-12-31T21:59:59.000Z"))
     );
     let run = late["run_id"].as_str().unwrap();
+    let listed = sandbox.run("runs list").exits(0).out;
+    assert!(listed.lines().nth(1).unwrap().contains(" in "), "when it begins: {listed}");
     sandbox.run(&format!("runs cancel {run}")).exits(0);
     let shown = sandbox.run(&format!("runs show {run} --json")).exits(0).json();
     assert_eq!((&shown["status"], shown["not_before"].as_str()), (&json!("cancelled"), None));
+    let said = sandbox.run("run hello.yaml --in 2h --detach").exits(0);
+    assert!(said.err.contains("it is to begin in"), "{}", said.err);
+}
+
+#[test]
+fn a_key_answers_with_its_run_also_when_the_time_to_begin_has_passed() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    let first = sandbox.run("run hello.yaml --in 1ms --idempotency-key k --json").exits(0).json();
+    let again = sandbox.run("run hello.yaml --at 2020-01-01T00:00:00Z --idempotency-key k --json").exits(0);
+    assert_eq!(again.json()["run_id"], first["run_id"]);
+    let new = sandbox.run("run hello.yaml --at 2020-01-01T00:00:00Z --idempotency-key l --json").exits(2);
+    assert!(new.problem()["title"].as_str().unwrap().contains("2020-01-01"), "{new:?}");
+    assert_eq!(sandbox.run("runs list --json").json()["items"].as_array().unwrap().len(), 1);
 }

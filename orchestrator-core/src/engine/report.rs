@@ -41,7 +41,7 @@ pub struct RunReport {
     pub by: Arc<str>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it is to begin, if it was put off and nothing of it has begun.
+    /// When it is to begin, as long as it is put off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// When its first attempt began.

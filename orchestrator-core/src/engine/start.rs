@@ -110,7 +110,7 @@ impl StartRun {
     }
 
     /// When it is to begin: the run exists from now on, waits until then without a slot, and its deadline counts from then. A
-    /// time that has passed is now.
+    /// time that has passed is now; one after the year 9999 is its end.
     #[must_use]
     pub const fn not_before(mut self, at: Timestamp) -> Self {
         self.not_before = Some(at);
@@ -275,7 +275,7 @@ impl Shared {
         let run = RunId::from_uuid(self.ids.uuid());
         let state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let values = stored.into_iter().chain(loaded.pinned.texts.iter().cloned()).collect();
-        let not_before = start.not_before.filter(|at| *at > self.clock.now());
+        let not_before = start.not_before.map(Timestamp::or_last).filter(|at| *at > self.clock.now());
         let created = RunCreated { not_before, ..created(&new, &loaded) };
         Ok(Creation { new, created, values, state, loaded })
     }

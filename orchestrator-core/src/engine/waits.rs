@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Event, StepError, WaitOn};
+use crate::machine::{Event, Intent, StepError, WaitOn};
 use crate::port::store::{ApprovalRow, EventsAfter, RunRow, StepRow, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -60,16 +60,21 @@ pub(crate) async fn waits(
     }
 }
 
-/// When a run is to begin that was put off and has not begun.
+/// When a run is to begin that is put off: until that time is noted to have come, or somebody cancels.
 pub(crate) async fn not_before(store: &dyn Store, row: &RunRow) -> Result<Option<Timestamp>, StoreError> {
-    let has_begun = row.started_at.or(row.finished_at).is_some();
+    let has_begun = row.started_at.or(row.finished_at).is_some() || row.generation > 1;
     // What is not put off has something to do from its creation on.
     if has_begun || row.due_at.is_none_or(|due| due <= row.created_at) {
         return Ok(None);
     }
-    let first = store.events_after(EventsAfter { run: row.run, after: 0, limit: 1 }).await?;
-    Ok(first.first().and_then(|first| match &first.event {
-        Event::RunCreated(created) => created.not_before,
-        _ => None,
-    }))
+    let mut not_before = None;
+    for recorded in store.events_after(EventsAfter { run: row.run, after: 0, limit: PAGE }).await? {
+        match recorded.event {
+            Event::RunCreated(created) => not_before = created.not_before,
+            Event::RunDue(_) => not_before = None,
+            Event::IntentChanged(changed) if changed.intent == Intent::Cancel => not_before = None,
+            _ => {}
+        }
+    }
+    Ok(not_before)
 }

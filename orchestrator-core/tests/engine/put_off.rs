@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::engine::stranded;
-use orchestrator_core::machine::{Asked, Command};
+use orchestrator_core::machine::{Asked, Command, Event};
 use orchestrator_core::port::store::Store;
-use orchestrator_core::time::wall_clock;
+use orchestrator_core::time::{Timestamp, wall_clock};
 use orchestrator_core::{Engine, MemoryStore, StartRun};
 
 use crate::bench::{Puppet, engine, workflow};
@@ -94,4 +94,37 @@ async fn a_time_that_has_passed_is_now() {
     let run = engine.start(start).await.unwrap();
     let report = run.wait().await.unwrap();
     assert_eq!((report.status.as_str(), report.not_before), ("completed", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_nobody_can_write_down_is_the_last_that_can_be() {
+    let (puppet, store) = (Puppet::new(), Arc::new(MemoryStore::default()));
+    let engine = engine(&puppet).store(store.clone()).start().await.unwrap();
+    let never = StartRun::new(workflow(&engine, FLOW)).not_before(Timestamp::from_millis(i64::MAX));
+    let run = engine.enqueue(never).await.unwrap();
+    let log = store.load(run).await.unwrap().unwrap();
+    for recorded in log.events {
+        let body = recorded.event.body().unwrap();
+        assert_eq!(Event::read(recorded.event.kind(), &body).unwrap(), recorded.event, "{body}");
+    }
+    assert_eq!(
+        "9999-12-30T22:00:00.999Z".parse::<Timestamp>().unwrap().to_string(),
+        "9999-12-30T22:00:00.000Z"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_cancelled_before_its_time_and_is_retried_is_put_off_no_more() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let run = engine.start(later(&engine, FLOW)).await.unwrap();
+    let asked = || Asked { by: "kim".into(), reason: None };
+    engine.command(run.id(), Command::Cancel(asked())).await.unwrap();
+    assert_eq!(run.wait().await.unwrap().status, "cancelled");
+    let began = tokio::time::Instant::now();
+    engine.command(run.id(), Command::Retry { steps: Vec::new(), asked: asked() }).await.unwrap();
+    let run = engine.drive(run.id()).await.unwrap();
+    let report = run.wait().await.unwrap();
+    assert_eq!((report.status.as_str(), report.not_before), ("completed", None));
+    assert!(began.elapsed() < HOUR);
 }

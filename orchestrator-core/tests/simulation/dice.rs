@@ -108,6 +108,8 @@ dice! {
     Reload = "policy.reload",
     /// A start is asked for twice, under one key.
     Twice = "client.twice",
+    /// A run is to begin some time later.
+    Later = "client.later",
     /// A person decides twice at once, through two processes, and not the same.
     Quarrel = "client.quarrel",
     /// Somebody cancels.

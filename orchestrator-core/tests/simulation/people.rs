@@ -89,7 +89,11 @@ impl People {
     async fn start(&self, at: usize) -> RunId {
         loop {
             let running = self.someone().await;
-            let start = StartRun::new(self.flows[at].1.clone()).idempotency_key(format!("key {at}"));
+            let mut start = StartRun::new(self.flows[at].1.clone()).idempotency_key(format!("key {at}"));
+            if self.site.world.roll(Die::Later, 100) {
+                let later = self.site.world.chance(|chance| chance.between(1, 5_000));
+                start = start.not_before(self.site.world.clock.now() + Duration::from_millis(later));
+            }
             let starting = running.engine.start(start);
             match tokio::time::timeout(Duration::from_secs(15), starting).await {
                 Ok(Ok(handle)) => {

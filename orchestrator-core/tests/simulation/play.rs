@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Ending, StepKind};
 use orchestrator_core::spec::{EffectClass, Found, ParseOptions, Sources, Stage, Workflow};
+
+use tokio::task::JoinHandle;
 
 use crate::bugs::Bug;
 use crate::dice::Die;
@@ -58,7 +61,7 @@ async fn live(world: &Arc<World>) {
     nobody_is_left_behind(world, &truth).await;
     world.heal();
     let recovering: Vec<_> = machines.iter().map(|machine| tokio::spawn(machine.clone().recover())).collect();
-    let _ = starting.await;
+    all_is_started(world, starting).await;
     passes(world, &truth, AT_LAST_MILLIS).await;
     attending.abort();
     recovering.iter().for_each(tokio::task::JoinHandle::abort);
@@ -72,6 +75,14 @@ async fn live(world: &Arc<World>) {
     }
     machines.iter().filter_map(|machine| machine.living()).for_each(|process| process.kill());
     world.pass(1).await;
+}
+
+/// Waits until each workflow has been started; in a world that is broken, which may never be, not at all.
+async fn all_is_started(world: &World, starting: JoinHandle<()>) {
+    let stop = starting.abort_handle();
+    let patience = if world.is_broken() { 0 } else { AT_LAST_MILLIS };
+    let _ = tokio::time::timeout(Duration::from_millis(patience), starting).await;
+    stop.abort();
 }
 
 /// Wherever a world stands, each of its open runs is driven, waits for something named, or will be found.

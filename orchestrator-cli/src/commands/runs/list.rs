@@ -96,9 +96,14 @@ fn cells(row: &RunRow, depth: usize, digits: usize, now: Timestamp) -> Vec<Strin
         workflow,
         row.status.to_string(),
         format!("{}/{}", row.done, row.new.steps),
-        moment::relative(row.created_at, now),
+        moment::relative(begins(row, now).unwrap_or(row.created_at), now),
         took.map(moment::duration).unwrap_or_default(),
     ]
+}
+
+/// When a run is to begin that is put off.
+fn begins(row: &RunRow, now: Timestamp) -> Option<Timestamp> {
+    row.due_at.filter(|due| &*row.status == "pending" && row.generation == 1 && *due > now)
 }
 
 /// How many hex digits tell the listed runs apart.

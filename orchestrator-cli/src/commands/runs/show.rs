@@ -64,7 +64,7 @@ fn head(app: &App, report: &RunReport, row: &RunRow, now: Timestamp) -> String {
         "created",
         &format!("{} ({}) by {}", report.created_at, moment::relative(report.created_at, now), report.by),
     );
-    if let Some(due) = report.not_before {
+    if let Some(due) = report.not_before.filter(|due| *due > now) {
         line("begins", &format!("{due} ({})", moment::relative(due, now)));
     }
     if let Some(parent) = report.parent {

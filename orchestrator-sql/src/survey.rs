@@ -1,11 +1,17 @@
 //! What a store holds, counted; and whether it fits together.
 
 use orchestrator_core::port::store::StoreError;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use uuid::Uuid;
 
 use crate::dialect::Dialect;
-use crate::store::SqlStore;
-use crate::tables;
+use crate::entity::events;
+use crate::store::{Shared, SqlStore};
+use crate::{rows, tables};
+
+/// How many events are read at once.
+const AT_ONCE: u64 = 1_000;
 
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +116,7 @@ impl<D: Dialect> SqlStore<D> {
                 faults.push(format!("{count} {what}"));
             }
         }
+        faults.extend(self.shared.event_faults().await?);
         faults.extend(self.shared.value_faults().await?);
         faults.extend(self.shared.artifact_faults().await?);
         Ok(faults)
@@ -121,5 +128,33 @@ impl<D: Dialect> SqlStore<D> {
         let row = self.shared.explained(db.query_one_raw(query).await)?;
         let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
         Ok(self.shared.explained(count)?.unwrap_or_default().unsigned_abs())
+    }
+}
+
+impl<D: Dialect> Shared<D> {
+    /// Events that nobody can read: of each run the first.
+    async fn event_faults(&self) -> Result<Vec<String>, StoreError> {
+        let mut faults = Vec::new();
+        let mut told = None;
+        let mut after: Option<(Uuid, i64)> = None;
+        loop {
+            let mut query =
+                events::Entity::find().order_by_asc(events::Column::Run).order_by_asc(events::Column::Seq);
+            if let Some((run, seq)) = after {
+                let later = events::Column::Run.eq(run).and(events::Column::Seq.gt(seq));
+                query = query.filter(events::Column::Run.gt(run).or(later));
+            }
+            let rows = self.read(query.limit(AT_ONCE).all(self.db())).await?;
+            for row in &rows {
+                if told != Some(row.run)
+                    && let Err(StoreError::Corrupt(why)) = rows::event(row)
+                {
+                    faults.push(why);
+                    told = Some(row.run);
+                }
+            }
+            let Some(last) = rows.last() else { return Ok(faults) };
+            after = Some((last.run, last.seq));
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use orchestrator_core::engine::{read_report, stranded};
 use orchestrator_core::id::RunId;
-use orchestrator_core::port::store::{RunQuery, Store};
+use orchestrator_core::port::store::{RunQuery, RunRow, Store, StoreError};
+use orchestrator_core::time::Timestamp;
 use orchestrator_plugins::SandboxReport;
 use serde::Serialize;
 use serde_json::json;
@@ -210,6 +211,34 @@ async fn look_at_store(app: &App, checks: &mut Vec<Check>) -> Option<Arc<dyn Sto
     Some(store)
 }
 
+/// A run that has not ended, with what it waits for.
+async fn open_run(
+    app: &App,
+    store: &Arc<dyn Store>,
+    row: &RunRow,
+    now: Timestamp,
+    checks: &mut Vec<Check>,
+) -> Result<Option<OpenRun>, StoreError> {
+    if let Some(why) = stranded(&**store, row.run).await? {
+        let text = format!("{} is stranded: {why}", row.run);
+        let hint = Some(app.shell.runs("resume", row.run));
+        checks.push(Check { hint, ..Check::new("run", "failed", text) });
+    }
+    // What carries out a step of another run is told with that one.
+    if row.new.parent.is_some() {
+        return Ok(None);
+    }
+    let driver = situation::driver(store, row, now).await?;
+    let Some(report) = read_report(&**store, row.run).await? else { return Ok(None) };
+    let situation = situation::of(row, driver.as_ref(), &report, now, &app.shell);
+    Ok(situation.map(|situation| OpenRun {
+        run_id: row.run,
+        workflow: row.new.workflow.clone(),
+        status: row.status.clone(),
+        situation,
+    }))
+}
+
 /// Every run that has not ended, with what it waits for.
 async fn open_runs(
     app: &App,
@@ -226,24 +255,15 @@ async fn open_runs(
         let page = store.list_runs(RunQuery { open: true, after, limit: 500, ..RunQuery::default() }).await?;
         for row in &page.items {
             looked_at += 1;
-            if let Some(why) = stranded(&**store, row.run).await? {
-                let text = format!("{} is stranded: {why}", row.run);
-                let hint = Some(app.shell.runs("resume", row.run));
-                checks.push(Check { hint, ..Check::new("run", "failed", text) });
-            }
-            // What carries out a step of another run is told with that one.
-            if row.new.parent.is_some() {
-                continue;
-            }
-            let driver = situation::driver(store, row, now).await?;
-            let Some(report) = read_report(&**store, row.run).await? else { continue };
-            if let Some(situation) = situation::of(row, driver.as_ref(), &report, now, &app.shell) {
-                runs.push(OpenRun {
-                    run_id: row.run,
-                    workflow: row.new.workflow.clone(),
-                    status: row.status.clone(),
-                    situation,
-                });
+            match open_run(app, store, row, now, checks).await {
+                Ok(run) => runs.extend(run),
+                // The others are told of all the same.
+                Err(StoreError::Corrupt(why)) => {
+                    let text = format!("{} cannot be read: {why}", row.run);
+                    let hint = Some(app.shell.command("store check"));
+                    checks.push(Check { hint, ..Check::new("run", "failed", text) });
+                }
+                Err(error) => return Err(store::of_error(&error)),
             }
         }
         after = page.items.last().map(|row| row.run);

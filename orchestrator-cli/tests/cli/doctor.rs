@@ -1,7 +1,7 @@
 //! `doctor`: is anything broken, and what does every open run wait for?
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::{ASK, HELLO, Sandbox};
 
@@ -83,4 +83,31 @@ fn what_is_broken_is_said_and_counts() {
     let mut command = sandbox.command(["doctor", "--store", "memory"]);
     let said = crate::Said::of(&command.env("ORCHESTRATOR_STOER", "x").output().unwrap()).exits(0);
     assert!(said.out.contains("did you mean ORCHESTRATOR_STORE?"), "{}", said.out);
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_told_and_hides_no_other() {
+    let sandbox = Sandbox::with(&[("ask.yaml", ASK)]);
+    sandbox.run("run ask.yaml -q").exits(9);
+    let spoilt = sandbox.last_id();
+    sandbox.run("run ask.yaml -q").exits(9);
+    let whole = sandbox.last_id();
+    sandbox.run("store check").exits(0);
+    let hex = spoilt.strip_prefix("run_").unwrap();
+    let spoil = format!(
+        "import sqlite3; db = sqlite3.connect('.orchestrator/state.db')\n\
+         with db: assert db.execute(\"UPDATE orchestrator_events SET body = '{{}}' WHERE run = x'{hex}' AND seq = 1\").rowcount == 1"
+    );
+    let done = Command::new("python3").args(["-c", &spoil]).current_dir(sandbox.path("")).status().unwrap();
+    assert!(done.success());
+    let event = format!("event 1 of {spoilt}");
+    let said = sandbox.run("doctor").exits(1);
+    assert!(
+        said.out.contains(&format!("{spoilt} cannot be read: ")) && said.out.contains(&event),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("1 run open") && said.out.contains(&whole), "{}", said.out);
+    let said = sandbox.run("store check").exits(7);
+    assert!(said.err.contains(&event) && said.err.contains("run.created"), "{}", said.err);
 }

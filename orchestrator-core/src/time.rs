@@ -38,8 +38,8 @@ impl Timestamp {
     }
 }
 
-/// Where adding and reading end: 9999-12-30T22:00:00Z, the last whole second that jiff can print. What is stored must be readable
-/// again, and a later moment has no RFC 3339 form.
+/// Where adding and reading end: 9999-12-30T22:00:00Z, the last whole second that jiff can print. What is stored must be
+/// readable again, and a later moment has no RFC 3339 form.
 const LAST: i64 = 253_402_207_200_000;
 
 impl Add<Duration> for Timestamp {

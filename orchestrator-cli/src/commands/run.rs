@@ -29,6 +29,7 @@ use crate::{folder, inputs, secrets, user};
 pub(crate) struct Prepared {
     start: StartRun,
     loaded: Loaded,
+    later: Option<Later>,
 }
 
 /// Reads the workflow and what the run is given.
@@ -61,13 +62,14 @@ pub(crate) fn prepared(
     if let Some(key) = &args.idempotency_key {
         start = start.idempotency_key(key.as_str());
     }
-    if let Some(later) = later(args)?
+    let later = later(args)?;
+    if let Some(later) = later
         && args.idempotency_key.is_none()
     {
         // No clock of a store is so far behind this one.
         later.not_before(wall_clock() - Duration::from_secs(86_400))?;
     }
-    Ok(Prepared { start, loaded })
+    Ok(Prepared { start, loaded, later })
 }
 
 impl Prepared {
@@ -97,14 +99,14 @@ pub(crate) async fn launch(
     signals: Signals,
     args: &Start,
 ) -> Result<Exit, Problem> {
-    let Prepared { start, loaded } = prepared;
+    let Prepared { start, loaded, later } = prepared;
     let loaded = loaded.complete(&store, &app.plugins()?).await?;
     let start = start.workflow(loaded.workflow.clone());
     if loaded.workflow.steps.iter().any(|step| &*step.uses == "script") {
         orchestrator_plugins::Script::prepare_ahead();
     }
     let engine = app.engine(store, &app.cwd).await?;
-    let ended = begin(app, &engine, start, signals, &loaded, args).await;
+    let ended = begin(app, &engine, start, later, signals, &loaded, args).await;
     if ended.is_err() {
         engine.stop(app.settings.grace()).await;
     }
@@ -115,6 +117,7 @@ async fn begin(
     app: &App,
     engine: &Engine,
     mut start: StartRun,
+    later: Option<Later>,
     signals: Signals,
     loaded: &Loaded,
     args: &Start,
@@ -132,13 +135,15 @@ async fn begin(
         Some(key) => engine.store().find_key(StartRun::DEFAULT_PROJECT, key).await?,
         None => None,
     };
-    match (before, later(args)?) {
+    match (before, later) {
         (Some(run), _) => app.output.note(&format!("{run} has been started with this key before")),
         (None, Some(later)) => start = start.not_before(later.not_before(engine.store().now().await?)?),
         (None, None) => {}
     }
     if args.detach {
-        return leave(app, engine, start, loaded).await;
+        // Of a new run that begins at once nothing more is to be told: it need not be read.
+        let may_begin_later = before.is_some() || later.is_some();
+        return leave(app, engine, start, loaded, may_begin_later).await;
     }
     // Listening begins before the run does, so that nothing of it is missed.
     let live = engine.subscribe();
@@ -158,16 +163,22 @@ async fn begin(
 }
 
 /// Creates a run and leaves it to whoever works for the store.
-async fn leave(app: &App, engine: &Engine, start: StartRun, loaded: &Loaded) -> Result<Exit, Problem> {
+async fn leave(
+    app: &App,
+    engine: &Engine,
+    start: StartRun,
+    loaded: &Loaded,
+    may_begin_later: bool,
+) -> Result<Exit, Problem> {
     let run = engine.enqueue(start).await.map_err(|error| refused(app, error, &loaded.name))?;
     engine.stop(app.settings.grace()).await;
     let store = engine.store();
-    let report = read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()))?;
+    let report = async || read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()));
     if app.output.json().is_some() {
-        app.output.print_json(&report)?;
+        app.output.print_json(&report().await?)?;
     } else {
         app.output.print(&run.to_string())?;
-        if let Some(due) = report.not_before {
+        if may_begin_later && let Some(due) = report().await?.not_before {
             app.output.note(&format!("it is to begin {} ({due})", moment::relative(due, store.now().await?)));
         }
         if store.sweep().await.is_ok()

@@ -6,8 +6,9 @@ use std::time::Duration;
 use orchestrator_core::engine::stranded;
 use orchestrator_core::machine::{Asked, Command, Event};
 use orchestrator_core::port::store::Store;
+use orchestrator_core::spec::Workflow;
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_core::{Engine, MemoryStore, StartRun};
+use orchestrator_core::{MemoryStore, StartRun};
 
 use crate::bench::{Puppet, engine, workflow};
 
@@ -15,15 +16,15 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 const FLOW: &str = "a: { uses: puppet }";
 
-fn later(engine: &Engine, text: &str) -> StartRun {
-    StartRun::new(workflow(engine, text)).not_before(wall_clock() + HOUR)
+fn later(flow: Workflow) -> StartRun {
+    StartRun::new(flow).not_before(wall_clock() + HOUR)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_put_off_begins_when_its_time_has_come_and_not_before() {
     let puppet = Puppet::new();
     let engine = engine(&puppet).start().await.unwrap();
-    let run = engine.start(later(&engine, FLOW)).await.unwrap();
+    let run = engine.start(later(workflow(&engine, FLOW))).await.unwrap();
     tokio::time::advance(HOUR - Duration::from_secs(5)).await;
     let report = run.report().await.unwrap();
     assert_eq!((report.status.as_str(), report.started_at, puppet.begun("a")), ("pending", None, 0));
@@ -63,7 +64,7 @@ async fn a_run_that_is_put_off_can_be_cancelled_at_once() {
     let engine = engine(&puppet).start().await.unwrap();
     let text = "name: last\nsteps:\n  a: { uses: puppet }\nfinally:\n  last: { uses: puppet }";
     let flow = engine.parse(text).unwrap().workflow;
-    let run = engine.start(StartRun::new(flow).not_before(wall_clock() + HOUR)).await.unwrap();
+    let run = engine.start(later(flow)).await.unwrap();
     let began = tokio::time::Instant::now();
     let cancel = Command::Cancel(Asked { by: "kim".into(), reason: None });
     engine.command(run.id(), cancel).await.unwrap();
@@ -78,7 +79,7 @@ async fn a_deadline_counts_from_when_the_run_is_to_begin() {
     let engine = engine(&puppet).start().await.unwrap();
     let text = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
     let flow = engine.parse(text).unwrap().workflow;
-    let run = engine.start(StartRun::new(flow).not_before(wall_clock() + HOUR)).await.unwrap();
+    let run = engine.start(later(flow)).await.unwrap();
     let began = tokio::time::Instant::now();
     let report = run.wait().await.unwrap();
     assert_eq!(report.status, "failed", "{:?}", report.error);
@@ -117,7 +118,7 @@ async fn a_time_that_nobody_can_write_down_is_the_last_that_can_be() {
 async fn a_run_that_was_cancelled_before_its_time_and_is_retried_is_put_off_no_more() {
     let puppet = Puppet::new();
     let engine = engine(&puppet).start().await.unwrap();
-    let run = engine.start(later(&engine, FLOW)).await.unwrap();
+    let run = engine.start(later(workflow(&engine, FLOW))).await.unwrap();
     let asked = || Asked { by: "kim".into(), reason: None };
     engine.command(run.id(), Command::Cancel(asked())).await.unwrap();
     assert_eq!(run.wait().await.unwrap().status, "cancelled");

@@ -9,7 +9,6 @@ use orchestrator_core::engine::{Engine, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Ending, StepKind};
 use orchestrator_core::spec::{EffectClass, Found, ParseOptions, Sources, Stage, Workflow};
-
 use tokio::task::JoinHandle;
 
 use crate::bugs::Bug;
@@ -56,7 +55,7 @@ async fn live(world: &Arc<World>) {
     let meddling = tokio::spawn(people.clone().meddle());
     let until = world.chance(|chance| chance.between(5_000, 40_000));
     passes(world, &truth, until).await;
-    faults.iter().for_each(tokio::task::JoinHandle::abort);
+    faults.iter().for_each(JoinHandle::abort);
     meddling.abort();
     nobody_is_left_behind(world, &truth).await;
     world.heal();
@@ -64,7 +63,7 @@ async fn live(world: &Arc<World>) {
     all_is_started(world, starting).await;
     passes(world, &truth, AT_LAST_MILLIS).await;
     attending.abort();
-    recovering.iter().for_each(tokio::task::JoinHandle::abort);
+    recovering.iter().for_each(JoinHandle::abort);
     if !world.is_broken() {
         judge(world, &truth, &site.outside, &people).await;
         for machine in &machines {

@@ -16,7 +16,7 @@ use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
     StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -155,7 +155,7 @@ impl<S: Store> Store for Mirrored<S> {
         self.inner.deliver(deliver).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.inner.inbox(run).await
     }
 

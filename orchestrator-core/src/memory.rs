@@ -24,10 +24,10 @@ use crate::memory::shelf::Shelf;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, Deliver, Delivered, EventsAfter,
-    InboxRow, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow,
-    Page, Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow,
-    SECOND_MEMBER, StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, Deliver, Delivered, EventsAfter, Inbox,
+    LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page,
+    Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER,
+    StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -378,8 +378,8 @@ impl Store for MemoryStore {
         Ok(answer)
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
-        Ok(self.open()?.desk.inbox(run))
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
+        Ok(Inbox { rows: self.open()?.desk.inbox(run), unreadable: Vec::new() })
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -7,6 +7,7 @@ mod dialect;
 mod encoding;
 mod entity;
 mod host;
+mod inbox;
 mod member;
 mod migration;
 mod offers;

@@ -149,27 +149,6 @@ impl<D: Dialect> Shared<D> {
         self.read(found).await?.map(rows::result).transpose()
     }
 
-    pub(crate) async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
-        let found = inbox::Entity::find().filter(inbox::Column::Run.eq(run.as_uuid())).all(self.db());
-        let rows = self.read(found).await?.into_iter().map(rows::result);
-        let mut rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-        rows.sort_by_key(|row| (row.at, row.claim.ticket));
-        Ok(rows)
-    }
-
-    /// Runs that have something in their inbox, and since when.
-    pub(crate) async fn waiting(&self) -> Result<BTreeMap<RunId, Timestamp>, StoreError> {
-        let found = inbox::Entity::find()
-            .select_only()
-            .column(inbox::Column::Run)
-            .column_as(inbox::Column::At.min(), "since")
-            .group_by(inbox::Column::Run)
-            .into_tuple::<(uuid::Uuid, i64)>()
-            .all(self.db());
-        let since = |(run, at)| (RunId::from_uuid(run), Timestamp::from_millis(at));
-        Ok(self.read(found).await?.into_iter().map(since).collect())
-    }
-
     /// What the dead had claimed and have not delivered is lost. Looked for once their death is known to all: what they
     /// claim is asked for after that in vain.
     pub(crate) async fn lose(&self) -> Result<(), StoreError> {

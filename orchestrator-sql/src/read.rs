@@ -133,23 +133,29 @@ impl<D: Dialect> Shared<D> {
                     .add(runs::Column::Driver.in_subquery(dead)),
             )
             .order_by_asc(runs::Column::DueAt)
-            .order_by_asc(runs::Column::Id)
-            .limit(limit(most));
-        let due = free.clone().filter(runs::Column::DueAt.lte(now.as_millis()));
+            .order_by_asc(runs::Column::Id);
+        let due = free.clone().filter(runs::Column::DueAt.lte(now.as_millis())).limit(limit(most));
         let due = due.into_tuple::<(Uuid, Option<i64>)>().all(self.db());
         let (due, waiting) = tokio::try_join!(self.read(due), self.waiting())?;
         let time = |due: Option<i64>| due.map_or(Timestamp::from_millis(i64::MAX), Timestamp::from_millis);
         let mut found: Vec<_> =
             due.into_iter().map(|(run, due)| (time(due), RunId::from_uuid(run))).collect();
         if !waiting.is_empty() {
-            found.retain(|(_, run)| !waiting.contains_key(run));
-            let ids: Vec<Uuid> = waiting.keys().map(RunId::as_uuid).collect();
+            found.retain(|(_, run)| !waiting.contains(run));
+            let ids: Vec<Uuid> = waiting.iter().map(RunId::as_uuid).collect();
             for ids in ids.chunks(IDS) {
                 let waits = runs::Column::Id.is_in(ids.iter().copied());
                 let others = free.clone().filter(waits).into_tuple::<(Uuid, Option<i64>)>().all(self.db());
-                for (run, due) in self.read(others).await? {
-                    let run = RunId::from_uuid(run);
-                    found.push((waiting.get(&run).copied().unwrap_or_default().min(time(due)), run));
+                let others = self.read(others).await?;
+                if others.is_empty() {
+                    continue;
+                }
+                // Whoever came for what nobody can read could do nothing, and would come again and again.
+                let told = self.told_since(&others.iter().map(|(run, _)| *run).collect::<Vec<_>>()).await?;
+                for (run, due) in others {
+                    let (run, due) = (RunId::from_uuid(run), time(due));
+                    let since = told.get(&run).copied().into_iter().chain((due <= now).then_some(due)).min();
+                    found.extend(since.map(|since| (since, run)));
                 }
             }
             found.sort_unstable();

@@ -10,7 +10,7 @@ use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
     StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -244,7 +244,7 @@ impl<D: Dialect> Store for SqlStore<D> {
         self.apart(|shared| async move { shared.deliver(deliver).await }).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.shared.inbox(run).await
     }
 

@@ -224,6 +224,10 @@ async fn open_run(
         let hint = Some(app.shell.runs("resume", row.run));
         checks.push(Check { hint, ..Check::new("run", "failed", text) });
     }
+    for why in store.inbox(row.run).await?.unreadable {
+        let hint = Some(app.shell.command("store check"));
+        checks.push(Check { hint, ..Check::new("run", "failed", why) });
+    }
     // What carries out a step of another run is told with that one.
     if row.new.parent.is_some() {
         return Ok(None);

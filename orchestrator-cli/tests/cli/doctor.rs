@@ -85,6 +85,16 @@ fn what_is_broken_is_said_and_counts() {
     assert!(said.out.contains("did you mean ORCHESTRATOR_STORE?"), "{}", said.out);
 }
 
+/// Changes one row behind the store's back.
+fn spoil(sandbox: &Sandbox, statement: &str) {
+    let spoil = format!(
+        "import sqlite3; db = sqlite3.connect('.orchestrator/state.db')\n\
+         with db: assert db.execute(\"{statement}\").rowcount == 1"
+    );
+    let done = Command::new("python3").args(["-c", &spoil]).current_dir(sandbox.path("")).status().unwrap();
+    assert!(done.success());
+}
+
 #[test]
 fn a_run_that_cannot_be_read_is_told_and_hides_no_other() {
     let sandbox = Sandbox::with(&[("ask.yaml", ASK)]);
@@ -94,12 +104,10 @@ fn a_run_that_cannot_be_read_is_told_and_hides_no_other() {
     let whole = sandbox.last_id();
     sandbox.run("store check").exits(0);
     let hex = spoilt.strip_prefix("run_").unwrap();
-    let spoil = format!(
-        "import sqlite3; db = sqlite3.connect('.orchestrator/state.db')\n\
-         with db: assert db.execute(\"UPDATE orchestrator_events SET body = '{{}}' WHERE run = x'{hex}' AND seq = 1\").rowcount == 1"
+    spoil(
+        &sandbox,
+        &format!("UPDATE orchestrator_events SET body = '{{}}' WHERE run = x'{hex}' AND seq = 1"),
     );
-    let done = Command::new("python3").args(["-c", &spoil]).current_dir(sandbox.path("")).status().unwrap();
-    assert!(done.success());
     let event = format!("event 1 of {spoilt}");
     let said = sandbox.run("doctor").exits(1);
     assert!(
@@ -110,4 +118,27 @@ fn a_run_that_cannot_be_read_is_told_and_hides_no_other() {
     assert!(said.out.contains("1 run open") && said.out.contains(&whole), "{}", said.out);
     let said = sandbox.run("store check").exits(7);
     assert!(said.err.contains(&event) && said.err.contains("run.created"), "{}", said.err);
+}
+
+#[test]
+fn what_was_delivered_and_cannot_be_read_is_told() {
+    let sandbox = Sandbox::with(&[("ask.yaml", ASK)]);
+    sandbox.run("run ask.yaml -q").exits(9);
+    let run = sandbox.last_id();
+    let hex = run.strip_prefix("run_").unwrap();
+    // No attempt has such a number; and no text is made of such bytes.
+    for (attempt, body) in [("-1", "'{}'"), ("1", "x'ff'")] {
+        spoil(
+            &sandbox,
+            &format!(
+                "INSERT INTO orchestrator_inbox (run, generation, step, item, iteration, attempt, epoch, owner, claimed_at, at, body) VALUES (x'{hex}', 1, 0, 0, 0, {attempt}, 1, x'{hex}', 1, 1, {body})"
+            ),
+        );
+    }
+    let told = format!("what was delivered for {run}");
+    let said = sandbox.run("doctor").exits(1);
+    assert_eq!(said.out.matches(&told).count(), 2, "{}", said.out);
+    assert!(said.out.contains("attempt -1") && said.out.contains("1 run open"), "{}", said.out);
+    let said = sandbox.run("store check").exits(7);
+    assert_eq!(said.err.matches(&told).count(), 2, "{}", said.err);
 }

@@ -74,6 +74,8 @@ pub(crate) struct Driver {
     pub(crate) looks_again: bool,
     /// Whether it is told of what may have been delivered.
     pub(crate) watches: bool,
+    /// What it has told of that lies in the run's inbox and cannot be read.
+    pub(crate) unreadable: HashSet<String>,
     /// When what still runs is to be stopped, once the engine stops.
     pub(crate) stopping: Option<Timestamp>,
     /// Decide one input at a time: a batch held something that no store can keep.
@@ -151,6 +153,7 @@ impl Driver {
             unserved: HashSet::new(),
             looks_again: false,
             watches: false,
+            unreadable: HashSet::new(),
             stopping: None,
             cautious: false,
             inflight: None,

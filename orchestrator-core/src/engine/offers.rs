@@ -11,7 +11,7 @@ use crate::id::Unit;
 use crate::machine::{
     Command, Effect, Fence, Finished, Prepared, StepError, is_away, outstanding, withdraws,
 };
-use crate::port::store::{ClaimRow, InboxRow};
+use crate::port::store::{ClaimRow, Inbox, InboxRow};
 use crate::spec::Placement;
 use crate::spec::retry::ErrorClass;
 
@@ -123,15 +123,18 @@ impl Driver {
 
     /// Takes up what was delivered and is not taken in yet.
     pub(crate) async fn look_into_the_inbox(&mut self) {
-        let rows = loop {
+        let Inbox { rows, unreadable } = loop {
             match self.shared.store.inbox(self.run).await {
-                Ok(rows) => break rows,
-                Err(error) => {
+                Ok(inbox) => break inbox,
+                Err(error) if error.is_retryable() => {
                     tracing::warn!(run = %self.run, %error, "cannot read what was delivered");
                     self.pause_before_retry().await;
                 }
+                // Asking again would find the same. It is asked when something has changed, and the run goes on meanwhile.
+                Err(error) => break Inbox { unreadable: vec![error.to_string()], ..Inbox::default() },
             }
         };
+        self.tell_unreadable(unreadable);
         if !rows.is_empty() {
             // There is room for more.
             self.unserved.clear();
@@ -140,6 +143,16 @@ impl Driver {
             let is_known = |input: &Input| matches!(input, Input::Delivered(known) if known.claim.ticket == row.claim.ticket);
             if !self.inputs.iter().any(is_known) {
                 self.inputs.push(Input::Delivered(Box::new(row)));
+            }
+        }
+    }
+
+    /// Tells once of each row that cannot be read. It stays in the inbox, and its step what it is, until somebody mends it.
+    fn tell_unreadable(&mut self, unreadable: Vec<String>) {
+        for why in unreadable {
+            if !self.unreadable.contains(&why) {
+                tracing::warn!(run = %self.run, why, "something in the inbox cannot be read");
+                self.unreadable.insert(why);
             }
         }
     }

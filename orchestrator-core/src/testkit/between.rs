@@ -11,7 +11,7 @@ use crate::machine::Recorded;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
     StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -115,7 +115,7 @@ impl<W: Way> Store for Behind<W> {
         self.store.deliver(deliver).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.store.inbox(run).await
     }
 

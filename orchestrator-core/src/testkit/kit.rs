@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::id::RunId;
+use crate::port::queue::StepTicket;
 use crate::port::store::Store;
 use crate::testkit::{CASES, QUEUE_CASES};
 
@@ -40,7 +41,7 @@ where
 }
 
 /// Where one store's data are. What a place cannot do is put to the test as well: see [`Place::keeps`] and
-/// [`Place::forge_kind`].
+/// [`Place::forge_kind`], [`Place::forge_delivery`].
 #[async_trait]
 pub trait Place: fmt::Debug + Send + Sync + 'static {
     /// A handle on the data: each time another one, where the backend can have several.
@@ -57,6 +58,13 @@ pub trait Place: fmt::Debug + Send + Sync + 'static {
     /// that does not keep may say so, for whatever is kept can be written by another version.
     async fn forge_kind(&self, run: RunId, kind: &str) -> bool {
         let _ = (run, kind);
+        false
+    }
+
+    /// Changes, behind the store's back, the row of an inbox so that no version can read it: its attempt becomes -1, say. `false`
+    /// as with [`Place::forge_kind`].
+    async fn forge_delivery(&self, ticket: StepTicket) -> bool {
+        let _ = ticket;
         false
     }
 }

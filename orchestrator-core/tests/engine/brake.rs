@@ -1,7 +1,7 @@
 //! A store that a process can write to only so often: then it is as if the process had died between two commits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use orchestrator_core::memory::MemoryStore;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
     StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -29,6 +29,8 @@ pub(crate) struct Brake {
     /// Whether the last commit that is passed on is not answered, and events are read once there is a permit for it.
     loses: bool,
     pub(crate) reads: Semaphore,
+    /// Whether no inbox can be read.
+    pub(crate) spoiled: AtomicBool,
     /// Rung when an owner has made itself known.
     pub(crate) known: Notify,
     /// Rung when a commit is no longer passed on.
@@ -54,6 +56,7 @@ impl Brake {
             left: AtomicI64::new(commits),
             loses: false,
             reads: Semaphore::new(0),
+            spoiled: AtomicBool::new(false),
             known: Notify::new(),
             stuck: Notify::new(),
             rival: Mutex::default(),
@@ -167,8 +170,11 @@ impl Store for Brake {
         self.right.deliver(deliver).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
-        self.right.inbox(run).await
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
+        match self.spoiled.load(Ordering::SeqCst) {
+            true => Err(StoreError::Corrupt("an inbox".to_owned())),
+            false => self.right.inbox(run).await,
+        }
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

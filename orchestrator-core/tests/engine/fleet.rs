@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, EngineBuilder, RunHandle};
 use orchestrator_core::id::StepIx;
 use orchestrator_core::machine::{Asked, Command, Decide};
-use orchestrator_core::port::store::{LogQuery, OfferQuery, Serves, Store};
+use orchestrator_core::port::store::{Inbox, LogQuery, OfferQuery, Serves, Store};
 use orchestrator_core::{MemoryStore, RunId};
 use serde_json::json;
 
 use crate::bench::{Puppet, engine, workflow};
+use crate::brake::Brake;
 
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -75,7 +77,7 @@ async fn a_step_is_executed_by_who_serves_its_queue() {
     assert_eq!(of_b, [&"step.offered", &"step.claimed"]);
     // Nothing is left of it.
     assert_eq!(store.offers(OfferQuery::default()).await.unwrap().items, []);
-    assert_eq!(store.inbox(run.id()).await.unwrap(), []);
+    assert_eq!(store.inbox(run.id()).await.unwrap(), Inbox::default());
 }
 
 #[tokio::test]
@@ -273,4 +275,30 @@ async fn lines_of_output_come_along() {
     let lines = store.logs(query).await.unwrap();
     let texts: Vec<&str> = lines.iter().map(|line| &*line.line.text).collect();
     assert_eq!(texts, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn an_inbox_that_cannot_be_read_holds_up_nobody_and_is_read_once_it_can_be() {
+    let (here, there, store) = (Puppet::new(), Puppet::new(), Arc::new(MemoryStore::new()));
+    let _worker = worker(&there, &store, "gpu").start().await.unwrap();
+    let spoiled = Brake::new(store.clone(), i64::MAX);
+    spoiled.spoiled.store(true, Ordering::SeqCst);
+    let engine = engine(&here).store(spoiled.clone()).start().await.unwrap();
+    let run = started(
+        &engine,
+        "
+        a: { uses: puppet, queue: gpu }
+        b: { uses: puppet, with: { do: gate } }",
+    )
+    .await;
+    until(async || store.inbox(run.id()).await.unwrap().rows.len() == 1).await;
+    begun(&here, "b", 1).await;
+    here.gate.notify_one();
+    let mut progress = run.progress();
+    let goes_on = progress.wait_for(|progress| progress.done == 1);
+    tokio::time::timeout(Duration::from_secs(20), goes_on).await.expect("its driver goes on").unwrap();
+    assert_eq!(store.inbox(run.id()).await.unwrap().rows.len(), 1, "it stays");
+    spoiled.spoiled.store(false, Ordering::SeqCst);
+    assert_eq!(run.wait().await.unwrap().status, "completed");
+    assert_eq!((there.begun("a"), here.begun("b")), (1, 1));
 }

@@ -9,7 +9,7 @@ use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{Asked, Command, Finished, StepOffered};
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    Claim, Claimed, Deliver, Delivered, NewOffer, NewOwner, Remote, Serves, Store, StoreError,
+    Claim, Claimed, Deliver, Delivered, Inbox, NewOffer, NewOwner, Remote, Serves, Store, StoreError,
 };
 use orchestrator_core::spec::EffectClass;
 use orchestrator_core::value::ValueRef;
@@ -120,7 +120,7 @@ async fn what_is_delivered_while_a_driver_waits_is_taken_in() {
     let report = handle.wait().await.unwrap();
     assert_eq!((report.status.as_str(), report.steps[0].attempts), ("completed", 1));
     assert_eq!(report.output::<String>("a").unwrap(), "x".repeat(100));
-    assert_eq!(store.inbox(run).await.unwrap(), []);
+    assert_eq!(store.inbox(run).await.unwrap(), Inbox::default());
     let log = store.load(run).await.unwrap().unwrap();
     let kinds: Vec<&str> = log.events.iter().map(|recorded| recorded.event.kind()).collect();
     let expected =

@@ -9,7 +9,7 @@ use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
     StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -282,7 +282,7 @@ reads! {
     claim_due(limit: usize) -> Vec<RunId>;
     offers(query: OfferQuery) -> Page<OfferRow>;
     stops(owner: OwnerId) -> Vec<StepTicket>;
-    inbox(run: RunId) -> Vec<InboxRow>;
+    inbox(run: RunId) -> Inbox;
     run(run: RunId) -> Option<RunRow>;
     list_runs(query: RunQuery) -> Page<RunRow>;
     find_runs(hex_prefix: &str, limit: usize) -> Vec<RunId>;

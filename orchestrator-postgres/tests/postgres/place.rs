@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::id::RunId;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::Store;
 use orchestrator_core::testkit::Place;
 use orchestrator_postgres::PostgresStore;
@@ -40,6 +41,16 @@ impl Place for Base {
         let forged = sqlx::query("UPDATE orchestrator_events SET kind = $1 WHERE run = $2 AND seq = 1")
             .bind(kind)
             .bind(run.as_uuid())
+            .execute(&mut self.database.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+
+    async fn forge_delivery(&self, ticket: StepTicket) -> bool {
+        let forged = sqlx::query("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = $1 AND step = $2")
+            .bind(ticket.run.as_uuid())
+            .bind(i64::from(ticket.step.0))
             .execute(&mut self.database.bare().await)
             .await
             .unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::id::RunId;
+use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::Store;
 use orchestrator_core::testkit::Place;
 use orchestrator_sqlite::SqliteStore;
@@ -54,6 +55,16 @@ impl Place for Folder {
         let forged = sqlx::query("UPDATE orchestrator_events SET kind = ? WHERE run = ? AND seq = 1")
             .bind(kind)
             .bind(run.as_uuid().as_bytes().as_slice())
+            .execute(&mut self.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+
+    async fn forge_delivery(&self, ticket: StepTicket) -> bool {
+        let forged = sqlx::query("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = ? AND step = ?")
+            .bind(ticket.run.as_uuid().as_bytes().as_slice())
+            .bind(ticket.step.0)
             .execute(&mut self.bare().await)
             .await
             .unwrap();

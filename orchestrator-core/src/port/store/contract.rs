@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError,
     StoreInfo, WorkflowQuery, WorkflowRow,
@@ -97,11 +97,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// by its owner or by the death of that.
     async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError>;
 
-    /// What was delivered for a run and is not taken in yet, the oldest first; those of one moment by their tickets.
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError>;
+    /// What was delivered for a run and is not taken in yet, the oldest first; those of one moment by their tickets. A row that
+    /// cannot be read is no error: the others are given, and it is told of.
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError>;
 
-    /// Runs that nobody alive drives and that have something due by the store's clock, or something in their inbox; the
-    /// longest due first.
+    /// Runs that nobody alive drives and that have something due by the store's clock, or something in their inbox that can be
+    /// read; the longest due first.
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError>;
 
     /// One run's row; `None` if there is no such run.

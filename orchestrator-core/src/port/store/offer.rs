@@ -169,6 +169,16 @@ pub enum Delivered {
     Fenced,
 }
 
+/// What lies in the inbox of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inbox {
+    /// What was delivered, and is not taken in yet: the oldest first; of one moment by their tickets.
+    pub rows: Vec<InboxRow>,
+    /// What else lies there, for people: a text for each row that this version cannot read, which names the run and says why.
+    /// It stays, and is in the way of no other.
+    pub unreadable: Vec<String>,
+}
+
 /// What was delivered, and is not taken in yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxRow {

@@ -105,6 +105,7 @@ pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
             "list_runs" | "offers" | "approvals" | "workflows" | "workflow_revisions" => {
                 "Page { items: [], more: false }"
             }
+            "inbox" => "Inbox { rows: [], unreadable: [] }",
             "append_logs" => "invalid",
             "register_workflow" => "Stale(None)",
             "prune" => "Pruned { runs: 0, events: 0, lines: 0, values: 0, more: false }",

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::id::OwnerId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    Claim, ClaimRow, Claimed, Commit, Deliver, Delivered, InboxRow, LogQuery, MAX_END, OfferQuery, Remote,
-    Store, StoreError,
+    Claim, ClaimRow, Claimed, Commit, Deliver, Delivered, Inbox, InboxRow, LogQuery, MAX_END, OfferQuery,
+    Remote, Store, StoreError,
 };
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, claim, line, offer, registered, ticket, value};
+use crate::testkit::sample::{Story, at, claim, line, offer, registered, ticket, value};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -33,7 +33,8 @@ async fn at_work(store: &dyn Store, owner: OwnerId, steps: u32) -> (Story, Vec<C
 
 /// What is in a run's inbox: of whom, and with which words; in the order of the tickets.
 async fn told(store: &dyn Store, story: &Story) -> Vec<(ClaimRow, Option<String>)> {
-    let mut rows = store.inbox(story.run).await.unwrap();
+    let Inbox { mut rows, unreadable } = store.inbox(story.run).await.unwrap();
+    assert_eq!(unreadable, [""; 0]);
     assert!(rows.is_sorted_by_key(|row| (row.at, row.claim.ticket)), "the oldest first: {rows:?}");
     rows.sort_by_key(|row| row.claim.ticket);
     rows.into_iter().map(|row| (row.claim, row.end.map(|end| end.to_string()))).collect()
@@ -52,7 +53,7 @@ pub(super) async fn the_first_that_is_delivered_counts(place: Arc<dyn Place>) {
     assert_eq!(again, Delivered::Kept, "whoever has not heard the answer says it again");
     let expected = [(claims[0], Some("second".into())), (claims[1], Some("first".into()))];
     assert_eq!(told(&*other, &story).await, expected);
-    let InboxRow { at, .. } = store.inbox(story.run).await.unwrap().remove(0);
+    let InboxRow { at, .. } = store.inbox(story.run).await.unwrap().rows.remove(0);
     assert!((before..=store.now().await.unwrap()).contains(&at), "by the store's clock: {at}");
     assert_eq!(told(&*store, &Story::begun(&*store).await).await, []);
 }
@@ -200,4 +201,39 @@ pub(super) async fn runs_with_something_in_their_inbox_are_due(place: Arc<dyn Pl
     let taken = of_free.iter().map(|claim| claim.ticket).collect();
     story.write(&*store, story.remote(Remote { taken, ..Remote::default() })).await;
     assert_eq!(store.claim_due(9).await.unwrap(), [driven.run]);
+}
+
+pub(super) async fn what_cannot_be_read_is_told_and_hides_no_other(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let owner = registered(&*store, LONG).await;
+    let (mut story, claims) = at_work(&*store, owner, 2).await;
+    for claim in &claims {
+        store.deliver(deliver(claim.ticket, owner, "done")).await.unwrap();
+    }
+    if !place.forge_delivery(claims[0].ticket).await {
+        assert!(
+            !place.keeps(),
+            "what outlives the process can be written by another version: say how to forge it"
+        );
+        return;
+    }
+    let run = story.run.to_string();
+    let tells = |inbox: &Inbox| {
+        assert_eq!(inbox.unreadable.len(), 1, "each row once: {inbox:?}");
+        assert!(inbox.unreadable[0].contains(&run), "whose it is: {inbox:?}");
+    };
+    let inbox = store.inbox(story.run).await.unwrap();
+    tells(&inbox);
+    assert_eq!(inbox.rows.iter().map(|row| row.claim).collect::<Vec<_>>(), [claims[1]]);
+    assert_eq!(store.claim_due(9).await.unwrap(), [story.run], "for the other");
+    let taken = vec![claims[1].ticket];
+    story.write(&*store, story.remote(Remote { taken, ..Remote::default() })).await;
+    let inbox = store.inbox(story.run).await.unwrap();
+    tells(&inbox);
+    assert_eq!(inbox.rows, [], "it stays, and is all there is");
+    assert_eq!(store.claim_due(9).await.unwrap(), [], "whoever came for it could do nothing");
+    let mut member = story.step_due();
+    member.summary.due_at = Some(at(1));
+    story.write(&*store, member).await;
+    assert_eq!(store.claim_due(9).await.unwrap(), [story.run], "for what is due besides");
 }

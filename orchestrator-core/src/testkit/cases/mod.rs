@@ -112,6 +112,7 @@ cases! {
         inbox::what_is_over_is_not_claimed_again covers [claim, deliver];
         inbox::what_is_taken_in_is_gone covers [commit, inbox, offers, deliver];
         inbox::runs_with_something_in_their_inbox_are_due covers [claim_due, deliver];
+        inbox::what_cannot_be_read_is_told_and_hides_no_other covers [inbox, claim_due, deliver];
         rows::a_runs_row_says_all_of_it covers [run, commit];
         rows::step_rows_are_replaced covers [steps, commit];
         rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];

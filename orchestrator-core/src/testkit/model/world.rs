@@ -245,7 +245,7 @@ impl World {
             let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 99 };
             all.extend([
                 told(store.steps(run).await.map(|rows| rows.into_iter().map(unclaimed).collect::<Vec<_>>())),
-                told(store.inbox(run).await.map(taken_by_ticket)),
+                told(store.inbox(run).await.map(|inbox| taken_by_ticket(inbox.rows))),
                 told(store.decisions(run).await),
                 told(store.logs(lines).await),
             ]);

@@ -117,6 +117,9 @@ wrong_stores! {
     LosesWhatWasDelivered caught by what_was_delivered_outlives_its_owner;
     KeepsWhatIsTakenIn caught by what_is_taken_in_is_gone;
     OverlooksTheInbox caught by runs_with_something_in_their_inbox_are_due;
+    FailsForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
+    HidesTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
+    ComesForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     // Reading.
     ShiftsEventsAfter caught by events_can_be_read_on;
     IgnoresLimits caught by events_can_be_read_on;

@@ -6,7 +6,7 @@ use super::store::Spoiled;
 use crate::id::RunId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    Claim, ClaimRow, Claimed, Deliver, Delivered, InboxRow, Member, OfferQuery, OfferRow, Page, Store,
+    Claim, ClaimRow, Claimed, Deliver, Delivered, Inbox, InboxRow, Member, OfferQuery, OfferRow, Page, Store,
     StoreError,
 };
 
@@ -85,25 +85,61 @@ impl Spoiled {
         self.right.deliver(deliver).await
     }
 
-    pub(super) async fn spoiled_inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
-        let mut rows = self.right.inbox(run).await?;
+    pub(super) async fn spoiled_inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
+        let mut inbox = self.readable_inbox(run).await?;
+        let rows = &mut inbox.rows;
         match self.wrong {
             ForgetsWhatIsLost => rows.retain(|row| row.end.is_some()),
             LetsTheLastWordCount => {
                 let last = lock(&self.world.delivered);
-                for row in &mut rows {
+                for row in rows {
                     row.end = last.get(&row.claim.ticket).cloned().or(row.end.take());
                 }
             }
             LosesWhatWasDelivered => {
-                for row in &mut rows {
+                for row in rows {
                     let owner = self.right.owner(row.claim.owner).await?;
                     row.end = row.end.take().filter(|_| owner.is_some_and(|owner| !owner.dead));
                 }
             }
+            FailsForTheUnreadable => {
+                if let Some(why) = inbox.unreadable.pop() {
+                    return Err(StoreError::Corrupt(why));
+                }
+            }
+            HidesTheUnreadable => inbox.unreadable.clear(),
             _ => {}
         }
-        Ok(rows)
+        Ok(inbox)
+    }
+
+    /// What was forged cannot be read.
+    async fn readable_inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
+        let mut inbox = self.right.inbox(run).await?;
+        let unreadable = lock(&self.world.unreadable);
+        let (forged, rows): (Vec<InboxRow>, _) =
+            inbox.rows.into_iter().partition(|row| unreadable.contains(&row.claim.ticket));
+        inbox.rows = rows;
+        inbox.unreadable = forged.iter().map(|_| format!("what was forged of {run}")).collect();
+        Ok(inbox)
+    }
+
+    /// The runs that are due, or have something in their inbox that can be read.
+    pub(super) async fn due_with_inboxes(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let due = self.right.claim_due(limit).await?;
+        let counts_all = lock(&self.world.unreadable).is_empty() || self.is(ComesForTheUnreadable);
+        if counts_all && !self.is(OverlooksTheInbox) {
+            return Ok(due);
+        }
+        let now = self.right.now().await?;
+        let mut found = Vec::new();
+        for run in due {
+            let row = self.right.run(run).await?;
+            let is_due = row.and_then(|row| row.due_at).is_some_and(|due| due <= now);
+            let has_news = !self.is(OverlooksTheInbox) && !self.readable_inbox(run).await?.rows.is_empty();
+            found.extend((is_due || has_news).then_some(run));
+        }
+        Ok(found)
     }
 
     pub(super) async fn spoiled_offers(&self, mut query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {

@@ -20,6 +20,8 @@ use crate::testkit::{Backend, Place};
 pub(super) struct World {
     /// The kinds that were forged.
     pub(super) forged: Mutex<HashMap<RunId, String>>,
+    /// The rows of inboxes that were forged.
+    pub(super) unreadable: Mutex<BTreeSet<StepTicket>>,
     /// What has not been written yet, and perhaps never will be.
     pub(super) unwritten: Mutex<Vec<Unwritten>>,
     /// Members that were refused, and of which something is kept all the same.
@@ -90,6 +92,14 @@ impl Place for WrongPlace {
             return false;
         }
         lock(&self.world.forged).insert(run, kind.to_owned());
+        true
+    }
+
+    async fn forge_delivery(&self, ticket: StepTicket) -> bool {
+        if self.is_bare() || self.wrong == Wrong::CannotBeForged {
+            return false;
+        }
+        lock(&self.world.unreadable).insert(ticket);
         true
     }
 }

@@ -14,7 +14,7 @@ use crate::memory::MemoryStore;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, InboxRow, LogLine,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
     LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
     Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow,
     Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
@@ -295,25 +295,16 @@ impl Store for Spoiled {
         self.spoiled_deliver(deliver).await
     }
 
-    async fn inbox(&self, run: RunId) -> Result<Vec<InboxRow>, StoreError> {
+    async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.enter("inbox")?;
         self.spoiled_inbox(run).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         self.enter("claim_due")?;
-        let mut due = self.right.claim_due(limit).await?;
+        let mut due = self.due_with_inboxes(limit).await?;
         match self.wrong {
             ClaimsTheYoungestFirst => due.reverse(),
-            OverlooksTheInbox => {
-                let now = self.right.now().await?;
-                let mut found = Vec::new();
-                for run in due {
-                    let row = self.right.run(run).await?;
-                    found.extend(row.and_then(|row| row.due_at).filter(|due| *due <= now).map(|_| run));
-                }
-                due = found;
-            }
             ClaimsTheDriven => {
                 let now = self.right.now().await?;
                 let all = self.right.list_runs(RunQuery::default()).await?.items;

@@ -184,7 +184,8 @@ impl EngineBuilder {
     }
 
     /// Offers to others what there is no slot for here, where others are alive that serve its queue. Without this, only what
-    /// this engine does not execute itself is offered.
+    /// this engine does not execute itself is offered. Needs [`EngineBuilder::serve`]: by that it takes itself, once it has a
+    /// slot, what it has offered and nobody else has claimed.
     #[must_use]
     pub const fn share(mut self) -> Self {
         self.shares = true;
@@ -246,16 +247,37 @@ impl EngineBuilder {
         self
     }
 
+    /// Why no engine can be like this, if none can.
+    fn fault(&self) -> Option<String> {
+        let Serves { queues, .. } = &self.serves;
+        if let Some(queue) = queues.iter().find(|queue| !is_queue_name(queue)) {
+            return Some(format!(
+                "no queue is called `{}`: a name has 1 to {MAX_QUEUE_NAME} letters, digits, `_`, `-` and `.`",
+                queue.escape_debug()
+            ));
+        }
+        let fault = match (queues.is_empty(), self.poll, self.shares) {
+            // Others would offer it work, and wait.
+            (false, None, _) => {
+                "an engine that serves queues has to look for what is offered: let it look with `poll`, or leave out `serve`"
+            }
+            // Its own slots would stand idle beside what it has offered, until others have done it all.
+            (true, _, true) => {
+                "an engine that shares has to take back what nobody else takes: name its queues with `serve`, or leave out `share`"
+            }
+            _ => return None,
+        };
+        Some(fault.to_owned())
+    }
+
     /// Registers the engine with its store and starts it.
     ///
     /// # Errors
-    /// [`StoreError`] if the store does not answer; [`StoreError::Invalid`] if something is to be served that no step can name.
+    /// [`StoreError`] if the store does not answer; [`StoreError::Invalid`] if something is to be served that no step can name,
+    /// if it serves and does not look, or if it shares and does not serve.
     pub async fn start(self) -> Result<Engine, StoreError> {
-        if let Some(queue) = self.serves.queues.iter().find(|queue| !is_queue_name(queue)) {
-            return Err(StoreError::Invalid(format!(
-                "no queue is called `{}`: a name has 1 to {MAX_QUEUE_NAME} letters, digits, `_`, `-` and `.`",
-                queue.escape_debug()
-            )));
+        if let Some(fault) = self.fault() {
+            return Err(StoreError::Invalid(fault));
         }
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let clock = match self.clock {

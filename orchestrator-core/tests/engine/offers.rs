@@ -177,3 +177,22 @@ async fn an_engine_that_would_serve_what_no_step_can_name_does_not_start() {
         );
     }
 }
+
+/// What it says that it does, and others count on, it has to be able to do.
+#[tokio::test]
+async fn an_engine_that_could_not_take_what_is_offered_does_not_start() {
+    let serves = || Serves { queues: vec!["default".into()], ..Serves::default() };
+    for (builder, way_out) in [
+        (Engine::builder().share(), "name its queues with `serve`, or leave out `share`"),
+        (Engine::builder().serve(serves()).poll(None), "let it look with `poll`, or leave out `serve`"),
+        (
+            Engine::builder().serve(serves()).share().poll(None),
+            "let it look with `poll`, or leave out `serve`",
+        ),
+    ] {
+        let refused = builder.start().await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Invalid(why) if why.ends_with(way_out)), "{refused}");
+    }
+    let engine = Engine::builder().serve(serves()).share().start().await.unwrap();
+    engine.stop(Duration::ZERO).await;
+}

@@ -56,6 +56,9 @@ pub(crate) struct Batch {
     pub(crate) births: Vec<Birth>,
     /// Whether every child has to be seen to.
     attends_all: bool,
+    /// Whether others were looked for just before: what is offered and they do not take is taken back. Not in any later batch,
+    /// when they may have said that they live on and nobody has looked.
+    pub(crate) has_looked: bool,
     touched: Vec<Unit>,
     /// Its events, if somebody listens.
     heard: Vec<Event>,
@@ -80,6 +83,7 @@ impl Batch {
             begun: Vec::new(),
             births: Vec::new(),
             attends_all: false,
+            has_looked: std::mem::take(&mut driver.looks_again),
             touched: Vec::new(),
             heard: Vec::new(),
         };
@@ -344,6 +348,7 @@ impl Batch {
     /// Its inputs, to be decided again.
     pub(crate) fn reopen(self, driver: &mut Driver) -> Vec<Input> {
         driver.permits.extend(self.begun.into_iter().map(|begun| begun.permit));
+        driver.looks_again |= self.has_looked;
         self.inputs.into_iter().map(|(input, _)| input).collect()
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Driver {
     pub(crate) reconsiders: Option<Timestamp>,
     /// Steps that nobody serves for now.
     pub(crate) unserved: HashSet<StepIx>,
-    /// Whether others were looked for since the last batch was opened.
+    /// Whether others were looked for since the last batch was opened that counts.
     pub(crate) looks_again: bool,
     /// Whether it is told of what may have been delivered.
     pub(crate) watches: bool,
@@ -331,9 +331,9 @@ impl Driver {
 
     /// Decides what there is to decide, and hands it in.
     fn open_batch(&mut self) {
-        let unserved = self.unserved.len();
+        let (unserved, has_looked) = (self.unserved.len(), self.looks_again);
         let Some(mut batch) = Batch::open(self) else {
-            if self.unserved.len() != unserved || std::mem::take(&mut self.looks_again) {
+            if self.unserved.len() != unserved || has_looked {
                 self.publish(true);
             }
             return;

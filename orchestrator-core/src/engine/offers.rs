@@ -18,7 +18,7 @@ use crate::spec::retry::ErrorClass;
 impl Batch {
     /// Takes back what is to be taken back. The store refuses the member if some of it is claimed, and says by whom.
     pub(crate) fn withdraw(&mut self, driver: &mut Driver, draft: &mut Draft) {
-        if driver.looks_again {
+        if self.has_looked {
             // It is begun here, or left alone until somebody comes.
             for (step, epoch) in driver.forsaken() {
                 self.say(driver, draft, &Command::Withdraw { step, epoch });

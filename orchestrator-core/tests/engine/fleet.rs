@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use orchestrator_core::engine::{Engine, EngineBuilder, RunHandle};
-use orchestrator_core::id::StepIx;
+use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{Asked, Command, Decide};
-use orchestrator_core::port::store::{Inbox, LogQuery, OfferQuery, Serves, Store};
+use orchestrator_core::port::store::{Inbox, LogQuery, NewOwner, OfferQuery, Renewal, Serves, Store};
 use orchestrator_core::{MemoryStore, RunId};
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::bench::{Puppet, engine, workflow};
+use crate::bench::{HandClock, Puppet, engine, workflow};
 use crate::brake::Brake;
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -301,4 +302,48 @@ async fn an_inbox_that_cannot_be_read_holds_up_nobody_and_is_read_once_it_can_be
     spoiled.spoiled.store(false, Ordering::SeqCst);
     assert_eq!(run.wait().await.unwrap().status, "completed");
     assert_eq!((there.begun("a"), here.begun("b")), (1, 1));
+}
+
+/// Lets everybody do what there is to do at this time of the clock.
+async fn settle() {
+    for _ in 0..500 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_offered_is_not_taken_back_for_want_of_a_new_look_at_others() {
+    let (here, clock) = (Puppet::new(), HandClock::new());
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    // One that is alive and busy: it claims nothing.
+    let ttl = Duration::from_millis(1_500);
+    let busy = OwnerId::from_uuid(Uuid::now_v7());
+    let owner = NewOwner { id: busy, ttl, label: "busy".into(), serves: serves(&["gpu"], []) };
+    store.register(owner).await.unwrap();
+    let begun = store.now().await.unwrap();
+    let engine = engine(&here).store(store.clone()).clock(clock.clone()).start().await.unwrap();
+    let run = started(
+        &engine,
+        "
+        a: { uses: puppet, queue: gpu }
+        b: { uses: puppet, queue: nobodys }
+        c: { uses: puppet, with: { do: gate } }",
+    )
+    .await;
+    while !kinds(&store, run.id()).await.contains(&"step.offered") {
+        clock.pass(Duration::from_millis(20));
+        settle().await;
+    }
+    // Others are looked for once more; of `b` there is nothing new.
+    clock.pass(Duration::from_millis(1_020));
+    settle().await;
+    assert!(store.now().await.unwrap().since(begun) < ttl, "it was seen alive");
+    assert!(matches!(store.renew(busy, ttl).await.unwrap(), Renewal::Alive(_)));
+    // As far as it was seen, its time is over: but nobody has looked.
+    clock.pass((begun + ttl.mul_f64(1.1)).since(store.now().await.unwrap()));
+    here.gate.notify_one();
+    run.progress().wait_for(|progress| progress.done == 1).await.unwrap();
+    settle().await;
+    let kinds = kinds(&store, run.id()).await;
+    assert!(!kinds.contains(&"step.withdrawn"), "{kinds:?}");
 }

@@ -1,6 +1,6 @@
 //! Watching the store: what others have committed to runs driven here, and runs that nobody drives.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ const SOON: Duration = Duration::from_millis(4);
 
 /// How often a run is taken up though others wait for slots here.
 const ANYWAY: Duration = Duration::from_secs(5);
+
+/// How long a run is left alone that could not be read: perhaps somebody mends it.
+const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// How many due runs are looked at a time.
 const CLAIM: usize = 64;
@@ -105,8 +108,7 @@ async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
 /// Takes up due runs that nobody alive drives: at the latest every `every`, and sooner when something may have become due
 /// and there is room for it.
 pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
-    // Runs that need what this engine does not have: asking again would find the same.
-    let mut strangers: HashSet<RunId> = HashSet::new();
+    let mut strangers = Strangers::default();
     let mut next = None;
     let mut last: Option<Timestamp> = None;
     loop {
@@ -144,9 +146,36 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
     }
 }
 
+/// Due runs that are left alone: asking again would find the same.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// They need what this engine does not have.
+    ever: HashSet<RunId>,
+    /// They could not be read, and are looked at again at this time.
+    until: HashMap<RunId, Timestamp>,
+}
+
+impl Strangers {
+    fn len(&self) -> usize {
+        self.ever.len() + self.until.len()
+    }
+
+    fn contains(&self, run: &RunId) -> bool {
+        self.ever.contains(run) || self.until.contains_key(run)
+    }
+
+    /// What could not be read is in nobody's way, and told of at most once in this time.
+    fn put_off(&mut self, run: RunId, now: Timestamp, error: &DriveError) {
+        tracing::warn!(%run, %error, "leaving a due run alone for {UNREADABLE:?}");
+        self.until.insert(run, now + UNREADABLE);
+    }
+}
+
 /// Takes up so many runs of those that are due. Each engine has an order of its own, so that several seldom reach for the
 /// same.
-async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>) {
+async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers) {
+    let now = shared.clock.now();
+    strangers.until.retain(|_, until| *until > now);
     let mut due = match shared.store.claim_due(CLAIM + strangers.len()).await {
         Ok(due) => due,
         Err(error) => {
@@ -161,7 +190,11 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>
         match shared.is_left_alone(run).await {
             Ok(false) => {}
             Ok(true) => {
-                strangers.insert(run);
+                strangers.ever.insert(run);
+                continue;
+            }
+            Err(error @ StoreError::Corrupt(_)) => {
+                strangers.put_off(run, now, &error.into());
                 continue;
             }
             Err(error) => {
@@ -174,8 +207,9 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut HashSet<RunId>
             Err(DriveError::Driven { .. } | DriveError::Stopping) => {}
             Err(error @ DriveError::UnknownPlugin { .. }) => {
                 tracing::warn!(%run, %error, "leaving a due run to an engine that can execute it");
-                strangers.insert(run);
+                strangers.ever.insert(run);
             }
+            Err(error @ DriveError::Store(StoreError::Corrupt(_))) => strangers.put_off(run, now, &error),
             Err(error) => tracing::warn!(%run, %error, "cannot take up a due run"),
         }
     }

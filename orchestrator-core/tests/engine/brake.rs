@@ -1,7 +1,7 @@
 //! A store that a process can write to only so often: then it is as if the process had died between two commits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +29,8 @@ pub(crate) struct Brake {
     /// Whether the last commit that is passed on is not answered, and events are read once there is a permit for it.
     loses: bool,
     pub(crate) reads: Semaphore,
+    /// How often a run was loaded.
+    pub(crate) loads: AtomicUsize,
     /// Whether no inbox can be read.
     pub(crate) spoiled: AtomicBool,
     /// Rung when an owner has made itself known.
@@ -56,6 +58,7 @@ impl Brake {
             left: AtomicI64::new(commits),
             loses: false,
             reads: Semaphore::new(0),
+            loads: AtomicUsize::new(0),
             spoiled: AtomicBool::new(false),
             known: Notify::new(),
             stuck: Notify::new(),
@@ -97,6 +100,7 @@ impl Store for Brake {
     }
 
     async fn load(&self, run: RunId) -> Result<Option<RunLog>, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         self.right.load(run).await
     }
 

@@ -1,16 +1,17 @@
 //! What a crash leaves, taken up by another engine: folded from the log, by effect class.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use orchestrator_core::engine::DriveError;
 use orchestrator_core::id::StepIx;
 use orchestrator_core::machine::{Asked, Command};
-use orchestrator_core::port::store::{RunQuery, Store as _};
+use orchestrator_core::port::store::{Commit, RunQuery, Store as _};
 use orchestrator_core::value::ValueRef;
 use orchestrator_core::{Engine, MemoryStore, RunId};
 
-use crate::bench::{Puppet, engine, workflow};
+use crate::bench::{HandClock, Puppet, engine, workflow};
 use crate::brake::Brake;
 
 /// Starts a run and crashes its engine (never stopped, its owner declared dead) once `step` has begun.
@@ -152,4 +153,37 @@ async fn what_is_known_to_have_begun_only_after_the_death_of_its_owner_is_not_di
     let _ = starting.await.unwrap();
     first.stop(Duration::ZERO).await;
     assert_eq!(puppet.begun("once"), 0, "dispatched under the name of a dead owner");
+}
+
+#[tokio::test]
+async fn a_due_run_that_cannot_be_read_is_looked_at_once_a_minute() {
+    let (puppet, clock) = (Puppet::new(), HandClock::new());
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let host = engine(&puppet).store(store.clone()).start().await.unwrap();
+    let mut spoilt = host.member_for(workflow(&host, "a: { uses: puppet }")).unwrap();
+    spoilt.create.as_mut().unwrap().text = "no workflow".into();
+    let whole = host.member_for(workflow(&host, "b: { uses: puppet }")).unwrap();
+    let (spoilt_run, whole_run) = (spoilt.run, whole.run);
+    assert_eq!(store.commit(vec![spoilt]).await, [Commit::Applied]);
+    let counted = Brake::new(store.clone(), i64::MAX);
+    let looking = engine(&puppet).poll(Some(Duration::from_millis(200))).store(counted.clone());
+    let looking = looking.clock(clock.clone()).start().await.unwrap();
+    let seconds = async |seconds: u32| {
+        for _ in 0..10 * seconds {
+            clock.pass(Duration::from_millis(100));
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    seconds(5).await;
+    assert_eq!(counted.loads.load(Ordering::SeqCst), 1);
+    assert_eq!(store.commit(vec![whole]).await, [Commit::Applied]);
+    seconds(5).await;
+    assert!(store.run(whole_run).await.unwrap().unwrap().finished_at.is_some(), "it is in nobody's way");
+    let loads = counted.loads.load(Ordering::SeqCst);
+    seconds(55).await;
+    assert_eq!(counted.loads.load(Ordering::SeqCst), loads + 1, "perhaps somebody has mended it");
+    assert_eq!(store.claim_due(9).await.unwrap(), [spoilt_run]);
+    looking.stop(Duration::ZERO).await;
 }

@@ -4,7 +4,7 @@
 //! a run is an event, committed before the world is asked to do anything, so a run survives a crash at any instant.
 //!
 //! Read downwards; nothing names what stands above it: [`engine`] and [`memory`] use the ports in [`port`], these the
-//! rules in [`machine`], these the [`spec`] and that the [`plan`], and those [`id`], [`time`], [`value`] and [`mask`].
+//! rules in [`machine`], these the [`spec`], that the [`plan`] and the [`schedule`], and those [`id`], [`time`], [`value`] and [`mask`].
 //!
 #![doc = include_str!("../README.md")]
 
@@ -21,6 +21,7 @@ pub mod machine;
 pub mod spec;
 
 pub mod plan;
+pub mod schedule;
 
 pub mod failpoint;
 pub mod id;

@@ -7,7 +7,7 @@ use crate::source::Source;
 /// The modules of core from the ground up. Those of one storey may name each other.
 const STOREYS: [&[&str]; 8] = [
     &["failpoint", "id", "mask", "time", "value"],
-    &["plan"],
+    &["plan", "schedule"],
     &["spec"],
     &["machine"],
     &["port"],

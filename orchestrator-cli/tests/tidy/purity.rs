@@ -4,7 +4,7 @@ use crate::Fault;
 use crate::rust::Token;
 use crate::source::Source;
 
-const PURE: [&str; 6] = ["machine", "plan", "spec", "id", "time", "value"];
+const PURE: [&str; 7] = ["machine", "plan", "schedule", "spec", "id", "time", "value"];
 
 /// Words that let the outside in.
 const WORDS: [&str; 14] = [

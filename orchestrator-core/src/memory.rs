@@ -4,6 +4,8 @@
 
 mod compact;
 mod desk;
+mod due;
+mod papers;
 mod prune;
 mod queue;
 mod run;
@@ -19,15 +21,17 @@ use async_trait::async_trait;
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::Recorded;
 use crate::memory::desk::Desk;
+use crate::memory::papers::Papers;
 use crate::memory::run::Run;
 use crate::memory::shelf::Shelf;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, Deliver, Delivered, EventsAfter, Inbox,
-    LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page,
-    Prune, Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER,
-    StepRow, Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, DeleteDocument, Deliver, Delivered,
+    DocumentQuery, DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store, StoreError,
+    StoreInfo, WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -52,6 +56,7 @@ struct Inner {
     keys: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,
     shelf: Shelf,
+    papers: Papers,
     desk: Desk,
     owners: BTreeMap<OwnerId, OwnerRow>,
 }
@@ -147,27 +152,6 @@ impl Inner {
             self.desk.lose(owner, now);
             self.changed();
         }
-    }
-
-    /// The runs that are due or have something in their inbox, the longest due first.
-    fn due(&self, now: Timestamp) -> impl Iterator<Item = RunId> {
-        let waiting: BTreeMap<RunId, Timestamp> = self.desk.waiting();
-        let is_due = move |(due, _): &&(Timestamp, RunId)| *due <= now;
-        let since = |(run, at): (&RunId, &Timestamp)| {
-            let due = self.runs.get(run).and_then(|run| run.row.due_at);
-            (due.map_or(*at, |due| due.min(*at)), *run)
-        };
-        let mut others: Vec<(Timestamp, RunId)> = waiting.iter().map(since).collect();
-        others.sort_unstable();
-        let (mut others, mut due) = (
-            others.into_iter().peekable(),
-            self.due.iter().take_while(is_due).filter(move |(_, run)| !waiting.contains_key(run)).peekable(),
-        );
-        std::iter::from_fn(move || match (others.peek(), due.peek()) {
-            (Some(other), due) if due.is_none_or(|due| other < *due) => others.next(),
-            _ => due.next().copied(),
-        })
-        .map(|(_, run)| run)
     }
 
     fn write(&mut self, member: Member) {
@@ -439,19 +423,7 @@ impl Store for MemoryStore {
 
     async fn logs(&self, query: LogQuery) -> Result<Vec<NumberedLine>, StoreError> {
         let inner = self.open()?;
-        let Some(run) = inner.runs.get(&query.run) else { return Ok(Vec::new()) };
-        let lines = (1u64..).zip(&run.lines).filter(|(number, line)| {
-            *number > query.after
-                && query.step.is_none_or(|unit| {
-                    line.step == unit.step && unit.item().is_none_or(|item| line.item == Some(item))
-                })
-        });
-        let mut found: Vec<(u64, &LogLine)> = lines.collect();
-        if query.tail {
-            found.drain(..found.len().saturating_sub(query.limit));
-        }
-        found.truncate(query.limit);
-        Ok(found.into_iter().map(|(number, line)| NumberedLine { number, line: line.clone() }).collect())
+        Ok(inner.runs.get(&query.run).map(|run| run.lines(&query)).unwrap_or_default())
     }
 
     async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError> {
@@ -475,6 +447,27 @@ impl Store for MemoryStore {
     async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
         let inner = self.open()?;
         Ok(page(inner.shelf.revisions(&query), query.limit))
+    }
+
+    async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+        let mut inner = self.open()?;
+        put.fault().map_or(Ok(()), |fault| Err(StoreError::Invalid(fault.to_owned())))?;
+        let answer = inner.papers.put(put);
+        if let Put::Written(_) = answer {
+            inner.changed();
+        }
+        Ok(answer)
+    }
+
+    async fn documents(&self, query: DocumentQuery) -> Result<Page<DocumentRow>, StoreError> {
+        Ok(page(self.open()?.papers.list(&query).iter(), query.limit))
+    }
+
+    async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError> {
+        let mut inner = self.open()?;
+        delete.fault().map_or(Ok(()), |fault| Err(StoreError::Invalid(fault.to_owned())))?;
+        inner.changed();
+        Ok(inner.papers.delete(&delete))
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {

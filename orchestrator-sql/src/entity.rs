@@ -217,7 +217,11 @@ entity!(documents = "orchestrator_documents" {
     kind: String,
     name: String,
     revision: i64,
+    status: String,
+    updated_at: i64,
     body_digest: Vec<u8>,
+    due_at: Option<i64>,
+    state: Option<String>,
 });
 
 entity!(document_revisions = "orchestrator_document_revisions" {

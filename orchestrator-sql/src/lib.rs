@@ -4,6 +4,7 @@ mod artifact;
 mod commit;
 mod copy;
 mod dialect;
+mod documents;
 mod encoding;
 mod entity;
 mod host;

@@ -50,7 +50,8 @@ static SECTIONS: [Section; 12] = [
     delete(
         // By sets, which a database compares as a whole, however many there are.
         "orchestrator_revisions WHERE digest IN (SELECT digest FROM orchestrator_revisions \
-         EXCEPT SELECT revision FROM orchestrator_runs EXCEPT SELECT body_digest FROM orchestrator_document_revisions)",
+         EXCEPT SELECT revision FROM orchestrator_runs EXCEPT SELECT body_digest FROM orchestrator_document_revisions \
+         EXCEPT SELECT body_digest FROM orchestrator_documents)",
         &[],
         "",
     ),

@@ -10,10 +10,11 @@ use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
-    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
-    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
-    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
+    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
+    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -294,6 +295,18 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
         self.shared.workflow_revisions(query).await
+    }
+
+    async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+        self.apart(|shared| async move { shared.put_document(&put).await }).await
+    }
+
+    async fn documents(&self, query: DocumentQuery) -> Result<Page<DocumentRow>, StoreError> {
+        self.shared.documents(query).await
+    }
+
+    async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError> {
+        self.apart(|shared| async move { shared.delete_document(&delete).await }).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {

@@ -258,6 +258,7 @@ pub(crate) static TABLES: [Table; 14] = [
             ("parent", Id),
             ("external_key", Text),
             ("due_at", Int),
+            ("state", Text),
         ],
         ..PLAIN
     },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::id::{RunId, Unit};
 use crate::memory::compact::{Decisions, EventLog, StepTable};
-use crate::port::store::{ApprovalRow, LogLine, NewRun, RunQuery, RunRow, Summary};
+use crate::port::store::{ApprovalRow, LogLine, LogQuery, NewRun, NumberedLine, RunQuery, RunRow, Summary};
 use crate::time::Timestamp;
 use crate::value::Digest;
 
@@ -67,6 +67,22 @@ impl Run {
         row.outputs = summary.outputs;
         row.error = summary.error;
         row.done = summary.done;
+    }
+
+    /// The lines that a query asks for.
+    pub(super) fn lines(&self, query: &LogQuery) -> Vec<NumberedLine> {
+        let lines = (1u64..).zip(&self.lines).filter(|(number, line)| {
+            *number > query.after
+                && query.step.is_none_or(|unit| {
+                    line.step == unit.step && unit.item().is_none_or(|item| line.item == Some(item))
+                })
+        });
+        let mut found: Vec<(u64, &LogLine)> = lines.collect();
+        if query.tail {
+            found.drain(..found.len().saturating_sub(query.limit));
+        }
+        found.truncate(query.limit);
+        found.into_iter().map(|(number, line)| NumberedLine { number, line: line.clone() }).collect()
     }
 
     pub(super) fn matches(&self, query: &RunQuery) -> bool {

@@ -11,10 +11,11 @@ use crate::machine::Recorded;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
-    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
-    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
-    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
+    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
+    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -169,6 +170,18 @@ impl<W: Way> Store for Behind<W> {
 
     async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError> {
         self.store.workflow_revisions(query).await
+    }
+
+    async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+        self.store.put_document(put).await
+    }
+
+    async fn documents(&self, query: DocumentQuery) -> Result<Page<DocumentRow>, StoreError> {
+        self.store.documents(query).await
+    }
+
+    async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError> {
+        self.store.delete_document(delete).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {

@@ -9,10 +9,11 @@ use orchestrator_core::machine::Recorded;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
-    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
-    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store,
-    StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
+    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
+    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::{Clock, Timestamp};
 use orchestrator_core::value::Digest;
@@ -258,6 +259,17 @@ macro_rules! reads {
                 self.truth.store.register_workflow(new).await
             }
 
+            async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+                self.way(Die::Unavailable, 30).await?;
+                let answer = self.truth.store.put_document(put).await;
+                self.arrived(answer).await
+            }
+
+            async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError> {
+                self.way(Die::Unavailable, 30).await?;
+                self.truth.store.delete_document(delete).await
+            }
+
             async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
                 self.way(Die::Unavailable, 30).await?;
                 self.truth.store.prune(prune).await
@@ -291,6 +303,7 @@ reads! {
     approvals(query: ApprovalQuery) -> Page<ApprovalRow>;
     decisions(run: RunId) -> Vec<Decision>;
     logs(query: LogQuery) -> Vec<NumberedLine>;
+    documents(query: DocumentQuery) -> Page<DocumentRow>;
     workflows(query: WorkflowQuery) -> Page<WorkflowRow>;
     workflow_revisions(query: RevisionQuery) -> Page<RevisionRow>;
     health() -> ();

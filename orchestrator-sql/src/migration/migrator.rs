@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use sea_orm::{DynIden, sea_query::IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use super::{m0001_first, m0002_documents, m0003_items, m0004_children, m0005_artifacts, m0006_offers};
+use super::{
+    m0001_first, m0002_documents, m0003_items, m0004_children, m0005_artifacts, m0006_offers,
+    m0007_document_state,
+};
 use crate::dialect::Dialect;
 
 /// Where it is kept which migrations have been applied: a table of our own name, beside that of a host.
@@ -23,6 +26,7 @@ impl<D: Dialect> MigratorTrait for Migrator<D> {
             Box::new(m0004_children::Migration { forms: D::FORMS }),
             Box::new(m0005_artifacts::Migration),
             Box::new(m0006_offers::Migration { forms: D::FORMS }),
+            Box::new(m0007_document_state::Migration { forms: D::FORMS }),
         ]
     }
 

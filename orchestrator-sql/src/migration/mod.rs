@@ -7,6 +7,7 @@ mod m0003_items;
 mod m0004_children;
 mod m0005_artifacts;
 mod m0006_offers;
+mod m0007_document_state;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

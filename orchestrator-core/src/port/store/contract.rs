@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
-    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
-    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError,
-    StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
+    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
+    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo, WorkflowQuery,
+    WorkflowRow,
 };
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
@@ -142,6 +143,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The revisions of a registered workflow, newest first. Unknown name: empty.
     async fn workflow_revisions(&self, query: RevisionQuery) -> Result<Page<RevisionRow>, StoreError>;
+
+    /// Makes or changes a document, if nobody else has changed it since the number that is expected.
+    async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError>;
+
+    /// Documents of a kind, by project and name; or those that are due some time, the soonest first, those of one moment by
+    /// their ids.
+    async fn documents(&self, query: DocumentQuery) -> Result<Page<DocumentRow>, StoreError>;
+
+    /// Removes a document, and tells whether it was there with the number that is expected. Its name is free then.
+    async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError>;
 
     /// Removes runs that have ended, the oldest first, each whole with all that belongs to it, and its idempotency key.
     /// A run that has not ended is never touched, and neither is one that carries out a step, directly or not, of a run

@@ -2,6 +2,7 @@
 //! come from the engine.
 
 mod contract;
+mod document;
 mod error;
 mod member;
 mod offer;
@@ -11,6 +12,9 @@ mod registry;
 mod row;
 
 pub use contract::Store;
+pub use document::{
+    DeleteDocument, DocumentQuery, DocumentRow, MAX_DOCUMENT, MAX_DOCUMENT_NAME, Put, PutDocument, WORKFLOWS,
+};
 pub use error::StoreError;
 pub use member::{
     Commit, DEFAULT_PAGE, IdempotencyKey, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, Parent,

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::id::{DocumentId, OwnerId, RunId};
 use crate::port::store::{
-    ApprovalQuery, Claim, Commit, Deliver, EventsAfter, LogQuery, NewOwner, NewRevision, OfferQuery, Prune,
-    RevisionQuery, RunQuery, Serves, Store, StoreError, WorkflowQuery,
+    ApprovalQuery, Claim, Commit, DeleteDocument, Deliver, DocumentQuery, EventsAfter, LogQuery, NewOwner,
+    NewRevision, OfferQuery, Prune, PutDocument, RevisionQuery, RunQuery, Serves, Store, StoreError,
+    WorkflowQuery,
 };
 use crate::testkit::Place;
 use crate::testkit::sample::{Story, at, line, owner_id, run_id, ticket};
@@ -38,6 +39,13 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
     let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 9 };
     let workflows = WorkflowQuery { project: Some(project.clone()), ..WorkflowQuery::default() };
     let revisions = RevisionQuery { project: project.clone(), name: name.clone(), before: None, limit: 0 };
+    let documents = DocumentQuery { kind: name.clone(), ..DocumentQuery::default() };
+    let delete = DeleteDocument {
+        project: "nowhere".into(),
+        kind: "nothing".into(),
+        name: "nothing".into(),
+        expected: 1,
+    };
     let prune = Prune { project: Some(project.clone()), before: at(1 << 40), limit: 9, dry: false };
     let hex = run.as_uuid().as_simple().to_string();
     let member = Story { run, seq: 7 }.step_due();
@@ -73,8 +81,27 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
         ("register_workflow", told(store.register_workflow(new_text()).await)),
         ("workflows", told(store.workflows(workflows).await)),
         ("workflow_revisions", told(store.workflow_revisions(revisions).await)),
+        ("put_document", told(store.put_document(new_document()).await)),
+        ("documents", told(store.documents(documents).await)),
+        ("delete_document", told(store.delete_document(delete).await)),
         ("prune", told(store.prune(prune).await)),
     ]
+}
+
+/// A document that is expected to be there.
+fn new_document() -> PutDocument {
+    PutDocument {
+        id: DocumentId::from_uuid(Uuid::now_v7()),
+        project: "nowhere".into(),
+        kind: "nothing".into(),
+        name: "nothing".into(),
+        status: "active".into(),
+        due_at: None,
+        body: "body".into(),
+        state: "state".into(),
+        at: at(0),
+        expected: 1,
+    }
 }
 
 /// A text for a name that is expected to be there.
@@ -102,12 +129,13 @@ pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
             "renew" | "claim" => "Dead",
             "deliver" => "Fenced",
             "retire" => "()",
-            "list_runs" | "offers" | "approvals" | "workflows" | "workflow_revisions" => {
+            "list_runs" | "offers" | "approvals" | "workflows" | "workflow_revisions" | "documents" => {
                 "Page { items: [], more: false }"
             }
             "inbox" => "Inbox { rows: [], unreadable: [] }",
             "append_logs" => "invalid",
-            "register_workflow" => "Stale(None)",
+            "register_workflow" | "put_document" => "Stale(None)",
+            "delete_document" => "false",
             "prune" => "Pruned { runs: 0, events: 0, lines: 0, values: 0, more: false }",
             _ => "[]",
         };

@@ -5,6 +5,7 @@ mod calls;
 mod children;
 mod commits;
 mod deaths;
+mod documents;
 mod fences;
 mod flow;
 mod inbox;
@@ -127,6 +128,16 @@ cases! {
         registry::workflows_are_listed_by_name_in_pages covers [workflows];
         registry::revisions_are_listed_newest_first_in_pages covers [workflow_revisions];
         registry::what_cannot_be_a_name_is_refused covers [register_workflow];
+        documents::a_document_comes_back_as_it_was_put covers [put_document, documents, change_mark];
+        documents::a_document_is_changed_by_who_knows_its_number covers [put_document, documents];
+        documents::of_racing_changes_one_wins covers [put_document, documents];
+        documents::a_document_is_its_kinds_and_its_projects_own covers [put_document, documents, delete_document];
+        documents::documents_are_listed_by_name_in_pages covers [put_document, documents];
+        documents::what_is_due_is_listed_the_soonest_first covers [put_document, documents];
+        documents::what_is_deleted_is_gone_and_its_name_is_free covers [delete_document, put_document, documents];
+        documents::what_was_changed_meanwhile_is_not_deleted covers [delete_document];
+        documents::what_cannot_be_a_document_is_refused covers [put_document, delete_document, documents];
+        documents::pruning_leaves_documents_whole covers [prune, documents];
         prune::runs_that_have_ended_go_whole covers [prune, load, run, steps, value, decisions, approvals, logs];
         prune::open_and_younger_runs_stay_whole covers [prune, load, logs, value];
         prune::a_dry_run_counts_and_removes_nothing covers [prune];
@@ -143,18 +154,18 @@ cases! {
         calls::what_does_not_exist_is_not_there covers [
             commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
             find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
-            offers, claim, stops, deliver, inbox
+            offers, claim, stops, deliver, inbox, put_document, documents, delete_document
         ];
         calls::a_closed_store_is_unavailable covers [
             commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
             find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
-            offers, claim, stops, deliver, inbox, now, change_mark, register, health, close
+            offers, claim, stops, deliver, inbox, put_document, documents, delete_document, now, change_mark, register, health, close
         ];
     }    Model {
         model::it_answers_as_the_store_in_memory_does covers [
             commit, register, renew, retire, sweep, claim_due, append_logs, events_after, logs, list_runs, register_workflow,
             prune, load, steps, decisions, approvals, value, owner, find_key, workflows, workflow_revisions, revision,
-            heads, offers, claim, deliver, inbox
+            heads, offers, claim, deliver, inbox, put_document, documents, delete_document
         ];
     }
     Engine {

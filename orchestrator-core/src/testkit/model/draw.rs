@@ -49,6 +49,16 @@ pub(super) enum Op {
         text: u32,
         expected: Option<u64>,
     },
+    PutDocument {
+        name: u32,
+        text: u32,
+        due: Option<i64>,
+        expected: u64,
+    },
+    DeleteDocument {
+        name: u32,
+        expected: u64,
+    },
     Prune {
         before: i64,
         limit: usize,
@@ -150,7 +160,7 @@ impl Dice {
     }
 
     fn op(&mut self) -> Op {
-        match self.below(34) {
+        match self.below(38) {
             0..10 => Op::Commit((0..=self.below(3)).map(|_| self.draft()).collect()),
             10..12 => Op::Register { owner: self.index(OWNERS), lives: self.often(5) },
             12 => Op::Renew(self.index(OWNERS)),
@@ -183,6 +193,13 @@ impl Dice {
             },
             23..28 => Op::Claim { of: self.offered(), owner: self.index(OWNERS) },
             28..33 => Op::Deliver { of: self.offered(), owner: self.index(OWNERS), end: self.small(2) },
+            33..36 => Op::PutDocument {
+                name: self.small(2),
+                text: self.small(3),
+                due: self.maybe(5, |dice| dice.below(3) as i64),
+                expected: self.below(3),
+            },
+            36 => Op::DeleteDocument { name: self.small(2), expected: self.below(3) },
             _ => Op::Reopen,
         }
     }

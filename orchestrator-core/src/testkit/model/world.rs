@@ -11,9 +11,9 @@ use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Un
 use crate::machine::Fence;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, Deliver, EventsAfter, InboxRow, LogQuery,
-    Member, NewOwner, NewRevision, OfferQuery, OfferRow, Parent, Prune, Remote, Renewal, RevisionQuery,
-    RunQuery, Serves, StepRow, Store, StoreError, WorkflowQuery,
+    ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, DeleteDocument, Deliver, DocumentQuery,
+    EventsAfter, InboxRow, LogQuery, Member, NewOwner, NewRevision, OfferQuery, OfferRow, Parent, Prune,
+    PutDocument, Remote, Renewal, RevisionQuery, RunQuery, Serves, StepRow, Store, StoreError, WorkflowQuery,
 };
 use crate::testkit::sample::{
     Story, approval, at, decision, key, line, new_run, offer, step_row, ticket, value,
@@ -201,6 +201,13 @@ impl World {
             Op::RegisterWorkflow { name, text, expected } => {
                 told(store.register_workflow(self.text(name, text, expected)).await)
             }
+            Op::PutDocument { name, text, due, expected } => {
+                told(store.put_document(self.document(name, text, due, expected)).await)
+            }
+            Op::DeleteDocument { name, expected } => {
+                let PutDocument { project, kind, name, .. } = self.document(name, 0, None, 0);
+                told(store.delete_document(DeleteDocument { project, kind, name, expected }).await)
+            }
             Op::Prune { before, limit, dry } => {
                 told(store.prune(Prune { project: None, before: at(before), limit, dry }).await)
             }
@@ -222,6 +229,21 @@ impl World {
         }
     }
 
+    fn document(&self, name: u32, text: u32, due: Option<i64>, expected: u64) -> PutDocument {
+        PutDocument {
+            id: DocumentId::from_uuid(id(self.seed, 300 + u64::from(name))),
+            project: "default".into(),
+            kind: "kind".into(),
+            name: format!("document {name}").into(),
+            status: "active".into(),
+            due_at: due.map(at),
+            body: format!("body {text}").into(),
+            state: format!("state {text}").into(),
+            at: at(text.into()),
+            expected,
+        }
+    }
+
     /// Everything that a store holds, a line for each thing.
     pub(super) async fn holds(&self, store: &dyn Store) -> Vec<String> {
         let mut all = vec![
@@ -232,6 +254,10 @@ impl World {
                 heads.sort();
                 heads
             })),
+            told(store.documents(DocumentQuery { kind: "kind".into(), ..DocumentQuery::default() }).await),
+            told(
+                store.documents(DocumentQuery { kind: "kind".into(), due: true, ..Default::default() }).await,
+            ),
             told(due(store, usize::MAX).await),
             told(
                 store

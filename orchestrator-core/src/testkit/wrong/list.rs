@@ -142,6 +142,18 @@ wrong_stores! {
     ForgetsOldRevisions caught by a_changed_text_is_a_new_revision;
     ListsRevisionsBackwards caught by revisions_are_listed_newest_first_in_pages;
     TakesAnyName caught by what_cannot_be_a_name_is_refused;
+    // Other documents.
+    LosesTheState caught by a_document_comes_back_as_it_was_put;
+    ChangesWhateverIsThere caught by a_document_is_changed_by_who_knows_its_number;
+    LetsTwoChangeADocument caught by of_racing_changes_one_wins;
+    MixesKinds caught by a_document_is_its_kinds_and_its_projects_own;
+    ListsDocumentsBackwards caught by documents_are_listed_by_name_in_pages;
+    ListsAllAsDue caught by what_is_due_is_listed_the_soonest_first;
+    ListsTheLatestAsDueFirst caught by what_is_due_is_listed_the_soonest_first;
+    DeletesNothing caught by what_is_deleted_is_gone_and_its_name_is_free;
+    DeletesWhateverIsThere caught by what_was_changed_meanwhile_is_not_deleted;
+    TakesAnyDocument caught by what_cannot_be_a_document_is_refused;
+    PrunesTextsOfDocuments caught by pruning_leaves_documents_whole;
     // Pruning.
     PrunesTheYoung caught by open_and_younger_runs_stay_whole;
     PrunesWhenDry caught by a_dry_run_counts_and_removes_nothing;

@@ -1,6 +1,7 @@
 //! Stores that are wrong in one way each. The kit must notice every one of them, by the case that is there for it; and
 //! every case must be failed by one of them, or it says nothing.
 
+mod documents;
 mod list;
 mod matrix;
 mod member;

@@ -14,10 +14,11 @@ use crate::memory::MemoryStore;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, Deliver, Delivered, EventsAfter, Inbox, LogLine,
-    LogQuery, Member, NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune,
-    Pruned, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow,
-    Store, StoreError, StoreInfo, WorkflowQuery, WorkflowRow,
+    ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
+    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
+    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow, Store, StoreError, StoreInfo,
+    WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -402,27 +403,9 @@ impl Store for Spoiled {
         Ok(lines)
     }
 
-    async fn register_workflow(&self, mut new: NewRevision) -> Result<Registered, StoreError> {
+    async fn register_workflow(&self, new: NewRevision) -> Result<Registered, StoreError> {
         self.enter("register_workflow")?;
-        match self.wrong {
-            RegistersTheSameAgain => {
-                let same = self.right.register_workflow(new.clone()).await?;
-                let Registered::Same(number) = same else { return Ok(same) };
-                new.revision = Digest::of(number.to_string().as_bytes());
-            }
-            IgnoresWhatIsExpected => new.expected = None,
-            MixesProjects => new.project = "default".into(),
-            TakesAnyName if new.fault().is_some() => return Ok(Registered::New(1)),
-            GivesNumbersTwice => {
-                let answer = self.right.register_workflow(new).await?;
-                return Ok(match answer {
-                    Registered::New(number) => Registered::New(number.min(5)),
-                    other => other,
-                });
-            }
-            _ => {}
-        }
-        self.right.register_workflow(new).await
+        self.spoiled_registration(new).await
     }
 
     async fn workflows(&self, query: WorkflowQuery) -> Result<Page<WorkflowRow>, StoreError> {
@@ -445,6 +428,21 @@ impl Store for Spoiled {
         Ok(page)
     }
 
+    async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+        self.enter("put_document")?;
+        self.spoiled_put(put).await
+    }
+
+    async fn documents(&self, query: DocumentQuery) -> Result<Page<DocumentRow>, StoreError> {
+        self.enter("documents")?;
+        self.spoiled_documents(query).await
+    }
+
+    async fn delete_document(&self, delete: DeleteDocument) -> Result<bool, StoreError> {
+        self.enter("delete_document")?;
+        self.spoiled_delete(delete).await
+    }
+
     async fn prune(&self, mut prune: Prune) -> Result<Pruned, StoreError> {
         self.enter("prune")?;
         match self.wrong {
@@ -455,7 +453,9 @@ impl Store for Spoiled {
             _ => {}
         }
         let pruned = self.right.prune(prune).await?;
-        if pruned.runs > 0 && matches!(self.wrong, KeepsKeysOfThePruned | PrunesTextsTooSoon) {
+        if pruned.runs > 0
+            && matches!(self.wrong, KeepsKeysOfThePruned | PrunesTextsTooSoon | PrunesTextsOfDocuments)
+        {
             self.world.once.store(true, Ordering::Relaxed);
         }
         Ok(match self.wrong {

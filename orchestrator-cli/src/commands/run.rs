@@ -181,10 +181,7 @@ async fn leave(
         if may_begin_later && let Some(due) = report().await?.not_before {
             app.output.note(&format!("it is to begin {} ({due})", moment::relative(due, store.now().await?)));
         }
-        if store.sweep().await.is_ok()
-            && let Ok(owners) = store.owners().await
-            && !owners.iter().any(worker::is_worker)
-        {
+        if !worker::has_worker(store).await {
             app.output.note(&format!("nobody works for this store now: {}", app.shell.command("worker")));
         }
         app.output.note(&format!("  {}", app.shell.runs("watch", run)));

@@ -33,8 +33,17 @@ const LOOK: Duration = Duration::from_millis(200);
 const WORKER: &str = ", a worker with ";
 
 /// Whether an owner takes up runs that others have started.
-pub(crate) fn is_worker(owner: &OwnerRow) -> bool {
+fn is_worker(owner: &OwnerRow) -> bool {
     owner.label.contains(WORKER)
+}
+
+/// Whether anybody alive takes up runs, and starts those of schedules. `true` where that cannot be told.
+pub(crate) async fn has_worker(store: &Arc<dyn Store>) -> bool {
+    // Whoever has died is known to be dead from here on.
+    match (store.sweep().await, store.owners().await) {
+        (Ok(_), Ok(owners)) => owners.iter().any(is_worker),
+        _ => true,
+    }
 }
 
 /// How many open runs are looked at, at a time, for counting who drives them.
@@ -70,7 +79,7 @@ async fn work(app: &App, args: &Worker) -> Result<Exit, Problem> {
     let engine = app
         .engine_as(store, label, |builder| {
             let builder = builder.poll(Some(LOOK)).workspaces(workspaces).leave(folder::LABEL);
-            builder.serve(serves).share().hand_out(move |work| hands.take(work))
+            builder.serve(serves).share().schedules().hand_out(move |work| hands.take(work))
         })
         .await?;
     if app.output.json().is_some() {

@@ -50,6 +50,8 @@ pub struct EngineBuilder {
     pub(crate) serves: Serves,
     pub(crate) shares: bool,
     pub(crate) hands: Option<Hands>,
+    #[cfg(feature = "schedule")]
+    pub(crate) schedules: bool,
 }
 
 impl EngineBuilder {
@@ -74,6 +76,8 @@ impl EngineBuilder {
             serves: Serves::default(),
             shares: false,
             hands: None,
+            #[cfg(feature = "schedule")]
+            schedules: false,
         }
     }
 
@@ -152,6 +156,16 @@ impl EngineBuilder {
     #[must_use]
     pub const fn poll(mut self, every: Option<Duration>) -> Self {
         self.poll = every;
+        self
+    }
+
+    /// Starts the runs of schedules whose time has come, and leaves them to whoever looks for due runs: this engine, unless it
+    /// does not ([`EngineBuilder::poll`]), or another with the same store. Of each time there is one run, however many engines
+    /// do so. Default: it leaves schedules alone.
+    #[cfg(feature = "schedule")]
+    #[must_use]
+    pub const fn schedules(mut self) -> Self {
+        self.schedules = true;
         self
     }
 
@@ -312,6 +326,10 @@ impl EngineBuilder {
         shared.tasks.spawn(watch_changes(Arc::downgrade(&shared), self.poll.is_some()));
         if let Some(every) = self.poll {
             shared.tasks.spawn(claim_due_runs(Arc::downgrade(&shared), every));
+        }
+        #[cfg(feature = "schedule")]
+        if self.schedules {
+            shared.tasks.spawn(crate::engine::schedules::watch_schedules(Arc::downgrade(&shared)));
         }
         Ok(Engine::new(shared, keeper))
     }

@@ -38,6 +38,8 @@ mod qa;
 mod reconcile;
 mod registry;
 mod report;
+#[cfg(feature = "schedule")]
+mod schedules;
 mod serve;
 mod shared;
 mod signal;
@@ -59,6 +61,8 @@ pub use fork::{FORKED_FROM, ForkRun};
 pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
 pub use registry::Registry;
 pub use report::{RunReport, StepReport, Waiting, read_outline, read_report};
+#[cfg(feature = "schedule")]
+pub use schedules::{StoredSchedule, Synced, read_schedules, sync_schedules};
 pub use start::StartRun;
 pub use step_fn::{StepFailure, quick_step_fn, step_fn};
 pub use stranded::stranded;

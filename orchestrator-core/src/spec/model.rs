@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::StepIx;
+use crate::schedule::Schedule;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::sandbox::Sandbox;
@@ -41,6 +42,8 @@ pub struct Workflow {
     pub deadline: Option<Duration>,
     /// What its steps may do that not every step may, where they do not say it themselves.
     pub permissions: Permissions,
+    /// When runs of it are started once it is registered; see [`crate::schedule`].
+    pub schedules: Vec<Schedule>,
     /// Outputs of the run, rendered when every step has ended.
     pub outputs: IndexMap<Arc<str>, Template>,
     /// The text this model was made from (or, from the builder, its canonical JSON).

@@ -55,6 +55,8 @@ pub struct ParseOptions<'a> {
     /// What the text is called, for finding what it names.
     pub from: &'a str,
     pub(super) family: Option<&'a Family<'a>>,
+    /// Whether a store has kept the text, which was checked before that.
+    pub(super) is_stored: bool,
     /// The name of a workflow that does not give one, such as the stem of its file's name. Without it, `name` is
     /// required.
     pub default_name: Option<&'a str>,
@@ -149,7 +151,7 @@ fn read(
 /// # Errors
 /// As [`parse`].
 pub fn parse_stored(text: &str, name: &str) -> Result<Workflow, Diagnostics> {
-    let options = ParseOptions::default().default_name(name);
+    let options = ParseOptions { is_stored: true, ..ParseOptions::default().default_name(name) };
     parse_with(text, &AnyPlugin, &options).map(|parsed| parsed.workflow)
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Brake {
     left: AtomicI64,
     /// Whether the last commit that is passed on is not answered, and events are read once there is a permit for it.
     loses: bool,
+    /// Whether changes of documents are passed on.
+    documents: bool,
     pub(crate) reads: Semaphore,
     /// How often a run was loaded.
     pub(crate) loads: AtomicUsize,
@@ -53,11 +55,18 @@ impl Brake {
         Arc::new(Self { loses: true, ..Self::over(right, 1) })
     }
 
+    /// One that passes on all but changes of documents.
+    #[cfg(feature = "schedule")]
+    pub(crate) fn without_documents(right: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { documents: false, ..Self::over(right, i64::MAX) })
+    }
+
     fn over(right: Arc<MemoryStore>, commits: i64) -> Self {
         Self {
             right,
             left: AtomicI64::new(commits),
             loses: false,
+            documents: true,
             reads: Semaphore::new(0),
             loads: AtomicUsize::new(0),
             spoiled: AtomicBool::new(false),
@@ -235,6 +244,9 @@ impl Store for Brake {
     }
 
     async fn put_document(&self, put: PutDocument) -> Result<Put, StoreError> {
+        if !self.documents {
+            return Err(StoreError::Unavailable("the process is dead".to_owned()));
+        }
         self.right.put_document(put).await
     }
 

@@ -17,6 +17,8 @@ mod put_off;
 mod qa;
 mod reconcile;
 mod recovery;
+#[cfg(feature = "schedule")]
+mod schedules;
 mod secrets;
 mod signals;
 mod stages;

@@ -72,6 +72,7 @@ impl Parent {
             steps: vec![step("a", Vec::new()), step("b", vec![A])],
             deadline: None,
             permissions: orchestrator_core::spec::Permissions::default(),
+            schedules: Vec::new(),
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),

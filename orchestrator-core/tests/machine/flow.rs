@@ -74,6 +74,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         stages: Stages::default(),
         deadline: None,
         permissions: orchestrator_core::spec::Permissions::default(),
+        schedules: Vec::new(),
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),

@@ -144,6 +144,7 @@ impl Map {
             stages: Stages::default(),
             deadline: None,
             permissions: orchestrator_core::spec::Permissions::default(),
+            schedules: Vec::new(),
             outputs: IndexMap::new(),
             text: "".into(),
             revision: Digest::of(b""),

@@ -147,6 +147,7 @@ fn workflow(form: &Form) -> Workflow {
         stages: Stages::new(4, vec![A, B, C], 2),
         deadline: form.hurried.then_some(RUN_DEADLINE),
         permissions: orchestrator_core::spec::Permissions::default(),
+        schedules: Vec::new(),
         outputs: IndexMap::new(),
         text: "".into(),
         revision: Digest::of(b""),

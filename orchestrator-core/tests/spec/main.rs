@@ -11,6 +11,7 @@ mod reference;
 mod refused;
 mod run_inputs;
 mod secrets;
+mod triggers;
 mod valid;
 
 use std::fmt::Write as _;

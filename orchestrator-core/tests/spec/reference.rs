@@ -143,7 +143,7 @@ fn check_form(section: &Section, key: &Key, form: &Form) {
         }
         Form::Either(forms) => forms.iter().for_each(|form| check_form(section, key, form)),
         // What the items and the named values are is seen where they are sections, and by the schema's tests.
-        Form::List(..) | Form::Named(_) | Form::Environment => {
+        Form::List(..) | Form::Named(_) | Form::Environment | Form::Labels => {
             assert!(!told(json!(true)).is_empty(), "{name}");
         }
         Form::With | Form::Value | Form::Constant | Form::Condition => {}

@@ -86,8 +86,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a workflow",
-        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\non: push\npaths: []\npriority: 1\nsandbox: none\nsteps: { a: { run: x } }\n",
-        &["not_supported_yet"; 8],
+        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\npaths: []\npriority: 1\nsandbox: none\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 7],
     ),
     (
         "keys that come later, in a step",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use orchestrator_core::engine::{Synced, sync_schedules};
 use orchestrator_core::id::{DocumentId, Ids, SystemIds};
 use orchestrator_core::port::store::{NewRevision, Registered, RevisionRow, Store};
 use orchestrator_core::spec::parse_stored;
@@ -29,6 +30,9 @@ struct RegisteredItem {
     revision: RevisionItem,
     is_new: bool,
     file: String,
+    /// The schedules of its text, where they are not what they were.
+    #[serde(skip_serializing_if = "Synced::is_empty")]
+    schedules: Synced,
     #[serde(skip)]
     number: u64,
 }
@@ -53,7 +57,9 @@ pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Proble
     let ids = SystemIds::default();
     let mut items = Vec::new();
     for (name, loaded) in &files {
-        items.push(register(app, &store, &ids, name, loaded, args.expect).await?);
+        let mut item = register(app, &store, &ids, name, loaded, args.expect).await?;
+        item.schedules = sync_schedules(&*store, &ids, PROJECT, name).await?;
+        items.push(item);
     }
     if app.output.json().is_some() {
         app.output.print_json(&ListShape { items, next: None })?;
@@ -67,6 +73,7 @@ pub(crate) async fn carry_out(app: &App, args: &Register) -> Result<Exit, Proble
             (false, _) => style.tint(Tint::Dim, "unchanged"),
         };
         app.output.print(&format!("{}: {what}, revision {}", escape::line(name), item.number))?;
+        tell_schedules(app, &item.schedules)?;
     }
     if let ([item], Some(name)) = (items.as_slice(), files.keys().next()) {
         let verb = if item.is_new && item.number > 1 { "diff" } else { "execute" };
@@ -145,7 +152,18 @@ async fn register(
         Registered::Stale(latest) => return Err(stale(app, name, &row, latest.as_ref(), expected)),
     };
     let revision = RevisionItem::new(PROJECT, name, &row);
-    Ok(RegisteredItem { revision, is_new, file: loaded.name.clone(), number: row.number })
+    let (file, schedules) = (loaded.name.clone(), Synced::default());
+    Ok(RegisteredItem { revision, is_new, file, schedules, number: row.number })
+}
+
+fn tell_schedules(app: &App, synced: &Synced) -> Result<(), Problem> {
+    let all = [("created", &synced.created), ("changed", &synced.changed), ("removed", &synced.removed)];
+    for (what, names) in all {
+        for name in names {
+            app.output.print(&format!("  schedule {}: {what}", escape::line(name)))?;
+        }
+    }
+    Ok(())
 }
 
 fn stale(

@@ -17,6 +17,7 @@ mod sandbox;
 mod secrets;
 mod stages;
 mod step;
+mod triggers;
 mod value;
 mod workflow;
 

@@ -13,6 +13,7 @@ use crate::spec::read::fields::Fields;
 use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::read::step::Draft;
+use crate::spec::read::triggers::Declared;
 use crate::spec::tree::{Content, Node, Place, quoted};
 use crate::value::Digest;
 
@@ -44,18 +45,22 @@ impl<'t> Reader<'t, '_> {
         }
         let mut drafts = self.steps(fields, root);
         let stages = self.stages(fields, &mut drafts);
+        let inputs = inputs.unwrap_or_default();
+        let declared = Declared { workflow: &name, inputs: &inputs, is_stored: options.is_stored };
+        let schedules = fields.get("on").map(|node| self.triggers(node, &place.key("on"), declared));
         let outputs = fields.get("outputs").map(|node| self.outputs(node, &place.key("outputs")));
         let revision = Digest::of(text.as_bytes());
         let mut workflow = Workflow {
             name,
             description: description.map(Arc::from),
-            inputs: inputs.unwrap_or_default(),
+            inputs,
             env: env.unwrap_or_default(),
             secrets: secrets.unwrap_or_default(),
             steps: Vec::new(),
             stages,
             deadline,
             permissions: permissions.unwrap_or_default(),
+            schedules: schedules.unwrap_or_default(),
             outputs: outputs.unwrap_or_default(),
             text: text.into(),
             revision,

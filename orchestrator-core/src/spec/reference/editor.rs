@@ -143,6 +143,11 @@ fn of_form(form: &Form, kinds: &[Kind<'_>]) -> Value {
             "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,255}$" },
             "additionalProperties": { "type": ["string", "number", "boolean"] },
         }),
+        Form::Labels => json!({
+            "type": "object",
+            "propertyNames": { "minLength": 1 },
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+        }),
         Form::Section(section) => json!({ "$ref": format!("#/definitions/{}", section.name) }),
         Form::Either(forms) => {
             json!({ "anyOf": forms.iter().map(|form| of_form(form, kinds)).collect::<Vec<_>>() })

@@ -140,6 +140,8 @@ pub enum Form {
     Named(&'static Form),
     /// A mapping of variables of the environment to texts, which may hold expressions.
     Environment,
+    /// A mapping of labels to their values: any words, and what is no text counts as it is written.
+    Labels,
     /// A mapping with the keys of a section.
     Section(&'static Section),
     /// One of several forms.
@@ -168,6 +170,7 @@ impl Form {
             Self::List(form, _) => format!("list: {}", form.words()),
             Self::Named(form) => format!("mapping of names: {}", form.words()),
             Self::Environment => "mapping of variables to texts".into(),
+            Self::Labels => "mapping of labels to texts".into(),
             Self::Section(section) => format!("[{}](#{})", section.name, section.anchor()),
             Self::Either([one, Self::List(many, _)]) if one.words() == many.words() => {
                 format!("{}, or a list of them", one.words())

@@ -8,6 +8,7 @@ mod form;
 mod page;
 mod sandbox;
 mod step;
+mod triggers;
 mod workflow;
 
 pub use editor::{Kind, json_schema};
@@ -15,4 +16,5 @@ pub use form::{Form, Key, Section};
 pub use page::{keys_table, kind_tables};
 pub use sandbox::SANDBOX;
 pub use step::{COMPENSATE, EVIDENCE, PERMISSIONS, QA, REPEAT, RETRY, STEP, STRATEGY, TIMEOUT};
+pub use triggers::{ON, SCHEDULE};
 pub use workflow::{DEFAULTS, INPUT, WORKFLOW, sections};

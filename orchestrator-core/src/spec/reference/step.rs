@@ -155,7 +155,7 @@ pub static STEP: Section = Section {
         Key::new("queue", Form::Text, "Which workers execute it: [a fleet](fleet.md).", "queue: gpu").without("`default`"),
         Key::new(
             "labels",
-            Form::Named(&Form::Text),
+            Form::Labels,
             "What the workers that execute it must have.",
             "labels: { zone: eu }",
         ),
@@ -339,7 +339,7 @@ pub static COMPENSATE: Section = Section {
             .without("`default`"),
         Key::new(
             "labels",
-            Form::Named(&Form::Text),
+            Form::Labels,
             "What the workers that execute it must have.",
             "{ run: echo undone, labels: { zone: eu } }",
         ),

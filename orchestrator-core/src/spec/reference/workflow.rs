@@ -3,6 +3,7 @@
 use crate::spec::reference::form::{Form, Key, Section, reachable};
 use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::reference::step::{EFFECTS, PERMISSIONS, RETRY, STEP, TIMEOUT};
+use crate::spec::reference::triggers::ON;
 
 /// The top level.
 pub static WORKFLOW: Section = Section {
@@ -81,6 +82,13 @@ pub static WORKFLOW: Section = Section {
             "secrets: [API_KEY]",
         ),
         Key::new(
+            "on",
+            Form::Section(&ON),
+            "What starts runs of it, once it is registered.",
+            "on: { schedule: [{ cron: \"0 9 * * 1-5\", zone: Europe/Berlin }] }",
+        )
+        .without("somebody who asks for one"),
+        Key::new(
             "outputs",
             Form::Named(&Form::Value),
             "What the run gives, rendered when every step has ended and none has failed.",
@@ -103,8 +111,6 @@ pub static WORKFLOW: Section = Section {
         Key::new("evidence", Form::Value, "What must hold for the run to have succeeded.", "evidence: {}")
             .later(),
         Key::new("labels", Form::Value, "Labels of every run.", "labels: { team: web }").later(),
-        Key::new("on", Form::Value, "What starts a run.", "on: { schedule: { cron: \"0 6 * * *\" } }")
-            .later(),
         Key::new("paths", Form::Value, "What of the workspace the run reads and writes.", "paths: [src]")
             .later(),
         Key::new("priority", Form::Value, "Which run goes first where several wait.", "priority: 10").later(),
@@ -193,7 +199,7 @@ pub static DEFAULTS: Section = Section {
         Key::new("queue", Form::Text, "Which workers execute the steps.", "queue: gpu"),
         Key::new(
             "labels",
-            Form::Named(&Form::Text),
+            Form::Labels,
             "What the workers that execute them must have.",
             "labels: { zone: eu }",
         ),

@@ -10,6 +10,7 @@ mod page;
 mod report;
 mod run;
 mod runs;
+mod schedule;
 mod spec;
 mod tools;
 mod upkeep;
@@ -27,6 +28,7 @@ pub(crate) use runs::{
     Ask, Cancel, Compensate, Events, Fork, ListRuns, Logs, Qa, Reason, Resolve, Resume, Retry, RunRef,
     RunsCommand, Show, Signal, Wait, Watch,
 };
+pub(crate) use schedule::{CreateSchedule, ListSchedules, ScheduleCommand};
 pub(crate) use spec::{Init, Plan, PluginsCommand, TryOut, Validate};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, CopyStore, Prune, Restore, StoreCommand};
@@ -84,6 +86,9 @@ pub(crate) enum Verb {
     /// Keep workflows under names, and run them by name
     #[command(subcommand, arg_required_else_help = true)]
     Workflow(WorkflowCommand),
+    /// Start runs of registered workflows at certain times
+    #[command(subcommand, arg_required_else_help = true)]
+    Schedule(ScheduleCommand),
     /// Drive runs that others have started, until told to stop
     Worker(Worker),
     /// See and decide what waits for a person's word

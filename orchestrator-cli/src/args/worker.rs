@@ -20,6 +20,9 @@ many, with one store. Steps start in a folder of their run below --workspaces.
 It executes the steps of the queues that it serves (`queue: gpu` in a step), whoever drives their runs, and offers to
 other workers what it does not serve or has no slot for. A step that says nothing is of the queue `default`.
 
+It starts the runs of schedules (`orchestrator schedule`) whose time has come: one for each time, however many \
+workers there are.
+
 SIGTERM and Ctrl-C drain it: it begins nothing new, gives running steps time to end, lets go of its runs, and ends;
 another worker goes on with them. A second signal ends it at once. If it dies, others take up its runs when its
 time is over (--ttl).

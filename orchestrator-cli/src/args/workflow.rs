@@ -27,7 +27,8 @@ Examples:
   orchestrator workflow register flows/*.yaml
   orchestrator workflow register build.yaml --name nightly --expect 3
 
-A text that is the latest revision already changes nothing. All files are checked before any is registered.
+A text that is the latest revision already changes nothing. All files are checked before any is registered. The \
+schedules of a text (`on: schedule:`) hold from here on, in place of those of the revision before.
 
 Exit codes: 0 registered (also if nothing is new), 3 invalid workflow, 4 no such file, 6 the latest revision is \
 not the expected one, 7 store unavailable.")]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use orchestrator_core::engine::{read_report, stranded};
+use orchestrator_core::engine::{read_report, read_schedules, stranded};
 use orchestrator_core::id::RunId;
-use orchestrator_core::port::store::{RunQuery, RunRow, Store, StoreError};
+use orchestrator_core::port::store::{DocumentQuery, RunQuery, RunRow, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 use orchestrator_plugins::SandboxReport;
 use serde::Serialize;
@@ -13,11 +13,14 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::commands::version::{VERSION, durability};
+use crate::commands::worker;
 use crate::exit::Exit;
+use crate::output::scheduled;
 use crate::output::style::Tint;
 use crate::output::{Problem, escape, suggest};
 use crate::secrets;
 use crate::settings::KEYS;
+use crate::shell::quoted;
 use crate::situation::{self, Situation};
 use crate::store::{self, Access, Location};
 use crate::workflow::{self, counted};
@@ -86,6 +89,8 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let runs = match opened {
         Some(store) => {
             let runs = open_runs(app, &store, &mut checks).await;
+            let found = schedules(app, &store).await;
+            checks.extend(found.unwrap_or_else(|problem| vec![Check::of("schedules", &problem)]));
             // Only what `sweep` says about the dead was written.
             let _ = store.close().await;
             runs.unwrap_or_else(|problem| {
@@ -279,6 +284,38 @@ async fn open_runs(
             return Ok(runs);
         }
     }
+}
+
+/// The schedules: which of them start no runs, and whether anybody is there who does.
+async fn schedules(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Check>, Problem> {
+    let (mut checks, mut active, mut after) = (Vec::new(), 0, None);
+    loop {
+        let query = DocumentQuery { after, limit: 500, ..DocumentQuery::default() };
+        let page = read_schedules(&**store, query).await?;
+        for stored in &page.items {
+            active += usize::from(stored.next.is_some());
+            if let (false, Some(failing)) = (stored.paused, &stored.past.last_error) {
+                let text = format!("{} could not start its run: {}", stored.name, failing.message);
+                let show = app.shell.command(&format!("schedule show {}", quoted(&stored.name)));
+                checks.push(Check { hint: Some(show), ..Check::new("schedule", "failed", text) });
+            } else if scheduled::status(stored) == "over" {
+                let text = format!("{} has no time left: it never starts a run", stored.name);
+                checks.push(Check::new("schedule", "warn", text));
+            }
+        }
+        after = page.items.last().map(|row| (row.project.to_string(), row.name.to_string()));
+        if !page.more {
+            break;
+        }
+    }
+    if active > 0 && !worker::has_worker(store).await {
+        let text = format!("{} active, and no worker starts their runs", counted(active, "schedule"));
+        let hint = Some(app.shell.command("worker"));
+        checks.push(Check { hint, ..Check::new("schedules", "warn", text) });
+    } else if active > 0 {
+        checks.push(Check::new("schedules", "ok", format!("{} active", counted(active, "schedule"))));
+    }
+    Ok(checks)
 }
 
 fn tell(app: &App, checks: &[Check], runs: &[OpenRun]) -> Result<(), Problem> {

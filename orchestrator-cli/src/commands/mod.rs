@@ -14,6 +14,7 @@ mod plan;
 mod plugins;
 mod run;
 mod runs;
+mod schedule;
 mod schema;
 mod upkeep;
 mod validate;

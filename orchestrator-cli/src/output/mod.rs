@@ -6,6 +6,7 @@ mod excerpt;
 pub(crate) mod moment;
 mod problem;
 pub(crate) mod registered;
+pub(crate) mod scheduled;
 pub(crate) mod shapes;
 pub(crate) mod size;
 mod stream;

@@ -27,6 +27,7 @@ mod reports;
 mod rows;
 mod run;
 mod sandbox;
+mod scheduling;
 mod schema;
 mod secrets;
 mod settings;

@@ -182,6 +182,7 @@ impl Template {
             logs: (0..3).map(line).collect(),
             children: Vec::new(),
             remote: None,
+            admission: None,
         }
     }
 }

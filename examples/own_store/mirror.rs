@@ -17,9 +17,9 @@ use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
     WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
@@ -150,6 +150,14 @@ impl<S: Store> Store for Mirrored<S> {
 
     async fn stops(&self, owner: OwnerId) -> Result<Vec<StepTicket>, StoreError> {
         self.inner.stops(owner).await
+    }
+
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        self.inner.holds(query).await
+    }
+
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        self.inner.waiters(query).await
     }
 
     async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {

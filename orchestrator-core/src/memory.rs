@@ -5,6 +5,8 @@
 mod compact;
 mod desk;
 mod due;
+mod inner;
+mod keys;
 mod papers;
 mod prune;
 mod queue;
@@ -18,9 +20,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::id::{OwnerId, RunId, Unit};
+use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
 use crate::memory::desk::Desk;
+use crate::memory::keys::Keys;
 use crate::memory::papers::Papers;
 use crate::memory::run::Run;
 use crate::memory::shelf::Shelf;
@@ -28,10 +31,10 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, DeleteDocument, Deliver, Delivered,
-    DocumentQuery, DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store, StoreError,
-    StoreInfo, WorkflowQuery, WorkflowRow,
+    DocumentQuery, DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store,
+    StoreError, StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -53,11 +56,13 @@ struct Inner {
     /// The runs with a `due_at`, by it.
     due: BTreeSet<(Timestamp, RunId)>,
     /// What each idempotency key has started, by project and key.
-    keys: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
+    started: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,
     shelf: Shelf,
     papers: Papers,
     desk: Desk,
+    /// Places under keys.
+    keys: Keys,
     owners: BTreeMap<OwnerId, OwnerRow>,
 }
 
@@ -85,124 +90,6 @@ impl MemoryStore {
     fn open(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.closed { Err(StoreError::Unavailable("it is closed".to_owned())) } else { Ok(inner) }
-    }
-}
-
-impl Inner {
-    fn changed(&mut self) {
-        self.mark += 1;
-    }
-
-    fn commit(&mut self, member: Member) -> Commit {
-        if let Some(fault) = member.fault() {
-            return Commit::Invalid(fault.to_owned());
-        }
-        if let Some(refused) = self.refusal(&member) {
-            return refused;
-        }
-        self.write(member);
-        self.changed();
-        Commit::Applied
-    }
-
-    /// Why the member cannot be written, from what is there now.
-    fn refusal(&self, member: &Member) -> Option<Commit> {
-        let run = self.runs.get(&member.run);
-        if let (Some(fence), Some(run)) = (member.driver, run)
-            && (run.row.driver, run.row.driver_epoch) != (Some(fence.owner), fence.epoch)
-        {
-            return Some(Commit::Fenced);
-        }
-        if run.map_or(0, |run| run.row.seq) != member.expected
-            || member.children.iter().any(|child| self.runs.contains_key(&child.run))
-        {
-            return Some(Commit::Conflict);
-        }
-        if member.dead.iter().any(|owner| !self.is_dead(*owner)) {
-            return Some(Commit::Fenced);
-        }
-        if let Some(remote) = &member.remote {
-            let claimed = self.desk.claimed(remote);
-            if !claimed.is_empty() {
-                return Some(Commit::Claimed(claimed));
-            }
-            if self.desk.doubles(remote) {
-                return Some(Commit::Invalid("a step or item has one offer at a time".to_owned()));
-            }
-        }
-        let new = member.create.as_deref()?;
-        let key = new.key.as_ref()?;
-        let (run, content) = self.keys.get(&(new.project.clone(), key.key.clone()))?;
-        Some(Commit::Duplicate { run: *run, same: *content == key.content })
-    }
-
-    fn is_dead(&self, owner: OwnerId) -> bool {
-        self.owners.get(&owner).is_some_and(|row| row.dead)
-    }
-
-    /// Alive by the store's clock, marked or not.
-    fn lives(&self, owner: OwnerId, now: Timestamp) -> bool {
-        self.owners.get(&owner).is_some_and(|row| !row.dead && row.deadline > now)
-    }
-
-    /// Marks an owner as dead: its time is over, or it says so.
-    fn bury(&mut self, owner: OwnerId, now: Timestamp) {
-        if let Some(row) = self.owners.get_mut(&owner) {
-            row.dead = true;
-            self.desk.lose(owner, now);
-            self.changed();
-        }
-    }
-
-    fn write(&mut self, member: Member) {
-        let Member {
-            run: id,
-            create,
-            at,
-            events,
-            transition,
-            summary,
-            steps,
-            values,
-            decisions,
-            approvals,
-            logs,
-            children,
-            remote,
-            ..
-        } = member;
-        if let Some(new) = create {
-            if let Some(key) = &new.key {
-                self.keys.insert((new.project.clone(), key.key.clone()), (id, key.content));
-            }
-            self.revisions.entry(new.revision).or_insert_with(|| new.text.clone());
-            self.runs.insert(id, Run::new(id, *new, at));
-        }
-        // Checked before: a member without a run to create names one that is there.
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        if run.row.due_at != summary.due_at {
-            if let Some(due) = run.row.due_at {
-                self.due.remove(&(due, id));
-            }
-            if let Some(due) = summary.due_at {
-                self.due.insert((due, id));
-            }
-        }
-        run.log.append(at, transition, events);
-        run.row.seq = run.log.last();
-        run.row.updated_at = at;
-        run.summarize(summary);
-        run.steps.reserve(run.row.new.steps);
-        steps.into_iter().for_each(|row| run.steps.put(row));
-        run.values.extend(values.into_iter().map(|value| (value.digest, value.body)));
-        decisions.into_iter().for_each(|decision| run.decisions.push(decision));
-        run.approvals
-            .extend(approvals.into_iter().map(|row| ((Unit::new(row.step, row.item), row.attempt), row)));
-        run.lines.extend(logs);
-        children.into_iter().for_each(|child| self.write(child));
-        if let Some(remote) = remote {
-            self.desk.write(*remote, at);
-        }
     }
 }
 
@@ -366,6 +253,14 @@ impl Store for MemoryStore {
         Ok(Inbox { rows: self.open()?.desk.inbox(run), unreadable: Vec::new() })
     }
 
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        Ok(self.open()?.keys.holds(&query))
+    }
+
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        Ok(self.open()?.keys.waiters(&query))
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.open()?.runs.get(&run).map(|run| run.row.clone()))
     }
@@ -385,7 +280,7 @@ impl Store for MemoryStore {
 
     async fn find_key(&self, project: &str, key: &str) -> Result<Option<RunId>, StoreError> {
         let inner = self.open()?;
-        Ok(inner.keys.get(&(Arc::from(project), Arc::from(key))).map(|(run, _)| *run))
+        Ok(inner.started.get(&(Arc::from(project), Arc::from(key))).map(|(run, _)| *run))
     }
 
     async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {

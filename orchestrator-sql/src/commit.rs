@@ -8,12 +8,16 @@ use orchestrator_core::port::store::{
     Commit, LogLine, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER, StoreError,
 };
 
+use crate::admission::{Admitted, Changes, Full};
 use crate::dialect::{Dialect, WriteError};
 use crate::member;
 use crate::store::Shared;
 
+/// How often a group is written anew whose keys others have changed while it was reckoned what becomes of them.
+pub(crate) const RACES: u32 = 8;
+
 /// A member and its place in the batch.
-type Placed = (usize, Member);
+pub(crate) type Placed = (usize, Member);
 
 impl<D: Dialect> Shared<D> {
     /// As [`orchestrator_core::port::store::Store::commit`]. Is not stopped half-way: it runs on a task of its own.
@@ -38,15 +42,24 @@ impl<D: Dialect> Shared<D> {
     /// Writes a group. Where a check fails, nothing of it has been written: the members that something stands in the
     /// way of get their answer, and the rest is tried again, as one group while that helps, then one by one.
     async fn commit_group(&self, mut group: Vec<Placed>, answers: &mut [Commit]) {
+        let mut races = 0;
         while group.len() > 1 {
-            match self.write(&group).await {
-                Ok(()) => return group.iter().for_each(|(place, _)| answers[*place] = Commit::Applied),
+            let Attempt { able, full, written } = self.attempt(group).await;
+            match written {
+                Ok(()) => {
+                    able.iter().for_each(|(place, _)| answers[*place] = Commit::Applied);
+                    return self.answer_full(full, answers).await;
+                }
                 Err(WriteError::Refused | WriteError::Invalid(_)) => {}
                 Err(error) => {
                     let answer = failed(error);
-                    return group.iter().for_each(|(place, _)| answers[*place] = answer.clone());
+                    let all = able.iter().chain(full.iter().map(|(placed, _)| placed));
+                    return all.for_each(|(place, _)| answers[*place] = answer.clone());
                 }
             }
+            // In their order: which of them finds the last place depends on it.
+            group = able.into_iter().chain(full.into_iter().map(|(placed, _)| placed)).collect();
+            group.sort_unstable_by_key(|(place, _)| *place);
             let before = group.len();
             let mut rest = Vec::with_capacity(before);
             for (place, member) in group {
@@ -59,26 +72,84 @@ impl<D: Dialect> Shared<D> {
             }
             group = rest;
             if group.len() == before {
-                break;
+                // Others may have changed keys in between.
+                races += 1;
+                let named = |(_, member): &Placed| member.admission.is_some();
+                if races > RACES || !group.iter().any(named) {
+                    break;
+                }
+                // Those that name none wait for nobody.
+                let (naming, plain): (Vec<_>, Vec<_>) = group.into_iter().partition(named);
+                if !plain.is_empty() {
+                    Box::pin(self.commit_group(plain, answers)).await;
+                }
+                group = naming;
             }
         }
         for placed in group {
-            let place = placed.0;
-            answers[place] = self.commit_one(placed).await;
+            self.commit_one(placed, answers).await;
         }
     }
 
-    async fn commit_one(&self, placed: Placed) -> Commit {
-        let alone = [placed];
-        let Err(error) = self.write(&alone).await else { return Commit::Applied };
-        if !matches!(error, WriteError::Refused | WriteError::Invalid(_)) {
-            return failed(error);
+    async fn commit_one(&self, placed: Placed, answers: &mut [Commit]) {
+        let mut alone = placed;
+        for _ in 0..=RACES {
+            let place = alone.0;
+            let Attempt { able, full, written } = self.attempt(vec![alone]).await;
+            if !full.is_empty() {
+                return self.answer_full(full, answers).await;
+            }
+            let Some(back) = able.into_iter().next() else { return };
+            alone = back;
+            answers[place] = match written {
+                Ok(()) => Commit::Applied,
+                // What stood in the way may be gone by now. It was not written in any case.
+                Err(error @ (WriteError::Refused | WriteError::Invalid(_))) => {
+                    match self.obstacle(&alone.1).await {
+                        Ok(Some(obstacle)) => obstacle,
+                        Ok(None) if alone.1.admission.is_some() && error == WriteError::Refused => {
+                            answers[place] = Commit::Busy;
+                            continue;
+                        }
+                        Ok(None) => failed(error),
+                        Err(_) => Commit::Busy,
+                    }
+                }
+                Err(error) => failed(error),
+            };
+            return;
         }
-        // What stood in the way may be gone by now. It was not written in any case.
-        match self.obstacle(&alone[0].1).await {
-            Ok(Some(obstacle)) => obstacle,
-            Ok(None) => failed(error),
-            Err(_) => Commit::Busy,
+    }
+
+    /// Writes those of a group that find the places which they take.
+    async fn attempt(&self, group: Vec<Placed>) -> Attempt {
+        let admitted = match self.admit(&group).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                tracing::debug!(%error, "cannot look for places");
+                return Attempt { able: group, full: Vec::new(), written: Err(WriteError::Busy) };
+            }
+        };
+        let Admitted { full, changes } = admitted;
+        let mut full = full.into_iter().peekable();
+        let (mut able, mut refused) = (Vec::with_capacity(group.len()), Vec::new());
+        for placed in group {
+            match full.next_if(|(place, _)| *place == placed.0) {
+                Some((_, keys)) => refused.push((placed, keys)),
+                None => able.push(placed),
+            }
+        }
+        let written = if able.is_empty() { Ok(()) } else { self.write(&able, changes).await };
+        Attempt { able, full: refused, written }
+    }
+
+    /// The keys are too full for these; unless something else stands in their way, which is told first.
+    async fn answer_full(&self, full: Vec<(Placed, Full)>, answers: &mut [Commit]) {
+        for ((place, member), keys) in full {
+            answers[place] = match self.obstacle(&member).await {
+                Ok(obstacle) => obstacle.unwrap_or(Commit::Full(keys)),
+                Err(_) => Commit::Busy,
+            };
         }
     }
 
@@ -130,11 +201,15 @@ impl<D: Dialect> Shared<D> {
         Ok(found.map(|(run, content)| Commit::Duplicate { run, same: content == key.content }))
     }
 
-    /// Writes a group in one transaction, and gives the runs whose members were written.
-    async fn write(&self, group: &[Placed]) -> Result<(), WriteError> {
-        let marks = self.spill(group.iter().map(|(_, member)| member)).await?;
-        let batch = member::batch(group.iter().map(|(_, member)| member), marks)
+    /// Writes a group in one transaction, with what becomes of the keys that it names.
+    async fn write(&self, group: &[Placed], changes: Changes) -> Result<(), WriteError> {
+        let members = || group.iter().map(|(_, member)| member);
+        let marks = self.spill(members()).await?;
+        let mut batch = member::batch(members(), marks)
             .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
+        if let Some(named) = members().find(|member| member.admission.is_some()) {
+            changes.write(&mut batch, named.transition.as_uuid());
+        }
         let (pen, mut hand) = self.free_pen().await;
         let script = batch.finish(&mut hand.texts, D::WORDS);
         failpoint!("commit.before");
@@ -142,6 +217,15 @@ impl<D: Dialect> Shared<D> {
         failpoint!("commit.after");
         Ok(())
     }
+}
+
+/// What became of a group.
+struct Attempt {
+    /// Those that were to be written.
+    able: Vec<Placed>,
+    /// Those that were not, because keys are too full.
+    full: Vec<(Placed, Full)>,
+    written: Result<(), WriteError>,
 }
 
 fn failed(error: WriteError) -> Commit {

@@ -233,3 +233,39 @@ entity!(document_revisions = "orchestrator_document_revisions" {
     created_at: i64,
     created_by: String,
 });
+
+entity!(keys = "orchestrator_keys" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    project: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    held: i64,
+    mark: Uuid,
+});
+
+entity!(holds = "orchestrator_holds" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    step: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    item: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    project: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    since: i64,
+});
+
+entity!(waiters = "orchestrator_waiters" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    project: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    run: Uuid,
+    rank: i64,
+    most: i64,
+    since: i64,
+    granted_at: Option<i64>,
+});

@@ -1,5 +1,6 @@
 //! Everything the SQL stores of orchestrator share: entities, migrations, and the store over a [`Dialect`].
 
+mod admission;
 mod artifact;
 mod commit;
 mod copy;

@@ -219,7 +219,7 @@ fn create(rows: &mut [Rows; COUNT], run: &Arg, member: &Member, new: &NewRun) {
 }
 
 /// Which item of a step: 0 is the step itself.
-fn rank(step: StepIx, item: Option<u32>) -> Arg {
+pub(crate) fn rank(step: StepIx, item: Option<u32>) -> Arg {
     Unit::new(step, item).rank().arg()
 }
 

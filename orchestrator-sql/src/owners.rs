@@ -104,6 +104,7 @@ impl<D: Dialect> Shared<D> {
         self.pen.run_relaxed(script::<D, _>(RETIRE, [id(owner)])).await?;
         failpoint!("owner.retire.after");
         self.lose().await?;
+        self.forsake().await?;
         self.dialect.committed();
         self.dialect.let_go(owner).await;
         Ok(())
@@ -136,6 +137,7 @@ impl<D: Dialect> Shared<D> {
         }
         // Also what others have left undone, who were ended between the two.
         self.lose().await?;
+        self.forsake().await?;
         Ok(newly)
     }
 

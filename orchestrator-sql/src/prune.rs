@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const ATTEMPTS: u32 = 8;
 
 /// What belongs to runs, then the runs themselves, then what nothing names any longer, in tables that belong to all.
-static SECTIONS: [Section; 12] = [
+static SECTIONS: [Section; 13] = [
     delete(
         "orchestrator_dedupe WHERE (scope, key) IN (SELECT 'start/' || project, start_key FROM orchestrator_runs \
          WHERE start_key IS NOT NULL AND id IN (SELECT column1 FROM ",
@@ -64,6 +64,8 @@ static SECTIONS: [Section; 12] = [
          EXCEPT SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
          WHERE r.finished_at IS NULL AND s.owner IS NOT NULL)",
     ),
+    // Of which nothing is held, and so nobody waits. Whoever has read it, and writes to it, finds it gone and begins anew.
+    delete("orchestrator_keys WHERE held = 0", &[], ""),
 ];
 
 /// The first sections that name runs alone.
@@ -71,6 +73,7 @@ const OF_RUNS: std::ops::Range<usize> = 0..9;
 const RUNS: usize = 9;
 const UNNAMED_TEXTS: usize = 10;
 const UNNAMED_OWNERS: usize = 11;
+const UNNAMED_KEYS: usize = 12;
 
 const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
     Section::new(Verb::Delete, head, columns, tail)
@@ -113,6 +116,7 @@ impl<D: Dialect> Shared<D> {
         if !pruned.more {
             let mut unnamed = Batch::of_one(&SECTIONS, UNNAMED_TEXTS, Rows::default());
             unnamed.add(UNNAMED_OWNERS, Rows::one([prune.before.arg()]));
+            unnamed.add(UNNAMED_KEYS, Rows::default());
             let mut hand = self.pen.take().await;
             let script = unnamed.finish(&mut hand.texts, D::WORDS);
             self.pen.run_undisturbed(&mut hand, script).await?;

@@ -5,15 +5,15 @@ use orchestrator_core::machine::{Event, Recorded};
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalRow, ClaimRow, IdempotencyKey, InboxRow, LogLine, NewOffer, NewRun, NumberedLine, OfferRow,
-    OwnerRow, Parent, RunRow, Serves, StepRow, StoreError,
+    ApprovalRow, ClaimRow, HoldRow, IdempotencyKey, InboxRow, LogLine, NewOffer, NewRun, NumberedLine,
+    OfferRow, OwnerRow, Parent, RunRow, Serves, StepRow, StoreError, WaiterRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::ValueRef;
 use uuid::Uuid;
 
 use crate::encoding::{corrupt, decode_value, digest_of, intent_of, known_word, labels_of, stream_of};
-use crate::entity::{approvals, decisions, events, inbox, logs, offers, owners, runs, steps};
+use crate::entity::{approvals, decisions, events, holds, inbox, logs, offers, owners, runs, steps, waiters};
 
 /// A number from its column.
 pub(crate) fn number<T: TryFrom<i64>>(value: i64) -> Result<T, StoreError> {
@@ -208,4 +208,27 @@ pub(crate) fn result(row: inbox::Model) -> Result<InboxRow, StoreError> {
     let ticket = ticket(row.run, right)?;
     let claim = ClaimRow { ticket, owner: OwnerId::from_uuid(row.owner), at: time(row.claimed_at) };
     Ok(InboxRow { claim, at: time(row.at), end: row.body.map(Into::into) })
+}
+
+pub(crate) fn hold(row: holds::Model) -> Result<HoldRow, StoreError> {
+    Ok(HoldRow {
+        project: row.project.into(),
+        key: row.key.into(),
+        run: RunId::from_uuid(row.run),
+        step: step_of(row.step)?,
+        item: item_of(row.item)?,
+        since: time(row.since),
+    })
+}
+
+pub(crate) fn waiter(row: waiters::Model) -> Result<WaiterRow, StoreError> {
+    Ok(WaiterRow {
+        project: row.project.into(),
+        key: row.key.into(),
+        run: RunId::from_uuid(row.run),
+        rank: row.rank,
+        limit: number(row.most)?,
+        since: time(row.since),
+        granted_at: row.granted_at.map(time),
+    })
 }

@@ -22,12 +22,18 @@ pub(crate) const TAKE_OFFERS: usize = 11;
 pub(crate) const TAKE_RESULTS: usize = 12;
 pub(crate) const STOPS: usize = 13;
 pub(crate) const OFFERS: usize = 14;
+pub(crate) const MOVE_KEYS: usize = 15;
+pub(crate) const NEW_KEYS: usize = 16;
+pub(crate) const RELEASE: usize = 17;
+pub(crate) const HOLD: usize = 18;
+pub(crate) const LEAVE: usize = 19;
+pub(crate) const WAIT: usize = 20;
 /// The others are not of members.
-pub(crate) const DELIVER: usize = 15;
-pub(crate) const LOSE: usize = 16;
-pub(crate) const CLAIM: usize = 17;
+pub(crate) const DELIVER: usize = 21;
+pub(crate) const LOSE: usize = 22;
+pub(crate) const CLAIM: usize = 23;
 /// How many sections there are.
-pub(crate) const COUNT: usize = 18;
+pub(crate) const COUNT: usize = 24;
 
 /// The condition about deaths that are asserted.
 pub(crate) const ASSERTED_DEAD: usize = 0;
@@ -48,6 +54,14 @@ pub(crate) const OFFER: Lock = Lock {
     on: "t.run = v.column1 AND t.step = v.column2 AND t.item = v.column3 AND t.generation = v.column4 \
          AND t.iteration = v.column5 AND t.attempt = v.column6 AND t.epoch = v.column7",
     order: "v.column1, v.column2, v.column3",
+};
+
+/// The row of a key. What becomes of its places is reckoned beforehand, from what is found: it counts only while nobody else
+/// has changed that.
+const KEY: Lock = Lock {
+    table: "orchestrator_keys",
+    on: "t.project = v.column1 AND t.key = v.column2",
+    order: "v.column1, v.column2",
 };
 
 /// The columns of a ticket.
@@ -185,6 +199,51 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
             " AS v WHERE v.column1 IS NOT NULL",
         )
     },
+    Section {
+        checked: Check::AsGiven,
+        locks: Some(KEY),
+        ..Section::new(
+            Verb::Update,
+            "orchestrator_keys SET held = v.column4, mark = v.column5 FROM ",
+            &[Text, Text, Id, Int, Id],
+            " AS v WHERE orchestrator_keys.project = v.column1 AND orchestrator_keys.key = v.column2 \
+             AND orchestrator_keys.mark = v.column3",
+        )
+    },
+    Section {
+        checked: Check::AsGiven,
+        ..Section::new(
+            Verb::Insert,
+            "orchestrator_keys (project, key, held, mark) SELECT * FROM ",
+            &[Text, Text, Int, Id],
+            " AS v WHERE v.column1 IS NOT NULL ORDER BY v.column1, v.column2 ON CONFLICT (project, key) DO NOTHING",
+        )
+    },
+    Section::new(
+        Verb::Delete,
+        "orchestrator_holds WHERE (run, step, item, project, key) IN (SELECT * FROM ",
+        &[Id, Int, Int, Text, Text],
+        " AS v)",
+    ),
+    Section::new(
+        Verb::Insert,
+        "orchestrator_holds (run, step, item, project, key, since) SELECT * FROM ",
+        &[Id, Int, Int, Text, Text, Int],
+        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT DO NOTHING",
+    ),
+    Section::new(
+        Verb::Delete,
+        "orchestrator_waiters WHERE (project, key, run) IN (SELECT * FROM ",
+        &[Text, Text, Id],
+        " AS v)",
+    ),
+    Section::new(
+        Verb::Insert,
+        "orchestrator_waiters (project, key, run, rank, most, since, granted_at) SELECT * FROM ",
+        &[Text, Text, Id, Int, Int, Int, Int],
+        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT (project, key, run) DO UPDATE SET rank = excluded.rank, \
+         most = excluded.most, since = excluded.since, granted_at = excluded.granted_at",
+    ),
     Section {
         checked: Check::AsGiven,
         locks: Some(OFFER),

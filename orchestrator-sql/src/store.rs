@@ -11,9 +11,9 @@ use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
     WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
@@ -247,6 +247,14 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.shared.inbox(run).await
+    }
+
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        self.shared.holds(query).await
+    }
+
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        self.shared.waiters(query).await
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {

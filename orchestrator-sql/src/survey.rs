@@ -2,7 +2,9 @@
 
 use orchestrator_core::port::store::StoreError;
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
 use uuid::Uuid;
 
 use crate::dialect::Dialect;
@@ -116,6 +118,7 @@ impl<D: Dialect> SqlStore<D> {
                 faults.push(format!("{count} {what}"));
             }
         }
+        faults.extend(self.key_faults().await?);
         faults.extend(self.shared.event_faults().await?);
         faults.extend(self.shared.inbox_faults().await?);
         faults.extend(self.shared.value_faults().await?);
@@ -123,12 +126,43 @@ impl<D: Dialect> SqlStore<D> {
         Ok(faults)
     }
 
+    /// Keys of which not as many places are held as it is written down, and places that nobody gives back.
+    async fn key_faults(&self) -> Result<Vec<String>, StoreError> {
+        const KEYS: [(&str, &str); 2] = [
+            (
+                "keys of which not as many places are held as is written down",
+                "SELECT count(*) FROM orchestrator_keys AS k WHERE k.held <> \
+                 (SELECT count(*) FROM orchestrator_holds AS h WHERE h.project = k.project AND h.key = k.key) + \
+                 (SELECT count(*) FROM orchestrator_waiters AS w \
+                 WHERE w.project = k.project AND w.key = k.key AND w.granted_at IS NOT NULL)",
+            ),
+            (
+                "places that are held or waited for by runs that are not there or have ended",
+                "SELECT count(*) FROM (SELECT run FROM orchestrator_holds UNION ALL SELECT run FROM orchestrator_waiters) AS x \
+                 LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL OR r.finished_at IS NOT NULL",
+            ),
+        ];
+        let mut faults = Vec::new();
+        for (what, query) in KEYS {
+            let count = match self.ask_count(query).await {
+                // A store that is older than keys has none.
+                Err(error) if self.shared.dialect.is_missing_table(&error) => return Ok(faults),
+                answer => self.shared.explained(answer)?,
+            };
+            faults.extend((count > 0).then(|| format!("{count} {what}")));
+        }
+        Ok(faults)
+    }
+
     async fn count(&self, query: &str) -> Result<u64, StoreError> {
+        self.shared.explained(self.ask_count(query).await)
+    }
+
+    async fn ask_count(&self, query: &str) -> Result<u64, DbErr> {
         let db = self.shared.db();
         let query = Statement::from_string(db.get_database_backend(), query);
-        let row = self.shared.explained(db.query_one_raw(query).await)?;
-        let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
-        Ok(self.shared.explained(count)?.unwrap_or_default().unsigned_abs())
+        let count = db.query_one_raw(query).await?.map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
+        Ok(count.unwrap_or_default().unsigned_abs())
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 const PLAIN: Table = Table { name: "", key: &[], columns: &[], only: None, weight: None };
 
 /// All tables, in the order in which they are copied.
-pub(crate) static TABLES: [Table; 14] = [
+pub(crate) static TABLES: [Table; 17] = [
     Table {
         name: "orchestrator_runs",
         key: &[("id", Id)],
@@ -226,6 +226,39 @@ pub(crate) static TABLES: [Table; 14] = [
             ("claimed_at", Int),
             ("at", Int),
             ("body", Text),
+        ],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_keys",
+        key: &[("project", Text), ("key", Text)],
+        columns: &[("project", Text), ("key", Text), ("held", Int), ("mark", Id)],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_holds",
+        key: &[("run", Id), ("step", Int), ("item", Int), ("project", Text), ("key", Text)],
+        columns: &[
+            ("run", Id),
+            ("step", Int),
+            ("item", Int),
+            ("project", Text),
+            ("key", Text),
+            ("since", Int),
+        ],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_waiters",
+        key: &[("project", Text), ("key", Text), ("run", Id)],
+        columns: &[
+            ("project", Text),
+            ("key", Text),
+            ("run", Id),
+            ("rank", Int),
+            ("most", Int),
+            ("since", Int),
+            ("granted_at", Int),
         ],
         ..PLAIN
     },

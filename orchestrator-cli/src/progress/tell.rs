@@ -89,6 +89,9 @@ impl Teller<'_> {
             Event::StepOffered(event) => {
                 ("begun", format!("{name} offered to {}{}", event.queue, nth(event.attempt)))
             }
+            Event::StepParked(event) => {
+                ("waiting", format!("{name} waits for a place under `{}`", escape::line(&event.hold.key)))
+            }
             Event::StepWithdrawn(_) => ("cancelled", format!("{name} taken back; nobody had begun it")),
             Event::StepWaiting(event) => waits(&name, event, at),
             Event::StepJudged(event) => judged(&name, event),

@@ -167,6 +167,7 @@ fn status_after(event: &Event) -> Option<&'static str> {
         Event::StepResolved(event) if event.output.is_some() => "completed",
         Event::StepInterrupted(_)
         | Event::StepOffered(_)
+        | Event::StepParked(_)
         | Event::StepWithdrawn(_)
         | Event::StepIterated(_)
         | Event::StepRepeated(_)

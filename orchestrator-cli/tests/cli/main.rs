@@ -4,6 +4,7 @@ mod approvals;
 mod bad_input;
 mod children;
 mod compensations;
+mod concurrency;
 mod confined;
 mod doctor;
 mod evidence;

@@ -1,6 +1,6 @@
 //! One commit of a driver in the making: its inputs decided in turn on the scratch state, then whatever can begin.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,6 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::Input;
+use crate::engine::places::gives_places;
 use crate::engine::prepare;
 use crate::id::{TransitionId, Unit};
 use crate::machine::{Command, Effect, Event, Fence, Recorded, Rejection, effect_of, is_to_conclude};
@@ -54,6 +55,10 @@ pub(crate) struct Batch {
     pub(crate) begun: Vec<Begun>,
     /// The runs that it creates for steps of this one.
     pub(crate) births: Vec<Birth>,
+    /// How many places it takes of each key.
+    pub(crate) taken: BTreeMap<Arc<str>, u32>,
+    /// Whether somebody may be given a place by it.
+    gives_places: bool,
     /// Whether every child has to be seen to.
     attends_all: bool,
     /// Whether others were looked for just before: what is offered and they do not take is taken back. Not in any later batch,
@@ -82,6 +87,8 @@ impl Batch {
             inputs: Vec::new(),
             begun: Vec::new(),
             births: Vec::new(),
+            taken: BTreeMap::new(),
+            gives_places: false,
             attends_all: false,
             has_looked: std::mem::take(&mut driver.looks_again),
             touched: Vec::new(),
@@ -265,7 +272,10 @@ impl Batch {
     pub(crate) fn member(&mut self, driver: &Driver) -> Option<Member> {
         let mut draft = self.draft.take()?;
         draft.children.extend(self.births.iter_mut().filter_map(Birth::take_member));
-        Some(draft.into_member(driver.run, &driver.state, &self.touched, self.fence))
+        let admission = std::mem::take(&mut draft.places).admission(&driver.state, &driver.origin);
+        self.gives_places = admission.as_deref().is_some_and(gives_places);
+        let member = draft.into_member(driver.run, &driver.state, &self.touched, self.fence);
+        Some(Member { admission, ..member })
     }
 
     /// Whether it lets the run go.
@@ -277,6 +287,10 @@ impl Batch {
     pub(crate) fn close(mut self, driver: &mut Driver) {
         for (seq, event) in (self.expected + 1..).zip(std::mem::take(&mut self.heard)) {
             driver.announce(&Recorded { seq, at: self.at, transition: self.transition, event });
+        }
+        driver.took_places(&self.taken);
+        if self.gives_places {
+            driver.shared.look_for_places_soon();
         }
         self.answer_decided(driver);
         driver.inputs.reserve(self.begun.len());

@@ -1,5 +1,8 @@
 //! What a batch begins: steps are prepared, and executed here, offered to others, or carried out by another run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::batch::{BYTE_LIMIT, Batch, Begun, Decided, EVENT_LIMIT};
@@ -8,7 +11,7 @@ use crate::engine::driver::Driver;
 use crate::engine::member::Draft;
 use crate::engine::prepare::{self, Done, Preparation};
 use crate::id::Unit;
-use crate::machine::{Command, Effect, Prepared, effect_of};
+use crate::machine::{Begin, Command, Effect, Prepared, effect_of};
 
 impl Batch {
     /// Prepares and begins steps while there are slots and room.
@@ -21,7 +24,7 @@ impl Batch {
         // Without a slot only what is for others can begin.
         let mut for_others = false;
         while draft.events.len() < EVENT_LIMIT && self.bytes < BYTE_LIMIT {
-            let Some(effect) = driver.next_actionable(for_others) else { return };
+            let Some(effect) = driver.next_actionable(for_others, &self.taken) else { return };
             let went_on = match effect {
                 Effect::Prepare(step) => self.prepare(driver, draft, step),
                 Effect::Continue(step) => self.go_on(driver, draft, step),
@@ -83,6 +86,13 @@ impl Batch {
         mut done: Done,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
+        if let Prepared::Begin(Begin { hold: Some(hold), .. }) = &done.verdict
+            && !self.may_hold(driver, hold)
+        {
+            driver.permits.extend(permit);
+            let hold = hold.clone();
+            return self.park(driver, draft, step, hold);
+        }
         if driver.loaded.workflow.step(step.step).options().child.is_some() {
             // Another run takes the slots that it needs.
             driver.permits.extend(permit);
@@ -139,6 +149,7 @@ impl Batch {
             if let Some(decision) = decision {
                 draft.decisions.push(decision);
             }
+            self.count_place(driver, step);
         }
         decided
     }
@@ -157,6 +168,12 @@ impl Batch {
             driver.wants_slot = true;
             return false;
         }
+        if let Some(hold) = driver.state.slot(step).hold().cloned()
+            && !self.may_hold(driver, &hold)
+        {
+            driver.permits.extend(permit);
+            return matches!(self.park(driver, draft, step, hold), Decided::Changed(true));
+        }
         let slot = driver.state.slot(step);
         let missing = driver.values.missing(slot.request.iter().chain(slot.state.signalled()));
         if !missing.is_empty() {
@@ -172,6 +189,7 @@ impl Batch {
         let command = Command::Continue { step, owner: driver.owner() };
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
+            self.count_place(driver, step);
             self.begun.push(Begun { step, permit, request: None });
         } else {
             driver.permits.push(permit);
@@ -187,7 +205,10 @@ impl Driver {
     }
 
     /// The first step that can be prepared or continued now.
-    fn next_actionable(&self, for_others: bool) -> Option<Effect> {
+    fn next_actionable(&self, for_others: bool, taken: &BTreeMap<Arc<str>, u32>) -> Option<Effect> {
+        if let Some(given) = self.given_place(for_others, taken) {
+            return Some(given);
+        }
         let mut actionable = self.state.actionable().filter(|step| {
             let is_open = !self.preparing.contains(step) && !self.unserved.contains(&step.step);
             is_open && (!for_others || self.is_for_others(*step))

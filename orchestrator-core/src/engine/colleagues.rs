@@ -173,6 +173,7 @@ impl Driver {
         alone
             && self.state.children() == 0
             && !is_away(&self.state)
+            && !self.state.parked().any(|step| !self.unserved.contains(&step.step))
             && next_timer(&self.state).is_none()
             && self.shared.has_looked()
     }

@@ -42,7 +42,7 @@ impl Shared {
         let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         fold(&mut state, &events).map_err(|illegal| StoreError::Corrupt(format!("{run}: {illegal}")))?;
         state.take_touched();
-        let origin = Origin { project: row.new.project, parent: row.new.parent };
+        let origin = Origin::of(&row.new);
         Ok(Some(Opened { loaded, state, origin }))
     }
 
@@ -98,7 +98,9 @@ impl Shared {
             let before = opened.state.head().seq;
             let state = &mut opened.state;
             let transition = self.transition();
-            let Some(mut member) = outsiders_member(state, command, transition, self.clock.now())? else {
+            let Some(mut member) =
+                outsiders_member(state, command, transition, self.clock.now(), &opened.origin)?
+            else {
                 let driven = self.is_alive(driver).await?;
                 return Ok(Receipt { changed: false, seq: before, driven });
             };

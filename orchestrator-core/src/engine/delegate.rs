@@ -152,22 +152,22 @@ impl Driver {
         let kept = ground.of(&loaded.workflow, &inputs)?;
         let origin = kept.iter().map(|kept| (FORKED_FROM.to_owned(), kept.run.to_string()));
         let run = RunId::from_uuid(self.shared.ids.uuid());
-        let root = self.parent.map_or(self.run, |parent| parent.root);
+        let root = self.origin.parent.map_or(self.run, |parent| parent.root);
         let parent = Some(Parent { run: self.run, unit: step, root });
         let new = NewRun {
-            project: self.project.clone(),
+            project: self.origin.project.clone(),
             workflow: loaded.workflow.name.clone(),
             revision: loaded.workflow.revision,
             text: loaded.workflow.text.clone(),
             inputs,
             labels: origin.collect(),
-            priority: 0,
+            priority: self.origin.priority,
             by: self.state.head().by.clone(),
             steps: loaded.plan.len() as u32,
             key: None,
             parent,
         };
-        let origin = Origin { project: self.project.clone(), parent };
+        let origin = Origin { parent, ..self.origin.clone() };
         let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let mut draft = Draft::new(&state, self.shared.transition(), at);
         draft.take(&mut state, created(&new, &loaded).into());

@@ -22,7 +22,7 @@ use crate::id::{OwnerId, RunId, StepIx, Unit};
 use crate::machine::{Fence, Prepared, RunState, StepError, next_timer};
 use crate::port::plugin::{StopReason, Stopper};
 use crate::port::queue::Ticket;
-use crate::port::store::{Commit, Parent, StoreError};
+use crate::port::store::{Commit, NewRun, Parent, StoreError};
 use crate::time::Timestamp;
 use crate::value::{StoredValue, ValueRef};
 
@@ -38,9 +38,7 @@ pub(crate) struct Local {
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) loaded: Arc<Loaded>,
-    pub(crate) project: Arc<str>,
-    /// The step that this run carries out, if it does.
-    pub(crate) parent: Option<Parent>,
+    pub(crate) origin: Origin,
     /// Where relative paths of its steps start.
     pub(crate) folder: Arc<Path>,
     /// Steps whose child only a person can move.
@@ -68,6 +66,10 @@ pub(crate) struct Driver {
     pub(crate) wants_slot: bool,
     /// When to think again of offering what there is no slot for, if none comes back.
     pub(crate) reconsiders: Option<Timestamp>,
+    /// How many places the run may take of keys of which that is known.
+    pub(crate) room: BTreeMap<Arc<str>, u32>,
+    /// Whether it is told of places that the run is given.
+    pub(crate) waits_for_places: bool,
     /// Steps that nobody serves for now.
     pub(crate) unserved: HashSet<StepIx>,
     /// Whether others were looked for since the last batch was opened that counts.
@@ -94,8 +96,16 @@ pub(crate) struct Driver {
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) project: Arc<str>,
+    /// With which it waits for places under keys.
+    pub(crate) priority: i32,
     /// The step that it carries out, if it does.
     pub(crate) parent: Option<Parent>,
+}
+
+impl Origin {
+    pub(crate) fn of(new: &NewRun) -> Self {
+        Self { project: new.project.clone(), priority: new.priority, parent: new.parent }
+    }
 }
 
 /// The first wait after a commit that the store could not take now; doubled each time.
@@ -134,8 +144,7 @@ impl Driver {
             shared: shared.clone(),
             loaded,
             folder: shared.folder_of(origin.parent.map_or(run, |parent| parent.root)),
-            project: origin.project,
-            parent: origin.parent,
+            origin,
             blocked: HashSet::new(),
             run,
             state,
@@ -150,6 +159,8 @@ impl Driver {
             created_values,
             wants_slot: false,
             reconsiders: None,
+            room: BTreeMap::new(),
+            waits_for_places: false,
             unserved: HashSet::new(),
             looks_again: false,
             watches: false,
@@ -293,6 +304,7 @@ impl Driver {
             Note::Inquired(step, attempt) => self.on_inquired(step, attempt),
             Note::Changed => self.catch_up().await,
             Note::Delivered => self.look_into_the_inbox().await,
+            Note::Given(key) => self.was_given(key),
             Note::Served => {
                 self.unserved.clear();
                 self.looks_again = true;
@@ -333,6 +345,8 @@ impl Driver {
     fn open_batch(&mut self) {
         let (unserved, has_looked) = (self.unserved.len(), self.looks_again);
         let Some(mut batch) = Batch::open(self) else {
+            // That there was no room is of the past by now.
+            self.room.retain(|_, room| *room > 0);
             if self.unserved.len() != unserved || has_looked {
                 self.publish(true);
             }
@@ -375,6 +389,10 @@ impl Driver {
             Commit::Claimed(claims) => {
                 self.take_back(batch);
                 self.learn(&claims);
+            }
+            Commit::Full(full) => {
+                self.take_back(batch);
+                self.learn_of_room(full);
             }
             Commit::Invalid(why) => self.invalid(batch, &why),
         }
@@ -442,11 +460,12 @@ impl Driver {
     fn leave(self) {
         {
             self.shared.away().remove(&self.run);
+            self.shared.parked().remove(&self.run);
             let mut actors = self.shared.actors();
             actors.remove(&self.run);
             self.shared.committer.expect(actors.len());
         }
-        if let Some(parent) = self.parent {
+        if let Some(parent) = self.origin.parent {
             let has_ended = self.state.head().ended.is_some();
             self.shared.tell(parent.run, Note::Left(parent.unit, self.run, has_ended));
         }

@@ -125,5 +125,7 @@ pub(crate) fn references_of(step: &StepSpec) -> impl Iterator<Item = &[Reference
     let env = options.env.values().map(Template::references);
     let each = options.each.iter().flat_map(Each::templates).map(Template::references);
     let until = options.repeat.as_ref().map(|repeat| repeat.until.references());
-    std::iter::once(step.with.references()).chain(condition).chain(env).chain(each).chain(until)
+    let limited = options.concurrency.as_ref().map(|limited| limited.key.references());
+    let of_begin = std::iter::once(step.with.references()).chain(condition).chain(env).chain(limited);
+    of_begin.chain(each).chain(until)
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::engine::driver::Origin;
+use crate::engine::places::Places;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
-    Arrival, Command, Ending, Event, Fence, Rejection, RunState, SkipReason, Slot, StepArrived, StepKind,
-    StepState, WaitOn, apply_at, decide_into, is_to_stop, wake_at,
+    Arrival, Command, Ending, Event, Fence, Hold, Rejection, RunState, SkipReason, Slot, StepArrived,
+    StepKind, StepState, WaitOn, apply_at, decide_into, is_to_stop, wake_at,
 };
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
@@ -30,6 +32,7 @@ pub(crate) struct Draft {
     pub(crate) dead: Vec<crate::id::OwnerId>,
     pub(crate) children: Vec<Member>,
     pub(crate) remote: Option<Box<Remote>>,
+    pub(crate) places: Places,
 }
 
 impl Draft {
@@ -48,6 +51,7 @@ impl Draft {
             dead: Vec::new(),
             children: Vec::new(),
             remote: None,
+            places: Places::before(state),
         }
     }
 
@@ -74,9 +78,19 @@ impl Draft {
             if let Some(row) = approval_row(state, event, self.at) {
                 self.approvals.push(row);
             }
+            if let Event::DriverTaken(_) = event {
+                self.places.taken();
+            }
+            let before = event.unit().and_then(|unit| held(state, unit));
             if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
                 unreachable!("{illegal}: decided {event:?}");
+            }
+            if let Some(unit) = event.unit() {
+                let now = held(state, unit);
+                if before != now {
+                    self.places.moved(unit, before, now);
+                }
             }
         }
     }
@@ -134,8 +148,14 @@ impl Draft {
             logs: self.logs,
             children: self.children,
             remote: self.remote,
+            admission: None,
         }
     }
+}
+
+/// The place that a step or item holds.
+fn held(state: &RunState, unit: Unit) -> Option<Arc<Hold>> {
+    state.find(unit)?.held().cloned()
 }
 
 /// The name of a right that was offered.
@@ -167,6 +187,7 @@ pub(crate) fn outsiders_member(
     command: &Command,
     transition: TransitionId,
     now: Timestamp,
+    origin: &Origin,
 ) -> Result<Option<Member>, Rejection> {
     let mut draft = Draft::new(state, transition, now);
     state.take_touched();
@@ -174,7 +195,8 @@ pub(crate) fn outsiders_member(
         return Ok(None);
     }
     let touched = state.take_touched();
-    Ok(Some(draft.into_member(state.run(), state, &touched, None)))
+    let admission = std::mem::take(&mut draft.places).admission(state, origin);
+    Ok(Some(Member { admission, ..draft.into_member(state.run(), state, &touched, None) }))
 }
 
 /// The changing part of a run's row.

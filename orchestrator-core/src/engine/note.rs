@@ -39,6 +39,8 @@ pub(crate) enum Note {
     Changed,
     /// Something may have been delivered for what others execute.
     Delivered,
+    /// The run was given a place under this key.
+    Given(Arc<str>),
     /// What others serve has changed, or there is room for more offers.
     Served,
     /// Begin nothing new; at this time stop what still runs; then release the run.

@@ -84,6 +84,7 @@ impl Batch {
         let command = Command::Offer { step, owner: driver.owner(), offer: placement.clone() };
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
+            self.count_place(driver, step);
             draft.offer(&driver.state, step, placement, order);
             draft.values.extend(value);
         }

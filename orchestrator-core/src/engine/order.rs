@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::driver::Driver;
 use crate::id::{RunId, Unit};
-use crate::machine::{Arrival, StepError, StepState};
+use crate::machine::{Arrival, StepError, arrived};
 use crate::spec::EffectClass;
 use crate::spec::retry::ErrorClass;
 use crate::value::{Digest, StoredValue, ValueRef};
@@ -42,14 +42,12 @@ impl Driver {
         request: ValueRef,
     ) -> Result<(ValueRef, Option<StoredValue>), StepError> {
         let slot = self.state.slot(step);
-        let arrival = match &slot.state {
-            StepState::Arrived { arrival, .. } => Some(Arrival::clone(arrival)),
-            _ => None,
-        };
+        // Also of one that had to wait for a place in between.
+        let arrival = arrived(&slot.state).as_deref().cloned();
         let order = Order {
             revision: self.loaded.workflow.revision,
             workflow: self.loaded.workflow.name.clone(),
-            root: self.parent.map_or(self.run, |parent| parent.root),
+            root: self.origin.parent.map_or(self.run, |parent| parent.root),
             effect,
             request,
             arrival,

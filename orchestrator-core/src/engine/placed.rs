@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::engine::report::{StepReport, Waiting};
+use crate::engine::report::StepReport;
+use crate::engine::waiting::Waiting;
 use crate::id::{RunId, StepIx};
 use crate::machine::Intent;
 use crate::port::store::{RunRow, Store, StoreError};
@@ -67,6 +68,8 @@ impl Waiting {
             show: None,
             digest: None,
             until: None,
+            key: None,
+            held_by: Vec::new(),
             error: None,
             placement: Some(placement),
         }

@@ -8,23 +8,24 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use serde_json::Value;
 
+use crate::engine::case::Case;
 use crate::engine::driver::Driver;
 use crate::engine::expand::expand;
 use crate::engine::fetch::poll_policy;
 use crate::engine::ground::Ground;
 use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
-use crate::engine::shared::Shared;
+use crate::engine::places::hold_of;
 use crate::engine::tasks::guarded;
 use crate::engine::values::Values;
-use crate::id::{OwnerId, Unit};
-use crate::machine::{Begin, Intent, Prepared, RunState, StepError, StepState};
+use crate::id::Unit;
+use crate::machine::{Intent, Prepared, RunState, StepError, StepState};
 use crate::port::plugin::Request;
-use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
+use crate::port::policy::Decision;
 use crate::spec::expr::{ExprError, Reference, Scope, SecretPlace, StepView, Template, place};
 use crate::spec::retry::ErrorClass;
 use crate::spec::schema::check_value;
-use crate::spec::{EffectClass, Stage, StepSpec, Workflow};
+use crate::spec::{Stage, StepSpec};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef, check_storable};
 
@@ -69,19 +70,6 @@ impl Done {
     }
 }
 
-/// A rendered request that awaits its ruling.
-#[derive(Debug)]
-pub(crate) struct Case {
-    pub(crate) step: Unit,
-    run: crate::id::RunId,
-    owner: OwnerId,
-    effect: EffectClass,
-    request: Arc<Request>,
-    reference: ValueRef,
-    value: Option<StoredValue>,
-    granted: Option<Digest>,
-}
-
 /// A case whose ruling takes time, with what the policy is told of its run.
 #[derive(Debug)]
 pub(crate) struct Adjourned {
@@ -93,7 +81,8 @@ pub(crate) struct Adjourned {
 
 /// Prepares a ready step that may begin, as far as that is possible at once.
 pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparation {
-    let Driver { shared, loaded, project, state, values, .. } = driver;
+    let Driver { shared, loaded, origin, state, values, .. } = driver;
+    let project = &origin.project;
     let spec = loaded.workflow.step(step.step);
     if step.item().is_none() && spec.options().each.is_some() {
         return expand(loaded, state, values, step.step);
@@ -132,8 +121,13 @@ pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparatio
             }
         },
     };
+    let hold = match hold_of(loaded, state, values, step) {
+        Ok(hold) => hold,
+        Err(fault) => return Done::bare(Prepared::Fault(fault)),
+    };
     let case = Case {
         step,
+        hold,
         run: state.run(),
         owner: driver.owner(),
         effect,
@@ -175,7 +169,7 @@ fn misfit(spec: &StepSpec, schema: &Value, with: &Value) -> Option<String> {
 }
 
 /// The request of a step that is given nothing, its stored form, and the digest of that.
-static NOTHING: LazyLock<(Arc<Request>, ValueRef, Digest)> = LazyLock::new(|| {
+pub(crate) static NOTHING: LazyLock<(Arc<Request>, ValueRef, Digest)> = LazyLock::new(|| {
     let stored = ValueRef::Inline(Arc::from(r#"{"with":null}"#));
     let digest = stored.digest();
     (Arc::new(Request::default()), stored, digest)
@@ -416,84 +410,4 @@ pub(crate) fn view(state: &RunState, values: &Values, unit: Unit, with_items: bo
 fn item_value(view: StepView) -> Value {
     let output = view.output.map_or(Value::Null, Arc::unwrap_or_clone);
     serde_json::json!({ "status": view.status, "output": output, "error": view.error })
-}
-
-/// The words of a decision record.
-static WORDS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["allow", "ask", "deny"].map(Arc::from));
-
-impl Case {
-    pub(crate) fn digest(&self) -> Digest {
-        if self.reference == NOTHING.1 { NOTHING.2 } else { self.reference.digest() }
-    }
-
-    pub(crate) fn question<'a>(
-        &'a self,
-        workflow: &'a Workflow,
-        project: &'a str,
-        by: &'a str,
-        digest: Digest,
-    ) -> PolicyRequest<'a> {
-        let spec = workflow.step(self.step.step);
-        PolicyRequest {
-            project,
-            workflow: &workflow.name,
-            run: self.run,
-            step: &spec.name,
-            plugin: &spec.uses,
-            effect: self.effect,
-            by,
-            request: &self.request,
-            digest,
-        }
-    }
-
-    pub(crate) fn close(
-        self,
-        shared: &Shared,
-        ruling: Result<Ruling, PolicyError>,
-        digest: Digest,
-        now: Timestamp,
-    ) -> Done {
-        let ruling = ruling.unwrap_or_else(|error| Ruling {
-            verdict: Verdict::Deny,
-            policy: Arc::from("none"),
-            rule: None,
-            reason: Some(error.to_string().into()),
-        });
-        crate::failpoint!("policy.decided");
-        let id = shared.decision();
-        let granted = self.granted == Some(digest);
-        let begin = Begin { owner: self.owner, request: self.reference, effect: self.effect, decision: id };
-        let verdict = match &ruling.verdict {
-            Verdict::Ask { message, timeout } if !granted => Prepared::Ask {
-                digest,
-                message: message.clone(),
-                decision: id,
-                until: timeout.map(|timeout| now + timeout),
-            },
-            Verdict::Allow | Verdict::Ask { .. } => Prepared::Begin(begin),
-            Verdict::Deny => {
-                let reason = ruling.reason.clone().unwrap_or_else(|| ruling.policy.clone());
-                Prepared::Deny { reason, decision: id }
-            }
-        };
-        let word = match &verdict {
-            Prepared::Begin(_) => &WORDS[0],
-            Prepared::Ask { .. } => &WORDS[1],
-            _ => &WORDS[2],
-        };
-        let decision = Decision {
-            id,
-            run: self.run,
-            step: self.step.step,
-            item: self.step.item(),
-            verdict: word.clone(),
-            policy: ruling.policy,
-            rule: ruling.rule,
-            reason: ruling.reason,
-            input: digest,
-            at: now,
-        };
-        Done { decision: Some(decision), value: self.value, request: Some(self.request), ..Done::of(verdict) }
-    }
 }

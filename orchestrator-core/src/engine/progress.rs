@@ -38,10 +38,11 @@ impl Driver {
             progress.status = "blocked";
         }
         self.watch_the_inbox();
+        self.watch_for_places();
         let was_blocked = self.progress.borrow().status == "blocked";
         let is_blocked = progress.status == "blocked";
         self.progress.send_replace(progress);
-        if let Some(parent) = self.parent.filter(|_| was_blocked != is_blocked) {
+        if let Some(parent) = self.origin.parent.filter(|_| was_blocked != is_blocked) {
             self.shared.tell(parent.run, Note::Blocked(parent.unit, self.run, is_blocked));
         }
     }

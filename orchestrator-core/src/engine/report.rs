@@ -9,13 +9,14 @@ use serde_json::Value;
 use crate::engine::loaded::Library;
 use crate::engine::placed::unserved;
 use crate::engine::shared::Shared;
+use crate::engine::waiting::{Holder, Waiting, holders, unit_of, waiting};
 use crate::engine::waits::{Cause, Waits, not_before, waits};
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::{StepError, WaitOn};
+use crate::machine::WaitOn;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
-use crate::spec::{Placement, StepSpec, Workflow};
+use crate::spec::{StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
 
@@ -95,45 +96,6 @@ pub struct StepReport {
     pub child: Option<RunId>,
 }
 
-/// Something a run waits for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Waiting {
-    /// The run to which the step belongs: this one, or one below it that carries out a step of it.
-    pub run: RunId,
-    /// The step that waits.
-    pub step: Arc<str>,
-    /// Which item of it, if it has items.
-    pub item: Option<u32>,
-    /// Its position.
-    #[serde(skip)]
-    pub ix: Unit,
-    /// How many attempts of it have begun.
-    #[serde(skip)]
-    pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `outcome_unknown` or `quarantine`.
-    pub kind: &'static str,
-    /// The name of the signal that it waits for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<Arc<str>>,
-    /// What is asked or known, for people.
-    pub message: String,
-    /// What the decider of an approval, or the judge, is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub show: Option<Value>,
-    /// Digest of what is decided on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// When waiting ends by itself.
-    pub until: Option<Timestamp>,
-    /// Why the last attempt has failed, where another one is to come.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<StepError>,
-    /// Whom it waits for, where that is a worker.
-    #[serde(skip)]
-    pub placement: Option<Arc<Placement>>,
-}
-
 /// A run as it is in a store now; `None` if there is no such run. For those who only look: needs no engine, and
 /// writes nothing.
 ///
@@ -205,7 +167,6 @@ impl Reader<'_> {
         waits: Waits,
     ) -> Result<RunReport, StoreError> {
         let workflow = self.workflow(&row).await?;
-        let revision = row.new.revision;
         let children = self.children(&row, &workflow).await?;
         let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
         let mut waiting_for: Vec<Waiting> = Vec::new();
@@ -247,6 +208,7 @@ impl Reader<'_> {
         }
         steps.extend((own..).zip(&workflow.steps[own.min(workflow.steps.len())..]).map(untouched));
         waiting_for.extend(unserved(self.store, &row, &workflow, &steps).await?);
+        self.name_holders(&row, &mut waiting_for).await?;
         // What a run below asks, it has said itself.
         for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
             if let Some(approval) = approvals.iter().find(|approval| unit_of(approval) == waiting.ix) {
@@ -264,7 +226,7 @@ impl Reader<'_> {
             parent: row.new.parent.map(|parent| parent.run),
             parent_step: self.parent_step(&row).await?,
             workflow: row.new.workflow.clone(),
-            revision,
+            revision: row.new.revision,
             status: shown_status(&row, &steps, &waiting_for),
             by: row.new.by.clone(),
             created_at: row.created_at,
@@ -279,6 +241,28 @@ impl Reader<'_> {
             steps,
             waiting_for,
         })
+    }
+
+    /// Says who holds what the steps of a run wait for.
+    async fn name_holders(&self, row: &RunRow, waiting_for: &mut [Waiting]) -> Result<(), StoreError> {
+        let rows = holders(self.store, row, waiting_for).await?;
+        let mut named: HashMap<Arc<str>, Vec<Holder>> = HashMap::with_capacity(rows.len());
+        for (key, rows) in rows {
+            let holders = named.entry(key).or_default();
+            for row in rows {
+                let run = self.store.run(row.run).await?;
+                let workflow = match &run {
+                    Some(run) => self.workflow(run).await.ok(),
+                    None => None,
+                };
+                holders.push(Holder::new(&row, workflow.as_deref()));
+            }
+        }
+        for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
+            let holders = waiting.key.as_ref().and_then(|key| named.get(key)).cloned();
+            holders.into_iter().for_each(|holders| waiting.tell_holders(holders));
+        }
+        Ok(())
     }
 
     /// The workflow of a run; read from the store only where nobody here holds it.
@@ -336,6 +320,8 @@ impl Reader<'_> {
                 show: None,
                 digest: None,
                 until: step.due_at,
+                key: None,
+                held_by: Vec::new(),
                 error: None,
                 placement: None,
             });
@@ -382,58 +368,6 @@ fn shown_status(row: &RunRow, steps: &[StepReport], waiting_for: &[Waiting]) -> 
     if blocked && &*row.status == "running" { "blocked".to_owned() } else { row.status.to_string() }
 }
 
-fn unit_of(approval: &ApprovalRow) -> Unit {
-    Unit::new(approval.step, approval.item)
-}
-
-/// What a step's row says it waits for.
-fn waiting(run: RunId, row: &StepRow, approvals: &[ApprovalRow], waits: &Waits) -> Option<Waiting> {
-    let unit = Unit::new(row.step, row.item);
-    let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
-    let mut signal = None;
-    let judged = match waits.get(&unit) {
-        Some(Cause::On(WaitOn::Qa { message, digest, .. })) if row.status == "needs_qa" => {
-            Some((message, *digest))
-        }
-        _ => None,
-    };
-    let (kind, message) = match row.status {
-        "waiting" => match (approval, waits.get(&unit)) {
-            (Some(approval), _) => ("approval", approval.message.to_string()),
-            (None, Some(Cause::On(WaitOn::Signal { name }))) => {
-                signal = Some(name.clone());
-                ("signal", format!("waits for the signal `{name}`"))
-            }
-            (None, _) => ("timer", "sleeps".to_owned()),
-        },
-        "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
-        "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
-        "outcome_unknown" => {
-            ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
-        }
-        "blocked" => ("quarantine", format!("its executor died {} times", row.attempts)),
-        _ => return None,
-    };
-    Some(Waiting {
-        run,
-        step: row.name.clone(),
-        item: row.item,
-        ix: unit,
-        attempt: row.attempts,
-        kind,
-        signal,
-        message,
-        show: None,
-        digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
-        until: row.due_at,
-        error: match waits.get(&unit) {
-            Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),
-            _ => None,
-        },
-        placement: None,
-    })
-}
-
 impl StepReport {
     /// What it is called where a step is named: `build`, `build[3]`.
     #[must_use]
@@ -462,20 +396,6 @@ impl StepReport {
             error: None,
             child: None,
         }
-    }
-}
-
-impl Waiting {
-    /// What it is called where a step is named: `review`, `review[3]`.
-    #[must_use]
-    pub fn name(&self) -> String {
-        unit_name(&self.step, self.item)
-    }
-
-    /// Whether only a person can end it.
-    #[must_use]
-    pub fn needs_someone(&self) -> bool {
-        matches!(self.kind, "approval" | "qa" | "signal" | "worker" | "outcome_unknown" | "quarantine")
     }
 }
 

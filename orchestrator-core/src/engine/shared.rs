@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::engine::lease::Lease;
 use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::occupancy::Occupancy;
+use crate::engine::places::Parked;
 use crate::engine::registry::Registry;
 use crate::engine::serve::Bench;
 use crate::engine::tasks::Tasks;
@@ -64,6 +65,9 @@ pub(crate) struct Shared {
     present: watch::Sender<Present>,
     actors: Mutex<BTreeMap<RunId, Actor>>,
     away: Mutex<BTreeSet<RunId>>,
+    parked: Mutex<Parked>,
+    /// Whether somebody is about to look for places that runs here were given.
+    pub(crate) looks_for_places: AtomicBool,
     /// Which offers of others it claims.
     pub(crate) serves: Serves,
     /// Whether others are offered what there is no slot for.
@@ -196,6 +200,8 @@ impl Shared {
             stopping: watch::channel(false).0,
             actors: Mutex::default(),
             away: Mutex::default(),
+            parked: Mutex::default(),
+            looks_for_places: AtomicBool::new(false),
             serves: parts.serves,
             shares: parts.shares,
             colleagues: Colleagues::default(),
@@ -276,6 +282,11 @@ impl Shared {
     /// The runs driven here of which something is executed elsewhere.
     pub(crate) fn away(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
         self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs driven here that wait for places under keys.
+    pub(crate) fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn actor(&self, run: RunId) -> Option<Actor> {

@@ -161,7 +161,7 @@ impl Shared {
         let Creation { new, created, values, state, loaded } = self.create(start)?;
         let run = state.run();
         let (reply, answer) = oneshot::channel();
-        let origin = Origin { project: new.project.clone(), parent: None };
+        let origin = Origin::of(&new);
         let create = Input::Create(Box::new(new), Box::new(created), Some(reply));
         let inputs = vec![create, Input::Take { dead: None, reply: None }];
         let actor = Driver::spawn(self, loaded, origin, state, inputs, values);

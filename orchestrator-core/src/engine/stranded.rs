@@ -3,12 +3,13 @@
 use crate::engine::loaded::Library;
 use crate::id::RunId;
 use crate::machine::{Intent, RunState, StepKind, fold, wake_at};
-use crate::port::store::{RunLog, RunRow, Store, StoreError};
+use crate::port::store::{KeyQuery, RunLog, RunRow, Store, StoreError};
 
 /// Why a run is stranded: nobody drives it, it waits for nobody, and whoever looks for runs that are due will not find it.
 /// `None`: it has ended, is not there, or one of these is so:
 ///
-/// - a live owner drives it, or one that will be found dead when its time is over;
+/// - a live owner drives it, or one that will be found dead when its time is over; and where it waits for places under keys, it
+///   stands in their lines;
 /// - it waits for something named: an approval, a signal, QA, a settlement, somebody who resumes it, or who executes what it
 ///   offers;
 /// - it is due now, or will be at a time that its row says.
@@ -27,12 +28,23 @@ pub async fn stranded(store: &dyn Store, run: RunId) -> Result<Option<String>, S
     }
     if let Some(driver) = row.driver {
         match store.owner(driver).await? {
-            Some(owner) if !owner.dead => return Ok(None),
+            Some(owner) if !owner.dead => return not_in_line(store, &state).await,
             Some(_) => {}
             None => return Ok(Some(format!("it is driven by {driver}, whom the store does not know"))),
         }
     }
     Ok(unmoved(&state, &row))
+}
+
+/// Why a run that is driven will never be given a place that it waits for.
+async fn not_in_line(store: &dyn Store, state: &RunState) -> Result<Option<String>, StoreError> {
+    if state.wanted_holds().next().is_none() {
+        return Ok(None);
+    }
+    let query = KeyQuery { runs: vec![state.run()], limit: usize::MAX, ..KeyQuery::default() };
+    let lines = store.waiters(query).await?;
+    let missing = state.wanted_holds().find(|hold| !lines.iter().any(|row| row.key == hold.key));
+    Ok(missing.map(|hold| format!("it waits for a place under `{}`, and is not in its line", hold.key)))
 }
 
 /// Why nothing moves a run that nobody alive drives.

@@ -1,10 +1,11 @@
 //! What a run and its steps wait for, beside what is asked in approvals: read from the log, because the rows do not tell.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Event, Intent, StepError, WaitOn};
-use crate::port::store::{ApprovalRow, EventsAfter, RunRow, StepRow, Store, StoreError};
+use crate::machine::{Event, Hold, Intent, StepError, WaitOn};
+use crate::port::store::{ApprovalRow, EventsAfter, KeyQuery, RunRow, StepRow, Store, StoreError};
 use crate::time::Timestamp;
 
 /// How many events are read at once.
@@ -20,9 +21,11 @@ pub(crate) enum Cause {
     On(WaitOn),
     /// Its last attempt has failed, and the next one is not due.
     Failed(StepError),
+    /// All that may hold a place under its key do.
+    Parked(Arc<Hold>),
 }
 
-/// Reads what the waiting steps wait for. Costs nothing where every one of them waits for an approval, else as much as
+/// Reads what the waiting steps wait for. Costs little where every one of them waits for an approval, else as much as
 /// the log is long.
 pub(crate) async fn waits(
     store: &dyn Store,
@@ -40,7 +43,10 @@ pub(crate) async fn waits(
         "queued" => row.due_at.is_some(),
         _ => false,
     };
-    if !rows.iter().any(is_dark) {
+    let is_queued = rows.iter().any(|row| row.status == "queued" && row.due_at.is_none());
+    let in_line = KeyQuery { runs: vec![run], limit: 1, ..KeyQuery::default() };
+    let is_parked = is_queued && !store.waiters(in_line).await?.is_empty();
+    if !is_parked && !rows.iter().any(is_dark) {
         return Ok(waits);
     }
     let mut after = 0;
@@ -52,6 +58,11 @@ pub(crate) async fn waits(
             match recorded.event {
                 Event::StepWaiting(waiting) => _ = waits.insert(waiting.step, Cause::On(waiting.on)),
                 Event::StepFailed(failed) => _ = waits.insert(failed.step, Cause::Failed(failed.error)),
+                Event::RunReopened(_) => waits.clear(),
+                Event::StepParked(parked) => _ = waits.insert(parked.step, Cause::Parked(parked.hold)),
+                Event::StepBegun(begun) => _ = waits.remove(&begun.step),
+                Event::StepContinued(continued) => _ = waits.remove(&continued.step),
+                Event::StepOffered(offered) => _ = waits.remove(&offered.step),
                 // A repetition waits without having failed.
                 Event::StepRepeated(repeated) => _ = waits.remove(&repeated.step),
                 _ => {}

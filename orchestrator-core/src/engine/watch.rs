@@ -52,8 +52,9 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         }
         shared.look_for_the_lost();
         shared.look_for_colleagues().await;
-        if !shared.away().is_empty() && swept.is_none_or(|swept| clock.now().since(swept) >= UNTOLD) {
-            // Somebody has to notice that those who execute for us are dead.
+        let depends = !shared.away().is_empty() || !shared.parked().is_empty();
+        if depends && swept.is_none_or(|swept| clock.now().since(swept) >= UNTOLD) {
+            // Somebody has to notice that those who execute for us, or stand before us in a line, are dead.
             swept = Some(clock.now());
             if let Err(error) = shared.store.sweep().await {
                 tracing::debug!(%error, "cannot look for dead owners");
@@ -102,6 +103,7 @@ async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
     }
     let away: Vec<RunId> = shared.away().iter().copied().collect();
     away.into_iter().for_each(|run| shared.tell(run, Note::Delivered));
+    shared.look_for_places().await;
     shared.look_elsewhere().await.is_ok()
 }
 

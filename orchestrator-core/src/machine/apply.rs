@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::id::{StepIx, Unit};
 use crate::machine::StepKind;
-use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer, withdraw};
+use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer, park, withdraw};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::event::{
     DriverReleased, DriverTaken, Event, IntentChanged, Recorded, RunEnded, RunReopened, RunSignalled,
@@ -13,7 +13,8 @@ use crate::machine::event::{
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::slot::{Round, Slot};
-use crate::machine::state::{Intent, RunState, StepState};
+use crate::machine::state::{Intent, RunState};
+use crate::machine::step_state::StepState;
 use crate::machine::transitions::is_legal;
 use crate::machine::wait::{Arrival, Signal};
 use crate::machine::waiting::{arrive, expect_judged, judge, wait};
@@ -298,6 +299,7 @@ fn is_tainted(state: &RunState, unit: Unit) -> bool {
 fn change_slot(slot: &mut Slot, event: &Event, at: Timestamp) -> Result<(), String> {
     slot.state = match event {
         Event::StepBegun(begun) => begin(slot, begun, at)?,
+        Event::StepParked(parked) => park(slot, parked),
         Event::StepContinued(continued) => go_on(slot, continued)?,
         Event::StepOffered(offered) => offer(slot, offered, at)?,
         Event::StepClaimed(claimed) => claim(slot, claimed)?,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::machine::Fence;
 use crate::machine::apply::expect_attempt;
-use crate::machine::event::{StepBegun, StepClaimed, StepContinued, StepOffered, StepWithdrawn};
+use crate::machine::event::{StepBegun, StepClaimed, StepContinued, StepOffered, StepParked, StepWithdrawn};
 use crate::machine::slot::Slot;
-use crate::machine::state::StepState;
+use crate::machine::step_state::StepState;
 use crate::machine::wait::Arrival;
 use crate::spec::EffectClass;
 use crate::time::Timestamp;
@@ -16,8 +16,15 @@ use crate::value::ValueRef;
 pub(super) fn begin(slot: &mut Slot, begun: &StepBegun, at: Timestamp) -> Result<StepState, String> {
     enter(slot, begun.attempt, begun.effect, &begun.request, at)?;
     give(slot, begun.epoch)?;
+    slot.set_hold(begun.hold.as_ref());
     let fence = Fence { epoch: begun.epoch, owner: begun.owner };
     Ok(StepState::Running { attempt: begun.attempt, fence, remote: false, arrival: None })
+}
+
+/// It waits for a place under its key, to begin or to go on; it may come to wait for another.
+pub(super) fn park(slot: &mut Slot, parked: &StepParked) -> StepState {
+    slot.set_hold(Some(&parked.hold));
+    StepState::Parked { hold: parked.hold.clone(), arrival: arrived(&slot.state) }
 }
 
 pub(super) fn go_on(slot: &mut Slot, continued: &StepContinued) -> Result<StepState, String> {
@@ -40,6 +47,7 @@ pub(super) fn offer(slot: &mut Slot, offered: &StepOffered, at: Timestamp) -> Re
         }
     }
     give(slot, offered.epoch)?;
+    slot.set_hold(offered.hold.as_ref());
     Ok(StepState::Offered { attempt: offered.attempt, epoch: offered.epoch, arrival })
 }
 
@@ -109,10 +117,11 @@ pub(super) fn begin_again(slot: &Slot) -> StepState {
 }
 
 /// What the step's attempt had waited for, and got.
-pub(super) fn arrived(state: &StepState) -> Option<Arc<Arrival>> {
+pub(crate) fn arrived(state: &StepState) -> Option<Arc<Arrival>> {
     match state {
         StepState::Arrived { arrival, .. } => Some(arrival.clone()),
         StepState::Running { arrival, .. }
+        | StepState::Parked { arrival, .. }
         | StepState::Offered { arrival, .. }
         | StepState::Quarantined { arrival, .. } => arrival.clone(),
         _ => None,

@@ -2,7 +2,8 @@
 
 use crate::id::StepIx;
 use crate::machine::slot::Slot;
-use crate::machine::state::{Head, RunState, StepState};
+use crate::machine::state::{Head, RunState};
+use crate::machine::step_state::StepState;
 
 /// How to take back what was applied since [`RunState::begin_scratch`].
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DecisionId, OwnerId, RunId, Unit};
 use crate::machine::failure::StepError;
+use crate::machine::hold::Hold;
 use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 use crate::machine::state::Intent;
 use crate::machine::wait::{Arrival, WaitOn};
@@ -33,6 +34,15 @@ pub enum Command {
         step: Unit,
         /// What came of it.
         verdict: Prepared,
+    },
+    /// The store has no place left under the key of what was to begin or to go on: it waits for one.
+    Park {
+        /// The step.
+        step: Unit,
+        /// The driver.
+        owner: OwnerId,
+        /// The place.
+        hold: Arc<Hold>,
     },
     /// What a step waited for has come, and a slot is there: go on with the same attempt.
     Continue {
@@ -289,6 +299,8 @@ pub struct Begin {
     pub effect: EffectClass,
     /// The policy's record.
     pub decision: DecisionId,
+    /// The place under a key that it holds while it is executed, if it needs one: the commit takes it, or is refused.
+    pub hold: Option<Arc<Hold>>,
 }
 
 /// How an attempt ended. What was claimed is delivered in these words, as JSON: they are stored, and for ever.

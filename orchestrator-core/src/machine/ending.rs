@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::machine::failure::StepError;
-use crate::machine::state::SkipReason;
+use crate::machine::step_state::SkipReason;
 use crate::value::ValueRef;
 
 /// How a step had ended in the run that another begins from.

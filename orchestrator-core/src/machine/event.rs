@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
+use crate::machine::hold::Hold;
 use crate::machine::inside::Inside;
 use crate::machine::pins::Pins;
-use crate::machine::state::{Intent, SkipReason};
+use crate::machine::state::Intent;
+use crate::machine::step_state::SkipReason;
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::{EffectClass, Stage};
 use crate::time::Timestamp;
@@ -181,6 +183,16 @@ events! {
         request: ValueRef,
         /// The policy's record.
         decision: DecisionId,
+        /// The place under a key that it holds while it is executed, if it needs one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<Arc<Hold>>,
+    }
+    /// All that may hold a place under its key do: the step waits for one, in the order of the key.
+    StepParked = "step.parked" {
+        /// The step.
+        step: Unit,
+        /// The place.
+        hold: Arc<Hold>,
     }
     /// The attempt goes on with what it waited for.
     StepContinued = "step.continued" {
@@ -213,6 +225,9 @@ events! {
         /// What the one who claims it must have.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<String, String>,
+        /// The place under a key that it holds until it has ended, if it needs one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<Arc<Hold>>,
     }
     /// Somebody has claimed what was offered, and executes it. The claim itself is a row of the store; the log says so when
     /// it comes to matter: with what was delivered, or when the offer can no longer be withdrawn.

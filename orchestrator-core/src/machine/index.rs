@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::slot::Slot;
-use crate::machine::state::StepState;
+use crate::machine::step_state::StepState;
 use crate::machine::wait::WaitOn;
 use crate::spec::Stage;
 use crate::time::Timestamp;
@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 pub(crate) struct Index {
     /// Slots to prepare or to continue.
     pub(crate) actionable: Positions,
+    /// Slots that wait for a place under a key, by it; first those that let the fewest be held.
+    pub(crate) parked: BTreeSet<(Arc<str>, u32, u32)>,
     /// Slots that the driver executes.
     pub(crate) running: Positions,
     /// Slots that others execute, or may: offered or claimed.
@@ -77,6 +79,7 @@ impl Index {
         }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
+            StepState::Parked { hold, .. } => drop(self.parked.insert((hold.key.clone(), hold.limit, at))),
             StepState::Running { remote: false, .. } => self.running.insert(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.insert(at),
             StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
@@ -101,6 +104,7 @@ impl Index {
         }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
+            StepState::Parked { hold, .. } => drop(self.parked.remove(&(hold.key.clone(), hold.limit, at))),
             StepState::Running { remote: false, .. } => self.running.remove(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.remove(at),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),

@@ -8,6 +8,7 @@ use std::fmt;
 pub enum StepKind {
     Pending,
     Ready,
+    Parked,
     Offered,
     Expanded,
     Running,
@@ -24,9 +25,10 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every state, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Pending,
         Self::Ready,
+        Self::Parked,
         Self::Offered,
         Self::Expanded,
         Self::Running,
@@ -58,7 +60,7 @@ impl StepKind {
     pub const fn shown(self) -> &'static str {
         match self {
             Self::Pending => "pending",
-            Self::Ready | Self::Offered | Self::Backoff | Self::Arrived => "queued",
+            Self::Ready | Self::Parked | Self::Offered | Self::Backoff | Self::Arrived => "queued",
             Self::Running | Self::Expanded => "running",
             Self::Waiting => "waiting",
             Self::OutcomeUnknown => "outcome_unknown",

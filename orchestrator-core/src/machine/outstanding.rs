@@ -139,7 +139,9 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
         return None;
     }
     let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
-    let watches = !state.index.running.is_empty() || !state.index.children.is_empty();
+    // Whoever waits for a place stands in its line only while somebody drives the run.
+    let parked = state.goes_on(state.head.stage) && !state.index.parked.is_empty();
+    let watches = parked || !state.index.running.is_empty() || !state.index.children.is_empty();
     if begins || watches || withdraws(state) || is_to_conclude(state) {
         return Some(state.head.since);
     }

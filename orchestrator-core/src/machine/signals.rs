@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::id::Unit;
-use crate::machine::state::{RunState, StepState};
+use crate::machine::state::RunState;
+use crate::machine::step_state::StepState;
 use crate::machine::wait::{Arrival, Signal};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -71,7 +72,7 @@ impl StepState {
     /// The data of the signal that has come for it, if one has.
     pub(crate) fn signalled(&self) -> Option<&ValueRef> {
         match self {
-            Self::Arrived { arrival, .. } => match &**arrival {
+            Self::Arrived { arrival, .. } | Self::Parked { arrival: Some(arrival), .. } => match &**arrival {
                 Arrival::Signal(signal) => Some(&signal.data),
                 _ => None,
             },

@@ -11,7 +11,8 @@ use crate::machine::failure::StepError;
 use crate::machine::fan::{Fan, Items};
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
-use crate::machine::state::{Intent, RunState, SkipReason, StepState};
+use crate::machine::state::{Intent, RunState};
+use crate::machine::step_state::{SkipReason, StepState};
 use crate::spec::Stage;
 use crate::time::Timestamp;
 

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::change::Undo;
-use crate::machine::command::Fence;
 use crate::machine::ending::Ending;
 use crate::machine::failure::StepError;
-use crate::machine::fan::{Fan, Items};
+use crate::machine::fan::Fan;
 use crate::machine::index::Index;
 use crate::machine::inside::Inside;
 use crate::machine::kind::StepKind;
@@ -17,7 +16,7 @@ use crate::machine::positions::Positions;
 use crate::machine::signals::Kept;
 use crate::machine::slot::Slot;
 use crate::machine::stage::Verdict;
-use crate::machine::wait::{Arrival, WaitOn};
+use crate::machine::step_state::StepState;
 use crate::plan::Plan;
 use crate::spec::expr::Standing;
 use crate::spec::{Stage, StepSpec, Workflow};
@@ -34,156 +33,6 @@ pub enum Intent {
     Pause,
     /// Stop.
     Cancel,
-}
-
-/// Why a step was skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SkipReason {
-    /// Its `if` is false.
-    Condition,
-    /// A step it needs has not completed.
-    Need,
-    /// The list was made anew, and this item is no longer part of it.
-    Superseded,
-    /// The run went by without it: nothing to undo, no failure to handle.
-    NotNeeded,
-}
-
-/// Where a step is, with what that place needs.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum StepState {
-    /// Some of its needs have not ended.
-    Pending {
-        /// How many.
-        missing: u32,
-    },
-    /// Its needs have ended; it is to be prepared and begun.
-    Ready,
-    /// Whoever executes such steps elsewhere may claim it, or has: the store knows.
-    Offered {
-        /// The attempt.
-        attempt: u32,
-        /// The right that a claim gives.
-        epoch: u64,
-        /// What the attempt waited for, if it has waited.
-        arrival: Option<Arc<Arrival>>,
-    },
-    /// It runs once for each item of a list.
-    Expanded(Items),
-    /// An attempt is executed.
-    Running {
-        /// The attempt.
-        attempt: u32,
-        /// By whom, and under which right.
-        fence: Fence,
-        /// Whether it was offered, and its executor has claimed it: how it ends is delivered to the store.
-        remote: bool,
-        /// What the attempt waited for, if it has waited.
-        arrival: Option<Arc<Arrival>>,
-    },
-    /// An attempt has failed, and the next one is not due yet.
-    Backoff {
-        /// When it is due.
-        until: Timestamp,
-    },
-    /// It waits, without a slot.
-    Waiting {
-        /// The attempt that waits; 0 if the policy asks before one is begun.
-        attempt: u32,
-        /// For what.
-        on: Arc<WaitOn>,
-        /// Since when.
-        since: Timestamp,
-        /// When waiting ends.
-        until: Option<Timestamp>,
-    },
-    /// What it waited for has come; the attempt is to go on.
-    Arrived {
-        /// The attempt.
-        attempt: u32,
-        /// What has come.
-        arrival: Arc<Arrival>,
-    },
-    /// Nobody knows whether the attempt has had its effect.
-    OutcomeUnknown {
-        /// The attempt.
-        attempt: u32,
-    },
-    /// It has killed its executor too often to be tried again unasked.
-    Quarantined {
-        /// The attempt.
-        attempt: u32,
-        /// What the attempt had waited for, if it had waited: nobody is asked for it again.
-        arrival: Option<Arc<Arrival>>,
-    },
-    /// It has done its work.
-    Succeeded {
-        /// What it gave.
-        output: ValueRef,
-    },
-    /// It has failed for good.
-    Failed {
-        /// Why.
-        error: Arc<StepError>,
-    },
-    /// It did not begin, and will not.
-    Skipped {
-        /// Why.
-        reason: SkipReason,
-    },
-    /// It was stopped, or never began, because the run was cancelled.
-    Cancelled,
-}
-
-impl StepState {
-    /// Its name.
-    #[must_use]
-    pub const fn kind(&self) -> StepKind {
-        match self {
-            Self::Pending { .. } => StepKind::Pending,
-            Self::Ready => StepKind::Ready,
-            Self::Offered { .. } => StepKind::Offered,
-            Self::Expanded(_) => StepKind::Expanded,
-            Self::Running { .. } => StepKind::Running,
-            Self::Backoff { .. } => StepKind::Backoff,
-            Self::Waiting { .. } => StepKind::Waiting,
-            Self::Arrived { .. } => StepKind::Arrived,
-            Self::OutcomeUnknown { .. } => StepKind::OutcomeUnknown,
-            Self::Quarantined { .. } => StepKind::Quarantined,
-            Self::Succeeded { .. } => StepKind::Succeeded,
-            Self::Failed { .. } => StepKind::Failed,
-            Self::Skipped { .. } => StepKind::Skipped,
-            Self::Cancelled => StepKind::Cancelled,
-        }
-    }
-
-    /// The run that it waits for, if one carries it out.
-    #[must_use]
-    pub fn child(&self) -> Option<RunId> {
-        match self {
-            Self::Waiting { on, .. } => on.child(),
-            _ => None,
-        }
-    }
-
-    /// Whether nothing more happens to the step in this generation.
-    #[must_use]
-    pub const fn is_terminal(&self) -> bool {
-        self.kind().is_terminal()
-    }
-
-    /// The word shown to users.
-    #[must_use]
-    pub fn shown(&self) -> &'static str {
-        match self {
-            Self::Waiting { on, .. } if matches!(**on, WaitOn::Qa { .. }) => "needs_qa",
-            Self::Running { remote: true, .. } => "claimed",
-            _ => self.kind().shown(),
-        }
-    }
 }
 
 /// How far the run is, apart from its steps. Small: the undo log keeps a copy.
@@ -482,6 +331,7 @@ impl RunState {
             && self.index.running.is_empty()
             && self.index.away.is_empty()
             && self.count(StepKind::Backoff) == 0
+            && self.count(StepKind::Parked) == 0
             && self.index.moments == 0
             && (self.count(StepKind::Waiting)
                 + self.count(StepKind::OutcomeUnknown)

@@ -9,6 +9,7 @@ impl Event {
     pub const fn unit(&self) -> Option<Unit> {
         match self {
             Self::StepBegun(e) => Some(e.step),
+            Self::StepParked(e) => Some(e.step),
             Self::StepContinued(e) => Some(e.step),
             Self::StepOffered(e) => Some(e.step),
             Self::StepClaimed(e) => Some(e.step),

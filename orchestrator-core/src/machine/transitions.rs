@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::machine::StepKind::{
-    self, Arrived, Backoff, Cancelled, Expanded, Failed, Offered, OutcomeUnknown, Pending, Quarantined,
-    Ready, Running, Skipped, Succeeded, Waiting,
+    self, Arrived, Backoff, Cancelled, Expanded, Failed, Offered, OutcomeUnknown, Parked, Pending,
+    Quarantined, Ready, Running, Skipped, Succeeded, Waiting,
 };
 
 /// A row: from this state, on this kind of event, to that state.
@@ -15,6 +15,16 @@ pub type Row = (StepKind, &'static str, StepKind);
 /// need, or, for an item, by the one that ends an item before it.
 pub const TRANSITIONS: &[Row] = &[
     (Ready, "step.begun", Running),
+    (Ready, "step.parked", Parked),
+    (Arrived, "step.parked", Parked),
+    (Parked, "step.parked", Parked),
+    (Parked, "step.begun", Running),
+    (Parked, "step.continued", Running),
+    (Parked, "step.offered", Offered),
+    (Parked, "step.waiting", Waiting),
+    (Parked, "step.failed", Failed),
+    (Parked, "step.skipped", Skipped),
+    (Parked, "step.cancelled", Cancelled),
     (Arrived, "step.continued", Running),
     (Ready, "step.offered", Offered),
     (Arrived, "step.offered", Offered),

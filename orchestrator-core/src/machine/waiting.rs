@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::machine::apply::expect_attempt;
 use crate::machine::event::{StepArrived, StepJudged, StepWaiting};
 use crate::machine::slot::Slot;
-use crate::machine::state::StepState;
+use crate::machine::step_state::StepState;
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -40,7 +40,9 @@ pub(super) fn wait(slot: &mut Slot, waiting: &StepWaiting, since: Timestamp) -> 
     match slot.state {
         StepState::Running { attempt, .. } if attempt == waiting.attempt => {}
         // The policy asks before anything begins; what it has asked earlier is void.
-        StepState::Ready if waiting.attempt == 0 => slot.forget_grant(),
+        StepState::Ready | StepState::Parked { arrival: None, .. } if waiting.attempt == 0 => {
+            slot.forget_grant();
+        }
         StepState::Waiting { attempt, ref on, .. }
             if attempt == waiting.attempt && waiting.on.is_overdue_of(on) => {}
         _ => return Err(format!("attempt {} waits out of turn", waiting.attempt)),

@@ -43,7 +43,7 @@ impl Inner {
             }
             self.desk.forget(*id);
         }
-        self.keys.retain(|_, (run, _)| self.runs.contains_key(run));
+        self.started.retain(|_, (run, _)| self.runs.contains_key(run));
         if !pruned.more {
             self.forget_the_unnamed(prune);
         }

@@ -4,6 +4,7 @@
 //! tell what is wrong in the same words.
 
 mod builder;
+mod concurrency;
 mod diagnostic;
 pub(crate) mod duration;
 pub mod expr;
@@ -30,6 +31,7 @@ mod vocabulary;
 mod yaml;
 
 pub use builder::{Input, StepBuilder, WorkflowBuilder};
+pub use concurrency::{Concurrency, MAX_KEY, MAX_PLACES, OnFull};
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_DIAGNOSTICS, Severity, Span};
 pub use family::{Found, MAX_WORKFLOW_DEPTH, MAX_WORKFLOWS_BELOW, Sources, WORKFLOW_KIND};
 pub use gate::{Diff, Evidence, Qa};

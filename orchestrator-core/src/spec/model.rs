@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::id::StepIx;
 use crate::schedule::Schedule;
+use crate::spec::concurrency::Concurrency;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::retry::RetryPolicy;
 use crate::spec::sandbox::Sandbox;
@@ -197,6 +198,8 @@ pub struct StepOptions {
     pub sandbox: Option<Sandbox>,
     /// Who may execute it; `None`: whoever drives the run, and who takes work off it.
     pub placement: Option<Arc<Placement>>,
+    /// How many that name the same key may be executed at once.
+    pub concurrency: Option<Concurrency>,
     /// Whether the run goes on, and can complete, if the step fails.
     pub continue_on_error: bool,
     /// Runs the step once for each of many.

@@ -12,9 +12,9 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
     WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
@@ -118,6 +118,14 @@ impl<W: Way> Store for Behind<W> {
 
     async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.store.inbox(run).await
+    }
+
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        self.store.holds(query).await
+    }
+
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        self.store.waiters(query).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -7,19 +7,19 @@ use uuid::Uuid;
 
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Inside, Intent, IntentChanged,
-    KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunForked, RunOverdue, RunReopened, RunSignalled,
-    SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected, StepContinued,
-    StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged, StepKept,
-    StepLost, StepOffered, StepOutcomeUnknown, StepOverdue, StepRepeated, StepResolved, StepSkipped,
-    StepSucceeded, StepWaiting, StepWithdrawn, WaitOn,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Hold, Inside, Intent,
+    IntentChanged, KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunForked, RunOverdue, RunReopened,
+    RunSignalled, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected,
+    StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged,
+    StepKept, StepLost, StepOffered, StepOutcomeUnknown, StepOverdue, StepParked, StepRepeated, StepResolved,
+    StepSkipped, StepSucceeded, StepWaiting, StepWithdrawn, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalRow, Claim, ClaimRow, Claimed, Commit, IdempotencyKey, LogLine, Member, NewOffer, NewOwner,
-    NewRun, Remote, Serves, StepRow, Store, Summary,
+    Admission, ApprovalRow, Claim, ClaimRow, Claimed, Commit, IdempotencyKey, LogLine, Member, NewOffer,
+    NewOwner, NewRun, Remote, Serves, StepRow, Store, Summary,
 };
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Stage};
@@ -138,7 +138,14 @@ impl Story {
             logs: Vec::new(),
             children: Vec::new(),
             remote: None,
+            admission: None,
         }
+    }
+
+    /// The next member, with an event that says little, and what it does to keys.
+    #[must_use]
+    pub fn admission(&self, admission: Admission) -> Member {
+        Member { admission: Some(Box::new(admission)), ..self.step_due() }
     }
 
     /// The next member, with an event that says little, and what it says of offers.
@@ -312,6 +319,7 @@ pub fn every_event() -> Vec<Event> {
     };
     let decided =
         Arrival::Decision { approved: true, by: by.clone(), via: "cli".into(), comment: Some("fine".into()) };
+    let hold = Arc::new(Hold { key: "deploy".into(), limit: 2 });
     let mut events = vec![
         DriverTaken { owner, epoch }.into(),
         DriverReleased { owner, epoch }.into(),
@@ -323,8 +331,10 @@ pub fn every_event() -> Vec<Event> {
             effect: EffectClass::AtMostOnce,
             request: inline("{\"n\":18446744073709551615}"),
             decision: DecisionId::from_uuid(Uuid::now_v7()),
+            hold: Some(hold.clone()),
         }
         .into(),
+        StepParked { step: step.into(), hold }.into(),
         StepContinued { step: step.into(), attempt, epoch, owner }.into(),
         offered(step, Some(DecisionId::from_uuid(Uuid::now_v7())), [("arch".into(), "arm64".into())].into()),
         offered(step, None, BTreeMap::new()),
@@ -436,6 +446,7 @@ fn offered(step: StepIx, decision: Option<DecisionId>, labels: BTreeMap<String, 
         decision,
         queue: "gpu".into(),
         labels,
+        hold: None,
     }
     .into()
 }

@@ -13,6 +13,7 @@ mod handed;
 mod inside;
 mod offers;
 mod panics;
+mod places;
 mod put_off;
 mod qa;
 mod reconcile;

@@ -32,6 +32,7 @@ async fn offered() -> (Engine, RunId) {
             decision: None,
             queue: "elsewhere".into(),
             labels: BTreeMap::new(),
+            hold: None,
         };
         let offers = vec![NewOffer {
             ticket: ticket(member.run),

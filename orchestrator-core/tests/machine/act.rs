@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::away::offer;
 use crate::ledger::{Place, Right};
-use crate::world::{World, approve, asked, judge, qa, signal, signal_name, value};
+use crate::world::{World, approve, asked, hold, judge, qa, signal, signal_name, value};
 
 /// Something that happens. The numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub(crate) enum Act {
     Prepare { pick: u8, verdict: Verdict },
     /// A step goes on, here or elsewhere.
     Continue { pick: u8, owner: u8, elsewhere: bool },
+    /// There is no place for what was to begin, or to go on.
+    Park { pick: u8, owner: u8, key: u8 },
     /// Somebody claims what is offered: the log learns nothing of it.
     Claim { pick: u8, owner: u8 },
     /// The log learns of a claim; of a wrong one, or of one of another right, if `stale`.
@@ -143,7 +145,7 @@ impl Dice {
 
     /// What moves a run forward is likelier than what disturbs it, or no run would get far.
     fn act(&mut self) -> Act {
-        match self.roll(160) {
+        match self.roll(166) {
             0..6 => Act::Pass(self.pick()),
             6..14 => Act::NextTimer { early: self.roll(4) == 0 },
             14..18 => Act::Wake,
@@ -165,7 +167,8 @@ impl Dice {
             138..148 => Act::Claim { pick: self.pick(), owner: self.pick() },
             148..150 => Act::Learn { pick: self.pick(), stale: self.roll(3) == 0 },
             150..157 => Act::Deliver { pick: self.pick(), outcome: self.outcome() },
-            157.. => Act::Withdraw { pick: self.pick(), stale: self.roll(4) == 0 },
+            160.. => Act::Park { pick: self.pick(), owner: self.pick(), key: self.pick() },
+            157..160 => Act::Withdraw { pick: self.pick(), stale: self.roll(4) == 0 },
             132..138 => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
             128..132 => Act::Signal { name: self.roll(2) as u8 },
             _ => Act::Repeat(self.pick()),
@@ -314,7 +317,6 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             let step = pick_from(world, *pick, &ready(world))?;
             Command::Prepared { step: step.into(), verdict: prepared(world, step, verdict) }
         }
-        Act::Continue { .. } | Act::Learn { .. } | Act::Withdraw { .. } => goes_on_or_away(world, act)?,
         Act::Finish { pick, right, outcome } => finish(world, *pick, right, outcome)?,
         Act::Decide { pick, approved, seen } => {
             let step = choose(world, *pick, |place| matches!(place, Place::Waiting { .. }))?;
@@ -355,18 +357,18 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             let back = usize::from(*back) % world.said.len().max(1);
             world.said.get(world.said.len().checked_sub(back + 1)?)?.clone()
         }
-        Act::Pass(_)
-        | Act::NextTimer { .. }
-        | Act::Die { .. }
-        | Act::Crash { .. }
-        | Act::Claim { .. }
-        | Act::Deliver { .. } => return None,
+        other => goes_on_or_away(world, other)?,
     })
 }
 
 /// The command for what goes on, and for what is offered.
 fn goes_on_or_away(world: &World, act: &Act) -> Option<Command> {
     Some(match act {
+        Act::Park { pick, owner, key } => {
+            let begins = |place: &Place| matches!(place, Place::Open | Place::Arrived);
+            let step = choose(world, *pick, begins)?.into();
+            Command::Park { step, owner: world.beginner(*owner), hold: hold(*key) }
+        }
         Act::Continue { pick, owner, elsewhere } => {
             let step = choose(world, *pick, |place| *place == Place::Arrived)?.into();
             let owner = world.beginner(*owner);

@@ -20,6 +20,11 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
         Command::Continue { owner, .. } => {
             matches!(events, [Event::StepContinued(continued)] if continued.owner == *owner)
         }
+        Command::Park { step, hold, .. } => match events {
+            [] => world.state.slot(*step).parked() == Some(hold),
+            [Event::StepParked(parked)] => parked.hold == *hold,
+            _ => false,
+        },
         Command::Offer { .. } | Command::Claimed { .. } | Command::Withdraw { .. } => away(world, command, events),
         Command::Finish { step, outcome, .. } => {
             let entry = &world.ledger.steps[step.step.index()];

@@ -135,6 +135,7 @@ impl Parent {
             request: ValueRef::null(),
             effect: EffectClass::Idempotent,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+            hold: None,
         };
         let until = timeout.map(|millis| self.now + Duration::from_millis(millis));
         let verdict = Prepared::Delegate { begin, child: run, until };

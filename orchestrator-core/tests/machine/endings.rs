@@ -330,6 +330,7 @@ fn more_failures_than_the_policy_allows_are_a_violation() {
         effect: Pure,
         request: world.state.slot(A).request.clone().expect("it has begun"),
         decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+        hold: None,
     };
     let now = world.now;
     let fail = |attempt| StepFailed {

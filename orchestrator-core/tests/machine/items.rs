@@ -282,6 +282,7 @@ impl Map {
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+            hold: None,
         };
         if elsewhere { Prepared::Offer { begin, offer: offer() } } else { Prepared::Begin(begin) }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Fence, Intent, Recorded, Signal, SkipReason, StepArrived, StepClaimed,
-    StepOffered, WaitOn,
+    AfterLoss, Arrival, Ending, Event, Fence, Hold, Intent, Recorded, Signal, SkipReason, StepArrived,
+    StepClaimed, StepOffered, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, OnExpiry};
@@ -68,6 +68,10 @@ pub(crate) struct Entry {
     /// What was just judged, and whether it passed: the step's end follows.
     verdict: Option<bool>,
     pub(crate) request: Option<ValueRef>,
+    /// The place under a key that the latest attempt has taken, or waits for.
+    pub(crate) hold: Option<Arc<Hold>>,
+    /// Whether it waits for that.
+    pub(crate) parked: bool,
     begun: u32,
     pub(crate) failures: u32,
     pub(crate) losses: u32,
@@ -111,6 +115,8 @@ impl Ledger {
             feedback: None,
             verdict: None,
             request: None,
+            hold: None,
+            parked: false,
             begun: 0,
             failures: 0,
             losses: 0,
@@ -320,6 +326,7 @@ impl Ledger {
                 assert!(matches!(entry.place, Place::Ended(_)), "s{ix} is reopened from {:?}", entry.place);
                 entry.place = Place::Open;
                 entry.request = None;
+                entry.hold = None;
                 entry.arrival = None;
                 entry.feedback = None;
                 entry.granted = None;
@@ -349,7 +356,15 @@ impl Ledger {
             cancelling: self.intent == Intent::Cancel,
         };
         let entry = &mut self.steps[step.index()];
+        // Whatever else happens to it, it waits for a place no longer.
+        entry.parked = false;
         entry.place = match event {
+            Event::StepParked(parked) => {
+                assert!(before.proceeds, "parked while the run is held");
+                assert!(before.ready || before.place == Place::Arrived, "parked in {:?}", before.place);
+                (entry.parked, entry.hold) = (true, Some(parked.hold.clone()));
+                before.place
+            }
             Event::StepBegun(_) | Event::StepContinued(_) => {
                 let right = entry.run(&before, event);
                 self.rights.push(right);
@@ -405,6 +420,7 @@ impl Entry {
             self.begin(offered.attempt, offered.effect, &offered.request);
         }
         assert!(offered.epoch > self.epoch, "epochs increase");
+        self.hold.clone_from(&offered.hold);
         self.epoch = offered.epoch;
         Place::Offered { attempt: offered.attempt, epoch: offered.epoch }
     }
@@ -426,6 +442,7 @@ impl Entry {
             Event::StepBegun(begun) => {
                 assert!(before.ready && before.may_begin, "s{} began too early", begun.step.step.0);
                 self.begin(begun.attempt, begun.effect, &begun.request);
+                self.hold.clone_from(&begun.hold);
                 (begun.step, begun.attempt, Fence { epoch: begun.epoch, owner: begun.owner })
             }
             Event::StepContinued(continued) => {

@@ -10,6 +10,7 @@ mod flow;
 mod items;
 mod laws;
 mod ledger;
+mod line;
 mod offers;
 mod page;
 mod qa;

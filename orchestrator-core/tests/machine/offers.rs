@@ -262,6 +262,7 @@ fn a_log_that_breaks_the_rules_of_offers_is_refused() {
         decision: None,
         queue: "gpu".into(),
         labels: std::collections::BTreeMap::new(),
+        hold: None,
     };
     for (attempt, epoch) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
         force(&world, offer(attempt, epoch, value(1))).unwrap_err();
@@ -304,5 +305,5 @@ fn world_time() -> orchestrator_core::time::Timestamp {
 
 #[test]
 fn a_step_is_as_small_as_before() {
-    assert_eq!((size_of::<StepState>(), size_of::<Slot>(), size_of::<Event>()), (40, 144, 80));
+    assert_eq!((size_of::<StepState>(), size_of::<Slot>(), size_of::<Event>()), (40, 144, 88));
 }

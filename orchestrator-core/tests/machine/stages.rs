@@ -428,6 +428,7 @@ impl Saga {
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+            hold: None,
         };
         let command = match effect {
             Effect::Prepare(step) => {

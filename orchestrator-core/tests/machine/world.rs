@@ -1,13 +1,14 @@
 //! A run and the world around it. Every command goes through [`World::say`], which holds decide, apply and the
 //! ledger against each other.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Intent, Judge, MAX_SIGNALS,
+    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Hold, Intent, Judge, MAX_SIGNALS,
     Prepared, Recorded, Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide,
     effect_of, fold, is_to_stop, outstanding, wake_at,
 };
@@ -160,6 +161,7 @@ impl World {
             Command::Continue { step, owner } | Command::Offer { step, owner, .. } => {
                 ledger.proceeds() && place(step) == Some(&Place::Arrived) && ledger.may_be_moved_by(*owner)
             }
+            Command::Park { step, owner, .. } => self.may_be_parked(*step, *owner),
             Command::Claimed { step, attempt, fence, .. } => match place(step) {
                 Some(Place::Offered { attempt: offered, epoch }) => {
                     (offered, epoch) == (attempt, &fence.epoch)
@@ -208,6 +210,14 @@ impl World {
             Command::Conclude(_) => ledger.is_settled(),
             _ => true,
         }
+    }
+
+    /// Whether a step may be said to wait for a place.
+    fn may_be_parked(&self, step: Unit, owner: OwnerId) -> bool {
+        let ledger = &self.ledger;
+        let begins = ledger.is_ready(step.step) && ledger.may_begin(step.step);
+        let goes_on = ledger.place(step.step) == Some(&Place::Arrived);
+        ledger.proceeds() && (begins || goes_on) && ledger.may_be_moved_by(owner)
     }
 
     /// Whether preparing a step may give this.
@@ -347,8 +357,17 @@ impl World {
             assert_eq!(slot.feedback(), entry.feedback.as_ref(), "what s{} is told", step.0);
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
             assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);
+            assert_eq!(slot.hold(), entry.hold.as_ref(), "the place of s{}", step.0);
+            let executed = matches!(entry.place, Place::Running(_) | Place::Offered { .. });
+            assert_eq!(slot.held(), entry.hold.as_ref().filter(|_| executed), "what s{} holds", step.0);
+            assert_eq!(slot.parked(), entry.hold.as_ref().filter(|_| entry.parked), "s{} waits", step.0);
             let agrees = match (&entry.place, &slot.state) {
-                (Place::Open, StepState::Ready) => ledger.is_ready(step),
+                (Place::Open, StepState::Ready | StepState::Parked { arrival: None, .. }) => {
+                    ledger.is_ready(step)
+                }
+                (Place::Arrived, StepState::Parked { arrival: Some(arrival), .. }) => {
+                    Some(&**arrival) == entry.arrival()
+                }
                 (Place::Open, StepState::Pending { .. }) => !ledger.is_ready(step),
                 (Place::Running(right), StepState::Running { attempt, fence, remote, arrival }) => {
                     (right.attempt, right.fence, entry.remote) == (*attempt, *fence, *remote)
@@ -376,6 +395,7 @@ impl World {
     fn expected(&self) -> Vec<Effect> {
         let ledger = &self.ledger;
         let effect = |step: StepIx| match ledger.place(step)? {
+            _ if ledger.steps[step.index()].parked => None,
             Place::Open if ledger.is_ready(step) => ledger.proceeds().then(|| Effect::Prepare(step.into())),
             Place::Arrived => ledger.proceeds().then(|| Effect::Continue(step.into())),
             Place::Offered { epoch, .. } => {
@@ -432,9 +452,19 @@ impl World {
             assert!(self.state.slots().all(|(_, slot)| stays(slot.state.kind())), "open, though cancelled");
         }
 
+        let parked = ledger.steps.iter().any(|entry| entry.parked);
+        let wanted: BTreeSet<&Arc<Hold>> =
+            ledger.steps.iter().filter(|entry| entry.parked).flat_map(|entry| &entry.hold).collect();
+        // Whoever stands in a line is there to begin what waits.
+        let wanted = wanted.into_iter().filter(|_| ledger.proceeds() && ledger.driver.is_some());
+        assert!(self.state.wanted_holds().eq(wanted), "the places that the run waits for");
+
         let wake = wake_at(&self.state);
         if ledger.ended.is_some() {
             assert_eq!((wake, effects.len()), (None, 0), "an ended run wants something");
+        } else if parked && ledger.proceeds() {
+            assert!(wake.is_some_and(|wake| wake <= self.now), "whoever is there has to stand in the line");
+            assert!(!self.state.is_blocked(), "a place that it is given moves it");
         } else if effects.is_empty() {
             assert_eq!(wake, ledger.next_timer(), "when to look again");
             if wake.is_none() {
@@ -487,6 +517,7 @@ impl World {
             request: value(self.now.as_millis() as u64),
             effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
+            hold: (self.now.as_millis() % 3 == 0).then(|| hold(place)),
         }
     }
 
@@ -498,6 +529,7 @@ impl World {
             }
             let command = match outstanding(&self.state).first() {
                 Some(effect) => self.serve(*effect),
+                None if self.ledger.proceeds() && self.given().is_some() => self.given().expect("as it was"),
                 None => match wake_at(&self.state) {
                     Some(due) => {
                         self.now = self.now.max(due);
@@ -534,6 +566,15 @@ impl World {
             Effect::Conclude => Command::Conclude(Ok(value(8))),
             other => panic!("unheard of: {other:?}"),
         }
+    }
+
+    /// What follows where the first that waits for a place was given one.
+    fn given(&self) -> Option<Command> {
+        let step = self.plan.steps().find(|step| self.ledger.steps[step.index()].parked)?;
+        Some(match self.ledger.place(step) {
+            Some(Place::Arrived) => self.serve(Effect::Continue(step.into())),
+            _ => self.serve(Effect::Prepare(step.into())),
+        })
     }
 
     /// What an outsider does for a run that only an outsider can move.
@@ -588,6 +629,11 @@ impl World {
     pub(crate) fn pass(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
     }
+}
+
+/// A place under one of two keys.
+pub(crate) fn hold(number: u8) -> Arc<Hold> {
+    Arc::new(Hold { key: format!("key {}", number % 2).into(), limit: 2 })
 }
 
 /// What needs a judgement.

@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     /// Whether it waits for a signal, if it waits.
     pub(crate) listens: bool,
+    /// Whether it waits for a place, to begin or to go on.
+    pub(crate) parked: bool,
     attempts: u8,
     epoch: u8,
     /// Of this generation.
@@ -78,6 +80,7 @@ impl Account {
         let entry = Entry {
             place: Place::Open,
             listens: false,
+            parked: false,
             attempts: 0,
             epoch: 0,
             begun: 0,
@@ -143,6 +146,18 @@ impl Account {
     /// Whether nothing new begins.
     pub(crate) const fn is_held(&self) -> bool {
         self.paused || self.cancelled
+    }
+
+    /// How many places its steps hold.
+    pub(crate) fn held(&self, scope: &Scope) -> usize {
+        let holds =
+            |place: Place| matches!(place, Place::Running(_) | Place::Offered { .. } | Place::Claimed(_));
+        self.steps.iter().zip(&scope.steps).filter(|(entry, kind)| kind.keyed && holds(entry.place)).count()
+    }
+
+    /// Whether it waits for a place.
+    pub(crate) fn wants_a_place(&self) -> bool {
+        !self.ended && !self.is_held() && self.steps.iter().any(|entry| entry.parked)
     }
 
     /// Whether an owner drives the run, or something is under way in its name.
@@ -242,7 +257,15 @@ impl Account {
             let delivered = matches!(word, Some(Word::Deliver(of, _)) if of == right);
             hold(delivered, "I10", late)?;
         }
+        let is_held = self.is_held();
+        let needs = self.needs(scope, step) == (true, true);
+        let entry = &mut self.steps[step];
+        entry.parked = matches!(event, Event::StepParked(_));
         match event {
+            Event::StepParked(_) => {
+                let begins = matches!(place, Place::Arrived) || (place == Place::Open && needs);
+                hold(begins && !is_held, "I9", late)
+            }
             Event::StepBegun(begun) => {
                 self.begin(scope, step, begun.attempt)?;
                 self.start(scope, step, begun.epoch, number(begun.owner), begun.attempt)
@@ -388,6 +411,7 @@ impl Account {
     pub(crate) fn agrees(&self, state: &RunState) -> bool {
         let remote = |slot: &Slot| matches!(slot.state, StepState::Running { remote: true, .. });
         let fits = |(entry, (kind, remote)): (&Entry, (StepKind, bool))| match entry.place {
+            Place::Open | Place::Arrived if entry.parked => kind == StepKind::Parked,
             Place::Open => matches!(kind, StepKind::Pending | StepKind::Ready),
             Place::Offered { .. } => kind == StepKind::Offered,
             Place::Claimed(_) => kind == StepKind::Running && remote,

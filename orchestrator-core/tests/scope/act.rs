@@ -6,11 +6,11 @@ use crate::account::Place;
 use crate::bounds::STEPS;
 use crate::runs::{RunIx, Runs, Said};
 use crate::word::{How, Right, Word};
-use crate::world::{Flight, Lease, Node, World, owner_of, place_of};
+use crate::world::{Flight, Lease, Node, Spot, World, owner_of, place_of};
 use crate::wrong::Wrong;
 
 /// How many names of actions there are.
-pub(crate) const NAMES: usize = 36;
+pub(crate) const NAMES: usize = 39;
 
 /// What becomes of a member whose answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +54,10 @@ pub(crate) enum Action {
     Sweep,
     /// A process dies, and another begins; its member is gone, or still on its way.
     Crash(usize, Fate),
+    /// Another run takes the place under the key.
+    OthersTake,
+    /// It gives it back.
+    OthersGive,
     /// Somebody outside says something.
     People(Word),
 }
@@ -72,6 +76,8 @@ enum Answer {
     Fenced,
     /// An offer that it withdraws is claimed.
     Claimed,
+    /// There is no place for what it begins.
+    Full,
 }
 
 type Came = Result<Outcome, String>;
@@ -85,6 +91,7 @@ impl Action {
                 Word::Release { .. } => "release driver",
                 Word::Begin { .. } => "begin",
                 Word::Skip { .. } => "skip",
+                Word::Park { .. } => "park",
                 Word::Continue { .. } => "continue",
                 Word::Offer { .. } => "offer",
                 Word::Withdraw { .. } => "withdraw",
@@ -118,12 +125,15 @@ impl Action {
             Self::Lapse(_) => "lapse",
             Self::Sweep => "sweep",
             Self::Crash(..) => "crash",
+            Self::OthersTake => "others take the place",
+            Self::OthersGive => "others give the place on",
         }
     }
 }
 
 /// Does what an action says.
 pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, action: Action) -> Came {
+    let scope = runs.scope;
     let mut deed = Deed { runs, wrong, world: world.clone() };
     let moved = match action {
         Action::Say(node, word) => deed.say(node, word)?,
@@ -165,10 +175,26 @@ pub(crate) fn perform(runs: &mut Runs, wrong: Option<Wrong>, world: &World, acti
             deed.begin_anew(node, fate);
             true
         }
+        Action::OthersTake => {
+            deed.world.left.others -= 1;
+            deed.world.spot = Spot::Others;
+            true
+        }
+        Action::OthersGive => {
+            deed.world.spot = Spot::Free;
+            true
+        }
         Action::People(word) => deed.people(word)?,
     };
+    if !deed.is(Wrong::NotGivenOn) {
+        let ran = deed.runs.at(deed.world.run);
+        deed.world.give_the_place_on(&scope, ran);
+    }
     let Deed { runs, world: mut after, .. } = deed;
     after.close_offers(runs.at(after.run))?;
+    if let Some(what) = after.misplaced(&scope, runs.at(after.run)) {
+        return Err(what);
+    }
     after.forget_the_dead(runs.at(after.run));
     if wrong.is_none() {
         after.forget_the_late(runs);
@@ -272,6 +298,13 @@ impl Deed<'_> {
         {
             return Ok(Answer::Claimed);
         }
+        if let Some(step) = word.takes()
+            && self.runs.scope.steps[step].keyed
+            && (account.held(&self.runs.scope) > 0 || self.world.spot == Spot::Others)
+            && !self.is(Wrong::NoRoom)
+        {
+            return Ok(Answer::Full);
+        }
         if applied {
             return Err(format!("G2: written twice: {word}"));
         }
@@ -297,7 +330,7 @@ impl Deed<'_> {
             Answer::Applied(run) => self.acknowledge(node, run, flight)?,
             // A copy was faster: event `expected + 1` says so.
             Answer::Conflict if flight.applied => self.acknowledge(node, self.world.run, flight)?,
-            Answer::Conflict | Answer::Claimed => {}
+            Answer::Conflict | Answer::Claimed | Answer::Full => {}
             Answer::Fenced => self.world.nodes[node].held = 0,
         }
         Ok(true)
@@ -551,6 +584,8 @@ impl fmt::Display for Action {
             Self::Lapse(owner) => write!(f, "the time of owner {owner} is over"),
             Self::Sweep => write!(f, "sweep"),
             Self::Crash(node, fate) => write!(f, "{} dies and begins anew; its member: {fate:?}", name(node)),
+            Self::OthersTake => write!(f, "another run takes the place"),
+            Self::OthersGive => write!(f, "another run gives the place back"),
             Self::People(word) => write!(f, "someone: {word}"),
         }
     }

@@ -39,11 +39,13 @@ pub(crate) struct Kind {
     pub(crate) retry: Option<u32>,
     pub(crate) waits: Waits,
     pub(crate) at: At,
+    /// Whether it needs the only place under the key.
+    pub(crate) keyed: bool,
 }
 
 impl Kind {
     const fn new(effect: EffectClass) -> Self {
-        Self { effect, retry: None, waits: Waits::Never, at: At::Home }
+        Self { effect, retry: None, waits: Waits::Never, at: At::Home, keyed: false }
     }
 
     const fn retried(self, attempts: u32) -> Self {
@@ -56,6 +58,10 @@ impl Kind {
 
     const fn at(self, at: At) -> Self {
         Self { at, ..self }
+    }
+
+    const fn keyed(self) -> Self {
+        Self { keyed: true, ..self }
     }
 }
 
@@ -90,6 +96,8 @@ pub(crate) struct Budget {
     pub(crate) denials: u8,
     /// Someone reopens the run.
     pub(crate) reopenings: u8,
+    /// Another run takes the place under the key.
+    pub(crate) others: u8,
 }
 
 /// A small world.
@@ -126,10 +134,11 @@ const CALM: Budget = Budget {
     signals: 0,
     denials: 0,
     reopenings: 0,
+    others: 0,
 };
 
 /// All of them: different pairs of effect classes and kinds of steps, in a chain or side by side.
-pub(crate) const SCOPES: [Scope; 14] = [
+pub(crate) const SCOPES: [Scope; 17] = [
     Scope {
         name: "a pure step with retry, then an idempotent one; processes die",
         steps: [PURE.retried(2), IDEMPOTENT],
@@ -241,6 +250,30 @@ pub(crate) const SCOPES: [Scope; 14] = [
         budget: Budget { lapses: 1, withdrawals: 1, echoes: 1, interrupts: 1, ..CALM },
         depth: 13,
         floor: 8_000,
+    },
+    Scope {
+        name: "two steps side by side that need the same place; a process dies, an answer is lost",
+        steps: [PURE.keyed(), IDEMPOTENT.keyed()],
+        chained: false,
+        budget: Budget { crashes: 1, ambiguous: 1, ..CALM },
+        depth: 14,
+        floor: 18_000,
+    },
+    Scope {
+        name: "a step that needs a place, and waits for an approval; another run needs it too, the run is paused and cancelled",
+        steps: [IDEMPOTENT.waiting(Waits::Approval).keyed(), PURE.keyed()],
+        chained: true,
+        budget: Budget { others: 2, pauses: 1, cancels: 1, ..CALM },
+        depth: 14,
+        floor: 9_000,
+    },
+    Scope {
+        name: "an offered step beside another that need the same place; one is withdrawn, a process stands still",
+        steps: [ONCE.at(At::Away).keyed(), PURE.retried(2).keyed()],
+        chained: false,
+        budget: Budget { others: 1, withdrawals: 1, lapses: 1, ..CALM },
+        depth: 15,
+        floor: 50_000,
     },
 ];
 

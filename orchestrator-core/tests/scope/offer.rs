@@ -5,7 +5,7 @@ use crate::act::{Action, Fate};
 use crate::bounds::{At, STEPS, Scope, Waits};
 use crate::runs::{Ran, Runs};
 use crate::word::{How, Right, Word};
-use crate::world::{Lease, NODES, Node, World, place_of};
+use crate::world::{Lease, NODES, Node, Spot, World, place_of};
 use orchestrator_core::spec::EffectClass;
 
 /// The words that could be said to what a process drives, or might drive.
@@ -30,6 +30,8 @@ pub(crate) fn of_driver(scope: &Scope, ran: &Ran, owner: u8, words: &mut Vec<Wor
             words.push(Word::Continue { step: at, owner });
         }
     }
+    let keyed = (0..STEPS).filter(|step| scope.steps[*step].keyed);
+    words.extend(keyed.map(|step| Word::Park { step: step as u8, owner }));
     words.push(Word::Wake);
     words.push(Word::Conclude);
 }
@@ -95,6 +97,13 @@ pub(crate) fn moves(scope: &Scope, runs: &Runs, world: &World, found: &mut Vec<A
         });
         found.extend(passing.map(|(owner, _)| Action::Lapse(owner)));
         found.push(Action::Sweep);
+        let is_free = world.spot == Spot::Free && ran.account.held(scope) == 0;
+        if world.left.others > 0 && is_free {
+            found.push(Action::OthersTake);
+        }
+        if world.spot == Spot::Others {
+            found.push(Action::OthersGive);
+        }
     }
     people(scope, world, found);
 }
@@ -236,6 +245,9 @@ pub(crate) fn fair(scope: &Scope, runs: &Runs, world: &World) -> Option<Action> 
     if ran.account.ended {
         return None;
     }
+    if world.spot == Spot::Others {
+        return Some(Action::OthersGive);
+    }
     by_driver(scope, ran, world).or_else(|| by_workers(ran, world)).or_else(|| by_people(ran))
 }
 
@@ -264,6 +276,13 @@ fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
             return Some(Word::Deliver(right, how));
         }
         let away = scope.steps[step].at != At::Home;
+        let entry = &ran.account.steps[step];
+        let goes_on = !ran.account.paused && !ran.account.cancelled;
+        let begins = entry.place == Place::Arrived
+            || (entry.place == Place::Open && ran.account.needs(scope, step) == (true, true));
+        if scope.steps[step].keyed && goes_on && begins && ran.account.held(scope) > 0 {
+            return (!entry.parked).then_some(Word::Park { step: at, owner });
+        }
         match (ran.account.steps[step].place, ran.account.needs(scope, step)) {
             (Place::Offered { epoch, .. }, _) if ran.account.is_held() => {
                 Some(world.claim(ran, step).map_or(Word::Withdraw { step: at, epoch }, Word::Learn))

@@ -42,7 +42,7 @@ pub(crate) enum Said {
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    scope: Scope,
+    pub(crate) scope: Scope,
     wrong: Option<Wrong>,
     reached: Vec<Ran>,
     places: HashMap<u64, Vec<RunIx>>,
@@ -113,7 +113,7 @@ impl Runs {
     fn decide(&self, on: &RunState, word: Word) -> Result<Option<Vec<Event>>, String> {
         let mut events = Vec::new();
         let mut after = None;
-        for command in word.commands(|step| self.scope.steps[usize::from(step)].effect) {
+        for command in word.commands(|step| self.scope.steps[usize::from(step)]) {
             let state = after.as_ref().unwrap_or(on);
             let decided = decide(state, &command, word.time());
             let again = decide(state, &command, word.time());

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{DecisionId, OwnerId, StepIx, Unit};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Decide, Fence, Finished, Prepared, StepError, WaitOn,
+    Asked, Begin, Command, Decide, Fence, Finished, Hold, Prepared, StepError, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
-use orchestrator_core::spec::{EffectClass, OnExpiry, Placement};
+use orchestrator_core::spec::{OnExpiry, Placement};
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
+
+use crate::bounds::Kind;
 
 /// All that happens, happens now: what differs only in when it has happened is one state.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -63,6 +65,11 @@ pub(crate) enum Word {
         step: u8,
     },
     Continue {
+        step: u8,
+        owner: u8,
+    },
+    /// There is no place for it.
+    Park {
         step: u8,
         owner: u8,
     },
@@ -132,38 +139,51 @@ impl Word {
         }
     }
 
+    /// The step for which it takes a place, if that needs one.
+    pub(crate) const fn takes(self) -> Option<usize> {
+        match self {
+            Self::Begin { step, .. } | Self::Continue { step, .. } | Self::Offer { step, .. } => {
+                Some(step as usize)
+            }
+            _ => None,
+        }
+    }
+
     /// At which time it is decided.
     pub(crate) const fn time(self) -> Timestamp {
         if matches!(self, Self::Wake) { LATER } else { NOW }
     }
 
-    /// The commands, where a step has this effect class: each is decided on what the one before has made.
-    pub(crate) fn commands(self, effect: impl Fn(u8) -> EffectClass) -> Vec<Command> {
+    /// The commands, where a step is of this kind: each is decided on what the one before has made.
+    pub(crate) fn commands(self, kind: impl Fn(u8) -> Kind) -> Vec<Command> {
         match self {
             Self::Deliver(right, how) => vec![claimed(right), finish(right, how)],
-            word => vec![word.command(effect)],
+            word => vec![word.command(kind)],
         }
     }
 
-    fn command(self, effect: impl Fn(u8) -> EffectClass) -> Command {
+    fn command(self, kind: impl Fn(u8) -> Kind) -> Command {
         match self {
             Self::Take { owner: by, dead } => {
                 Command::TakeDriver { owner: owner(by), dead: (dead != 0).then(|| owner(dead)) }
             }
             Self::Release { owner: by, epoch } => Command::ReleaseDriver(fence(by, epoch)),
             Self::Begin { step, owner: by } => {
-                Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin(by, effect(step))) }
+                Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin(by, kind(step))) }
             }
             Self::Offer { step, owner: by, goes_on: true } => {
                 Command::Offer { step: unit(step), owner: owner(by), offer: offer() }
             }
             Self::Offer { step, owner: by, .. } => {
-                let verdict = Prepared::Offer { begin: begin(by, effect(step)), offer: offer() };
+                let verdict = Prepared::Offer { begin: begin(by, kind(step)), offer: offer() };
                 Command::Prepared { step: unit(step), verdict }
             }
             Self::Withdraw { step, epoch } => Command::Withdraw { step: unit(step), epoch: epoch.into() },
             Self::Learn(right) => claimed(right),
             Self::Skip { step } => Command::Prepared { step: unit(step), verdict: Prepared::Skip },
+            Self::Park { step, owner: by } => {
+                Command::Park { step: unit(step), owner: owner(by), hold: hold() }
+            }
             Self::Continue { step, owner: by } => Command::Continue { step: unit(step), owner: owner(by) },
             Self::Finish(right, how) | Self::Deliver(right, how) => finish(right, how),
             Self::Lost { owner: dead } => Command::Lost { owner: owner(dead) },
@@ -192,9 +212,14 @@ fn fence(by: u8, epoch: u8) -> Fence {
     Fence { epoch: u64::from(epoch), owner: owner(by) }
 }
 
-fn begin(by: u8, effect: EffectClass) -> Begin {
+/// The one place that there is.
+fn hold() -> Arc<Hold> {
+    Arc::new(Hold { key: "key".into(), limit: 1 })
+}
+
+fn begin(by: u8, kind: Kind) -> Begin {
     let (request, decision) = (value("\"the same\""), DecisionId::from_uuid(Uuid::from_u128(1)));
-    Begin { owner: owner(by), request, effect, decision }
+    Begin { owner: owner(by), request, effect: kind.effect, decision, hold: kind.keyed.then(hold) }
 }
 
 fn offer() -> Arc<Placement> {
@@ -244,6 +269,7 @@ impl fmt::Display for Word {
             Self::Release { epoch, .. } => write!(f, "release driver (epoch {epoch})"),
             Self::Begin { step, .. } => write!(f, "begin {}", name(step)),
             Self::Skip { step } => write!(f, "skip {}", name(step)),
+            Self::Park { step, .. } => write!(f, "park {}", name(step)),
             Self::Continue { step, .. } => write!(f, "go on with {}", name(step)),
             Self::Offer { step, goes_on: false, .. } => write!(f, "offer {}", name(step)),
             Self::Offer { step, .. } => write!(f, "offer to go on with {}", name(step)),

@@ -1,6 +1,6 @@
 //! A world: the run in the store, who owns what, two processes, what is executed, what is on its way.
 
-use crate::bounds::{Budget, STEPS};
+use crate::bounds::{Budget, STEPS, Scope};
 use crate::runs::{Ran, RunIx, Runs};
 use crate::word::{How, Right, Word};
 
@@ -65,7 +65,20 @@ pub(crate) struct World {
     pub(crate) claims: [u8; STEPS],
     /// The store's inbox: how what was claimed of each step has ended, until the driver takes that in.
     pub(crate) inbox: [Option<(Right, How)>; STEPS],
+    /// Who else has the place under the key.
+    pub(crate) spot: Spot,
     pub(crate) left: Budget,
+}
+
+/// The only place under the key, where no step of the run holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum Spot {
+    #[default]
+    Free,
+    /// Another run holds it.
+    Others,
+    /// The run was given it, and has not taken it up yet.
+    Given,
 }
 
 /// The number of an owner.
@@ -92,6 +105,7 @@ impl World {
             echo: None,
             claims: [0; STEPS],
             inbox: [None; STEPS],
+            spot: Spot::Free,
             left,
         }
     }
@@ -193,6 +207,33 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether the run stands in the line for the place: somebody drives it who is not known to be dead.
+    fn is_in_line(&self, ran: &Ran) -> bool {
+        let driver = ran.account.driver;
+        ran.account.wants_a_place() && driver != 0 && self.lease(driver) != Lease::Dead
+    }
+
+    /// Where nobody holds the place, it is given to whoever stands in the line; who stands there no longer gives it back.
+    pub(crate) fn give_the_place_on(&mut self, scope: &Scope, ran: &Ran) {
+        let holds = ran.account.held(scope) > 0;
+        self.spot = match self.spot {
+            Spot::Free | Spot::Given if !holds && self.is_in_line(ran) => Spot::Given,
+            Spot::Given => Spot::Free,
+            spot => spot,
+        };
+    }
+
+    /// What is wrong with the place, if something is.
+    pub(crate) fn misplaced(&self, scope: &Scope, ran: &Ran) -> Option<String> {
+        let held = ran.account.held(scope);
+        let all = held + usize::from(self.spot != Spot::Free);
+        if all > 1 {
+            return Some(format!("I14: {held} hold the only place; {:?}", self.spot));
+        }
+        let waits = held == 0 && self.spot == Spot::Free && self.is_in_line(ran);
+        waits.then(|| "I2: it waits for a place that nobody holds".to_owned())
     }
 
     /// The attempt is over, as far as this world knows.

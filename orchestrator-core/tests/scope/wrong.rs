@@ -35,9 +35,18 @@ pub(crate) enum Wrong {
     NoWithdrawal,
     /// What a dead owner had claimed is lost with it, whatever it has delivered.
     LostThoughDelivered,
+    /// The store does not look whether there is a place.
+    NoRoom,
+    /// A place that is given back is given to nobody.
+    NotGivenOn,
 }
 
 impl Wrong {
+    /// Whether it is a rule about places under keys.
+    pub(crate) const fn is_of_places(self) -> bool {
+        matches!(self, Self::NoRoom | Self::NotGivenOn)
+    }
+
     /// Whether it is a rule about what others execute.
     pub(crate) const fn is_of_offers(self) -> bool {
         matches!(
@@ -51,7 +60,7 @@ impl Wrong {
     }
 
     /// All of them, each with the promise that it breaks and with how few actions.
-    pub(crate) const ALL: [(Self, &'static str, usize); 16] = [
+    pub(crate) const ALL: [(Self, &'static str, usize); 18] = [
         (Self::NoSequence, "I10: the driver's epoch is 1 after 1", 4),
         (Self::NoEpoch, "I10: written under", 7),
         (Self::EpochReset, "I10: the driver's epoch is 1 after 1", 5),
@@ -68,5 +77,7 @@ impl Wrong {
         (Self::BlindWithdrawal, "I7: attempt 1 of a", 8),
         (Self::NoWithdrawal, "I2: what is due is refused", 6),
         (Self::LostThoughDelivered, "I10: `step.lost` in Claimed", 11),
+        (Self::NoRoom, "I14: 2 hold the only place", 6),
+        (Self::NotGivenOn, "I2: it waits for a place that nobody holds", 4),
     ];
 }

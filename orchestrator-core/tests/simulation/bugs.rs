@@ -2,9 +2,12 @@
 //! notice every one of them, or it could not be believed where it notices nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use orchestrator_core::id::{RunId, TransitionId, Unit};
-use orchestrator_core::machine::{self, AfterLoss, Event, Intent, Recorded, StepCancelled, StepKind, WaitOn};
+use orchestrator_core::machine::{
+    self, AfterLoss, Event, Hold, Intent, Recorded, StepCancelled, StepKind, WaitOn,
+};
 use orchestrator_core::port::store::{Member, Store};
 use orchestrator_core::time::Timestamp;
 
@@ -64,6 +67,12 @@ bugs! {
     ValuesApart,
     /// The policy that is recorded is the one of the moment of the commit.
     PolicyOfTheMoment,
+    /// What a key allows is not looked at.
+    TooManyHold,
+    /// Whoever gives a place back says nothing of it.
+    PlacesAreKept,
+    /// Who waits for a place is not written down.
+    NobodyIsInLine,
 }
 
 /// What wrong stores remember.
@@ -104,6 +113,7 @@ impl Truth {
             }
             Bug::CancelOverSuccess => self.cancel_over_success(member),
             Bug::ValuesApart if self.world.chance(|chance| chance.permille(200)) => member.values.clear(),
+            Bug::TooManyHold | Bug::PlacesAreKept | Bug::NobodyIsInLine => spoil_places(bug, member),
             Bug::PolicyOfTheMoment => {
                 let version = policy_name(self.memory.lock().unwrap().policy);
                 member.decisions.iter_mut().for_each(|decision| decision.policy = version.as_str().into());
@@ -161,6 +171,17 @@ impl Truth {
     /// What was kept back of a run.
     pub(crate) fn held_back(&self, run: RunId) -> Option<Member> {
         self.memory.lock().unwrap().held.remove(&run)
+    }
+}
+
+fn spoil_places(bug: Bug, member: &mut Member) {
+    let Some(admission) = &mut member.admission else { return };
+    match bug {
+        Bug::TooManyHold => admission.takes.iter_mut().for_each(|(_, hold)| {
+            *hold = Arc::new(Hold { limit: u32::MAX, ..(**hold).clone() });
+        }),
+        Bug::PlacesAreKept => admission.releases.clear(),
+        _ => admission.waits.clear(),
     }
 }
 

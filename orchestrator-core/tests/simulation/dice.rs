@@ -57,6 +57,11 @@ macro_rules! dice {
     };
 }
 
+/// Something waited for a place under a key.
+pub(crate) const WAITED: &str = "place.waited";
+/// Somebody was given one.
+pub(crate) const GIVEN: &str = "place.given";
+
 dice! {
     /// The store cannot be reached: nothing is written.
     Unavailable = "store.unavailable",
@@ -159,6 +164,11 @@ impl Dice {
     /// From here on nothing goes wrong any more.
     pub(crate) fn heal(&mut self) {
         self.healed = true;
+    }
+
+    /// Something has happened that is no fault, and that every battery must have met.
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.hits.entry(what).or_default() += 1;
     }
 
     pub(crate) const fn hits(&self) -> &BTreeMap<&'static str, u64> {

@@ -10,9 +10,9 @@ use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
     WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::{Clock, Timestamp};
@@ -295,6 +295,8 @@ reads! {
     offers(query: OfferQuery) -> Page<OfferRow>;
     stops(owner: OwnerId) -> Vec<StepTicket>;
     inbox(run: RunId) -> Inbox;
+    holds(query: KeyQuery) -> Vec<HoldRow>;
+    waiters(query: KeyQuery) -> Vec<WaiterRow>;
     run(run: RunId) -> Option<RunRow>;
     list_runs(query: RunQuery) -> Page<RunRow>;
     find_runs(hex_prefix: &str, limit: usize) -> Vec<RunId>;

@@ -14,6 +14,7 @@ use orchestrator_core::time::SystemClock;
 use orchestrator_core::{MemoryStore, engine};
 
 use crate::bugs;
+use crate::dice::WAITED;
 use crate::world::{BEGIN, World};
 
 /// After this many losses a step is set aside, until somebody says that it may begin again (docs/guarantees.md).
@@ -77,14 +78,20 @@ impl Truth {
         }
         let runs: Vec<Vec<RunId>> =
             batch.iter().map(|member| member.with_children().map(|member| member.run).collect()).collect();
+        let named: Vec<bool> = batch.iter().map(names_keys).collect();
         let answers = self.store.commit(batch).await;
-        for (runs, answer) in runs.iter().zip(&answers) {
+        let mut looks = false;
+        for ((runs, named), answer) in runs.iter().zip(&named).zip(&answers) {
             self.world.tell(|| format!("process {by} commits to {}: {}", short(runs[0]), told(answer)));
             if *answer == Commit::Applied {
                 for run in runs {
                     self.look_at(*run).await;
                 }
+                looks |= *named;
             }
+        }
+        if looks {
+            self.look_at_places().await;
         }
         answers
     }
@@ -171,6 +178,9 @@ impl Truth {
                     recorded.seq
                 ));
             }
+            if let Event::StepParked(_) = recorded.event {
+                self.world.saw(WAITED);
+            }
             if let Err(fault) = known.take(recorded) {
                 drop(seen);
                 return self.world.broken(format!("{} #{}: {fault}", short(run), recorded.seq));
@@ -256,6 +266,17 @@ impl Truth {
             }
         }
     }
+}
+
+/// Whether a member does something to places, or does what should.
+fn names_keys(member: &Member) -> bool {
+    member.admission.is_some()
+        || member.events.iter().any(|event| match event {
+            Event::StepBegun(begun) => begun.hold.is_some(),
+            Event::StepOffered(offered) => offered.hold.is_some(),
+            Event::StepParked(_) | Event::IntentChanged(_) => true,
+            _ => false,
+        })
 }
 
 impl Run {

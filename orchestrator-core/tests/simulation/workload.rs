@@ -38,6 +38,8 @@ pub(crate) struct Step {
     /// Runs only if the approval at this place was given.
     if_approved: Option<usize>,
     pub(crate) is_once: bool,
+    /// Under which of two keys it needs a place: of the first there is one, of the second there are two.
+    key: Option<u64>,
 }
 
 /// A workflow with what must become of a run of it.
@@ -84,6 +86,7 @@ impl Flow {
                 is_always: asked.is_none() && chance.below(8) == 0,
                 tolerated: chance.below(8) == 0,
                 is_once: works && chance.below(3) == 0,
+                key: (chance.below(4) == 0).then(|| chance.below(2)),
                 needs,
             });
         }
@@ -152,6 +155,9 @@ impl Flow {
             Some(asked) => drop(write!(keys, ", if: steps.{}.approved", self.steps[asked].name)),
             None if step.is_always => keys.push_str(", if: always()"),
             None => {}
+        }
+        if let Some(key) = step.key {
+            let _ = write!(keys, ", concurrency: {{ key: k{key}, limit: {} }}", key + 1);
         }
         if step.tolerated {
             keys.push_str(", continue-on-error: true");

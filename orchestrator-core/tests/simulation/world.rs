@@ -95,6 +95,11 @@ impl World {
         self.inner().dice.count(die);
     }
 
+    /// Something has happened that is no fault, and that every battery must have met.
+    pub(crate) fn saw(&self, what: &'static str) {
+        self.inner().dice.saw(what);
+    }
+
     pub(crate) fn heal(&self) {
         self.inner().dice.heal();
         self.tell(|| "-- healed".into());

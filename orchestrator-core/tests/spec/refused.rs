@@ -91,8 +91,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    concurrency: 1\n    paths: []\n    priority: 1\n",
-        &["not_supported_yet"; 4],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    paths: []\n    priority: 1\n",
+        &["not_supported_yet"; 3],
     ),
     (
         "queues and labels",

@@ -8,6 +8,7 @@ mod m0004_children;
 mod m0005_artifacts;
 mod m0006_offers;
 mod m0007_document_state;
+mod m0008_keys;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

@@ -63,6 +63,11 @@ impl Batch {
         self.statements.push((index, rows));
     }
 
+    /// Whether it does nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
     /// All statements as one text, which is a transaction by itself.
     pub(crate) fn finish(self, texts: &mut Texts, words: Words) -> Script {
         match words {

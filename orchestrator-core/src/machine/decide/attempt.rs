@@ -1,8 +1,10 @@
 //! Attempts: how they are prepared, begin, end, are lost, and when they are due.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::id::{OwnerId, Unit};
+use crate::machine::beginning::arrived;
 use crate::machine::command::{Begin, Fence, Finished, Prepared, Rejection};
 use crate::machine::decide::child::{delegated, overdue};
 use crate::machine::decide::guard::{in_state, proceeding, slot};
@@ -13,13 +15,15 @@ use crate::machine::ending::Ending;
 use crate::machine::event::{
     Event, RunDue, RunOverdue, StepArrived, StepBegun, StepCancelled, StepCollected, StepContinued, StepDue,
     StepExpanded, StepFailed, StepInterrupted, StepIterated, StepLost, StepOutcomeUnknown, StepOverdue,
-    StepRepeated, StepSkipped, StepSucceeded, StepWaiting,
+    StepParked, StepRepeated, StepSkipped, StepSucceeded, StepWaiting,
 };
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::fan::MAX_ITEMS;
+use crate::machine::hold::Hold;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
-use crate::machine::state::{RunState, SkipReason, StepState};
+use crate::machine::state::RunState;
+use crate::machine::step_state::{SkipReason, StepState};
 use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Stage};
@@ -36,7 +40,10 @@ pub(super) fn prepared(
     events: &mut Vec<Event>,
 ) -> Result<(), Rejection> {
     let slot = slot(state, step)?;
-    in_state(slot, StepKind::Ready, "ready")?;
+    in_state(slot, &[StepKind::Ready, StepKind::Parked], "ready")?;
+    if arrived(&slot.state).is_some() {
+        return Err(Rejection::WrongState { state: "to go on", wanted: "ready" });
+    }
     proceeding(state, slot)?;
     let may_begin = state.may_begin(step);
     events.push(match verdict {
@@ -53,6 +60,10 @@ pub(super) fn prepared(
         // What it gave the last time comes first.
         _ if slot.to_judge().is_some() => {
             return Err(Rejection::WrongState { state: "to be judged", wanted: "ready" });
+        }
+        // What is expanded or judged needs no place, so it was never parked.
+        Prepared::Expand { .. } if slot.parked().is_some() => {
+            return Err(Rejection::WrongState { state: "parked", wanted: "ready" });
         }
         Prepared::Enough | Prepared::Again { .. } => {
             return Err(Rejection::WrongState { state: "not to be judged", wanted: "run once more" });
@@ -148,8 +159,33 @@ pub(super) fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
         effect: begin.effect,
         request: request_of(slot, begin),
         decision: begin.decision,
+        hold: begin.hold.clone(),
     }
     .into()
+}
+
+/// What was to begin, or to go on, waits for a place under its key. Said again, it is so already.
+pub(super) fn park(
+    state: &RunState,
+    step: Unit,
+    owner: OwnerId,
+    hold: &Arc<Hold>,
+) -> Result<Vec<Event>, Rejection> {
+    let slot = slot(state, step)?;
+    in_state(slot, &[StepKind::Ready, StepKind::Arrived, StepKind::Parked], "ready")?;
+    proceeding(state, slot)?;
+    if is_anothers(state, owner) {
+        return Err(Rejection::Fenced);
+    }
+    // Only what could begin waits for a place: no step for all its items at once, and nothing that is to be judged first.
+    let is_list = step.item().is_none() && state.spec(step).options().each.is_some();
+    if !state.may_begin(step) || is_list || slot.to_judge().is_some() {
+        return Err(Rejection::WrongState { state: "not to begin", wanted: "ready" });
+    }
+    match slot.parked() {
+        Some(waits) if waits == hold => Ok(Vec::new()),
+        _ => Ok(vec![StepParked { step, hold: hold.clone() }.into()]),
+    }
 }
 
 /// Every attempt of a generation sends the same bytes, whatever a later rendering gives.
@@ -164,7 +200,10 @@ pub(super) fn not_begun(step: Unit, error: StepError) -> Event {
 /// What is to go on with what it waited for, if it may.
 pub(super) fn to_go_on(state: &RunState, step: Unit, owner: OwnerId) -> Result<&Slot, Rejection> {
     let slot = slot(state, step)?;
-    in_state(slot, StepKind::Arrived, "waiting to go on")?;
+    in_state(slot, &[StepKind::Arrived, StepKind::Parked], "waiting to go on")?;
+    if arrived(&slot.state).is_none() {
+        return Err(Rejection::WrongState { state: "ready", wanted: "waiting to go on" });
+    }
     proceeding(state, slot)?;
     if is_anothers(state, owner) {
         return Err(Rejection::Fenced);

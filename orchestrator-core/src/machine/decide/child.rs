@@ -9,7 +9,8 @@ use crate::machine::event::{
 };
 use crate::machine::failure::StepError;
 use crate::machine::slot::Slot;
-use crate::machine::state::{Intent, RunState, StepState};
+use crate::machine::state::{Intent, RunState};
+use crate::machine::step_state::StepState;
 use crate::machine::wait::WaitOn;
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;

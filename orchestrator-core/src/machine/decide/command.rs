@@ -1,7 +1,7 @@
 //! From a command to what decides it.
 
 use crate::machine::command::{Command, Rejection};
-use crate::machine::decide::attempt::{finish, go_on, lost, prepared, wake};
+use crate::machine::decide::attempt::{finish, go_on, lost, park, prepared, wake};
 use crate::machine::decide::child::{child_ended, follow};
 use crate::machine::decide::end::{
     compensate, conclude, is_unknown, reconcile, resolve, resolve_after_the_end,
@@ -44,6 +44,7 @@ pub(crate) fn decide_into(
         }
         Command::TakeDriver { owner, dead } => events.extend(take(state, *owner, *dead)?),
         Command::ReleaseDriver(fence) => events.extend(release(state, *fence)?),
+        Command::Park { step, owner, hold } => events.extend(park(state, *step, *owner, hold)?),
         Command::Continue { step, owner } => events.extend(go_on(state, *step, *owner)?),
         Command::Offer { step, owner, offer } => events.extend(offered_again(state, *step, *owner, offer)?),
         Command::Claimed { step, attempt, fence, at } => {

@@ -10,7 +10,8 @@ use crate::machine::event::{
 };
 use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
-use crate::machine::state::{Intent, RunState, StepState};
+use crate::machine::state::{Intent, RunState};
+use crate::machine::step_state::StepState;
 use crate::spec::Stage;
 use crate::value::ValueRef;
 

@@ -12,7 +12,8 @@ use crate::machine::event::{Event, RunForked, StepCollected, StepExpanded, StepK
 use crate::machine::fan::Fan;
 use crate::machine::inside::Inside;
 use crate::machine::kind::StepKind;
-use crate::machine::state::{RunState, SkipReason, StepState};
+use crate::machine::state::RunState;
+use crate::machine::step_state::{SkipReason, StepState};
 use crate::spec::Stage;
 
 /// The events that follow the creation of a run that is to do again what `from` names, and all that depends on it, and

@@ -24,8 +24,8 @@ pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection>
     }
 }
 
-pub(super) fn in_state(slot: &Slot, wanted: StepKind, name: &'static str) -> Result<(), Rejection> {
-    if slot.state.kind() == wanted {
+pub(super) fn in_state(slot: &Slot, wanted: &[StepKind], name: &'static str) -> Result<(), Rejection> {
+    if wanted.contains(&slot.state.kind()) {
         return Ok(());
     }
     Err(Rejection::WrongState { state: slot.state.shown(), wanted: name })

@@ -8,7 +8,8 @@ use crate::machine::decide::end::not_again;
 use crate::machine::decide::guard::slot;
 use crate::machine::event::{Event, StepClaimed, StepOffered, StepWithdrawn};
 use crate::machine::slot::Slot;
-use crate::machine::state::{RunState, StepState};
+use crate::machine::state::RunState;
+use crate::machine::step_state::StepState;
 use crate::spec::Placement;
 use crate::time::Timestamp;
 
@@ -22,6 +23,7 @@ pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Placement)
         decision: Some(begin.decision),
         queue: offer.queue.clone(),
         labels: offer.labels.clone(),
+        hold: begin.hold.clone(),
     }
     .into()
 }
@@ -39,7 +41,10 @@ pub(super) fn offered_again(
     };
     let (attempt, epoch) = (slot.attempts, slot.epoch + 1);
     let Placement { queue, labels } = offer.clone();
-    Ok(vec![StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels }.into()])
+    let hold = slot.hold().cloned();
+    Ok(vec![
+        StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels, hold }.into(),
+    ])
 }
 
 /// A claim that the store has told of. Told twice, it is so already; of a right that is over, it changes nothing.

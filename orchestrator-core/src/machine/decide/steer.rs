@@ -8,7 +8,8 @@ use crate::machine::event::{DriverReleased, DriverTaken, Event, IntentChanged, S
 use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
-use crate::machine::state::{Intent, RunState, StepState};
+use crate::machine::state::{Intent, RunState};
+use crate::machine::step_state::StepState;
 use crate::machine::wait::WaitOn;
 use crate::spec::Stage;
 use crate::spec::retry::ErrorClass;
@@ -39,7 +40,7 @@ pub(super) fn decide_approval(
     let step = decision.step;
     let slot = slot(state, step)?;
     let StepState::Waiting { attempt, on, until, .. } = &slot.state else {
-        let is_new = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready);
+        let is_new = matches!(slot.state.kind(), StepKind::Pending | StepKind::Ready | StepKind::Parked);
         return Err(Rejection::NotOpen(match is_new && slot.attempts == 0 && slot.granted().is_none() {
             true => "has not been asked for yet",
             false => "is no longer open",

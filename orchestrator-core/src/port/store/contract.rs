@@ -8,10 +8,10 @@ use async_trait::async_trait;
 
 use super::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo, WorkflowQuery,
-    WorkflowRow,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo, WaiterRow,
+    WorkflowQuery, WorkflowRow,
 };
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
@@ -71,7 +71,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn renew(&self, owner: OwnerId, ttl: Duration) -> Result<Renewal, StoreError>;
 
     /// Ends an owner in an orderly way: it is dead from here on. What it had claimed, and not delivered, is lost with it: the
-    /// inbox says so from the same moment on.
+    /// inbox says so from the same moment on. The runs that it drives leave every line.
     async fn retire(&self, owner: OwnerId) -> Result<(), StoreError>;
 
     /// Marks as dead every owner whose time has passed or whose death can be proved, and gives those newly marked. What they
@@ -101,6 +101,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What was delivered for a run and is not taken in yet, the oldest first; those of one moment by their tickets. A row that
     /// cannot be read is no error: the others are given, and it is told of.
     async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError>;
+
+    /// Places that are held, by their keys; those of one key the longest held first.
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError>;
+
+    /// Runs that wait for places, by the keys; those of one key in their order, and before them those that were given a place
+    /// and have not taken it up yet.
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError>;
 
     /// Runs that nobody alive drives and that have something due by the store's clock, or something in their inbox that can be
     /// read; the longest due first.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ApprovalRow, ClaimRow, LogLine, Remote, StepRow};
+use super::{Admission, ApprovalRow, ClaimRow, LogLine, Remote, StepRow};
 use crate::id::{OwnerId, RunId, TransitionId, Unit};
 use crate::machine::{Event, Fence, Intent};
 use crate::port::policy::Decision;
@@ -57,6 +57,8 @@ pub struct Member {
     pub children: Vec<Member>,
     /// What it says of attempts that others execute.
     pub remote: Option<Box<Remote>>,
+    /// What it does to places under keys.
+    pub admission: Option<Box<Admission>>,
 }
 
 impl Member {
@@ -70,6 +72,7 @@ impl Member {
         });
         let rows = self.events.len()
             + of_offers
+            + self.admission.as_ref().map_or(0, |admission| admission.rows())
             + self.steps.len()
             + self.decisions.len()
             + self.approvals.len()
@@ -99,6 +102,8 @@ impl Member {
             Some("a decision or an approval of another run")
         } else if let Some(fault) = self.remote.as_ref().and_then(|remote| remote.fault(self.run)) {
             Some(fault)
+        } else if let Some(fault) = self.admission.as_ref().and_then(|admission| admission.fault()) {
+            Some(fault)
         } else if self.names_a_run_twice() {
             Some("two members of one run: a child is neither its parent nor one of its siblings")
         } else {
@@ -120,8 +125,8 @@ impl Member {
         let parent = child.create.as_ref().and_then(|new| new.parent.as_ref());
         if parent.is_none_or(|parent| parent.run != self.run) {
             Some("a child is created as a child of the run whose member creates it")
-        } else if !child.children.is_empty() || !child.dead.is_empty() {
-            Some("a child that is being created has no children and asserts no death")
+        } else if !child.children.is_empty() || !child.dead.is_empty() || child.admission.is_some() {
+            Some("a child that is being created has no children, asserts no death and takes no places")
         } else if child.create.as_ref().is_some_and(|new| new.key.is_some()) {
             Some("a child has no idempotency key")
         } else {
@@ -147,6 +152,9 @@ pub enum Commit {
     Fenced,
     /// Offers that it takes back are claimed, by these; nothing was written. Looked at after the fences.
     Claimed(Vec<ClaimRow>),
+    /// Under these keys fewer places are free than it takes; so many it could take. Nothing was written. Looked at after the
+    /// fences and the offers.
+    Full(Vec<(Arc<str>, u32)>),
     /// The idempotency key has started this run before, with the same (`same: true`) or another content.
     Duplicate {
         /// The run it started.

@@ -1,6 +1,7 @@
 //! The store: the truth about every run. It keeps and it checks fences; it does not think. Ids, times and transitions
 //! come from the engine.
 
+mod admission;
 mod contract;
 mod document;
 mod error;
@@ -11,6 +12,7 @@ mod query;
 mod registry;
 mod row;
 
+pub use admission::{Admission, HoldRow, KeyQuery, WaiterRow};
 pub use contract::Store;
 pub use document::{
     DeleteDocument, DocumentQuery, DocumentRow, MAX_DOCUMENT, MAX_DOCUMENT_NAME, Put, PutDocument, WORKFLOWS,

@@ -181,6 +181,12 @@ impl StepBuilder {
         self.set("labels", Value::Object(labels.collect()))
     }
 
+    /// Bounds how many attempts that name the same key are executed at once, over all runs of the project: a key, or a
+    /// mapping with `key`, `limit`, `on_full`.
+    pub fn concurrency(self, limit: impl Serialize) -> Self {
+        self.value("concurrency", limit)
+    }
+
     /// Says how a script is confined: a [`Sandbox`], or what it is granted.
     pub fn sandbox(self, sandbox: impl Into<Sandbox>) -> Self {
         self.value("sandbox", sandbox.into())

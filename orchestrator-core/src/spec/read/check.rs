@@ -118,6 +118,8 @@ impl<'t> Reader<'t, '_> {
         if let Some(options) = draft.spec.options.as_deref() {
             templates.extend(options.condition.iter().map(|condition| (condition.references(), "if")));
             templates.extend(options.env.values().map(|value| (value.references(), "env")));
+            let limited = options.concurrency.iter();
+            templates.extend(limited.map(|limited| (limited.key.references(), "concurrency")));
             if let Some(each) = &options.each {
                 let key = if matches!(each.over, Over::List(_)) { "for_each" } else { "strategy" };
                 templates.extend(each.templates().map(|value| (value.references(), key)));
@@ -133,7 +135,7 @@ impl<'t> Reader<'t, '_> {
         for (references, key) in templates {
             // A compensation has the items of its step.
             let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
-            let per_item = ["with", "env", "repeat"].contains(&key) || undone.is_some();
+            let per_item = ["with", "env", "repeat", "concurrency"].contains(&key) || undone.is_some();
             let has_items = drafts[items_of].spec.options().each.is_some();
             let site =
                 Site { node: draft.field(key), key, each: (has_items && per_item).then_some(items_of) };

@@ -3,6 +3,7 @@
 mod ancestors;
 mod check;
 mod child;
+mod concurrency;
 mod each;
 mod fields;
 mod gate;

@@ -215,9 +215,10 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
-        let given = ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa", "permissions"]
-            .iter()
-            .any(|key| fields.get(key).is_some());
+        let given =
+            ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa", "permissions", "concurrency"]
+                .iter()
+                .any(|key| fields.get(key).is_some());
         let defaulted = self.defaulted(fields, place);
         let base = match (given, defaulted) {
             (_, Some(base)) => base,
@@ -228,6 +229,9 @@ impl<'t> Reader<'t, '_> {
             condition: fields.get("if").and_then(|node| self.condition(node, &place.key("if"))),
             env: fields.get("env").map(|node| self.env(node, &place.key("env"))).unwrap_or_default(),
             each: self.each(fields, place),
+            concurrency: fields
+                .get("concurrency")
+                .and_then(|node| self.concurrency(node, &place.key("concurrency"))),
             evidence: fields.get("evidence").and_then(|node| self.evidence(node, &place.key("evidence"))),
             permissions: fields
                 .get("permissions")

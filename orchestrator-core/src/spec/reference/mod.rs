@@ -3,6 +3,7 @@
 //! A key is one entry of the list of its [`Section`]. An entry marked [`Key::later`] is refused with
 //! `not_supported_yet`; without the mark the reader must read it, and tests fail where it does not.
 
+mod concurrency;
 mod editor;
 mod form;
 mod page;
@@ -11,6 +12,7 @@ mod step;
 mod triggers;
 mod workflow;
 
+pub use concurrency::CONCURRENCY;
 pub use editor::{Kind, json_schema};
 pub use form::{Form, Key, Section};
 pub use page::{keys_table, kind_tables};

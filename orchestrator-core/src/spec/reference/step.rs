@@ -1,5 +1,6 @@
 //! The keys of a step, and of what stands in it.
 
+use crate::spec::reference::concurrency::CONCURRENCY;
 use crate::spec::reference::form::{Form, Key, Section};
 use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::retry::MAX_ATTEMPTS;
@@ -159,14 +160,13 @@ pub static STEP: Section = Section {
             "What the workers that execute it must have.",
             "labels: { zone: eu }",
         ),
-        Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
         Key::new(
             "concurrency",
-            Form::Value,
-            "How many steps of the same key may run at once, over all runs.",
+            Form::Either(&[Form::Text, Form::Section(&CONCURRENCY)]),
+            "How many attempts that name the same key may be executed at once, over all runs of the project.",
             "concurrency: { key: deploy, limit: 1 }",
-        )
-        .later(),
+        ),
+        Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
         Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::id::{DocumentId, OwnerId, RunId};
 use crate::port::store::{
-    ApprovalQuery, Claim, Commit, DeleteDocument, Deliver, DocumentQuery, EventsAfter, LogQuery, NewOwner,
-    NewRevision, OfferQuery, Prune, PutDocument, RevisionQuery, RunQuery, Serves, Store, StoreError,
-    WorkflowQuery,
+    ApprovalQuery, Claim, Commit, DeleteDocument, Deliver, DocumentQuery, EventsAfter, KeyQuery, LogQuery,
+    NewOwner, NewRevision, OfferQuery, Prune, PutDocument, RevisionQuery, RunQuery, Serves, Store,
+    StoreError, WorkflowQuery,
 };
 use crate::testkit::Place;
 use crate::testkit::sample::{Story, at, line, owner_id, run_id, ticket};
@@ -69,6 +69,8 @@ async fn call_all(store: &dyn Store, run: RunId, owner: OwnerId) -> Vec<(&'stati
         ("stops", told(store.stops(owner).await)),
         ("deliver", told(store.deliver(deliver).await)),
         ("inbox", told(store.inbox(run).await)),
+        ("holds", told(store.holds(KeyQuery { runs: vec![run], ..KeyQuery::default() }).await)),
+        ("waiters", told(store.waiters(KeyQuery { runs: vec![run], ..KeyQuery::default() }).await)),
         ("run", told(store.run(run).await)),
         ("list_runs", told(store.list_runs(runs).await)),
         ("find_runs", told(store.find_runs(&hex, 9).await)),

@@ -9,6 +9,7 @@ mod documents;
 mod fences;
 mod flow;
 mod inbox;
+mod keys;
 mod lists;
 mod model;
 mod odd;
@@ -114,6 +115,16 @@ cases! {
         inbox::what_is_taken_in_is_gone covers [commit, inbox, offers, deliver];
         inbox::runs_with_something_in_their_inbox_are_due covers [claim_due, deliver];
         inbox::what_cannot_be_read_is_told_and_hides_no_other covers [inbox, claim_due, deliver];
+        keys::no_more_are_held_than_a_key_allows covers [commit, holds];
+        keys::of_sixteen_that_want_three_places_three_win covers [commit, holds];
+        keys::members_of_a_batch_share_the_places covers [commit];
+        keys::a_place_is_given_to_the_one_that_has_waited_longest covers [commit, holds, waiters];
+        keys::runs_of_the_dead_leave_every_line covers [commit, sweep, retire, waiters];
+        keys::who_leaves_the_line_gives_its_place_on covers [commit, holds, waiters];
+        keys::a_place_that_is_free_is_given_at_once covers [commit, waiters];
+        keys::a_member_takes_all_its_places_or_none covers [commit, holds];
+        keys::a_project_has_keys_of_its_own covers [commit, holds];
+        keys::places_are_listed_by_their_keys covers [holds, waiters];
         rows::a_runs_row_says_all_of_it covers [run, commit];
         rows::step_rows_are_replaced covers [steps, commit];
         rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];
@@ -154,12 +165,12 @@ cases! {
         calls::what_does_not_exist_is_not_there covers [
             commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
             find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
-            offers, claim, stops, deliver, inbox, put_document, documents, delete_document
+    claim, delete_document, deliver, documents, holds, inbox, offers, put_document, stops, waiters,
         ];
         calls::a_closed_store_is_unavailable covers [
             commit, load, events_after, heads, value, revision, renew, retire, sweep, owner, owners, claim_due, run, list_runs, find_runs,
             find_key, steps, approvals, decisions, append_logs, logs, register_workflow, workflows, workflow_revisions, prune,
-            offers, claim, stops, deliver, inbox, put_document, documents, delete_document, now, change_mark, register, health, close
+    change_mark, claim, close, delete_document, deliver, documents, health, holds, inbox, now, offers, put_document, register, stops, waiters,
         ];
     }    Model {
         model::it_answers_as_the_store_in_memory_does covers [

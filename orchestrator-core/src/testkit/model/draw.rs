@@ -97,6 +97,7 @@ pub(super) struct Draft {
     pub(super) lines: u32,
     pub(super) child: Option<usize>,
     pub(super) remote: Dealings,
+    pub(super) places: Places,
 }
 
 /// A right that may have been offered, of one of the runs.
@@ -114,6 +115,16 @@ pub(super) struct Dealings {
     pub(super) withdrawn: Option<(u32, u64)>,
     pub(super) stops: Option<(u32, u64)>,
     pub(super) taken: Option<(u32, u64)>,
+}
+
+/// What a member does to keys: each of a step and a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Places {
+    pub(super) takes: Option<(u32, u8)>,
+    pub(super) releases: bool,
+    pub(super) waits: Option<u8>,
+    pub(super) leaves: Option<u8>,
+    pub(super) urgent: bool,
 }
 
 /// How many runs there are in a world.
@@ -241,6 +252,13 @@ impl Dice {
                 withdrawn: self.maybe(2, Self::right),
                 stops: self.maybe(2, Self::right),
                 taken: self.maybe(2, Self::right),
+            },
+            places: Places {
+                takes: self.maybe(4, |dice| (dice.small(3), dice.small(2) as u8)),
+                releases: self.often(5),
+                waits: self.maybe(3, |dice| dice.small(2) as u8),
+                leaves: self.maybe(2, |dice| dice.small(2) as u8),
+                urgent: self.often(2),
             },
         }
     }

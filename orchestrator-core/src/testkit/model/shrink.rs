@@ -1,7 +1,7 @@
 //! From many operations that show a difference to few.
 
 use super::compare::{Found, differ};
-use super::draw::{Dealings, Draft, Op, Turn};
+use super::draw::{Dealings, Draft, Op, Places, Turn};
 use crate::testkit::Backend;
 
 /// How many shorter stories are tried.
@@ -101,7 +101,13 @@ fn simpler_drafts(draft: &Draft) -> Vec<Draft> {
         Draft { remote: Dealings { offers: None, ..of.remote }, ..of.clone() },
         Draft { remote: Dealings { withdrawn: None, ..of.remote }, ..of.clone() },
         Draft { remote: Dealings { stops: None, ..of.remote }, ..of.clone() },
-        Draft { remote: Dealings { taken: None, ..of.remote }, ..of },
+        Draft { remote: Dealings { taken: None, ..of.remote }, ..of.clone() },
+        Draft { places: Places::default(), ..of.clone() },
+        Draft { places: Places { takes: None, ..of.places }, ..of.clone() },
+        Draft { places: Places { releases: false, ..of.places }, ..of.clone() },
+        Draft { places: Places { waits: None, ..of.places }, ..of.clone() },
+        Draft { places: Places { leaves: None, ..of.places }, ..of.clone() },
+        Draft { places: Places { urgent: false, ..of.places }, ..of },
     ];
     [simple].into_iter().chain(all).filter(|simpler| simpler != draft).collect()
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::draw::{Dealings, Draft, OWNERS, Offered, Op, RUNS};
+use super::draw::{Dealings, Draft, OWNERS, Offered, Op, Places, RUNS};
 use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
-use crate::machine::Fence;
+use crate::machine::{Fence, Hold};
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, DeleteDocument, Deliver, DocumentQuery,
-    EventsAfter, InboxRow, LogQuery, Member, NewOwner, NewRevision, OfferQuery, OfferRow, Parent, Prune,
-    PutDocument, Remote, Renewal, RevisionQuery, RunQuery, Serves, StepRow, Store, StoreError, WorkflowQuery,
+    Admission, ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, DeleteDocument, Deliver,
+    DocumentQuery, EventsAfter, HoldRow, InboxRow, KeyQuery, LogQuery, Member, NewOwner, NewRevision,
+    OfferQuery, OfferRow, Parent, Prune, PutDocument, Remote, Renewal, RevisionQuery, RunQuery, Serves,
+    StepRow, Store, StoreError, WorkflowQuery,
 };
 use crate::testkit::sample::{
     Story, approval, at, decision, key, line, new_run, offer, step_row, ticket, value,
@@ -52,7 +53,9 @@ impl World {
         for (place, draft) in drafts.iter().enumerate() {
             let row = right.run(self.runs[draft.run]).await.ok().flatten();
             let number = 1000 * (turn as u64 + 1) + 10 * place as u64;
-            members.push(self.member(draft, row.map_or(0, |row| row.seq), number));
+            let of_run = KeyQuery { runs: vec![self.runs[draft.run]], ..KeyQuery::default() };
+            let held = right.holds(of_run).await.unwrap_or_default();
+            members.push(self.member(draft, row.map_or(0, |row| row.seq), number, &held));
         }
         // Which of two refusals is told, where a child is a run that another member of the batch names, is left open.
         let named: Vec<RunId> =
@@ -65,7 +68,7 @@ impl World {
         members
     }
 
-    fn member(&self, draft: &Draft, seq: u64, number: u64) -> Member {
+    fn member(&self, draft: &Draft, seq: u64, number: u64, held: &[HoldRow]) -> Member {
         let run = self.runs[draft.run];
         let story = Story { run, seq };
         let mut new = new_run();
@@ -99,6 +102,7 @@ impl World {
             member.decisions = vec![said];
         }
         member.remote = self.remote(draft);
+        member.admission = admission(draft, held);
         member.children = draft.child.map(|child| self.child(run, child, number + 2)).into_iter().collect();
         member
     }
@@ -266,6 +270,9 @@ impl World {
                     .map(|page| page.items.into_iter().map(shown).collect::<Vec<_>>()),
             ),
         ];
+        let everything = || KeyQuery { limit: 999, ..KeyQuery::default() };
+        all.push(told(store.holds(everything()).await));
+        all.push(told(store.waiters(everything()).await));
         for run in self.runs {
             all.push(told(store.load(run).await.map(|log| log.map(|log| (log.row, log.text, log.events)))));
             let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 99 };
@@ -296,6 +303,31 @@ impl World {
         all.push(told(store.revision(new_run().revision).await));
         all
     }
+}
+
+/// What a member does to keys, where its run holds these places: it gives back only what it holds, and takes what it does not.
+fn admission(draft: &Draft, held: &[HoldRow]) -> Option<Box<Admission>> {
+    let Places { takes, releases, waits, leaves, urgent } = draft.places;
+    let key = |number: u8| -> Arc<str> { format!("key {number}").into() };
+    let hold = |number: u8| Arc::new(Hold { key: key(number), limit: 1 + u32::from(number) });
+    let unit = |step: u32| Unit::new(StepIx(step), (step > 1).then_some(step));
+    let holds = |step: u32, number: u8| {
+        held.iter().any(|row| Unit::new(row.step, row.item) == unit(step) && row.key == key(number))
+    };
+    let takes = takes.filter(|(step, number)| !holds(*step, *number));
+    let admission = Admission {
+        project: "default".into(),
+        releases: held
+            .iter()
+            .filter(|_| releases)
+            .map(|row| (Unit::new(row.step, row.item), row.key.clone()))
+            .collect(),
+        leaves: leaves.map(key).into_iter().collect(),
+        takes: takes.map(|(step, number)| (unit(step), hold(number))).into_iter().collect(),
+        waits: waits.map(hold).into_iter().collect(),
+        priority: i32::from(urgent),
+    };
+    (!admission.is_empty()).then(|| Box::new(admission))
 }
 
 fn asked(run: RunId, draft: &Draft, seq: u64) -> ApprovalRow {

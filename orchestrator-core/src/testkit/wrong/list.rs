@@ -120,6 +120,18 @@ wrong_stores! {
     FailsForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     HidesTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     ComesForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
+    // Keys.
+    LetsTooManyHold caught by no_more_are_held_than_a_key_allows;
+    KeepsWhatIsReleased caught by no_more_are_held_than_a_key_allows;
+    LetsOneTooManyWin caught by of_sixteen_that_want_three_places_three_win;
+    LooksAtKeysBeforeTheBatch caught by members_of_a_batch_share_the_places;
+    IgnoresPriority caught by a_place_is_given_to_the_one_that_has_waited_longest;
+    KeepsTheDeadInLine caught by runs_of_the_dead_leave_every_line;
+    KeepsThoseThatLeave caught by who_leaves_the_line_gives_its_place_on;
+    HidesThatPlacesAreGiven caught by a_place_that_is_free_is_given_at_once;
+    TakesPlacesInPart caught by a_member_takes_all_its_places_or_none;
+    MixesKeysUnderOneName caught by a_project_has_keys_of_its_own;
+    ListsHoldsBackwards caught by places_are_listed_by_their_keys;
     // Reading.
     ShiftsEventsAfter caught by events_can_be_read_on;
     IgnoresLimits caught by events_can_be_read_on;

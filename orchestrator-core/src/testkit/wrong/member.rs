@@ -15,6 +15,7 @@ impl Spoiled {
         self.spoil_fences(member).await;
         self.spoil_children(member).await;
         self.spoil_offers(member).await;
+        self.spoil_keys(member).await;
         self.spoil_values(member);
         match self.wrong {
             ForgetsItems => member.steps.iter_mut().for_each(|row| row.item = None),

@@ -15,10 +15,10 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, Inbox, LogLine, LogQuery, Member, NewOwner, NewRevision, NumberedLine,
-    OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
+    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
+    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
     RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow, Store, StoreError, StoreInfo,
-    WorkflowQuery, WorkflowRow,
+    WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -121,6 +121,7 @@ impl Store for Spoiled {
         for member in &mut batch {
             self.spoil(member).await;
         }
+        self.spoil_keys_of_batch(&mut batch);
         let members = batch.clone();
         let answers = match self.wrong {
             TakesTwoOfARun => self.commit_singly(batch).await,
@@ -128,6 +129,7 @@ impl Store for Spoiled {
             _ => self.right.commit(batch).await,
         };
         self.write_the_second(&members).await;
+        self.take_places_in_part(members.clone(), &answers).await;
         let count = members.len();
         self.note(members, &answers);
         if self.is(AnswersAppliedAlways) { vec![Commit::Applied; count] } else { answers }
@@ -299,6 +301,16 @@ impl Store for Spoiled {
     async fn inbox(&self, run: RunId) -> Result<Inbox, StoreError> {
         self.enter("inbox")?;
         self.spoiled_inbox(run).await
+    }
+
+    async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        self.enter("holds")?;
+        self.spoiled_holds(query).await
+    }
+
+    async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        self.enter("waiters")?;
+        self.spoiled_waiters(query).await
     }
 
     async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -1,0 +1,112 @@
+//! `concurrency`: several processes on one store, of whose steps no more are executed at once than the key allows.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::until;
+use crate::{Said, Sandbox};
+
+const DEPLOY: &str = "\
+name: deploy
+steps:
+  build: { run: echo built, effect: pure }
+  deploy:
+    needs: build
+    run: echo $ORCHESTRATOR_ATTEMPT > begun; cat go
+    effect: pure
+    concurrency: production
+";
+
+const QUICK: &str = "\
+name: quick
+steps:
+  deploy: { run: echo quick, effect: pure, concurrency: { key: production, on_full: ON_FULL } }
+";
+
+fn sandbox() -> Sandbox {
+    let wait = QUICK.replace("ON_FULL", "wait");
+    let refuse = QUICK.replace("ON_FULL", "refuse");
+    let sandbox = Sandbox::with(&[("deploy.yaml", DEPLOY), ("wait.yaml", &wait), ("refuse.yaml", &refuse)]);
+    sandbox.pipe("begun");
+    sandbox.pipe("go");
+    sandbox
+}
+
+/// The run of a workflow, and what it waits for.
+fn shown(sandbox: &Sandbox, workflow: &str) -> Option<(String, Value)> {
+    let list = sandbox.run("runs list --json").exits(0).json();
+    let run =
+        list["items"].as_array().unwrap().iter().find(|run| run["workflow"] == workflow)?["run_id"].clone();
+    let run = run.as_str().unwrap().to_owned();
+    let waits = sandbox.run(&format!("runs show {run} --json")).exits(0).json()["waiting_for"].clone();
+    Some((run, waits))
+}
+
+fn waits_for_a_place(sandbox: &Sandbox) -> bool {
+    shown(sandbox, "quick").is_some_and(|(_, waits)| waits[0]["kind"] == "concurrency")
+}
+
+#[test]
+fn a_step_waits_for_the_one_that_holds_its_place_and_says_so() {
+    let sandbox = sandbox();
+    let first = sandbox.spawn("run deploy.yaml");
+    assert_eq!(sandbox.hear("begun"), "1\n");
+    let holder = sandbox.last_id();
+    let second = sandbox.spawn("run wait.yaml");
+    until(|| waits_for_a_place(&sandbox));
+    let (run, waits) = shown(&sandbox, "quick").unwrap();
+    assert_eq!((&waits[0]["key"], &waits[0]["step"]), (&json!("production"), &json!("deploy")));
+    let held = &waits[0]["held_by"];
+    assert_eq!(
+        (&held[0]["run"], &held[0]["step"], held.as_array().unwrap().len()),
+        (&json!(holder), &json!("deploy"), 1)
+    );
+    let told = sandbox.run(&format!("runs show {run}")).exits(0).out;
+    assert!(told.contains("waits for a place under `production`, held by deploy of run_"), "{told}");
+    let doctor = sandbox.run("doctor").exits(0).out;
+    assert!(doctor.contains("waits for a place under `production`, held by deploy of run_"), "{doctor}");
+    let refused = sandbox.run("run refuse.yaml").exits(1);
+    assert!(refused.err.contains("no more than 1 may hold `production` at once"), "{}", refused.err);
+    std::fs::write(sandbox.path("go"), "on\n").unwrap();
+    Said::by(first).exits(0);
+    let second = Said::by(second).exits(0);
+    assert!(second.err.contains("deploy waits for a place under `production`"), "{}", second.err);
+}
+
+#[test]
+fn what_was_killed_holds_its_place_until_somebody_goes_on_with_it() {
+    let sandbox = sandbox();
+    let mut first = sandbox.spawn("run deploy.yaml");
+    assert_eq!(sandbox.hear("begun"), "1\n");
+    let holder = sandbox.last_id();
+    let second = sandbox.spawn("run wait.yaml");
+    until(|| waits_for_a_place(&sandbox));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(waits_for_a_place(&sandbox), "whether it still deploys nobody can tell yet");
+    let resumed = sandbox.spawn(&format!("runs resume {holder}"));
+    assert_eq!(sandbox.hear("begun"), "2\n");
+    std::fs::write(sandbox.path("go"), "on\n").unwrap();
+    Said::by(resumed).exits(0);
+    Said::by(second).exits(0);
+    let checked = sandbox.run("store check").exits(0);
+    assert!(!checked.out.contains("place"), "{}", checked.out);
+}
+
+#[test]
+fn what_is_wrong_with_a_key_is_told_with_its_place() {
+    let flow = "name: wrong\nsteps:\n  a: { run: x, concurrency: { group: a } }\n  b: { run: x, concurrency: { key: '', limit: 0 } }\n  \
+                c: { run: x, concurrency: { key: k, on_full: cancel } }\n  d: { run: x, concurrency: [k] }\n  \
+                e: { run: x, concurrency: \"${{ secrets.s }}\" }\n  f: { run: x, concurrency: \"${{ steps.g.stdout }}\" }\n  g: { run: x }\n";
+    let sandbox = Sandbox::with(&[("wrong.yaml", flow)]);
+    let problem = sandbox.run("validate wrong.yaml --json").exits(3).problem();
+    let told = problem.to_string();
+    for code in ["unknown_field", "invalid_value", "out_of_range", "invalid_type", "secret_not_allowed"] {
+        assert!(told.contains(code), "{code}: {told}");
+    }
+    assert!(told.contains("/steps/a/concurrency/group"), "{told}");
+    // A key that only shows to be empty when it is rendered.
+    let flow = "name: empty\ninputs: { k: { type: string, default: '' } }\nsteps:\n  a: { run: x, concurrency: \"${{ inputs.k }}\" }\n";
+    sandbox.write("empty.yaml", flow);
+    let failed = sandbox.run("run empty.yaml").exits(1);
+    assert!(failed.err.contains("the key of `concurrency` has 0 bytes"), "{}", failed.err);
+}

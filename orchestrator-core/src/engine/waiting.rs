@@ -1,0 +1,215 @@
+//! What a run waits for, as it is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::engine::waits::{Cause, Waits};
+use crate::id::{RunId, Unit};
+use crate::machine::{StepError, WaitOn};
+use crate::port::store::{ApprovalRow, HoldRow, KeyQuery, RunRow, StepRow, Store, StoreError, unit_name};
+use crate::spec::{Placement, Workflow};
+use crate::time::Timestamp;
+use crate::value::Digest;
+
+/// The most holders of a key that are named.
+const NAMED: usize = 3;
+
+/// Of how many keys the holders are named.
+const KEYS: usize = 16;
+
+/// Something a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The run to which the step belongs: this one, or one below it that carries out a step of it.
+    pub run: RunId,
+    /// The step that waits.
+    pub step: Arc<str>,
+    /// Which item of it, if it has items.
+    pub item: Option<u32>,
+    /// Its position.
+    #[serde(skip)]
+    pub ix: Unit,
+    /// How many attempts of it have begun.
+    #[serde(skip)]
+    pub attempt: u32,
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `concurrency`, `outcome_unknown` or `quarantine`.
+    pub kind: &'static str,
+    /// The name of the signal that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Arc<str>>,
+    /// What is asked or known, for people.
+    pub message: String,
+    /// What the decider of an approval, or the judge, is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show: Option<Value>,
+    /// Digest of what is decided on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// When waiting ends by itself.
+    pub until: Option<Timestamp>,
+    /// The key of `concurrency` under which it waits for a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+    /// Who holds places under that key, those that have held one longest first; not all, if many do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<Holder>,
+    /// Why the last attempt has failed, where another one is to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<StepError>,
+    /// Whom it waits for, where that is a worker.
+    #[serde(skip)]
+    pub placement: Option<Arc<Placement>>,
+}
+
+/// Who holds a place under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The run.
+    pub run: RunId,
+    /// The step of it, as it is called; its number, where its workflow cannot be read.
+    pub step: Arc<str>,
+    /// Which item of it, if it has items.
+    pub item: Option<u32>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Waiting {
+    /// What it is called where a step is named: `review`, `review[3]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        unit_name(&self.step, self.item)
+    }
+
+    /// Whether only a person can end it.
+    #[must_use]
+    pub fn needs_someone(&self) -> bool {
+        matches!(self.kind, "approval" | "qa" | "signal" | "worker" | "outcome_unknown" | "quarantine")
+    }
+}
+
+impl Holder {
+    /// What its step is called: `build`, `build[3]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        unit_name(&self.step, self.item)
+    }
+
+    pub(crate) fn new(row: &HoldRow, workflow: Option<&Workflow>) -> Self {
+        let step = workflow.and_then(|workflow| workflow.steps.get(row.step.index()));
+        let step = step.map_or_else(|| row.step.0.to_string().into(), |step| step.name.clone());
+        Self { run: row.run, step, item: row.item, since: row.since }
+    }
+}
+
+/// Who holds places under the keys that these wait for.
+pub(crate) async fn holders(
+    store: &dyn Store,
+    row: &RunRow,
+    waiting_for: &[Waiting],
+) -> Result<HashMap<Arc<str>, Vec<HoldRow>>, StoreError> {
+    let mut holders = HashMap::new();
+    for key in
+        waiting_for.iter().filter(|waiting| waiting.run == row.run).filter_map(|waiting| waiting.key.as_ref())
+    {
+        if !holders.contains_key(key) && holders.len() < KEYS {
+            let (project, named) = (row.new.project.clone(), key.clone());
+            let query = KeyQuery {
+                project: Some(project),
+                key: Some(named),
+                limit: NAMED + 1,
+                ..KeyQuery::default()
+            };
+            holders.insert(key.clone(), store.holds(query).await?);
+        }
+    }
+    Ok(holders)
+}
+
+impl Waiting {
+    /// Says who holds what it waits for.
+    pub(crate) fn tell_holders(&mut self, mut holders: Vec<Holder>) {
+        let Some(key) = &self.key else { return };
+        let more = holders.len() > NAMED;
+        holders.truncate(NAMED);
+        let named: Vec<String> =
+            holders.iter().map(|holder| format!("{} of {}", holder.name(), holder.run)).collect();
+        self.message = match (named.as_slice(), more) {
+            ([], _) => format!("waits for a place under `{key}`"),
+            (named, false) => format!("waits for a place under `{key}`, held by {}", named.join(" and ")),
+            (named, true) => {
+                format!("waits for a place under `{key}`, held by {} and others", named.join(", "))
+            }
+        };
+        self.held_by = holders;
+    }
+}
+
+pub(crate) fn unit_of(approval: &ApprovalRow) -> Unit {
+    Unit::new(approval.step, approval.item)
+}
+
+/// What a step's row says it waits for.
+pub(crate) fn waiting(
+    run: RunId,
+    row: &StepRow,
+    approvals: &[ApprovalRow],
+    waits: &Waits,
+) -> Option<Waiting> {
+    let unit = Unit::new(row.step, row.item);
+    let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
+    let mut signal = None;
+    let judged = match waits.get(&unit) {
+        Some(Cause::On(WaitOn::Qa { message, digest, .. })) if row.status == "needs_qa" => {
+            Some((message, *digest))
+        }
+        _ => None,
+    };
+    let parked = match waits.get(&unit) {
+        Some(Cause::Parked(hold)) => Some(hold),
+        _ => None,
+    };
+    let (kind, message) = match row.status {
+        "waiting" => match (approval, waits.get(&unit)) {
+            (Some(approval), _) => ("approval", approval.message.to_string()),
+            (None, Some(Cause::On(WaitOn::Signal { name }))) => {
+                signal = Some(name.clone());
+                ("signal", format!("waits for the signal `{name}`"))
+            }
+            (None, _) => ("timer", "sleeps".to_owned()),
+        },
+        "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
+        "queued" if parked.is_some() => ("concurrency", "waits for a place".to_owned()),
+        "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
+        "outcome_unknown" => {
+            ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
+        }
+        "blocked" => ("quarantine", format!("its executor died {} times", row.attempts)),
+        _ => return None,
+    };
+    Some(Waiting {
+        run,
+        step: row.name.clone(),
+        item: row.item,
+        ix: unit,
+        attempt: row.attempts,
+        kind,
+        signal,
+        message,
+        show: None,
+        digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
+        until: row.due_at,
+        key: parked.filter(|_| kind == "concurrency").map(|hold| hold.key.clone()),
+        held_by: Vec::new(),
+        error: match waits.get(&unit) {
+            Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),
+            _ => None,
+        },
+        placement: None,
+    })
+}

@@ -1,0 +1,118 @@
+//! Places under keys: which are held, and who waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::{RunId, Unit};
+use crate::machine::{Line, Wish};
+use crate::port::store::{Admission, HoldRow, KeyQuery, WaiterRow};
+use crate::time::Timestamp;
+
+/// All keys of which something is held or waited for, by project and key.
+#[derive(Debug, Default)]
+pub(super) struct Keys(BTreeMap<(Arc<str>, Arc<str>), Key>);
+
+#[derive(Debug, Default)]
+struct Key {
+    line: Line,
+    /// Since when each place is held.
+    holds: BTreeMap<(RunId, Unit), Timestamp>,
+}
+
+impl Keys {
+    /// The keys that are too full for what a member takes, each with how much it could take.
+    pub(super) fn full(&self, run: RunId, admission: &Admission) -> Vec<(Arc<str>, u32)> {
+        let wishes = admission.wishes().into_iter().filter(|(_, wish)| wish.takes > 0);
+        let empty = Line::default();
+        let full = wishes.filter_map(|(key, wish)| {
+            let line = self.0.get(&(admission.project.clone(), key.clone())).map(|key| &key.line);
+            let room = line.unwrap_or(&empty).room(run, &wish);
+            (room < wish.takes).then(|| (key.clone(), room))
+        });
+        full.collect()
+    }
+
+    /// Does what a member wants, for which there is room.
+    pub(super) fn write(&mut self, run: RunId, admission: &Admission, at: Timestamp) {
+        let place = |key: &Arc<str>| (admission.project.clone(), key.clone());
+        for (unit, key) in &admission.releases {
+            self.0.entry(place(key)).or_default().holds.remove(&(run, *unit));
+        }
+        for (unit, hold) in &admission.takes {
+            self.0.entry(place(&hold.key)).or_default().holds.entry((run, *unit)).or_insert(at);
+        }
+        for (name, wish) in admission.wishes() {
+            let key = self.0.entry(place(name)).or_default();
+            // Looked at before: there is room for it.
+            let _ = key.line.admit(run, &wish, at);
+            if key.holds.is_empty() && key.line.waiters().is_empty() {
+                self.0.remove(&place(name));
+            }
+        }
+    }
+
+    fn asked<'k>(&'k self, query: &'k KeyQuery) -> impl Iterator<Item = (&'k (Arc<str>, Arc<str>), &'k Key)> {
+        self.0.iter().filter(|((project, key), _)| {
+            query.project.as_ref().is_none_or(|asked| asked == project)
+                && query.key.as_ref().is_none_or(|asked| asked == key)
+        })
+    }
+
+    pub(super) fn holds(&self, query: &KeyQuery) -> Vec<HoldRow> {
+        let mut rows = Vec::new();
+        for ((project, name), key) in self.asked(query) {
+            let of_key = key.holds.iter().filter(|((run, _), _)| query.is_of(*run));
+            let mut of_key: Vec<(Timestamp, RunId, Unit)> =
+                of_key.map(|((run, unit), since)| (*since, *run, *unit)).collect();
+            of_key.sort_unstable();
+            rows.extend(of_key.into_iter().map(|(since, run, unit)| HoldRow {
+                project: project.clone(),
+                key: name.clone(),
+                run,
+                step: unit.step,
+                item: unit.item(),
+                since,
+            }));
+        }
+        rows.truncate(query.page());
+        rows
+    }
+
+    pub(super) fn waiters(&self, query: &KeyQuery) -> Vec<WaiterRow> {
+        let mut rows = Vec::new();
+        for ((project, name), key) in self.asked(query) {
+            let waiters = key.line.waiters().iter();
+            let waiters = waiters.filter(|(run, _)| query.is_of(**run));
+            let waiters = waiters.filter(|(_, waiter)| !query.granted || waiter.granted_at.is_some());
+            let mut of_key: Vec<WaiterRow> = waiters
+                .map(|(run, waiter)| WaiterRow {
+                    project: project.clone(),
+                    key: name.clone(),
+                    run: *run,
+                    rank: waiter.rank,
+                    limit: waiter.limit,
+                    since: waiter.since,
+                    granted_at: waiter.granted_at,
+                })
+                .collect();
+            of_key.sort_unstable_by_key(|row| (row.granted_at.is_none(), row.rank, row.run));
+            rows.append(&mut of_key);
+        }
+        rows.truncate(query.page());
+        rows
+    }
+
+    /// Those that drive these runs are dead: they leave every line.
+    pub(super) fn forsake(&mut self, is_of_the_dead: impl Fn(RunId) -> bool, now: Timestamp) {
+        for key in self.0.values_mut() {
+            let leaves = Wish { leaves: true, ..Wish::default() };
+            let gone: Vec<RunId> =
+                key.line.waiters().keys().copied().filter(|run| is_of_the_dead(*run)).collect();
+            for run in gone {
+                // Whoever takes nothing is not refused.
+                let _ = key.line.admit(run, &leaves, now);
+            }
+        }
+        self.0.retain(|_, key| !key.holds.is_empty() || !key.line.waiters().is_empty());
+    }
+}

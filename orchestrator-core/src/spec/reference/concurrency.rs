@@ -1,0 +1,37 @@
+//! The keys of `concurrency`.
+
+use crate::spec::concurrency::MAX_PLACES;
+use crate::spec::reference::form::{Form, Key, Section};
+
+/// How many attempts of the same key may be executed at once.
+pub static CONCURRENCY: Section = Section {
+    name: "concurrency",
+    of: "`concurrency`",
+    keys: &[
+        Key::new(
+            "key",
+            Form::Text,
+            "Which attempts count together: of all runs of a project, those whose keys are equal. Expressions see what those of `with` see.",
+            "{ key: \"deploy-${{ run.workflow }}\" }",
+        )
+        .required(),
+        Key::new(
+            "limit",
+            Form::Whole(1, MAX_PLACES),
+            "How many of them may be executed at once.",
+            "{ key: licence, limit: 3 }",
+        )
+        .without("1"),
+        Key::new(
+            "on_full",
+            Form::Word(&["wait", "refuse"]),
+            "What becomes of one that is too many: it waits, and those that have waited longest go first; or the step fails.",
+            "{ key: deploy, on_full: refuse }",
+        )
+        .without("`wait`"),
+    ],
+    foreign: &[("group", "key"), ("name", "key"), ("max", "limit"), ("limits", "limit"), ("strategy", "on_full")],
+    elsewhere: &[("max-parallel", "`strategy`")],
+    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    concurrency:\n      …\n",
+    filler: ("", &[]),
+};

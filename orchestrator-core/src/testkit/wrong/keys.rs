@@ -1,0 +1,75 @@
+//! What a wrong store does to keys.
+
+use std::sync::atomic::Ordering;
+
+use super::list::Wrong::*;
+use super::store::Spoiled;
+use crate::machine::Hold;
+use crate::port::store::{Commit, HoldRow, KeyQuery, Member, Store, StoreError, WaiterRow};
+
+impl Spoiled {
+    pub(super) async fn spoil_keys(&self, member: &mut Member) {
+        let held = self.right.holds(KeyQuery::default()).await.map_or(0, |held| held.len());
+        let Some(admission) = &mut member.admission else { return };
+        match self.wrong {
+            LetsTooManyHold => raise(&mut admission.takes, u32::MAX),
+            LetsOneTooManyWin if held == 3 && !self.world.once.swap(true, Ordering::Relaxed) => {
+                raise(&mut admission.takes, 4);
+            }
+            KeepsWhatIsReleased => admission.releases.clear(),
+            IgnoresPriority => admission.priority = 0,
+            KeepsThoseThatLeave => admission.leaves.clear(),
+            MixesKeysUnderOneName => admission.project = "default".into(),
+            _ => {}
+        }
+        if self.is(KeepsTheDeadInLine) && !admission.waits.is_empty() {
+            // Nobody is known to drive it, so nobody is missed.
+            member.summary.driver = None;
+        }
+        if self.is(KeepsWhatIsReleased) && admission.is_empty() {
+            member.admission = None;
+        }
+    }
+
+    /// Whoever is in the batch finds the keys as they were before it.
+    pub(super) fn spoil_keys_of_batch(&self, batch: &mut [Member]) {
+        if self.is(LooksAtKeysBeforeTheBatch) && batch.len() > 1 {
+            batch.iter_mut().filter_map(|member| member.admission.as_mut()).for_each(|admission| {
+                raise(&mut admission.takes, u32::MAX);
+            });
+        }
+    }
+
+    /// Writes of what was refused the part for which there is room.
+    pub(super) async fn take_places_in_part(&self, members: Vec<Member>, answers: &[Commit]) {
+        for (mut member, answer) in members.into_iter().zip(answers) {
+            let (Commit::Full(full), Some(admission)) = (answer, &mut member.admission) else { continue };
+            if self.is(TakesPlacesInPart) {
+                admission.takes.retain(|(_, hold)| !full.iter().any(|(key, _)| *key == hold.key));
+                self.right.commit(vec![member]).await;
+            }
+        }
+    }
+
+    pub(super) async fn spoiled_holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        let mut rows = self.right.holds(query).await?;
+        if self.is(ListsHoldsBackwards) {
+            rows.reverse();
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn spoiled_waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        let mut rows = self.right.waiters(query).await?;
+        if self.is(HidesThatPlacesAreGiven) {
+            rows.iter_mut().for_each(|row| row.granted_at = None);
+        }
+        Ok(rows)
+    }
+}
+
+fn raise(takes: &mut [(crate::id::Unit, std::sync::Arc<Hold>)], limit: u32) {
+    for (_, hold) in takes {
+        *hold = std::sync::Arc::new(Hold { limit: hold.limit.max(limit), ..(**hold).clone() });
+    }
+}

@@ -1,0 +1,322 @@
+//! Places under keys. What is found is read, the rules say what becomes of it, and that is written with the members that want
+//! it: where somebody else has been faster, nothing is written, and all of it begins anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use orchestrator_core::id::RunId;
+use orchestrator_core::machine::{Line, Waiter, Wish};
+use orchestrator_core::port::store::{Admission, HoldRow, KeyQuery, Member, StoreError, WaiterRow};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::commit::{Placed, RACES};
+use crate::dialect::{Dialect, WriteError};
+use crate::entity::{holds, keys, owners, runs, waiters};
+use crate::member::rank;
+use crate::read::limit;
+use crate::rows;
+use crate::script::{Arg, Batch, IntoArg, Rows};
+use crate::sections::{HOLD, LEAVE, MOVE_KEYS, NEW_KEYS, RELEASE, SECTIONS, WAIT};
+use crate::store::Shared;
+
+/// How many more of those that wait are read than places can become free: for limits that differ.
+const SPARE: usize = 16;
+
+/// A project, and a key of it.
+type Name = (Arc<str>, Arc<str>);
+
+/// Of each key: which runs want something, and how many of those that wait may be given a place.
+type Asked = BTreeMap<Name, (HashSet<Uuid>, usize)>;
+
+/// Keys too full for what a member takes, each with how much it could take.
+pub(crate) type Full = Vec<(Arc<str>, u32)>;
+
+/// What was found of a key.
+#[derive(Debug, Default)]
+struct Found {
+    /// What its row was written with last; `None` if it has none.
+    mark: Option<Uuid>,
+    before: BTreeMap<RunId, Waiter>,
+    line: Line,
+    /// Whether a member does something to it. One that only asks leaves it as it is.
+    is_changed: bool,
+}
+
+/// What the rules say of the members of a group.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    /// Those that find too few places, by their places in the batch.
+    pub(crate) full: Vec<(usize, Full)>,
+    /// What the others make of the keys.
+    pub(crate) changes: Changes,
+}
+
+/// What becomes of the keys that some members name.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    found: BTreeMap<Name, Found>,
+    released: Rows,
+    held: Rows,
+}
+
+impl Changes {
+    /// Takes in what a member wants; or says why that cannot be.
+    fn admit(&mut self, member: &Member, admission: &Admission) -> Result<(), Full> {
+        let wishes = admission.wishes();
+        let name = |key: &Arc<str>| (admission.project.clone(), key.clone());
+        let mut full = Full::new();
+        for (key, wish) in &wishes {
+            let room = self.found.entry(name(key)).or_default().line.room(member.run, wish);
+            if room < wish.takes {
+                full.push(((*key).clone(), room));
+            }
+        }
+        if !full.is_empty() {
+            return Err(full);
+        }
+        for (key, wish) in &wishes {
+            // There is room: it was looked at just now.
+            let found = self.found.entry(name(key)).or_default();
+            let _ = found.line.admit(member.run, wish, member.at);
+            found.is_changed = true;
+        }
+        let run = Arg::Id(member.run.as_uuid());
+        let taken: HashSet<_> = admission.takes.iter().map(|(unit, hold)| (*unit, &hold.key)).collect();
+        for (unit, key) in admission.releases.iter().filter(|(unit, key)| !taken.contains(&(*unit, key))) {
+            let (project, key) = (admission.project.clone().arg(), key.clone().arg());
+            self.released.push([run.clone(), unit.step.0.arg(), rank(unit.step, unit.item()), project, key]);
+        }
+        for (unit, hold) in &admission.takes {
+            let (project, key) = (admission.project.clone().arg(), hold.key.clone().arg());
+            let (step, item) = (unit.step.0.arg(), rank(unit.step, unit.item()));
+            self.held.push([run.clone(), step, item, project, key, member.at.arg()]);
+        }
+        Ok(())
+    }
+
+    /// Adds to a batch what is to be written. `mark` is like none before.
+    pub(crate) fn write(self, batch: &mut Batch, mark: Uuid) {
+        let (mut moved, mut new) = (Rows::default(), Rows::default());
+        let (mut left, mut waits) = (Rows::default(), Rows::default());
+        for ((project, key), Found { mark: old, before, line, .. }) in
+            self.found.into_iter().filter(|(_, found)| found.is_changed)
+        {
+            let name = || (project.clone().arg(), key.clone().arg());
+            let (project, key) = name();
+            // One of which nothing is held stays: whoever has read it compares it. `prune` removes it.
+            match old {
+                Some(old) => moved.push([project, key, Arg::Id(old), line.held().arg(), Arg::Id(mark)]),
+                None => new.push([project, key, line.held().arg(), Arg::Id(mark)]),
+            }
+            for run in before.keys().filter(|run| !line.waiters().contains_key(run)) {
+                let (project, key) = name();
+                left.push([project, key, Arg::Id(run.as_uuid())]);
+            }
+            for (run, waiter) in line.waiters().iter().filter(|(run, now)| before.get(run) != Some(now)) {
+                let (project, key) = name();
+                let Waiter { rank, limit, since, granted_at } = *waiter;
+                let run = Arg::Id(run.as_uuid());
+                waits.push([project, key, run, rank.arg(), limit.arg(), since.arg(), granted_at.arg()]);
+            }
+        }
+        let all = [
+            (MOVE_KEYS, moved),
+            (NEW_KEYS, new),
+            (RELEASE, self.released),
+            (HOLD, self.held),
+            (LEAVE, left),
+            (WAIT, waits),
+        ];
+        all.into_iter().filter(|(_, rows)| !rows.is_empty()).for_each(|(index, rows)| batch.add(index, rows));
+    }
+}
+
+impl<D: Dialect> Shared<D> {
+    /// What the rules say of the keys that these members name, one member after the other.
+    pub(crate) async fn admit(&self, group: &[Placed]) -> Result<Admitted, StoreError> {
+        let wanted = || {
+            group.iter().filter_map(|(place, member)| Some((*place, member, member.admission.as_deref()?)))
+        };
+        let found = self.found(wanted().map(|(_, member, admission)| (member, admission))).await?;
+        let (mut changes, mut full) = (Changes { found, ..Changes::default() }, Vec::new());
+        for (place, member, admission) in wanted() {
+            if let Err(keys) = changes.admit(member, admission) {
+                full.push((place, keys));
+            }
+        }
+        Ok(Admitted { full, changes })
+    }
+
+    /// The keys that members name, as they are now.
+    async fn found<'m>(
+        &self,
+        wanted: impl Iterator<Item = (&'m Member, &'m Admission)>,
+    ) -> Result<BTreeMap<Name, Found>, StoreError> {
+        // Of each key: which runs want something, and how many of those before them may go.
+        let mut asked = Asked::new();
+        for (member, admission) in wanted {
+            for (key, wish) in admission.wishes() {
+                let (runs, places) = asked.entry((admission.project.clone(), key.clone())).or_default();
+                runs.insert(member.run.as_uuid());
+                *places += wish.releases as usize + 1;
+            }
+        }
+        self.found_of(&asked).await
+    }
+
+    /// As [`Shared::found`]: of each key, for these runs, and where so many more may be given a place.
+    async fn found_of(&self, asked: &Asked) -> Result<BTreeMap<Name, Found>, StoreError> {
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names = asked.keys().map(|(project, key)| (project.to_string(), key.to_string()));
+        let columns = Expr::tuple([Expr::col(keys::Column::Project), Expr::col(keys::Column::Key)]);
+        let rows = keys::Entity::find().filter(columns.in_tuples(names)).all(self.db());
+        let mut found: BTreeMap<Name, Found> =
+            asked.keys().map(|name| (name.clone(), Found::default())).collect();
+        for row in self.read(rows).await? {
+            let name: Name = (row.project.into(), row.key.into());
+            let Some((runs, places)) = asked.get(&name) else { continue };
+            let before = self.line(&name, runs, *places).await?;
+            let line = Line::new(rows::number(row.held)?, before.iter().map(|(run, waiter)| (*run, *waiter)));
+            found.insert(name, Found { mark: Some(row.mark), before, line, is_changed: false });
+        }
+        Ok(found)
+    }
+
+    /// Those that wait for a key: these runs, and the first of the others.
+    async fn line(
+        &self,
+        (project, key): &Name,
+        runs: &HashSet<Uuid>,
+        places: usize,
+    ) -> Result<BTreeMap<RunId, Waiter>, StoreError> {
+        let of_key = waiters::Entity::find()
+            .filter(waiters::Column::Project.eq(&**project))
+            .filter(waiters::Column::Key.eq(&**key));
+        let first = of_key
+            .clone()
+            .filter(waiters::Column::GrantedAt.is_null())
+            .order_by_asc(waiters::Column::Rank)
+            .order_by_asc(waiters::Column::Run)
+            .limit(limit(places + runs.len() + SPARE));
+        let own = of_key.filter(waiters::Column::Run.is_in(runs.iter().copied()));
+        let mut line = BTreeMap::new();
+        for row in
+            self.read(first.all(self.db())).await?.into_iter().chain(self.read(own.all(self.db())).await?)
+        {
+            let waiter = rows::waiter(row)?;
+            let WaiterRow { run, rank, limit, since, granted_at, .. } = waiter;
+            line.insert(run, Waiter { rank, limit, since, granted_at });
+        }
+        Ok(line)
+    }
+
+    pub(crate) async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
+        let mut select = holds::Entity::find().limit(limit(query.page()));
+        if let Some(project) = &query.project {
+            select = select.filter(holds::Column::Project.eq(&**project));
+        }
+        if let Some(key) = &query.key {
+            select = select.filter(holds::Column::Key.eq(&**key));
+        }
+        if !query.runs.is_empty() {
+            select = select.filter(holds::Column::Run.is_in(query.runs.iter().map(RunId::as_uuid)));
+        }
+        for column in [
+            holds::Column::Project,
+            holds::Column::Key,
+            holds::Column::Since,
+            holds::Column::Run,
+            holds::Column::Step,
+            holds::Column::Item,
+        ] {
+            select = select.order_by_asc(column);
+        }
+        self.read(select.all(self.db())).await?.into_iter().map(rows::hold).collect()
+    }
+
+    pub(crate) async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
+        let mut select = waiters::Entity::find().limit(limit(query.page()));
+        if let Some(project) = &query.project {
+            select = select.filter(waiters::Column::Project.eq(&**project));
+        }
+        if let Some(key) = &query.key {
+            select = select.filter(waiters::Column::Key.eq(&**key));
+        }
+        if !query.runs.is_empty() {
+            select = select.filter(waiters::Column::Run.is_in(query.runs.iter().map(RunId::as_uuid)));
+        }
+        if query.granted {
+            select = select.filter(waiters::Column::GrantedAt.is_not_null());
+        }
+        select = select
+            .order_by_asc(waiters::Column::Project)
+            .order_by_asc(waiters::Column::Key)
+            .order_by_asc(Expr::col(waiters::Column::GrantedAt).is_null())
+            .order_by_asc(waiters::Column::Rank)
+            .order_by_asc(waiters::Column::Run);
+        self.read(select.all(self.db())).await?.into_iter().map(rows::waiter).collect()
+    }
+
+    /// Runs whose drivers are dead leave every line, and what they were given is given on: whoever takes them up stands at
+    /// the end again. Looked for once the death is known to all.
+    pub(crate) async fn forsake(&self) -> Result<(), StoreError> {
+        for _ in 0..=RACES {
+            let forsaken = self.forsaken().await?;
+            if forsaken.is_empty() {
+                return Ok(());
+            }
+            let mut asked = Asked::new();
+            for (name, run) in &forsaken {
+                let (runs, places) = asked.entry(name.clone()).or_default();
+                runs.insert(run.as_uuid());
+                *places += 1;
+            }
+            let (found, at) = (self.found_of(&asked).await?, self.dialect.now().await?);
+            let mut changes = Changes { found, ..Changes::default() };
+            // Whoever was taken up meanwhile stays: it has come again, or will find the key changed.
+            let still = self.forsaken().await?;
+            for (name, run) in forsaken.into_iter().filter(|row| still.contains(row)) {
+                if let Some(found) = changes.found.get_mut(&name) {
+                    let leaves = Wish { leaves: true, ..Wish::default() };
+                    // Whoever takes nothing is not refused.
+                    let _ = found.line.admit(run, &leaves, at);
+                    found.is_changed = true;
+                }
+            }
+            let mut batch = Batch::new(&SECTIONS);
+            changes.write(&mut batch, Uuid::now_v7());
+            if batch.is_empty() {
+                continue;
+            }
+            let (pen, mut hand) = self.free_pen().await;
+            let script = batch.finish(&mut hand.texts, D::WORDS);
+            match pen.run(&mut hand, script).await {
+                // Others may have been left in between.
+                Ok(_) | Err(WriteError::Refused) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs in lines whose drivers are dead.
+    async fn forsaken(&self) -> Result<BTreeSet<(Name, RunId)>, StoreError> {
+        let dead = Query::select()
+            .column(owners::Column::Id)
+            .from(owners::Entity)
+            .and_where(owners::Column::Dead.eq(1))
+            .take();
+        let left = Query::select()
+            .column(runs::Column::Id)
+            .from(runs::Entity)
+            .and_where(runs::Column::Driver.in_subquery(dead))
+            .take();
+        let found = waiters::Entity::find().filter(waiters::Column::Run.in_subquery(left)).all(self.db());
+        let rows = self.read(found).await?.into_iter();
+        Ok(rows.map(|row| ((row.project.into(), row.key.into()), RunId::from_uuid(row.run))).collect())
+    }
+}

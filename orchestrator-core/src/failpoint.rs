@@ -60,8 +60,8 @@ mod armed {
         Some(read(&text).unwrap_or_else(|| panic!("ORCHESTRATOR_FAILPOINT: expected NAME=ACTION@K: {text}")))
     });
 
-    /// Longer than a signal takes to have its effect.
-    const MOMENT: Duration = Duration::from_millis(20);
+    /// The wait before a signal that is on its way is looked for again.
+    const MOMENT: Duration = Duration::from_millis(1);
 
     static HITS: AtomicU64 = AtomicU64::new(0);
 
@@ -105,11 +105,31 @@ mod armed {
             Action::Stop => {
                 let (own, signal) = (rustix::process::getpid(), rustix::process::Signal::STOP);
                 rustix::process::kill_process(own, signal).expect("a process may stop itself");
-                // Another thread may take the signal, a moment later.
-                std::thread::sleep(MOMENT);
+                // Another thread may take the signal; on a busy machine it is long before that one has its turn.
+                while is_stop_pending() {
+                    std::thread::sleep(MOMENT);
+                }
                 false
             }
         }
+    }
+
+    /// Whether a stop of the process is on its way: no thread has taken it yet. Whoever is told that none is, stands still
+    /// before it goes on: the thread that takes it stops all of them, under the lock that is needed to tell.
+    #[cfg(target_os = "linux")]
+    fn is_stop_pending() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").expect("a process may read of itself");
+        let mask =
+            status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).expect("Linux tells of signals");
+        let pending = u64::from_str_radix(mask.trim(), 16).expect("a mask in base 16");
+        pending & 1 << (rustix::process::Signal::STOP.as_raw() - 1) != 0
+    }
+
+    /// Elsewhere the signal has to be trusted to arrive in this time.
+    #[cfg(not(target_os = "linux"))]
+    fn is_stop_pending() -> bool {
+        std::thread::sleep(Duration::from_millis(500));
+        false
     }
 
     #[cfg(test)]

@@ -8,7 +8,7 @@ use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Line, Waiter, Wish};
 use orchestrator_core::port::store::{Admission, HoldRow, KeyQuery, Member, StoreError, WaiterRow};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::commit::{Placed, RACES};
@@ -133,6 +133,15 @@ impl Changes {
     }
 }
 
+/// What both tables of places are asked for.
+fn asked<C: ColumnTrait>(query: &KeyQuery, project: C, key: C, run: C) -> Condition {
+    let runs = (!query.runs.is_empty()).then(|| run.is_in(query.runs.iter().map(RunId::as_uuid)));
+    Condition::all()
+        .add_option(query.project.as_deref().map(|asked| project.eq(asked)))
+        .add_option(query.key.as_deref().map(|asked| key.eq(asked)))
+        .add_option(runs)
+}
+
 impl<D: Dialect> Shared<D> {
     /// What the rules say of the keys that these members name, one member after the other.
     pub(crate) async fn admit(&self, group: &[Placed]) -> Result<Admitted, StoreError> {
@@ -215,16 +224,8 @@ impl<D: Dialect> Shared<D> {
     }
 
     pub(crate) async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
-        let mut select = holds::Entity::find().limit(limit(query.page()));
-        if let Some(project) = &query.project {
-            select = select.filter(holds::Column::Project.eq(&**project));
-        }
-        if let Some(key) = &query.key {
-            select = select.filter(holds::Column::Key.eq(&**key));
-        }
-        if !query.runs.is_empty() {
-            select = select.filter(holds::Column::Run.is_in(query.runs.iter().map(RunId::as_uuid)));
-        }
+        let asked = asked(&query, holds::Column::Project, holds::Column::Key, holds::Column::Run);
+        let mut select = holds::Entity::find().filter(asked).limit(limit(query.page()));
         for column in [
             holds::Column::Project,
             holds::Column::Key,
@@ -239,16 +240,8 @@ impl<D: Dialect> Shared<D> {
     }
 
     pub(crate) async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
-        let mut select = waiters::Entity::find().limit(limit(query.page()));
-        if let Some(project) = &query.project {
-            select = select.filter(waiters::Column::Project.eq(&**project));
-        }
-        if let Some(key) = &query.key {
-            select = select.filter(waiters::Column::Key.eq(&**key));
-        }
-        if !query.runs.is_empty() {
-            select = select.filter(waiters::Column::Run.is_in(query.runs.iter().map(RunId::as_uuid)));
-        }
+        let asked = asked(&query, waiters::Column::Project, waiters::Column::Key, waiters::Column::Run);
+        let mut select = waiters::Entity::find().filter(asked).limit(limit(query.page()));
         if query.granted {
             select = select.filter(waiters::Column::GrantedAt.is_not_null());
         }

@@ -7,7 +7,7 @@ use crate::engine::error::{DriveError, StartError};
 use crate::engine::loaded::Loaded;
 use crate::engine::shared::Shared;
 use crate::engine::start::StartRun;
-use crate::port::store::{Store, StoreError, WorkflowQuery};
+use crate::port::store::{Store, StoreError, WorkflowQuery, WorkflowRow};
 use crate::spec::{Found, ParseOptions, Sources, Workflow, parse_with};
 
 /// Registered workflows of a project, by name, as far as they were asked for: what is asked for and not known yet can be
@@ -29,12 +29,7 @@ impl RegisteredTexts {
             if self.known.contains_key(name) {
                 continue;
             }
-            let query = WorkflowQuery {
-                project: Some(project.to_owned()),
-                name: Some(name.clone()),
-                ..WorkflowQuery::default()
-            };
-            let text = match store.workflows(query).await?.items.first() {
+            let text = match registered_workflow(store, project, name).await? {
                 Some(row) => store.revision(row.latest.revision).await?,
                 None => None,
             };
@@ -52,6 +47,20 @@ impl RegisteredTexts {
         // Every critical section is one call.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The registered workflow of this name; `None` if there is none.
+pub(crate) async fn registered_workflow(
+    store: &dyn Store,
+    project: &str,
+    name: &str,
+) -> Result<Option<WorkflowRow>, StoreError> {
+    let query = WorkflowQuery {
+        project: Some(project.to_owned()),
+        name: Some(name.to_owned()),
+        ..WorkflowQuery::default()
+    };
+    Ok(store.workflows(query).await?.items.into_iter().next())
 }
 
 /// Whether a reference names a file, not a registered workflow.

@@ -10,9 +10,8 @@ use orchestrator_core::engine::{Engine, EngineBuilder};
 use orchestrator_core::port::plugin::{Awaited, Context, ExpectedSignal, Outcome, Plugin, Request, Stream};
 use orchestrator_core::spec::retry::ErrorClass;
 use orchestrator_core::spec::{EffectClass, Workflow};
-use orchestrator_core::time::{Clock, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// Counts what its steps do, and does what their `with` says: `{do: ok|fail|flaky|wait|pause|hang|panic|ask}`.
 #[derive(Default)]
@@ -144,30 +143,4 @@ pub(crate) fn workflow(engine: &Engine, steps: &str) -> Workflow {
         text.push('\n');
     }
     engine.parse(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}")).workflow
-}
-
-/// A clock that stands still until it is moved.
-#[derive(Debug)]
-pub(crate) struct HandClock(watch::Sender<Timestamp>);
-
-impl HandClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Timestamp::from_millis(1_000_000))))
-    }
-
-    pub(crate) fn pass(&self, time: Duration) {
-        self.0.send_modify(|now| *now = *now + time);
-    }
-}
-
-#[async_trait]
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    async fn sleep_until(&self, at: Timestamp) {
-        // It fails only if the sender is gone, which is in `self`.
-        let _ = self.0.subscribe().wait_for(|now| *now >= at).await;
-    }
 }

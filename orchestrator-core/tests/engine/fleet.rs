@@ -9,11 +9,12 @@ use orchestrator_core::engine::{Engine, EngineBuilder, RunHandle};
 use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{Asked, Command, Decide};
 use orchestrator_core::port::store::{Inbox, LogQuery, NewOwner, OfferQuery, Renewal, Serves, Store};
+use orchestrator_core::testkit::HandClock;
 use orchestrator_core::{MemoryStore, RunId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::bench::{HandClock, Puppet, engine, workflow};
+use crate::bench::{Puppet, engine, workflow};
 use crate::brake::Brake;
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -313,7 +314,7 @@ async fn settle() {
 
 #[tokio::test]
 async fn what_is_offered_is_not_taken_back_for_want_of_a_new_look_at_others() {
-    let (here, clock) = (Puppet::new(), HandClock::new());
+    let (here, clock) = (Puppet::new(), Arc::<HandClock>::default());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
     // One that is alive and busy: it claims nothing.
     let ttl = Duration::from_millis(1_500);

@@ -8,10 +8,11 @@ use orchestrator_core::engine::DriveError;
 use orchestrator_core::id::StepIx;
 use orchestrator_core::machine::{Asked, Command};
 use orchestrator_core::port::store::{Commit, RunQuery, Store as _};
+use orchestrator_core::testkit::HandClock;
 use orchestrator_core::value::ValueRef;
 use orchestrator_core::{Engine, MemoryStore, RunId};
 
-use crate::bench::{HandClock, Puppet, engine, workflow};
+use crate::bench::{Puppet, engine, workflow};
 use crate::brake::Brake;
 
 /// Starts a run and crashes its engine (never stopped, its owner declared dead) once `step` has begun.
@@ -157,7 +158,7 @@ async fn what_is_known_to_have_begun_only_after_the_death_of_its_owner_is_not_di
 
 #[tokio::test]
 async fn a_due_run_that_cannot_be_read_is_looked_at_once_a_minute() {
-    let (puppet, clock) = (Puppet::new(), HandClock::new());
+    let (puppet, clock) = (Puppet::new(), Arc::<HandClock>::default());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
     let host = engine(&puppet).store(store.clone()).start().await.unwrap();
     let mut spoilt = host.member_for(workflow(&host, "a: { uses: puppet }")).unwrap();

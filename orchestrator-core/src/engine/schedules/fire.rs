@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::stored::StoredSchedule;
 use crate::engine::error::StartError;
+use crate::engine::family::registered_workflow;
 use crate::engine::shared::Shared;
 use crate::engine::start::StartRun;
 use crate::id::RunId;
-use crate::port::store::{DocumentRow, Put, StoreError, WorkflowQuery};
+use crate::port::store::{DocumentRow, Put, StoreError};
 use crate::schedule::{Cron, Failing, GRACE, Overlap, due};
 use crate::spec::inputs::Given;
 use crate::spec::{Diagnostics, ParseOptions, Workflow, parse_with};
@@ -115,12 +116,7 @@ impl Shared {
         project: &str,
         name: &str,
     ) -> Result<Option<Result<Workflow, Diagnostics>>, StoreError> {
-        let query = WorkflowQuery {
-            project: Some(project.to_owned()),
-            name: Some(name.to_owned()),
-            ..WorkflowQuery::default()
-        };
-        let Some(row) = self.store.workflows(query).await?.items.into_iter().next() else { return Ok(None) };
+        let Some(row) = registered_workflow(&*self.store, project, name).await? else { return Ok(None) };
         let Some(text) = self.store.revision(row.latest.revision).await? else { return Ok(None) };
         let options = ParseOptions::default().default_name(name);
         Ok(Some(parse_with(&text, &*self.registry, &options).map(|parsed| {

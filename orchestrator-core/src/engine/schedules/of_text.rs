@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::stored::{StoredSchedule, read_schedules};
+use crate::engine::family::registered_workflow;
 use crate::id::{DocumentId, Ids};
-use crate::port::store::{DeleteDocument, DocumentQuery, Put, Store, StoreError, WorkflowQuery};
+use crate::port::store::{DeleteDocument, DocumentQuery, Put, Store, StoreError};
 use crate::schedule::{KIND, Schedule, name_in_text};
 use crate::spec::parse_stored;
 use crate::time::Timestamp;
@@ -59,12 +60,7 @@ pub async fn sync_schedules(
 
 /// What the latest revision says.
 async fn wanted(store: &dyn Store, project: &str, workflow: &str) -> Result<Vec<Schedule>, StoreError> {
-    let query = WorkflowQuery {
-        project: Some(project.to_owned()),
-        name: Some(workflow.to_owned()),
-        ..WorkflowQuery::default()
-    };
-    let Some(row) = store.workflows(query).await?.items.into_iter().next() else { return Ok(Vec::new()) };
+    let Some(row) = registered_workflow(store, project, workflow).await? else { return Ok(Vec::new()) };
     let text = store.revision(row.latest.revision).await?.unwrap_or_default();
     let read = parse_stored(&text, workflow).map_err(|problems| StoreError::Invalid(problems.to_string()))?;
     let whole = |timetable: &Schedule| Schedule {

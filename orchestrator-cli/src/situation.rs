@@ -113,7 +113,7 @@ fn held_up(report: &RunReport) -> String {
     let waiting = report
         .waiting_for
         .iter()
-        .find(|waiting| matches!(waiting.kind, "backoff" | "worker" | "concurrency"));
+        .find(|waiting| matches!(waiting.kind, "backoff" | "worker" | "concurrency" | "paths"));
     let told = |waiting: &Waiting| {
         let error = waiting.error.as_ref().map(|error| format!(": {}", block::first_line(&error.message)));
         format!("; {} {}{}", waiting.name(), waiting.message, error.unwrap_or_default())

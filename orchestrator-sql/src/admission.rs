@@ -1,14 +1,15 @@
-//! Places under keys. What is found is read, the rules say what becomes of it, and that is written with the members that want
+//! Places and paths under keys. What is found is read, the rules say what becomes of it, and that is written with the members that want
 //! it: where somebody else has been faster, nothing is written, and all of it begins anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use orchestrator_core::id::RunId;
-use orchestrator_core::machine::{Line, Waiter, Wish};
+use orchestrator_core::id::{RunId, Unit};
+use orchestrator_core::machine::{Line, PATHS, Spot, Waiter, Who, Wish};
 use orchestrator_core::port::store::{Admission, HoldRow, KeyQuery, Member, StoreError, WaiterRow};
+use orchestrator_core::spec::Paths;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 use crate::commit::{Placed, RACES};
@@ -24,21 +25,24 @@ use crate::store::Shared;
 /// How many more of those that wait are read than places can become free: for limits that differ.
 const SPARE: usize = 16;
 
+/// How many of those that wait for paths are looked at: those behind them wait as long as these do.
+const FIRST: usize = 256;
+
 /// A project, and a key of it.
 type Name = (Arc<str>, Arc<str>);
 
 /// Of each key: which runs want something, and how many of those that wait may be given a place.
 type Asked = BTreeMap<Name, (HashSet<Uuid>, usize)>;
 
-/// Keys too full for what a member takes, each with how much it could take.
-pub(crate) type Full = Vec<(Arc<str>, u32)>;
+/// What a member takes and cannot, and how much of it it could take.
+pub(crate) type Full = Vec<(Spot, u32)>;
 
 /// What was found of a key.
 #[derive(Debug, Default)]
 struct Found {
     /// What its row was written with last; `None` if it has none.
     mark: Option<Uuid>,
-    before: BTreeMap<RunId, Waiter>,
+    before: BTreeMap<Who, Waiter>,
     line: Line,
     /// Whether a member does something to it. One that only asks leaves it as it is.
     is_changed: bool,
@@ -68,10 +72,8 @@ impl Changes {
         let name = |key: &Arc<str>| (admission.project.clone(), key.clone());
         let mut full = Full::new();
         for (key, wish) in &wishes {
-            let room = self.found.entry(name(key)).or_default().line.room(member.run, wish);
-            if room < wish.takes {
-                full.push(((*key).clone(), room));
-            }
+            let short = self.found.entry(name(key)).or_default().line.short(member.run, wish).into_iter();
+            full.extend(short.map(|(paths, room)| (Spot { key: (*key).clone(), paths }, room)));
         }
         if !full.is_empty() {
             return Err(full);
@@ -91,7 +93,8 @@ impl Changes {
         for (unit, hold) in &admission.takes {
             let (project, key) = (admission.project.clone().arg(), hold.key.clone().arg());
             let (step, item) = (unit.step.0.arg(), rank(unit.step, unit.item()));
-            self.held.push([run.clone(), step, item, project, key, member.at.arg()]);
+            let paths = hold.claim.paths().map(|paths| text_of(paths)).arg();
+            self.held.push([run.clone(), step, item, project, key, paths, member.at.arg()]);
         }
         Ok(())
     }
@@ -110,15 +113,18 @@ impl Changes {
                 Some(old) => moved.push([project, key, Arg::Id(old), line.held().arg(), Arg::Id(mark)]),
                 None => new.push([project, key, line.held().arg(), Arg::Id(mark)]),
             }
-            for run in before.keys().filter(|run| !line.waiters().contains_key(run)) {
+            for (run, paths) in before.keys().filter(|who| !line.waiters().contains_key(who)) {
                 let (project, key) = name();
-                left.push([project, key, Arg::Id(run.as_uuid())]);
+                left.push([project, key, Arg::Id(run.as_uuid()), claim_of(paths.as_deref()).arg()]);
             }
-            for (run, waiter) in line.waiters().iter().filter(|(run, now)| before.get(run) != Some(now)) {
-                let (project, key) = name();
+            for (who, waiter) in line.waiters().iter().filter(|(who, now)| before.get(who) != Some(now)) {
+                let ((project, key), (run, paths)) = (name(), who);
                 let Waiter { rank, limit, since, granted_at } = *waiter;
-                let run = Arg::Id(run.as_uuid());
-                waits.push([project, key, run, rank.arg(), limit.arg(), since.arg(), granted_at.arg()]);
+                let (run, claim) = (Arg::Id(run.as_uuid()), claim_of(paths.as_deref()).arg());
+                let paths = paths.as_deref().map(text_of).arg();
+                let times = [rank.arg(), limit.arg(), since.arg(), granted_at.arg()];
+                let [rank, limit, since, granted_at] = times;
+                waits.push([project, key, run, claim, paths, rank, limit, since, granted_at]);
             }
         }
         let all = [
@@ -131,6 +137,31 @@ impl Changes {
         ];
         all.into_iter().filter(|(_, rows)| !rows.is_empty()).for_each(|(index, rows)| batch.add(index, rows));
     }
+}
+
+/// As a column keeps it.
+fn text_of(paths: &Paths) -> String {
+    serde_json::to_string(paths).unwrap_or_default()
+}
+
+/// What tells paths from others in a key of a table, where their text might be too long; empty for a place.
+fn claim_of(paths: Option<&Paths>) -> String {
+    paths.map(|paths| paths.digest().to_string()).unwrap_or_default()
+}
+
+/// Those that wait for a key.
+fn of_key(project: &str, key: &str) -> Select<waiters::Entity> {
+    waiters::Entity::find().filter(waiters::Column::Project.eq(project)).filter(waiters::Column::Key.eq(key))
+}
+
+/// So many of them that were given nothing yet, those first whose turn is first.
+fn first_of(project: &str, key: &str, most: usize) -> Select<waiters::Entity> {
+    of_key(project, key)
+        .filter(waiters::Column::GrantedAt.is_null())
+        .order_by_asc(waiters::Column::Rank)
+        .order_by_asc(waiters::Column::Run)
+        .order_by_asc(waiters::Column::Claim)
+        .limit(limit(most))
 }
 
 /// What both tables of places are asked for.
@@ -169,7 +200,7 @@ impl<D: Dialect> Shared<D> {
             for (key, wish) in admission.wishes() {
                 let (runs, places) = asked.entry((admission.project.clone(), key.clone())).or_default();
                 runs.insert(member.run.as_uuid());
-                *places += wish.releases as usize + 1;
+                *places += wish.releases.len() + 1;
             }
         }
         self.found_of(&asked).await
@@ -188,8 +219,18 @@ impl<D: Dialect> Shared<D> {
         for row in self.read(rows).await? {
             let name: Name = (row.project.into(), row.key.into());
             let Some((runs, places)) = asked.get(&name) else { continue };
-            let before = self.line(&name, runs, *places).await?;
-            let line = Line::new(rows::number(row.held)?, before.iter().map(|(run, waiter)| (*run, *waiter)));
+            let known = |before: &BTreeMap<Who, Waiter>| -> Vec<(Who, Waiter)> {
+                before.iter().map(|(who, waiter)| (who.clone(), *waiter)).collect()
+            };
+            let (before, line) = if name.1.starts_with(PATHS) {
+                let (before, is_longer) = self.line_of_paths(&name, runs).await?;
+                let waiters = known(&before);
+                (before, Line::of_paths(self.locks(&name).await?, waiters, is_longer))
+            } else {
+                let before = self.line(&name, runs, *places).await?;
+                let waiters = known(&before);
+                (before, Line::new(rows::number(row.held)?, waiters))
+            };
             found.insert(name, Found { mark: Some(row.mark), before, line, is_changed: false });
         }
         Ok(found)
@@ -201,26 +242,52 @@ impl<D: Dialect> Shared<D> {
         (project, key): &Name,
         runs: &HashSet<Uuid>,
         places: usize,
-    ) -> Result<BTreeMap<RunId, Waiter>, StoreError> {
-        let of_key = waiters::Entity::find()
-            .filter(waiters::Column::Project.eq(&**project))
-            .filter(waiters::Column::Key.eq(&**key));
-        let first = of_key
-            .clone()
-            .filter(waiters::Column::GrantedAt.is_null())
-            .order_by_asc(waiters::Column::Rank)
-            .order_by_asc(waiters::Column::Run)
-            .limit(limit(places + runs.len() + SPARE));
-        let own = of_key.filter(waiters::Column::Run.is_in(runs.iter().copied()));
+    ) -> Result<BTreeMap<Who, Waiter>, StoreError> {
+        let own = of_key(project, key).filter(waiters::Column::Run.is_in(runs.iter().copied()));
+        self.standing([first_of(project, key, places + runs.len() + SPARE), own]).await
+    }
+
+    /// Those that wait for paths of a workspace: these runs, all that were given some, and the first of the others; and whether
+    /// there are more of those.
+    async fn line_of_paths(
+        &self,
+        (project, key): &Name,
+        runs: &HashSet<Uuid>,
+    ) -> Result<(BTreeMap<Who, Waiter>, bool), StoreError> {
+        let own = of_key(project, key).filter(waiters::Column::Run.is_in(runs.iter().copied()));
+        let given = of_key(project, key).filter(waiters::Column::GrantedAt.is_not_null());
+        let first = self.standing([first_of(project, key, FIRST)]).await?;
+        let is_longer = first.len() >= FIRST;
+        let mut line = self.standing([own, given]).await?;
+        line.extend(first);
+        Ok((line, is_longer))
+    }
+
+    async fn standing(
+        &self,
+        asked: impl IntoIterator<Item = Select<waiters::Entity>>,
+    ) -> Result<BTreeMap<Who, Waiter>, StoreError> {
         let mut line = BTreeMap::new();
-        for row in
-            self.read(first.all(self.db())).await?.into_iter().chain(self.read(own.all(self.db())).await?)
-        {
-            let waiter = rows::waiter(row)?;
-            let WaiterRow { run, rank, limit, since, granted_at, .. } = waiter;
-            line.insert(run, Waiter { rank, limit, since, granted_at });
+        for select in asked {
+            for row in self.read(select.all(self.db())).await? {
+                let WaiterRow { run, paths, rank, limit, since, granted_at, .. } = rows::waiter(row)?;
+                line.insert((run, paths), Waiter { rank, limit, since, granted_at });
+            }
         }
         Ok(line)
+    }
+
+    /// The paths of a workspace that are held.
+    async fn locks(&self, (project, key): &Name) -> Result<BTreeMap<(RunId, Unit), Arc<Paths>>, StoreError> {
+        let of_key = holds::Entity::find()
+            .filter(holds::Column::Project.eq(&**project))
+            .filter(holds::Column::Key.eq(&**key));
+        let mut locks = BTreeMap::new();
+        for row in self.read(of_key.all(self.db())).await? {
+            let row = rows::hold(row)?;
+            locks.extend(row.paths.map(|paths| ((row.run, Unit::new(row.step, row.item)), paths)));
+        }
+        Ok(locks)
     }
 
     pub(crate) async fn holds(&self, query: KeyQuery) -> Result<Vec<HoldRow>, StoreError> {
@@ -250,7 +317,8 @@ impl<D: Dialect> Shared<D> {
             .order_by_asc(waiters::Column::Key)
             .order_by_asc(Expr::col(waiters::Column::GrantedAt).is_null())
             .order_by_asc(waiters::Column::Rank)
-            .order_by_asc(waiters::Column::Run);
+            .order_by_asc(waiters::Column::Run)
+            .order_by_asc(waiters::Column::Claim);
         self.read(select.all(self.db())).await?.into_iter().map(rows::waiter).collect()
     }
 
@@ -263,7 +331,7 @@ impl<D: Dialect> Shared<D> {
                 return Ok(());
             }
             let mut asked = Asked::new();
-            for (name, run) in &forsaken {
+            for (name, (run, _)) in &forsaken {
                 let (runs, places) = asked.entry(name.clone()).or_default();
                 runs.insert(run.as_uuid());
                 *places += 1;
@@ -272,9 +340,9 @@ impl<D: Dialect> Shared<D> {
             let mut changes = Changes { found, ..Changes::default() };
             // Whoever was taken up meanwhile stays: it has come again, or will find the key changed.
             let still = self.forsaken().await?;
-            for (name, run) in forsaken.into_iter().filter(|row| still.contains(row)) {
+            for (name, (run, paths)) in forsaken.into_iter().filter(|row| still.contains(row)) {
                 if let Some(found) = changes.found.get_mut(&name) {
-                    let leaves = Wish { leaves: true, ..Wish::default() };
+                    let leaves = Wish { leaves: vec![paths], ..Wish::default() };
                     // Whoever takes nothing is not refused.
                     let _ = found.line.admit(run, &leaves, at);
                     found.is_changed = true;
@@ -297,7 +365,7 @@ impl<D: Dialect> Shared<D> {
     }
 
     /// Runs in lines whose drivers are dead.
-    async fn forsaken(&self) -> Result<BTreeSet<(Name, RunId)>, StoreError> {
+    async fn forsaken(&self) -> Result<BTreeSet<(Name, Who)>, StoreError> {
         let dead = Query::select()
             .column(owners::Column::Id)
             .from(owners::Entity)
@@ -309,7 +377,7 @@ impl<D: Dialect> Shared<D> {
             .and_where(runs::Column::Driver.in_subquery(dead))
             .take();
         let found = waiters::Entity::find().filter(waiters::Column::Run.in_subquery(left)).all(self.db());
-        let rows = self.read(found).await?.into_iter();
-        Ok(rows.map(|row| ((row.project.into(), row.key.into()), RunId::from_uuid(row.run))).collect())
+        let rows = self.read(found).await?.into_iter().map(rows::waiter);
+        rows.map(|row| row.map(|row| ((row.project, row.key), (row.run, row.paths)))).collect()
     }
 }

@@ -254,6 +254,7 @@ entity!(holds = "orchestrator_holds" {
     project: String,
     #[sea_orm(primary_key, auto_increment = false)]
     key: String,
+    paths: Option<String>,
     since: i64,
 });
 
@@ -264,6 +265,9 @@ entity!(waiters = "orchestrator_waiters" {
     key: String,
     #[sea_orm(primary_key, auto_increment = false)]
     run: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    claim: String,
+    paths: Option<String>,
     rank: i64,
     most: i64,
     since: i64,

@@ -1,5 +1,7 @@
 //! Stored rows as the rows of the port. What does not fit is `Corrupt`: it is never guessed.
 
+use std::sync::Arc;
+
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::{Event, Recorded};
 use orchestrator_core::port::policy::Decision;
@@ -8,6 +10,7 @@ use orchestrator_core::port::store::{
     ApprovalRow, ClaimRow, HoldRow, IdempotencyKey, InboxRow, LogLine, NewOffer, NewRun, NumberedLine,
     OfferRow, OwnerRow, Parent, RunRow, Serves, StepRow, StoreError, WaiterRow,
 };
+use orchestrator_core::spec::Paths;
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::ValueRef;
 use uuid::Uuid;
@@ -210,6 +213,11 @@ pub(crate) fn result(row: inbox::Model) -> Result<InboxRow, StoreError> {
     Ok(InboxRow { claim, at: time(row.at), end: row.body.map(Into::into) })
 }
 
+fn paths(text: &str) -> Result<Arc<Paths>, StoreError> {
+    let paths = serde_json::from_str(text);
+    paths.map(Arc::new).map_err(|error| StoreError::Corrupt(format!("paths that nobody can read: {error}")))
+}
+
 pub(crate) fn hold(row: holds::Model) -> Result<HoldRow, StoreError> {
     Ok(HoldRow {
         project: row.project.into(),
@@ -217,6 +225,7 @@ pub(crate) fn hold(row: holds::Model) -> Result<HoldRow, StoreError> {
         run: RunId::from_uuid(row.run),
         step: step_of(row.step)?,
         item: item_of(row.item)?,
+        paths: row.paths.as_deref().map(paths).transpose()?,
         since: time(row.since),
     })
 }
@@ -226,6 +235,7 @@ pub(crate) fn waiter(row: waiters::Model) -> Result<WaiterRow, StoreError> {
         project: row.project.into(),
         key: row.key.into(),
         run: RunId::from_uuid(row.run),
+        paths: row.paths.as_deref().map(paths).transpose()?,
         rank: row.rank,
         limit: number(row.most)?,
         since: time(row.since),

@@ -227,21 +227,22 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
     ),
     Section::new(
         Verb::Insert,
-        "orchestrator_holds (run, step, item, project, key, since) SELECT * FROM ",
-        &[Id, Int, Int, Text, Text, Int],
-        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT DO NOTHING",
+        "orchestrator_holds (run, step, item, project, key, paths, since) SELECT * FROM ",
+        &[Id, Int, Int, Text, Text, Text, Int],
+        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT (run, step, item, project, key) DO UPDATE SET \
+         paths = excluded.paths, since = excluded.since",
     ),
     Section::new(
         Verb::Delete,
-        "orchestrator_waiters WHERE (project, key, run) IN (SELECT * FROM ",
-        &[Text, Text, Id],
+        "orchestrator_waiters WHERE (project, key, run, claim) IN (SELECT * FROM ",
+        &[Text, Text, Id, Text],
         " AS v)",
     ),
     Section::new(
         Verb::Insert,
-        "orchestrator_waiters (project, key, run, rank, most, since, granted_at) SELECT * FROM ",
-        &[Text, Text, Id, Int, Int, Int, Int],
-        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT (project, key, run) DO UPDATE SET rank = excluded.rank, \
+        "orchestrator_waiters (project, key, run, claim, paths, rank, most, since, granted_at) SELECT * FROM ",
+        &[Text, Text, Id, Text, Text, Int, Int, Int, Int],
+        " AS v WHERE v.column1 IS NOT NULL ON CONFLICT (project, key, run, claim) DO UPDATE SET rank = excluded.rank, \
          most = excluded.most, since = excluded.since, granted_at = excluded.granted_at",
     ),
     Section {

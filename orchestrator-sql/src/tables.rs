@@ -244,17 +244,20 @@ pub(crate) static TABLES: [Table; 17] = [
             ("item", Int),
             ("project", Text),
             ("key", Text),
+            ("paths", Text),
             ("since", Int),
         ],
         ..PLAIN
     },
     Table {
         name: "orchestrator_waiters",
-        key: &[("project", Text), ("key", Text), ("run", Id)],
+        key: &[("project", Text), ("key", Text), ("run", Id), ("claim", Text)],
         columns: &[
             ("project", Text),
             ("key", Text),
             ("run", Id),
+            ("claim", Text),
+            ("paths", Text),
             ("rank", Int),
             ("most", Int),
             ("since", Int),

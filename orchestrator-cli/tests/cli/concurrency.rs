@@ -1,4 +1,5 @@
-//! `concurrency`: several processes on one store, of whose steps no more are executed at once than the key allows.
+//! `concurrency` and `paths`: several processes on one store, of whose steps no more are executed at once than a key allows, and
+//! none that are in each other's way.
 
 use serde_json::{Value, json};
 
@@ -40,6 +41,22 @@ fn shown(sandbox: &Sandbox, workflow: &str) -> Option<(String, Value)> {
     let waits = sandbox.run(&format!("runs show {run} --json")).exits(0).json()["waiting_for"].clone();
     Some((run, waits))
 }
+
+const EDIT: &str = "\
+name: edit
+steps:
+  edit:
+    run: echo $ORCHESTRATOR_ATTEMPT > begun; cat go
+    effect: pure
+    paths: [src]
+";
+
+const OTHERS: &str = "\
+name: quick
+steps:
+  docs: { run: echo docs, effect: pure, paths: [docs] }
+  file: { run: echo file, effect: pure, paths: { read: ['src/*.rs'], write: [target] } }
+";
 
 fn waits_for_a_place(sandbox: &Sandbox) -> bool {
     shown(sandbox, "quick").is_some_and(|(_, waits)| waits[0]["kind"] == "concurrency")
@@ -93,10 +110,41 @@ fn what_was_killed_holds_its_place_until_somebody_goes_on_with_it() {
 }
 
 #[test]
+fn a_step_waits_for_paths_that_another_one_writes_also_when_that_was_killed() {
+    let sandbox = Sandbox::with(&[("edit.yaml", EDIT), ("others.yaml", OTHERS)]);
+    sandbox.pipe("begun");
+    sandbox.pipe("go");
+    let mut first = sandbox.spawn("run edit.yaml");
+    assert_eq!(sandbox.hear("begun"), "1\n");
+    let holder = sandbox.last_id();
+    let second = sandbox.spawn("run others.yaml");
+    let waits = || shown(&sandbox, "quick").filter(|(_, waits)| waits[0]["kind"] == "paths");
+    until(|| waits().is_some());
+    let (run, waiting) = waits().unwrap();
+    assert_eq!((waiting.as_array().unwrap().len(), &waiting[0]["step"]), (1, &json!("file")));
+    assert_eq!(waiting[0]["paths"], json!({ "read": ["src/*.rs"], "write": ["target"] }));
+    assert_eq!(waiting[0]["held_by"][0]["run"], json!(holder));
+    let told = "waits for the paths `target`, `src/*.rs` to read, held by edit of run_";
+    for asked in [format!("runs show {run}"), "doctor".to_owned()] {
+        let said = sandbox.run(&asked).exits(0).out;
+        assert!(said.contains(told), "{said}");
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(waits().is_some(), "whether it still writes nobody can tell yet");
+    let resumed = sandbox.spawn(&format!("runs resume {holder}"));
+    assert_eq!(sandbox.hear("begun"), "2\n");
+    std::fs::write(sandbox.path("go"), "on\n").unwrap();
+    Said::by(resumed).exits(0);
+    Said::by(second).exits(0);
+    sandbox.run("store check").exits(0);
+}
+
+#[test]
 fn what_is_wrong_with_a_key_is_told_with_its_place() {
     let flow = "name: wrong\nsteps:\n  a: { run: x, concurrency: { group: a } }\n  b: { run: x, concurrency: { key: '', limit: 0 } }\n  \
                 c: { run: x, concurrency: { key: k, on_full: cancel } }\n  d: { run: x, concurrency: [k] }\n  \
-                e: { run: x, concurrency: \"${{ secrets.s }}\" }\n  f: { run: x, concurrency: \"${{ steps.g.stdout }}\" }\n  g: { run: x }\n";
+                e: { run: x, concurrency: \"${{ secrets.s }}\" }\n  f: { run: x, concurrency: \"${{ steps.g.stdout }}\" }\n  g: { run: x, paths: \"${{ secrets.s }}\" }\n";
     let sandbox = Sandbox::with(&[("wrong.yaml", flow)]);
     let problem = sandbox.run("validate wrong.yaml --json").exits(3).problem();
     let told = problem.to_string();
@@ -104,9 +152,12 @@ fn what_is_wrong_with_a_key_is_told_with_its_place() {
         assert!(told.contains(code), "{code}: {told}");
     }
     assert!(told.contains("/steps/a/concurrency/group"), "{told}");
+    assert_eq!(told.matches("secret_not_allowed").count(), 2, "{told}");
     // A key that only shows to be empty when it is rendered.
     let flow = "name: empty\ninputs: { k: { type: string, default: '' } }\nsteps:\n  a: { run: x, concurrency: \"${{ inputs.k }}\" }\n";
     sandbox.write("empty.yaml", flow);
     let failed = sandbox.run("run empty.yaml").exits(1);
     assert!(failed.err.contains("the key of `concurrency` has 0 bytes"), "{}", failed.err);
+    let taken = sandbox.run("run empty.yaml -i k=paths:default").exits(1);
+    assert!(taken.err.contains("begins with `paths:`, which is kept for `paths`"), "{}", taken.err);
 }

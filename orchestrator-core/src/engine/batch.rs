@@ -1,6 +1,6 @@
 //! One commit of a driver in the making: its inputs decided in turn on the scratch state, then whatever can begin.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,6 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::Input;
+use crate::engine::places::Room;
 use crate::engine::places::gives_places;
 use crate::engine::prepare;
 use crate::id::{TransitionId, Unit};
@@ -56,7 +57,7 @@ pub(crate) struct Batch {
     /// The runs that it creates for steps of this one.
     pub(crate) births: Vec<Birth>,
     /// How many places it takes of each key.
-    pub(crate) taken: BTreeMap<Arc<str>, u32>,
+    pub(crate) taken: Room,
     /// Whether somebody may be given a place by it.
     gives_places: bool,
     /// Whether every child has to be seen to.
@@ -87,7 +88,7 @@ impl Batch {
             inputs: Vec::new(),
             begun: Vec::new(),
             births: Vec::new(),
-            taken: BTreeMap::new(),
+            taken: Room::new(),
             gives_places: false,
             attends_all: false,
             has_looked: std::mem::take(&mut driver.looks_again),

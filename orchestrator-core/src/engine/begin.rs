@@ -1,14 +1,12 @@
 //! What a batch begins: steps are prepared, and executed here, offered to others, or carried out by another run.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::batch::{BYTE_LIMIT, Batch, Begun, Decided, EVENT_LIMIT};
 use crate::engine::colleagues::Site;
 use crate::engine::driver::Driver;
 use crate::engine::member::Draft;
+use crate::engine::places::Room;
 use crate::engine::prepare::{self, Done, Preparation};
 use crate::id::Unit;
 use crate::machine::{Begin, Command, Effect, Prepared, effect_of};
@@ -86,11 +84,10 @@ impl Batch {
         mut done: Done,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
-        if let Prepared::Begin(Begin { hold: Some(hold), .. }) = &done.verdict
-            && !self.may_hold(driver, hold)
+        if let Prepared::Begin(Begin { holds, .. }) = &done.verdict
+            && let Some(hold) = self.missing(driver, holds).cloned()
         {
             driver.permits.extend(permit);
-            let hold = hold.clone();
             return self.park(driver, draft, step, hold);
         }
         if driver.loaded.workflow.step(step.step).options().child.is_some() {
@@ -168,9 +165,7 @@ impl Batch {
             driver.wants_slot = true;
             return false;
         }
-        if let Some(hold) = driver.state.slot(step).hold().cloned()
-            && !self.may_hold(driver, &hold)
-        {
+        if let Some(hold) = self.missing(driver, driver.state.slot(step).holds()).cloned() {
             driver.permits.extend(permit);
             return matches!(self.park(driver, draft, step, hold), Decided::Changed(true));
         }
@@ -205,7 +200,7 @@ impl Driver {
     }
 
     /// The first step that can be prepared or continued now.
-    fn next_actionable(&self, for_others: bool, taken: &BTreeMap<Arc<str>, u32>) -> Option<Effect> {
+    fn next_actionable(&self, for_others: bool, taken: &Room) -> Option<Effect> {
         if let Some(given) = self.given_place(for_others, taken) {
             return Some(given);
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use crate::engine::prepare::{Done, NOTHING};
 use crate::engine::shared::Shared;
 use crate::id::{OwnerId, RunId, Unit};
-use crate::machine::{Begin, Hold, Prepared};
+use crate::machine::{Begin, Holds, Prepared};
 use crate::port::plugin::Request;
 use crate::port::policy::{Decision, PolicyError, PolicyRequest, Ruling, Verdict};
 use crate::spec::{EffectClass, Workflow};
@@ -23,8 +23,8 @@ pub(crate) struct Case {
     pub(crate) reference: ValueRef,
     pub(crate) value: Option<StoredValue>,
     pub(crate) granted: Option<Digest>,
-    /// The place under a key that it needs.
-    pub(crate) hold: Option<Arc<Hold>>,
+    /// What it is to hold under keys.
+    pub(crate) holds: Holds,
 }
 
 /// The words of a decision record.
@@ -77,7 +77,7 @@ impl Case {
             request: self.reference,
             effect: self.effect,
             decision: id,
-            hold: self.hold,
+            holds: self.holds,
         };
         let verdict = match &ruling.verdict {
             Verdict::Ask { message, timeout } if !granted => Prepared::Ask {

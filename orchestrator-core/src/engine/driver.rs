@@ -13,6 +13,7 @@ use crate::engine::batch::Batch;
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
 use crate::engine::note::{Input, Note};
+use crate::engine::places::Room;
 use crate::engine::prepare::Done;
 use crate::engine::progress::progress_of;
 use crate::engine::reconcile::Inquiries;
@@ -67,7 +68,7 @@ pub(crate) struct Driver {
     /// When to think again of offering what there is no slot for, if none comes back.
     pub(crate) reconsiders: Option<Timestamp>,
     /// How many places the run may take of keys of which that is known.
-    pub(crate) room: BTreeMap<Arc<str>, u32>,
+    pub(crate) room: Room,
     /// Whether it is told of places that the run is given.
     pub(crate) waits_for_places: bool,
     /// Steps that nobody serves for now.
@@ -159,7 +160,7 @@ impl Driver {
             created_values,
             wants_slot: false,
             reconsiders: None,
-            room: BTreeMap::new(),
+            room: Room::new(),
             waits_for_places: false,
             unserved: HashSet::new(),
             looks_again: false,
@@ -304,7 +305,7 @@ impl Driver {
             Note::Inquired(step, attempt) => self.on_inquired(step, attempt),
             Note::Changed => self.catch_up().await,
             Note::Delivered => self.look_into_the_inbox().await,
-            Note::Given(key) => self.was_given(key),
+            Note::Given(spot) => self.was_given(spot),
             Note::Served => {
                 self.unserved.clear();
                 self.looks_again = true;

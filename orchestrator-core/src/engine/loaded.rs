@@ -8,7 +8,7 @@ use crate::id::StepIx;
 use crate::plan::Plan;
 use crate::port::store::StoreError;
 use crate::spec::expr::{Reference, Template};
-use crate::spec::{Each, StepSpec, Workflow};
+use crate::spec::{Each, PathsSpec, StepSpec, Workflow};
 use crate::value::Digest;
 
 /// A workflow with its plan and what its expressions refer to.
@@ -126,6 +126,7 @@ pub(crate) fn references_of(step: &StepSpec) -> impl Iterator<Item = &[Reference
     let each = options.each.iter().flat_map(Each::templates).map(Template::references);
     let until = options.repeat.as_ref().map(|repeat| repeat.until.references());
     let limited = options.concurrency.as_ref().map(|limited| limited.key.references());
+    let paths = options.paths.iter().flat_map(PathsSpec::templates).map(Template::references);
     let of_begin = std::iter::once(step.with.references()).chain(condition).chain(env).chain(limited);
-    of_begin.chain(each).chain(until)
+    of_begin.chain(paths).chain(each).chain(until)
 }

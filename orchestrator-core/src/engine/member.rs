@@ -6,7 +6,7 @@ use crate::engine::driver::Origin;
 use crate::engine::places::Places;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
-    Arrival, Command, Ending, Event, Fence, Hold, Rejection, RunState, SkipReason, Slot, StepArrived,
+    Arrival, Command, Ending, Event, Fence, Holds, Rejection, RunState, SkipReason, Slot, StepArrived,
     StepKind, StepState, WaitOn, apply_at, decide_into, is_to_stop, wake_at,
 };
 use crate::port::policy::Decision;
@@ -81,7 +81,7 @@ impl Draft {
             if let Event::DriverTaken(_) = event {
                 self.places.taken();
             }
-            let before = event.unit().and_then(|unit| held(state, unit));
+            let before = event.unit().map_or_else(Holds::default, |unit| held(state, unit));
             if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
                 unreachable!("{illegal}: decided {event:?}");
@@ -153,9 +153,9 @@ impl Draft {
     }
 }
 
-/// The place that a step or item holds.
-fn held(state: &RunState, unit: Unit) -> Option<Arc<Hold>> {
-    state.find(unit)?.held().cloned()
+/// What a step or item holds under keys.
+fn held(state: &RunState, unit: Unit) -> Holds {
+    state.find(unit).map_or(Holds::NONE, Slot::held).clone()
 }
 
 /// The name of a right that was offered.

@@ -11,7 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::prepare::Done;
 use crate::id::{OwnerId, RunId, Unit};
-use crate::machine::{Command, RunCreated};
+use crate::machine::{Command, RunCreated, Spot};
 use crate::port::store::{Commit, InboxRow, NewRun, StoreError};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -40,7 +40,7 @@ pub(crate) enum Note {
     /// Something may have been delivered for what others execute.
     Delivered,
     /// The run was given a place under this key.
-    Given(Arc<str>),
+    Given(Spot),
     /// What others serve has changed, or there is room for more offers.
     Served,
     /// Begin nothing new; at this time stop what still runs; then release the run.

@@ -69,6 +69,7 @@ impl Waiting {
             digest: None,
             until: None,
             key: None,
+            paths: None,
             held_by: Vec::new(),
             error: None,
             placement: Some(placement),

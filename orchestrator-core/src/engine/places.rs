@@ -1,9 +1,11 @@
-//! Places under keys: which a member takes and gives back, what a driver does where none is left, and how it hears that it was
-//! given one.
+//! Places and paths under keys: which a member takes and gives back, what a driver does where others hold them, and how it
+//! hears that it was given what it waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use serde_json::Value;
 
 use crate::engine::batch::{Batch, Decided};
 use crate::engine::driver::{Driver, Origin};
@@ -14,32 +16,35 @@ use crate::engine::prepare::{Done, Misrender, scope};
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
 use crate::id::{RunId, Unit};
-use crate::machine::{Command, Effect, Hold, Prepared, RunState, Slot, StepError, StepKind, StepState};
+use crate::machine::{
+    Command, Effect, Hold, Holds, PATHS, Prepared, RunState, Slot, Spot, StepError, StepKind, StepState,
+};
 use crate::port::store::{Admission, KeyQuery};
+use crate::spec::expr::Template;
 use crate::spec::retry::ErrorClass;
-use crate::spec::{MAX_KEY, OnFull};
+use crate::spec::{DEFAULT_WORKSPACE, MAX_KEY, MAX_WORKSPACE, OnFull, Paths};
 use crate::value::check_storable;
 
 /// Of how many runs it is asked in one go which places they were given.
 const RUNS: usize = 256;
 
-/// What a step or item holds, if it holds something.
-type Held = Option<Arc<Hold>>;
+/// How much of what a run waits for it may take, as far as that is known.
+pub(crate) type Room = BTreeMap<Spot, u32>;
 
-/// What a member does to places, in the making.
+/// What a member does to places and paths, in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// Of each step and item: the place that it held before, and the one that it holds now.
-    moved: BTreeMap<Unit, (Held, Held)>,
-    /// The keys that the run waited for before, and how many it let be held.
-    waited: BTreeMap<Arc<str>, u32>,
+    /// Of each step and item: what it held before, and what it holds now.
+    moved: BTreeMap<Unit, (Holds, Holds)>,
+    /// Where the run waited before, and how many it let be held.
+    waited: BTreeMap<Spot, u32>,
     /// Whether somebody takes the run: its place in the lines may be gone with the one who had it.
     is_taken: bool,
 }
 
 impl Places {
     pub(crate) fn before(state: &RunState) -> Self {
-        let waited = state.wanted_holds().map(|hold| (hold.key.clone(), hold.limit)).collect();
+        let waited = state.wanted_holds().map(|hold| (hold.spot(), hold.limit())).collect();
         Self { waited, ..Self::default() }
     }
 
@@ -49,83 +54,148 @@ impl Places {
     }
 
     /// An event has changed what a step or item holds.
-    pub(crate) fn moved(&mut self, unit: Unit, before: Held, now: Held) {
-        self.moved.entry(unit).or_insert_with(|| (before, None)).1 = now;
+    pub(crate) fn moved(&mut self, unit: Unit, before: Holds, now: Holds) {
+        self.moved.entry(unit).or_insert_with(|| (before, Holds::default())).1 = now;
     }
 
     /// All of it, against the state after the member.
     pub(crate) fn admission(self, state: &RunState, origin: &Origin) -> Option<Box<Admission>> {
         let mut admission =
             Admission { project: origin.project.clone(), priority: origin.priority, ..Admission::default() };
-        // Whoever begins again at once keeps its place.
-        for (unit, (before, now)) in self.moved.into_iter().filter(|(_, (before, now))| before != now) {
-            admission.releases.extend(before.map(|hold| (unit, hold.key.clone())));
-            admission.takes.extend(now.map(|hold| (unit, hold)));
+        for (unit, (before, now)) in self.moved {
+            // Whoever begins again at once keeps what it has.
+            let given_back = before.iter().filter(|hold| !now.contains(hold));
+            admission.releases.extend(given_back.map(|hold| (unit, hold.key.clone())));
+            let taken = now.iter().filter(|hold| !before.contains(hold));
+            admission.takes.extend(taken.map(|hold| (unit, hold.clone())));
         }
-        let taken: BTreeSet<&Arc<str>> = admission.takes.iter().map(|(_, hold)| &hold.key).collect();
+        let taken: BTreeSet<Spot> = admission.takes.iter().map(|(_, hold)| hold.spot()).collect();
         let mut given_up = self.waited;
         for hold in state.wanted_holds() {
-            let waited = given_up.remove(&hold.key);
-            let has_taken = taken.contains(&hold.key);
-            if waited.is_some_and(|limit| limit > hold.limit) && !has_taken {
+            let spot = hold.spot();
+            let waited = given_up.remove(&spot);
+            let has_taken = taken.contains(&spot);
+            if waited.is_some_and(|limit| limit > hold.limit()) && !has_taken {
                 // It stands in the line as one that lets more be held: that must not be given what this one does not let.
-                admission.leaves.push(hold.key.clone());
+                admission.leaves.push(spot);
             }
-            // Whoever takes a place leaves the line, and has to come again.
-            if has_taken || self.is_taken || waited.is_none_or(|limit| limit > hold.limit) {
+            // Whoever takes what it waited for leaves the line, and has to come again.
+            if has_taken || self.is_taken || waited.is_none_or(|limit| limit > hold.limit()) {
                 admission.waits.push(hold.clone());
             }
         }
-        admission.leaves.extend(given_up.into_keys().filter(|key| !taken.contains(key)));
+        admission.leaves.extend(given_up.into_keys().filter(|spot| !taken.contains(spot)));
         (!admission.is_empty()).then(|| Box::new(admission))
     }
 }
 
-/// The place under a key that the step needs, if it needs one. Every attempt of a generation names the same key.
-pub(crate) fn hold_of(
+/// What the step is to hold under keys: its place, and the paths that it reads and writes. Every attempt of a generation holds
+/// the same.
+pub(crate) fn holds_of(
     loaded: &Loaded,
     state: &RunState,
     values: &Values,
     step: Unit,
-) -> Result<Option<Arc<Hold>>, StepError> {
-    let Some(concurrency) = &loaded.workflow.step(step.step).options().concurrency else { return Ok(None) };
-    let slot = state.slot(step);
-    if let Some(hold) = slot.hold().filter(|_| slot.request.is_some()) {
-        return Ok(Some(hold.clone()));
+) -> Result<Holds, StepError> {
+    let options = loaded.workflow.step(step.step).options();
+    if options.concurrency.is_none() && options.paths.is_none() {
+        return Ok(Holds::default());
     }
-    let references = concurrency.key.references().iter();
-    let scope = scope(loaded, state, values, references, Some(step)).map_err(StepError::from)?;
-    let key = concurrency.key.render_text(&scope);
-    let key = key.map_err(|error| StepError::from(Misrender::of("concurrency.key", &error)))?;
-    if key.is_empty() || key.len() > MAX_KEY {
-        let message =
-            format!("the key of `concurrency` has {} bytes, and must have 1 to {MAX_KEY}", key.len());
+    let slot = state.slot(step);
+    if slot.request.is_some() && !slot.holds().is_empty() {
+        return Ok(slot.holds().clone());
+    }
+    let scope_of = |template: &Template| {
+        scope(loaded, state, values, template.references().iter(), Some(step)).map_err(StepError::from)
+    };
+    let render = |template: &Template, place: &str| {
+        let text = template.render_text(&scope_of(template)?);
+        text.map_err(|error| StepError::from(Misrender::of(place, &error)))
+    };
+    let mut holds = Vec::new();
+    if let Some(concurrency) = &options.concurrency {
+        let key =
+            storable("the key of `concurrency`", render(&concurrency.key, "concurrency.key")?, MAX_KEY)?;
+        if key.starts_with(PATHS) {
+            let message =
+                format!("the key of `concurrency` begins with `{PATHS}`, which is kept for `paths`");
+            return Err(StepError::new(ErrorClass::Invalid, message));
+        }
+        holds.push(Arc::new(Hold::place(&key, concurrency.limit)));
+    }
+    if let Some(spec) = &options.paths {
+        let workspace = spec.workspace.as_ref().map(|template| render(template, "paths.workspace"));
+        let workspace = workspace.transpose()?.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
+        let workspace = storable("the name of the workspace", workspace, MAX_WORKSPACE)?;
+        let globs = |template: &Option<Template>, place: &str| {
+            let Some(template) = template else { return Ok(Vec::new()) };
+            let rendered = template.render(&scope_of(template)?);
+            let rendered = rendered.map_err(|error| StepError::from(Misrender::of(place, &error)))?;
+            texts(rendered).ok_or_else(|| {
+                let message = format!("`{place}` is neither a path nor a list of paths");
+                StepError::new(ErrorClass::Invalid, message)
+            })
+        };
+        let (read, write) = (globs(&spec.read, "paths.read")?, globs(&spec.write, "paths.write")?);
+        let paths = Paths::new(&read, &write).map_err(|why| StepError::new(ErrorClass::Invalid, why))?;
+        if !paths.is_empty() {
+            holds.push(Arc::new(Hold::paths(&workspace, paths)));
+        }
+    }
+    Ok(holds.into_iter().collect())
+}
+
+/// The text, or the texts of a list; nothing is none.
+fn texts(value: Value) -> Option<Vec<String>> {
+    match value {
+        Value::Null => Some(Vec::new()),
+        Value::String(text) => Some(vec![text]),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
+/// A name that a store can keep.
+fn storable(what: &str, name: String, most: usize) -> Result<String, StepError> {
+    if name.is_empty() || name.len() > most {
+        let message = format!("{what} has {} bytes, and must have 1 to {most}", name.len());
         return Err(StepError::new(ErrorClass::Invalid, message));
     }
-    if let Err(error) = check_storable(&serde_json::Value::String(key.clone())) {
-        return Err(StepError::new(ErrorClass::Invalid, format!("the key of `concurrency` {error}")));
-    }
-    Ok(Some(Arc::new(Hold { key: key.into(), limit: concurrency.limit })))
+    let name = Value::String(name);
+    check_storable(&name).map_err(|error| StepError::new(ErrorClass::Invalid, format!("{what} {error}")))?;
+    let Value::String(name) = name else { unreachable!("it was made of one") };
+    Ok(name)
 }
 
 impl Batch {
-    /// Whether a place may be taken: one that was given, or of which it is not known that there is none.
-    pub(crate) fn may_hold(&self, driver: &Driver, hold: &Hold) -> bool {
-        match driver.room.get(&hold.key) {
-            Some(room) => self.taken.get(&hold.key).copied().unwrap_or_default() < *room,
-            // Nothing of this run goes before what waits already.
-            None => !driver.state.waits_for(&hold.key),
-        }
+    /// The first of these that may not be had: it was not given, and it is known that others hold it, or something of this run
+    /// waits for it already.
+    pub(crate) fn missing<'h>(&self, driver: &Driver, holds: &'h Holds) -> Option<&'h Arc<Hold>> {
+        holds.iter().find(|hold| {
+            let spot = hold.spot();
+            let is_free = match driver.room.get(&spot) {
+                Some(room) => self.taken.get(&spot).copied().unwrap_or_default() < *room,
+                // Nothing of this run goes before what waits already.
+                None => !driver.state.waits_for(&spot),
+            };
+            !is_free || self.clashes_within(driver, hold)
+        })
     }
 
-    /// The step or item has begun, or goes on: the place that it holds now is taken.
+    /// Whether something of this very run has the paths, or takes them with this batch.
+    fn clashes_within(&self, driver: &Driver, hold: &Hold) -> bool {
+        let Some(paths) = hold.claim.paths() else { return false };
+        driver.state.locks(&hold.key).any(|other| other.clashes(paths))
+    }
+
+    /// The step or item has begun, or goes on: what it holds now is taken.
     pub(crate) fn count_place(&mut self, driver: &Driver, step: Unit) {
-        if let Some(hold) = driver.state.find(step).and_then(Slot::held) {
-            *self.taken.entry(hold.key.clone()).or_default() += 1;
+        for hold in driver.state.find(step).map_or(Holds::NONE, Slot::held).iter() {
+            *self.taken.entry(hold.spot()).or_default() += 1;
         }
     }
 
-    /// There is no place: the step or item waits for one, or fails where its author wants that.
+    /// Others hold it: the step or item waits, or fails where its author wants that.
     pub(crate) fn park(
         &mut self,
         driver: &mut Driver,
@@ -135,11 +205,14 @@ impl Batch {
     ) -> Decided {
         let limited = driver.loaded.workflow.step(step.step).options().concurrency.as_ref();
         // One that is not there any more, for its list was made anew, is the machine's to refuse.
-        let is_new = driver.state.find(step).is_some_and(|slot| slot.state.kind() == StepKind::Ready);
+        let is_place = hold.claim.paths().is_none();
+        let is_new =
+            is_place && driver.state.find(step).is_some_and(|slot| slot.state.kind() == StepKind::Ready);
         if is_new && limited.is_some_and(|limited| limited.on_full == OnFull::Refuse) {
             let message = format!(
                 "no more than {} may hold `{}` at once, and `on_full` is `refuse`",
-                hold.limit, hold.key
+                hold.limit(),
+                hold.key
             );
             let error = StepError::new(ErrorClass::Transient, message);
             return self.say_done(driver, draft, step, Done::of(Prepared::Fault(error)));
@@ -150,14 +223,14 @@ impl Batch {
 }
 
 impl Driver {
-    /// What waits for a place, and may have it now: to be prepared again, or to go on.
-    pub(crate) fn given_place(&self, for_others: bool, taken: &BTreeMap<Arc<str>, u32>) -> Option<Effect> {
-        let step = self.room.iter().find_map(|(key, room)| {
+    /// What waits for a place or for paths, and may have them now: to be prepared again, or to go on.
+    pub(crate) fn given_place(&self, for_others: bool, taken: &Room) -> Option<Effect> {
+        let step = self.room.iter().find_map(|(spot, room)| {
             // What is being prepared will want one too.
             let prepared = self.preparing.iter().filter_map(|step| self.state.find(*step)?.parked());
-            let prepared = prepared.filter(|hold| hold.key == *key).count();
-            let used = taken.get(key).copied().unwrap_or_default() as usize + prepared;
-            let mut parked = self.state.parked_for(key).filter(|_| used < *room as usize);
+            let prepared = prepared.filter(|hold| hold.spot() == *spot).count();
+            let used = taken.get(spot).copied().unwrap_or_default() as usize + prepared;
+            let mut parked = self.state.parked_for(spot).filter(|_| used < *room as usize);
             parked.find(|step| {
                 let is_open = !self.preparing.contains(step) && !self.unserved.contains(&step.step);
                 is_open && (!for_others || self.is_for_others(*step))
@@ -169,29 +242,29 @@ impl Driver {
         })
     }
 
-    /// The store says how much of each key the run could take.
-    pub(crate) fn learn_of_room(&mut self, full: Vec<(Arc<str>, u32)>) {
+    /// The store says how much of what it wants the run could take.
+    pub(crate) fn learn_of_room(&mut self, full: Vec<(Spot, u32)>) {
         self.room.extend(full);
     }
 
     /// The member that took these is written. What else was known of room has been used, or is of the past.
-    pub(crate) fn took_places(&mut self, taken: &BTreeMap<Arc<str>, u32>) {
+    pub(crate) fn took_places(&mut self, taken: &Room) {
         let Self { room, state, .. } = self;
-        room.retain(|key, room| {
-            *room = room.saturating_sub(taken.get(key).copied().unwrap_or_default());
-            *room > 0 && state.waits_for(key)
+        room.retain(|spot, room| {
+            *room = room.saturating_sub(taken.get(spot).copied().unwrap_or_default());
+            *room > 0 && state.waits_for(spot)
         });
     }
 
-    /// The run was given a place; unless that is told late.
-    pub(crate) fn was_given(&mut self, key: Arc<str>) {
-        if self.state.waits_for(&key) {
-            let room = self.room.entry(key).or_default();
+    /// The run was given a place, or paths; unless that is told late.
+    pub(crate) fn was_given(&mut self, spot: Spot) {
+        if self.state.waits_for(&spot) {
+            let room = self.room.entry(spot).or_default();
             *room = (*room).max(1);
         }
     }
 
-    /// Asks to be told of places that the run is given, as long as it waits for some.
+    /// Asks to be told of what the run is given, as long as it waits for something.
     pub(crate) fn watch_for_places(&mut self) {
         let waits = self.state.wanted_holds().next().is_some();
         match waits {
@@ -215,7 +288,7 @@ impl Shared {
             let query =
                 KeyQuery { runs: runs.to_vec(), granted: true, limit: usize::MAX, ..KeyQuery::default() };
             match self.store.waiters(query).await {
-                Ok(rows) => rows.into_iter().for_each(|row| self.tell(row.run, Note::Given(row.key))),
+                Ok(rows) => rows.into_iter().for_each(|row| self.tell(row.run, Note::Given(row.spot()))),
                 // The next look is a moment later.
                 Err(error) => tracing::debug!(%error, "cannot look for places that runs were given"),
             }

@@ -15,7 +15,7 @@ use crate::engine::fetch::poll_policy;
 use crate::engine::ground::Ground;
 use crate::engine::judge::judge;
 use crate::engine::loaded::{Loaded, references_of};
-use crate::engine::places::hold_of;
+use crate::engine::places::holds_of;
 use crate::engine::tasks::guarded;
 use crate::engine::values::Values;
 use crate::id::Unit;
@@ -121,13 +121,13 @@ pub(crate) fn prepare(driver: &Driver, step: Unit, now: Timestamp) -> Preparatio
             }
         },
     };
-    let hold = match hold_of(loaded, state, values, step) {
-        Ok(hold) => hold,
+    let holds = match holds_of(loaded, state, values, step) {
+        Ok(holds) => holds,
         Err(fault) => return Done::bare(Prepared::Fault(fault)),
     };
     let case = Case {
         step,
-        hold,
+        holds,
         run: state.run(),
         owner: driver.owner(),
         effect,

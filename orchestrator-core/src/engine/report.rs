@@ -12,7 +12,7 @@ use crate::engine::shared::Shared;
 use crate::engine::waiting::{Holder, Waiting, holders, unit_of, waiting};
 use crate::engine::waits::{Cause, Waits, not_before, waits};
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::WaitOn;
+use crate::machine::{Spot, WaitOn};
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, RunQuery, RunRow, StepRow, Store, StoreError, unit_name,
 };
@@ -246,9 +246,9 @@ impl Reader<'_> {
     /// Says who holds what the steps of a run wait for.
     async fn name_holders(&self, row: &RunRow, waiting_for: &mut [Waiting]) -> Result<(), StoreError> {
         let rows = holders(self.store, row, waiting_for).await?;
-        let mut named: HashMap<Arc<str>, Vec<Holder>> = HashMap::with_capacity(rows.len());
-        for (key, rows) in rows {
-            let holders = named.entry(key).or_default();
+        let mut named: HashMap<Spot, Vec<Holder>> = HashMap::with_capacity(rows.len());
+        for (spot, rows) in rows {
+            let holders = named.entry(spot).or_default();
             for row in rows {
                 let run = self.store.run(row.run).await?;
                 let workflow = match &run {
@@ -259,7 +259,7 @@ impl Reader<'_> {
             }
         }
         for waiting in waiting_for.iter_mut().filter(|waiting| waiting.run == row.run) {
-            let holders = waiting.key.as_ref().and_then(|key| named.get(key)).cloned();
+            let holders = waiting.spot().and_then(|spot| named.get(&spot)).cloned();
             holders.into_iter().for_each(|holders| waiting.tell_holders(holders));
         }
         Ok(())
@@ -321,6 +321,7 @@ impl Reader<'_> {
                 digest: None,
                 until: step.due_at,
                 key: None,
+                paths: None,
                 held_by: Vec::new(),
                 error: None,
                 placement: None,

@@ -43,8 +43,8 @@ async fn not_in_line(store: &dyn Store, state: &RunState) -> Result<Option<Strin
     }
     let query = KeyQuery { runs: vec![state.run()], limit: usize::MAX, ..KeyQuery::default() };
     let lines = store.waiters(query).await?;
-    let missing = state.wanted_holds().find(|hold| !lines.iter().any(|row| row.key == hold.key));
-    Ok(missing.map(|hold| format!("it waits for a place under `{}`, and is not in its line", hold.key)))
+    let missing = state.wanted_holds().find(|hold| !lines.iter().any(|row| row.spot() == hold.spot()));
+    Ok(missing.map(|hold| format!("it waits for {}, and is not in its line", hold.claim.wanted(&hold.key))))
 }
 
 /// Why nothing moves a run that nobody alive drives.

@@ -8,14 +8,17 @@ use serde_json::Value;
 
 use crate::engine::waits::{Cause, Waits};
 use crate::id::{RunId, Unit};
-use crate::machine::{StepError, WaitOn};
+use crate::machine::{Spot, StepError, WaitOn};
 use crate::port::store::{ApprovalRow, HoldRow, KeyQuery, RunRow, StepRow, Store, StoreError, unit_name};
-use crate::spec::{Placement, Workflow};
+use crate::spec::{Paths, Placement, Workflow};
 use crate::time::Timestamp;
 use crate::value::Digest;
 
 /// The most holders of a key that are named.
 const NAMED: usize = 3;
+
+/// The most holders of a workspace that are looked at.
+const LOCKS: usize = 1024;
 
 /// Of how many keys the holders are named.
 const KEYS: usize = 16;
@@ -36,7 +39,7 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `concurrency`, `outcome_unknown` or `quarantine`.
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `concurrency`, `paths`, `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,10 +54,13 @@ pub struct Waiting {
     pub digest: Option<Digest>,
     /// When waiting ends by itself.
     pub until: Option<Timestamp>,
-    /// The key of `concurrency` under which it waits for a place.
+    /// The key of `concurrency` under which it waits for a place, or `paths:` and the name of the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Arc<str>>,
-    /// Who holds places under that key, those that have held one longest first; not all, if many do.
+    /// The paths that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Arc<Paths>>,
+    /// Who holds places under that key, or paths that are in the way, those that have longest first; not all, if many do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<Holder>,
     /// Why the last attempt has failed, where another one is to come.
@@ -65,7 +71,7 @@ pub struct Waiting {
     pub placement: Option<Arc<Placement>>,
 }
 
-/// Who holds a place under a key.
+/// Who holds a place under a key, or paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Holder {
@@ -107,44 +113,49 @@ impl Holder {
     }
 }
 
-/// Who holds places under the keys that these wait for.
+/// Who holds the places and the paths that these wait for.
 pub(crate) async fn holders(
     store: &dyn Store,
     row: &RunRow,
     waiting_for: &[Waiting],
-) -> Result<HashMap<Arc<str>, Vec<HoldRow>>, StoreError> {
+) -> Result<HashMap<Spot, Vec<HoldRow>>, StoreError> {
     let mut holders = HashMap::new();
-    for key in
-        waiting_for.iter().filter(|waiting| waiting.run == row.run).filter_map(|waiting| waiting.key.as_ref())
-    {
-        if !holders.contains_key(key) && holders.len() < KEYS {
-            let (project, named) = (row.new.project.clone(), key.clone());
-            let query = KeyQuery {
-                project: Some(project),
-                key: Some(named),
-                limit: NAMED + 1,
-                ..KeyQuery::default()
-            };
-            holders.insert(key.clone(), store.holds(query).await?);
+    for spot in waiting_for.iter().filter(|waiting| waiting.run == row.run).filter_map(Waiting::spot) {
+        if !holders.contains_key(&spot) && holders.len() < KEYS {
+            // Of those that hold paths, not all are in the way.
+            let limit = if spot.paths.is_some() { LOCKS } else { NAMED + 1 };
+            let (project, key) = (Some(row.new.project.clone()), Some(spot.key.clone()));
+            let mut rows = store.holds(KeyQuery { project, key, limit, ..KeyQuery::default() }).await?;
+            if let Some(paths) = &spot.paths {
+                rows.retain(|row| row.paths.as_ref().is_some_and(|held| held.clashes(paths)));
+            }
+            holders.insert(spot, rows);
         }
     }
     Ok(holders)
 }
 
 impl Waiting {
+    /// Where it stands in a line, if it does.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        Some(Spot { key: self.key.clone()?, paths: self.paths.clone() })
+    }
+
     /// Says who holds what it waits for.
     pub(crate) fn tell_holders(&mut self, mut holders: Vec<Holder>) {
-        let Some(key) = &self.key else { return };
+        let wanted = match (&self.key, &self.paths) {
+            (Some(key), None) => format!("a place under `{key}`"),
+            (_, Some(paths)) => format!("the paths {paths}"),
+            (None, None) => return,
+        };
         let more = holders.len() > NAMED;
         holders.truncate(NAMED);
         let named: Vec<String> =
             holders.iter().map(|holder| format!("{} of {}", holder.name(), holder.run)).collect();
         self.message = match (named.as_slice(), more) {
-            ([], _) => format!("waits for a place under `{key}`"),
-            (named, false) => format!("waits for a place under `{key}`, held by {}", named.join(" and ")),
-            (named, true) => {
-                format!("waits for a place under `{key}`, held by {} and others", named.join(", "))
-            }
+            ([], _) => format!("waits for {wanted}"),
+            (named, false) => format!("waits for {wanted}, held by {}", named.join(" and ")),
+            (named, true) => format!("waits for {wanted}, held by {} and others", named.join(", ")),
         };
         self.held_by = holders;
     }
@@ -171,7 +182,7 @@ pub(crate) fn waiting(
         _ => None,
     };
     let parked = match waits.get(&unit) {
-        Some(Cause::Parked(hold)) => Some(hold),
+        Some(Cause::Parked(hold)) if row.status == "queued" => Some(hold),
         _ => None,
     };
     let (kind, message) = match row.status {
@@ -184,6 +195,9 @@ pub(crate) fn waiting(
             (None, _) => ("timer", "sleeps".to_owned()),
         },
         "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
+        "queued" if parked.is_some_and(|hold| hold.claim.paths().is_some()) => {
+            ("paths", "waits for paths".to_owned())
+        }
         "queued" if parked.is_some() => ("concurrency", "waits for a place".to_owned()),
         "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
         "outcome_unknown" => {
@@ -204,7 +218,8 @@ pub(crate) fn waiting(
         show: None,
         digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
         until: row.due_at,
-        key: parked.filter(|_| kind == "concurrency").map(|hold| hold.key.clone()),
+        key: parked.map(|hold| hold.key.clone()),
+        paths: parked.and_then(|hold| hold.claim.paths().cloned()),
         held_by: Vec::new(),
         error: match waits.get(&unit) {
             Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),

@@ -16,14 +16,13 @@ use crate::value::ValueRef;
 pub(super) fn begin(slot: &mut Slot, begun: &StepBegun, at: Timestamp) -> Result<StepState, String> {
     enter(slot, begun.attempt, begun.effect, &begun.request, at)?;
     give(slot, begun.epoch)?;
-    slot.set_hold(begun.hold.as_ref());
+    slot.set_holds(&begun.holds);
     let fence = Fence { epoch: begun.epoch, owner: begun.owner };
     Ok(StepState::Running { attempt: begun.attempt, fence, remote: false, arrival: None })
 }
 
-/// It waits for a place under its key, to begin or to go on; it may come to wait for another.
-pub(super) fn park(slot: &mut Slot, parked: &StepParked) -> StepState {
-    slot.set_hold(Some(&parked.hold));
+/// It waits for one of the things that it is to hold, to begin or to go on; it may come to wait for another.
+pub(super) fn park(slot: &Slot, parked: &StepParked) -> StepState {
     StepState::Parked { hold: parked.hold.clone(), arrival: arrived(&slot.state) }
 }
 
@@ -47,7 +46,7 @@ pub(super) fn offer(slot: &mut Slot, offered: &StepOffered, at: Timestamp) -> Re
         }
     }
     give(slot, offered.epoch)?;
-    slot.set_hold(offered.hold.as_ref());
+    slot.set_holds(&offered.holds);
     Ok(StepState::Offered { attempt: offered.attempt, epoch: offered.epoch, arrival })
 }
 

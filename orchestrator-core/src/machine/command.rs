@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DecisionId, OwnerId, RunId, Unit};
 use crate::machine::failure::StepError;
-use crate::machine::hold::Hold;
+use crate::machine::hold::{Hold, Holds};
 use crate::machine::signals::{MAX_SIGNALS, SIGNAL_LIMIT, SIGNAL_NAME_LIMIT};
 use crate::machine::state::Intent;
 use crate::machine::wait::{Arrival, WaitOn};
@@ -41,7 +41,7 @@ pub enum Command {
         step: Unit,
         /// The driver.
         owner: OwnerId,
-        /// The place.
+        /// What it waits for.
         hold: Arc<Hold>,
     },
     /// What a step waited for has come, and a slot is there: go on with the same attempt.
@@ -299,8 +299,8 @@ pub struct Begin {
     pub effect: EffectClass,
     /// The policy's record.
     pub decision: DecisionId,
-    /// The place under a key that it holds while it is executed, if it needs one: the commit takes it, or is refused.
-    pub hold: Option<Arc<Hold>>,
+    /// What it holds under keys while it is executed: the commit takes all of it, or is refused.
+    pub holds: Holds,
 }
 
 /// How an attempt ended. What was claimed is delivered in these words, as JSON: they are stored, and for ever.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
-use crate::machine::hold::Hold;
+use crate::machine::hold::{Hold, Holds};
 use crate::machine::inside::Inside;
 use crate::machine::pins::Pins;
 use crate::machine::state::Intent;
@@ -183,15 +183,15 @@ events! {
         request: ValueRef,
         /// The policy's record.
         decision: DecisionId,
-        /// The place under a key that it holds while it is executed, if it needs one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        hold: Option<Arc<Hold>>,
+        /// What it holds under keys while it is executed.
+        #[serde(default, skip_serializing_if = "Holds::is_empty")]
+        holds: Holds,
     }
-    /// All that may hold a place under its key do: the step waits for one, in the order of the key.
+    /// Others hold what it needs under a key: the step waits for that, in the order of the key.
     StepParked = "step.parked" {
         /// The step.
         step: Unit,
-        /// The place.
+        /// What it waits for.
         hold: Arc<Hold>,
     }
     /// The attempt goes on with what it waited for.
@@ -225,9 +225,9 @@ events! {
         /// What the one who claims it must have.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<String, String>,
-        /// The place under a key that it holds until it has ended, if it needs one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        hold: Option<Arc<Hold>>,
+        /// What it holds under keys until it has ended.
+        #[serde(default, skip_serializing_if = "Holds::is_empty")]
+        holds: Holds,
     }
     /// Somebody has claimed what was offered, and executes it. The claim itself is a row of the store; the log says so when
     /// it comes to matter: with what was delivered, or when the offer can no longer be withdrawn.

@@ -1,7 +1,7 @@
-//! Places under a key: what an attempt holds while it is executed, so that of all that name the key no more run at once than
-//! the author allows.
+//! What an attempt holds while it is executed: places under keys, so that of all that name a key no more run at once than the
+//! author allows, and locks on paths of a workspace, so that nobody else is in its way.
 
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,36 +10,163 @@ use crate::id::Unit;
 use crate::machine::slot::Slot;
 use crate::machine::state::RunState;
 use crate::machine::step_state::StepState;
+use crate::spec::Paths;
 
-/// A place under a key. Whoever takes it says how many there are: of several that name the same key, each sees to it that no
-/// more are held than it allows.
+/// What the keys of workspaces begin with, before the name of the workspace; no author's key does.
+pub const PATHS: &str = "paths:";
+
+/// What is held under a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hold {
     /// The key; of a project.
     pub key: Arc<str>,
-    /// How many may be held at once; at least 1.
-    pub limit: u32,
+    /// What of it.
+    #[serde(flatten)]
+    pub claim: Claim,
+}
+
+/// What somebody wants to have to itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Claim {
+    /// One of the key's places. Whoever takes it says how many there are: of several that name the same key, each sees to it
+    /// that no more are held than it allows.
+    Place {
+        /// How many may be held at once; at least 1.
+        limit: u32,
+    },
+    /// Paths of a workspace, to read or to write.
+    Paths(Arc<Paths>),
+}
+
+/// Where a run stands in the line of a key: once for all the places that it wants, and once for each set of paths.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// The key.
+    pub key: Arc<str>,
+    /// The paths; `None` for a place.
+    pub paths: Option<Arc<Paths>>,
+}
+
+/// All that an attempt holds: nothing, mostly.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Holds(Option<Arc<Vec<Arc<Hold>>>>);
+
+impl Deref for Holds {
+    type Target = [Arc<Hold>];
+
+    fn deref(&self) -> &[Arc<Hold>] {
+        self.0.as_ref().map_or(&[], |holds| holds)
+    }
+}
+
+impl Holds {
+    /// Nothing.
+    pub const NONE: &'static Self = &Self(None);
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deref().is_empty()
+    }
+}
+
+impl FromIterator<Arc<Hold>> for Holds {
+    fn from_iter<I: IntoIterator<Item = Arc<Hold>>>(holds: I) -> Self {
+        let holds: Vec<_> = holds.into_iter().collect();
+        Self((!holds.is_empty()).then(|| Arc::new(holds)))
+    }
+}
+
+impl From<&str> for Spot {
+    /// That of who wants a place.
+    fn from(key: &str) -> Self {
+        Self { key: key.into(), paths: None }
+    }
+}
+
+impl Hold {
+    /// One of a key's places, of which so many may be held at once.
+    #[must_use]
+    pub fn place(key: &str, limit: u32) -> Self {
+        Self { key: key.into(), claim: Claim::Place { limit } }
+    }
+
+    /// Paths of a workspace.
+    #[must_use]
+    pub fn paths(workspace: &str, paths: Paths) -> Self {
+        Self { key: format!("{PATHS}{workspace}").into(), claim: Claim::Paths(Arc::new(paths)) }
+    }
+
+    /// Where one waits for it.
+    #[must_use]
+    pub fn spot(&self) -> Spot {
+        Spot { key: self.key.clone(), paths: self.claim.paths().cloned() }
+    }
+
+    /// How many places it lets be held; 1 if it is of paths.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.claim.limit()
+    }
+}
+
+impl Claim {
+    /// The paths, if it is of some.
+    #[must_use]
+    pub const fn paths(&self) -> Option<&Arc<Paths>> {
+        match self {
+            Self::Place { .. } => None,
+            Self::Paths(paths) => Some(paths),
+        }
+    }
+
+    /// How many places it lets be held; 1 if it is of paths.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        match self {
+            Self::Place { limit } => *limit,
+            Self::Paths(_) => 1,
+        }
+    }
+
+    /// What who wants it under a key waits for, in words.
+    pub(crate) fn wanted(&self, key: &str) -> String {
+        match self {
+            Self::Place { .. } => format!("a place under `{key}`"),
+            Self::Paths(paths) => format!("the paths {paths}"),
+        }
+    }
+
+    /// The last of those that wait in the same spot.
+    fn last(&self) -> Self {
+        match self {
+            Self::Place { .. } => Self::Place { limit: u32::MAX },
+            Self::Paths(_) => self.clone(),
+        }
+    }
 }
 
 impl Slot {
-    /// The place that the latest attempt has taken, or waits for; it need not be held now.
+    /// What the latest attempt has taken; it need not be held now.
     #[must_use]
-    pub fn hold(&self) -> Option<&Arc<Hold>> {
-        self.extra.as_ref()?.hold.as_ref()
+    pub fn holds(&self) -> &Holds {
+        self.extra.as_ref().map_or(Holds::NONE, |extra| &extra.holds)
     }
 
-    /// The place that it holds: while it is executed, here or elsewhere, or carried out by another run. What waits otherwise
-    /// holds nothing.
+    /// What it holds: while it is executed, here or elsewhere, or carried out by another run. What waits otherwise holds
+    /// nothing.
     #[must_use]
-    pub fn held(&self) -> Option<&Arc<Hold>> {
+    pub fn held(&self) -> &Holds {
         let holds = match &self.state {
             StepState::Running { .. } | StepState::Offered { .. } => true,
             state => state.child().is_some(),
         };
-        self.hold().filter(|_| holds)
+        if holds { self.holds() } else { Holds::NONE }
     }
 
-    /// The place that it waits for.
+    /// What it waits for.
     #[must_use]
     pub const fn parked(&self) -> Option<&Arc<Hold>> {
         match &self.state {
@@ -48,42 +175,50 @@ impl Slot {
         }
     }
 
-    pub(crate) fn set_hold(&mut self, hold: Option<&Arc<Hold>>) {
-        if hold.is_some() || self.hold().is_some() {
-            self.extra().hold = hold.cloned();
+    pub(crate) fn set_holds(&mut self, holds: &Holds) {
+        if self.holds() != holds {
+            self.extra().holds = holds.clone();
         }
     }
 }
 
 impl RunState {
-    /// The places that the run waits for, each key once, with the smallest limit that something of it names: none while nothing
-    /// of it may begin, or nobody drives it who would begin it. Costs as much as there are keys.
+    /// What the run waits for, each spot once, with the smallest limit that something of it names: nothing while nothing of it
+    /// may begin, or nobody drives it who would begin it. Costs as much as there are spots.
     pub fn wanted_holds(&self) -> impl Iterator<Item = &Arc<Hold>> {
         let goes_on = self.goes_on(self.head.stage) && self.head.driver.is_some();
         let parked = &self.index.parked;
         let mut next = parked.first().filter(|_| goes_on);
         std::iter::from_fn(move || {
-            let (key, _, at) = next?;
-            let last = (key.clone(), u32::MAX, u32::MAX);
+            let (key, claim, at) = next?;
+            let last = (key.clone(), claim.last(), u32::MAX);
             next = parked.range((Bound::Excluded(last), Bound::Unbounded)).next();
             self.slots[*at as usize].parked()
         })
     }
 
-    /// The steps and items that wait for a place.
+    /// The paths of the run's own steps and items that are held under a key.
+    pub fn locks(&self, key: &Arc<str>) -> impl Iterator<Item = &Arc<Paths>> + use<'_> {
+        let all = (key.clone(), 0)..=(key.clone(), u32::MAX);
+        self.index.locks.range(all).map(|(_, paths)| paths)
+    }
+
+    /// The steps and items that wait for a place or for paths.
     pub fn parked(&self) -> impl Iterator<Item = Unit> {
         self.index.parked.iter().map(|(.., at)| self.unit_at(*at))
     }
 
-    /// Whether something of the run waits for a place under a key.
+    /// Whether something of the run waits in a spot.
     #[must_use]
-    pub fn waits_for(&self, key: &Arc<str>) -> bool {
-        self.parked_for(key).next().is_some()
+    pub fn waits_for(&self, spot: &Spot) -> bool {
+        self.parked_for(spot).next().is_some()
     }
 
-    /// The steps and items that wait for a place under a key: first those that let the fewest be held.
-    pub fn parked_for(&self, key: &Arc<str>) -> impl Iterator<Item = Unit> + use<'_> {
-        let all = (key.clone(), 0, 0)..=(key.clone(), u32::MAX, u32::MAX);
+    /// The steps and items that wait in a spot: first those that let the fewest be held.
+    pub fn parked_for(&self, spot: &Spot) -> impl Iterator<Item = Unit> + use<'_> {
+        let first = spot.paths.clone().map_or(Claim::Place { limit: 0 }, Claim::Paths);
+        let last = first.last();
+        let all = (spot.key.clone(), first, 0)..=(spot.key.clone(), last, u32::MAX);
         self.index.parked.range(all).map(|(.., at)| self.unit_at(*at))
     }
 }

@@ -1,13 +1,15 @@
 //! What can be asked of all steps at once, kept with every change of one: advancing a run costs what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::machine::hold::Claim;
 use crate::machine::kind::StepKind;
 use crate::machine::positions::Positions;
 use crate::machine::slot::Slot;
 use crate::machine::step_state::StepState;
 use crate::machine::wait::WaitOn;
+use crate::spec::Paths;
 use crate::spec::Stage;
 use crate::time::Timestamp;
 
@@ -17,7 +19,9 @@ pub(crate) struct Index {
     /// Slots to prepare or to continue.
     pub(crate) actionable: Positions,
     /// Slots that wait for a place under a key, by it; first those that let the fewest be held.
-    pub(crate) parked: BTreeSet<(Arc<str>, u32, u32)>,
+    pub(crate) parked: BTreeSet<(Arc<str>, Claim, u32)>,
+    /// The paths that are held, under which keys and by whom.
+    pub(crate) locks: BTreeMap<(Arc<str>, u32), Arc<Paths>>,
     /// Slots that the driver executes.
     pub(crate) running: Positions,
     /// Slots that others execute, or may: offered or claimed.
@@ -77,9 +81,16 @@ impl Index {
         if let Some(due) = deadline(slot) {
             self.deadlines.insert((due, at));
         }
+        for hold in slot.held().iter() {
+            if let Some(paths) = hold.claim.paths() {
+                self.locks.insert((hold.key.clone(), at), paths.clone());
+            }
+        }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.insert(at),
-            StepState::Parked { hold, .. } => drop(self.parked.insert((hold.key.clone(), hold.limit, at))),
+            StepState::Parked { hold, .. } => {
+                _ = self.parked.insert((hold.key.clone(), hold.claim.clone(), at));
+            }
             StepState::Running { remote: false, .. } => self.running.insert(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.insert(at),
             StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
@@ -102,9 +113,14 @@ impl Index {
         if let Some(due) = deadline(slot) {
             self.deadlines.remove(&(due, at));
         }
+        for hold in slot.held().iter().filter(|hold| hold.claim.paths().is_some()) {
+            self.locks.remove(&(hold.key.clone(), at));
+        }
         match &slot.state {
             StepState::Ready | StepState::Arrived { .. } => self.actionable.remove(at),
-            StepState::Parked { hold, .. } => drop(self.parked.remove(&(hold.key.clone(), hold.limit, at))),
+            StepState::Parked { hold, .. } => {
+                _ = self.parked.remove(&(hold.key.clone(), hold.claim.clone(), at));
+            }
             StepState::Running { remote: false, .. } => self.running.remove(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.remove(at),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),

@@ -1,137 +1,277 @@
-//! The line of a key: how many places under it are held, and which runs wait for one. Pure: the store reads what is there, asks
-//! here what becomes of it, and writes that, in one transaction with what the runs do.
+//! The line of a key: what of it is held, and which runs wait for some. Pure: the store reads what is there, asks here what
+//! becomes of it, and writes that, in one transaction with what the runs do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::id::RunId;
+use crate::id::{RunId, Unit};
+use crate::machine::hold::Claim;
+use crate::spec::Paths;
 use crate::time::Timestamp;
 
 /// How much longer than others a run seems to have waited for each point of priority. Who waits long enough goes before all
 /// that come later, however urgent: nobody waits for ever.
 const HEAD_START_MS: i64 = 60_000;
 
-/// A run that waits for a place under a key. It has one place in the line, however many of its steps wait.
+/// Who waits: a run, for a place or for paths. It has one spot in the line for each of these, however many of its steps wait.
+pub type Who = (RunId, Option<Arc<Paths>>);
+
+/// What a run wants to take and cannot: paths, or places; and how many times it could take that.
+pub type Short = (Option<Arc<Paths>>, u32);
+
+/// How long a run waits already, and for how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiter {
     /// Who goes first: the smallest. When it came, less a head start for its priority.
     pub rank: i64,
-    /// How many places it lets be held at once, its own included.
+    /// How many places it lets be held at once, its own included; 1 for paths.
     pub limit: u32,
     /// Since when it waits.
     pub since: Timestamp,
-    /// When it was given a place that it has not taken up yet. That counts as held.
+    /// When it was given what it waits for, and has not taken it up yet. That counts as held.
     pub granted_at: Option<Timestamp>,
 }
 
 /// What one run wants of a key, all at once or not at all; done in the order of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wish {
-    /// How many places it gives back.
-    pub releases: u32,
-    /// Whether it no longer waits.
-    pub leaves: bool,
-    /// How many places it takes.
-    pub takes: u32,
-    /// With how large a priority it waits from here on, if it does not wait already; `None`: it does not want to.
-    pub waits: Option<i32>,
-    /// How many places may be held at once, if it takes some or waits.
-    pub limit: u32,
+    /// Whose places or paths it gives back.
+    pub releases: Vec<Unit>,
+    /// What it no longer waits for.
+    pub leaves: Vec<Option<Arc<Paths>>>,
+    /// What it takes, and for which steps or items.
+    pub takes: Vec<(Unit, Claim)>,
+    /// What it waits for from here on, if it does not wait already.
+    pub waits: Vec<Claim>,
+    /// With how large a priority.
+    pub priority: i32,
 }
 
-/// How many places under a key are held, and who waits.
+impl Wish {
+    /// How many places it takes.
+    fn places(&self) -> u32 {
+        self.takes.iter().filter(|(_, claim)| claim.paths().is_none()).count() as u32
+    }
+
+    /// How many places may be held: where several limits are named, the smallest counts.
+    fn limit(&self) -> u32 {
+        let claims = self.takes.iter().map(|(_, claim)| claim).chain(&self.waits);
+        claims.filter(|claim| claim.paths().is_none()).map(Claim::limit).min().unwrap_or_default()
+    }
+}
+
+/// What of a key is held, and who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line {
+    /// How many places.
     held: u32,
-    waiters: BTreeMap<RunId, Waiter>,
+    /// Which paths, by whom.
+    locks: BTreeMap<(RunId, Unit), Arc<Paths>>,
+    waiters: BTreeMap<Who, Waiter>,
     /// Those that were given nothing yet, in their order.
-    order: BTreeSet<(i64, RunId)>,
+    order: BTreeSet<(i64, Who)>,
+    /// Whether more wait than are known here, all of them later than those.
+    is_longer: bool,
 }
 
 impl Line {
-    /// What a store has found. Of those that wait, it suffices to give the runs that want something now, and of the others as
-    /// many of the first as places may become free.
+    /// What a store has found of a key that has places, or has nothing. Of those that wait, it suffices to give the runs that want something now, and of the others as
+    /// many of the first as may be given something.
     #[must_use]
-    pub fn new(held: u32, waiters: impl IntoIterator<Item = (RunId, Waiter)>) -> Self {
-        let waiters: BTreeMap<RunId, Waiter> = waiters.into_iter().collect();
+    pub fn new(held: u32, waiters: impl IntoIterator<Item = (Who, Waiter)>) -> Self {
+        let waiters: BTreeMap<Who, Waiter> = waiters.into_iter().collect();
         let order = waiters.iter().filter(|(_, waiter)| waiter.granted_at.is_none());
-        let order = order.map(|(run, waiter)| (waiter.rank, *run)).collect();
-        Self { held, waiters, order }
+        let order = order.map(|(who, waiter)| (waiter.rank, who.clone())).collect();
+        Self { held, waiters, order, ..Self::default() }
     }
 
-    /// How many places are held; those count that were given and not taken up yet.
+    /// What a store has found of a workspace: all the paths that are held, all who were given some, and of the others the first.
+    /// `is_longer`: there are more of those.
     #[must_use]
-    pub const fn held(&self) -> u32 {
-        self.held
+    pub fn of_paths(
+        locks: impl IntoIterator<Item = ((RunId, Unit), Arc<Paths>)>,
+        waiters: impl IntoIterator<Item = (Who, Waiter)>,
+        is_longer: bool,
+    ) -> Self {
+        Self { locks: locks.into_iter().collect(), is_longer, ..Self::new(0, waiters) }
+    }
+
+    /// How many places or paths are held; those count that were given and not taken up yet.
+    #[must_use]
+    pub fn held(&self) -> u32 {
+        let given =
+            self.waiters.iter().filter(|((_, paths), waiter)| paths.is_some() && waiter.granted_at.is_some());
+        self.held + (self.locks.len() + given.count()) as u32
     }
 
     /// Those that wait.
     #[must_use]
-    pub const fn waiters(&self) -> &BTreeMap<RunId, Waiter> {
+    pub const fn waiters(&self) -> &BTreeMap<Who, Waiter> {
         &self.waiters
     }
 
-    /// How many places the run can take once it has given back what it wants to.
+    /// What the run wants to take and cannot, once it has given back what it wants to: for which paths, or for places; and how
+    /// many it could take.
     #[must_use]
-    pub fn room(&self, run: RunId, wish: &Wish) -> u32 {
-        let granted = self.waiters.get(&run).is_some_and(|waiter| waiter.granted_at.is_some());
-        let given_back = wish.releases + u32::from(granted && wish.leaves);
-        let own = u32::from(granted && !wish.leaves);
-        // Nobody goes before those that came earlier.
-        let others_wait = self.order.first().is_some_and(|(_, first)| *first != run);
-        let free =
-            if others_wait { 0 } else { wish.limit.saturating_sub(self.held.saturating_sub(given_back)) };
-        own + free
+    pub fn short(&self, run: RunId, wish: &Wish) -> Vec<Short> {
+        let mut short = Vec::new();
+        let places = wish.places();
+        let room = if places > 0 { self.room(run, wish) } else { 0 };
+        if places > room {
+            short.push((None, room));
+        }
+        let mut free = self.clone_of_locks(run, wish);
+        for (unit, paths) in wish.takes.iter().filter_map(|(unit, claim)| Some((unit, claim.paths()?))) {
+            if self.is_open(run, paths, &free, wish) {
+                free.insert((run, *unit), paths.clone());
+            } else if !short.iter().any(|(known, _)| known.as_ref() == Some(paths)) {
+                let had = free.iter().filter(|((of, _), held)| *of == run && *held == paths).count();
+                let before = self.locks.iter().filter(|((of, _), held)| *of == run && *held == paths).count();
+                short.push((Some(paths.clone()), had.saturating_sub(before) as u32));
+            }
+        }
+        short
     }
 
-    /// Does what a run wants, as far as there is room for it.
+    /// How many places the run can take once it has given back what it wants to.
+    fn room(&self, run: RunId, wish: &Wish) -> u32 {
+        let own = (run, None);
+        let leaves = wish.leaves.contains(&None);
+        let granted = self.waiters.get(&own).is_some_and(|waiter| waiter.granted_at.is_some());
+        let given_back = self.places_of(run, &wish.releases) + u32::from(granted && leaves);
+        let kept = u32::from(granted && !leaves);
+        // Nobody goes before those that came earlier.
+        let others_wait = self.order.iter().find(|(_, (_, paths))| paths.is_none());
+        let others_wait = others_wait.is_some_and(|(_, first)| *first != own);
+        let free =
+            if others_wait { 0 } else { wish.limit().saturating_sub(self.held.saturating_sub(given_back)) };
+        kept + free
+    }
+
+    /// How many of these hold a place; the others hold paths.
+    fn places_of(&self, run: RunId, units: &[Unit]) -> u32 {
+        units.iter().filter(|unit| !self.locks.contains_key(&(run, **unit))).count() as u32
+    }
+
+    /// What paths are held once the run has given back what it wants to.
+    fn clone_of_locks(&self, run: RunId, wish: &Wish) -> BTreeMap<(RunId, Unit), Arc<Paths>> {
+        let wants_paths = wish.takes.iter().any(|(_, claim)| claim.paths().is_some());
+        let stays = |at: &(RunId, Unit)| at.0 != run || !wish.releases.contains(&at.1);
+        let locks = self.locks.iter().filter(|(at, _)| wants_paths && stays(at));
+        locks.map(|(at, paths)| (*at, paths.clone())).collect()
+    }
+
+    /// Whether the run may take these paths beside what is held, without going before somebody who came earlier.
+    fn is_open(
+        &self,
+        run: RunId,
+        paths: &Arc<Paths>,
+        held: &BTreeMap<(RunId, Unit), Arc<Paths>>,
+        wish: &Wish,
+    ) -> bool {
+        if held.values().any(|other| other.clashes(paths)) {
+            return false;
+        }
+        let own = (run, Some(paths.clone()));
+        let leaves = |who: &Who| who.0 == run && wish.leaves.contains(&who.1);
+        let stands = self.waiters.get(&own).filter(|_| !leaves(&own));
+        if stands.is_some_and(|waiter| waiter.granted_at.is_some()) {
+            return true;
+        }
+        if stands.is_none() && self.is_longer {
+            return false;
+        }
+        let mut others = self.waiters.iter().filter(|(who, _)| **who != own && !leaves(who));
+        !others.any(|(who, other)| {
+            let is_before = other.granted_at.is_some()
+                || stands.is_none_or(|own| (other.rank, &who.0) < (own.rank, &run));
+            is_before && who.1.as_ref().is_some_and(|others| others.clashes(paths))
+        })
+    }
+
+    /// Does what a run wants, as far as it can have that.
     ///
     /// # Errors
-    /// [`Line::room`], if that is less than what it wants to take; nothing has changed then.
-    pub fn admit(&mut self, run: RunId, wish: &Wish, now: Timestamp) -> Result<(), u32> {
-        let room = self.room(run, wish);
-        if wish.takes > room {
-            return Err(room);
+    /// [`Line::short`], if that is something; nothing has changed then.
+    pub fn admit(&mut self, run: RunId, wish: &Wish, now: Timestamp) -> Result<(), Vec<Short>> {
+        let short = self.short(run, wish);
+        if !short.is_empty() {
+            return Err(short);
         }
-        self.held = self.held.saturating_sub(wish.releases);
-        if wish.leaves && self.leave(run) {
-            self.held = self.held.saturating_sub(1);
+        self.held = self.held.saturating_sub(self.places_of(run, &wish.releases));
+        wish.releases.iter().for_each(|unit| drop(self.locks.remove(&(run, *unit))));
+        for paths in &wish.leaves {
+            if self.leave(&(run, paths.clone())) && paths.is_none() {
+                self.held = self.held.saturating_sub(1);
+            }
         }
-        if wish.takes > 0 {
+        let places = wish.places();
+        if places > 0 {
             // What it was given is held already.
-            let own = u32::from(self.leave(run));
-            self.held += wish.takes - own;
+            let own = u32::from(self.leave(&(run, None)));
+            self.held += places - own;
         }
-        if let Some(priority) = wish.waits {
-            self.join(run, wish.limit, priority, now);
+        for (unit, claim) in &wish.takes {
+            if let Some(paths) = claim.paths() {
+                self.leave(&(run, Some(paths.clone())));
+                self.locks.insert((run, *unit), paths.clone());
+            }
+        }
+        let limit = wish.limit();
+        for claim in &wish.waits {
+            let limit = if claim.paths().is_some() { claim.limit() } else { limit };
+            self.join((run, claim.paths().cloned()), limit, wish.priority, now);
         }
         self.hand_on(now);
         Ok(())
     }
 
-    /// Tells whether the run had been given a place.
-    fn leave(&mut self, run: RunId) -> bool {
-        let Some(left) = self.waiters.remove(&run) else { return false };
-        self.order.remove(&(left.rank, run));
+    /// Tells whether it had been given what it waited for.
+    fn leave(&mut self, who: &Who) -> bool {
+        let Some(left) = self.waiters.remove(who) else { return false };
+        self.order.remove(&(left.rank, who.clone()));
         left.granted_at.is_some()
     }
 
-    fn join(&mut self, run: RunId, limit: u32, priority: i32, now: Timestamp) {
-        self.waiters.entry(run).or_insert_with(|| {
+    fn join(&mut self, who: Who, limit: u32, priority: i32, now: Timestamp) {
+        self.waiters.entry(who.clone()).or_insert_with(|| {
             let rank = now.as_millis().saturating_sub(i64::from(priority).saturating_mul(HEAD_START_MS));
-            self.order.insert((rank, run));
+            self.order.insert((rank, who));
             Waiter { rank, limit, since: now, granted_at: None }
         });
     }
 
     /// Gives what is free to those that have waited longest.
     fn hand_on(&mut self, now: Timestamp) {
-        while let Some((_, first)) = self.order.first().copied()
-            && let Some(waiter) = self.waiters.get_mut(&first)
-            && self.held < waiter.limit
-        {
-            waiter.granted_at = Some(now);
-            self.held += 1;
-            self.order.pop_first();
+        let mut given = Vec::new();
+        // Paths that are held, were given, or are waited for by somebody who came earlier.
+        let mut busy: Vec<Arc<Paths>> = self.locks.values().cloned().collect();
+        let granted = self.waiters.iter().filter(|(_, waiter)| waiter.granted_at.is_some());
+        busy.extend(granted.filter_map(|((_, paths), _)| paths.clone()));
+        let mut places_go_on = true;
+        for (rank, who) in &self.order {
+            let Some(waiter) = self.waiters.get_mut(who) else { continue };
+            let is_free = match &who.1 {
+                None => places_go_on && self.held < waiter.limit,
+                Some(paths) => {
+                    let is_free = !busy.iter().any(|other| other.clashes(paths));
+                    busy.push(paths.clone());
+                    is_free
+                }
+            };
+            match (is_free, &who.1) {
+                (true, paths) => {
+                    waiter.granted_at = Some(now);
+                    self.held += u32::from(paths.is_none());
+                    given.push((*rank, who.clone()));
+                }
+                (false, None) => places_go_on = false,
+                (false, Some(_)) => {}
+            }
+            if !places_go_on && self.locks.is_empty() && who.1.is_none() {
+                break;
+            }
         }
+        given.iter().for_each(|place| _ = self.order.remove(place));
     }
 }

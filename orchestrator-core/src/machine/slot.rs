@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::id::RunId;
-use crate::machine::hold::Hold;
+use crate::machine::hold::Holds;
 use crate::machine::step_state::StepState;
 use crate::spec::{EffectClass, Stage};
 use crate::time::Timestamp;
@@ -65,8 +65,8 @@ pub(crate) struct Extra {
     pub(crate) child: Option<RunId>,
     /// Why an earlier attempt was not good enough, for the next one.
     pub(crate) feedback: Option<Arc<str>>,
-    /// The place under a key that its latest attempt has taken, or waits for.
-    pub(crate) hold: Option<Arc<Hold>>,
+    /// What its latest attempt has taken under keys.
+    pub(crate) holds: Holds,
 }
 
 /// How far a step is that is repeated.

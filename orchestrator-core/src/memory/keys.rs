@@ -1,10 +1,10 @@
-//! Places under keys: which are held, and who waits.
+//! Places and paths under keys: which are held, and who waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Line, Wish};
+use crate::machine::{Claim, Line, Spot, Wish};
 use crate::port::store::{Admission, HoldRow, KeyQuery, WaiterRow};
 use crate::time::Timestamp;
 
@@ -15,19 +15,19 @@ pub(super) struct Keys(BTreeMap<(Arc<str>, Arc<str>), Key>);
 #[derive(Debug, Default)]
 struct Key {
     line: Line,
-    /// Since when each place is held.
-    holds: BTreeMap<(RunId, Unit), Timestamp>,
+    /// What is held, and since when.
+    holds: BTreeMap<(RunId, Unit), (Claim, Timestamp)>,
 }
 
 impl Keys {
-    /// The keys that are too full for what a member takes, each with how much it could take.
-    pub(super) fn full(&self, run: RunId, admission: &Admission) -> Vec<(Arc<str>, u32)> {
-        let wishes = admission.wishes().into_iter().filter(|(_, wish)| wish.takes > 0);
+    /// What a member takes and cannot, and how much of it it could take.
+    pub(super) fn full(&self, run: RunId, admission: &Admission) -> Vec<(Spot, u32)> {
+        let wishes = admission.wishes().into_iter().filter(|(_, wish)| !wish.takes.is_empty());
         let empty = Line::default();
-        let full = wishes.filter_map(|(key, wish)| {
+        let full = wishes.flat_map(|(key, wish)| {
             let line = self.0.get(&(admission.project.clone(), key.clone())).map(|key| &key.line);
-            let room = line.unwrap_or(&empty).room(run, &wish);
-            (room < wish.takes).then(|| (key.clone(), room))
+            let short = line.unwrap_or(&empty).short(run, &wish).into_iter();
+            short.map(|(paths, room)| (Spot { key: key.clone(), paths }, room))
         });
         full.collect()
     }
@@ -39,7 +39,7 @@ impl Keys {
             self.0.entry(place(key)).or_default().holds.remove(&(run, *unit));
         }
         for (unit, hold) in &admission.takes {
-            self.0.entry(place(&hold.key)).or_default().holds.entry((run, *unit)).or_insert(at);
+            self.0.entry(place(&hold.key)).or_default().holds.insert((run, *unit), (hold.claim.clone(), at));
         }
         for (name, wish) in admission.wishes() {
             let key = self.0.entry(place(name)).or_default();
@@ -62,15 +62,16 @@ impl Keys {
         let mut rows = Vec::new();
         for ((project, name), key) in self.asked(query) {
             let of_key = key.holds.iter().filter(|((run, _), _)| query.is_of(*run));
-            let mut of_key: Vec<(Timestamp, RunId, Unit)> =
-                of_key.map(|((run, unit), since)| (*since, *run, *unit)).collect();
+            let mut of_key: Vec<(Timestamp, RunId, Unit, &Claim)> =
+                of_key.map(|((run, unit), (claim, since))| (*since, *run, *unit, claim)).collect();
             of_key.sort_unstable();
-            rows.extend(of_key.into_iter().map(|(since, run, unit)| HoldRow {
+            rows.extend(of_key.into_iter().map(|(since, run, unit, claim)| HoldRow {
                 project: project.clone(),
                 key: name.clone(),
                 run,
                 step: unit.step,
                 item: unit.item(),
+                paths: claim.paths().cloned(),
                 since,
             }));
         }
@@ -82,20 +83,22 @@ impl Keys {
         let mut rows = Vec::new();
         for ((project, name), key) in self.asked(query) {
             let waiters = key.line.waiters().iter();
-            let waiters = waiters.filter(|(run, _)| query.is_of(**run));
+            let waiters = waiters.filter(|((run, _), _)| query.is_of(*run));
             let waiters = waiters.filter(|(_, waiter)| !query.granted || waiter.granted_at.is_some());
             let mut of_key: Vec<WaiterRow> = waiters
-                .map(|(run, waiter)| WaiterRow {
+                .map(|((run, paths), waiter)| WaiterRow {
                     project: project.clone(),
                     key: name.clone(),
                     run: *run,
+                    paths: paths.clone(),
                     rank: waiter.rank,
                     limit: waiter.limit,
                     since: waiter.since,
                     granted_at: waiter.granted_at,
                 })
                 .collect();
-            of_key.sort_unstable_by_key(|row| (row.granted_at.is_none(), row.rank, row.run));
+            of_key
+                .sort_unstable_by_key(|row| (row.granted_at.is_none(), row.rank, row.run, row.paths.clone()));
             rows.append(&mut of_key);
         }
         rows.truncate(query.page());
@@ -105,12 +108,11 @@ impl Keys {
     /// Those that drive these runs are dead: they leave every line.
     pub(super) fn forsake(&mut self, is_of_the_dead: impl Fn(RunId) -> bool, now: Timestamp) {
         for key in self.0.values_mut() {
-            let leaves = Wish { leaves: true, ..Wish::default() };
-            let gone: Vec<RunId> =
-                key.line.waiters().keys().copied().filter(|run| is_of_the_dead(*run)).collect();
-            for run in gone {
+            let waiters = key.line.waiters().keys();
+            let gone: Vec<_> = waiters.filter(|(run, _)| is_of_the_dead(*run)).cloned().collect();
+            for (run, paths) in gone {
                 // Whoever takes nothing is not refused.
-                let _ = key.line.admit(run, &leaves, now);
+                let _ = key.line.admit(run, &Wish { leaves: vec![paths], ..Wish::default() }, now);
             }
         }
         self.0.retain(|_, key| !key.holds.is_empty() || !key.line.waiters().is_empty());

@@ -14,6 +14,7 @@ pub mod inputs;
 mod model;
 mod names;
 pub mod parse;
+mod paths;
 pub mod permissions;
 mod placement;
 mod problems;
@@ -41,6 +42,9 @@ pub use model::{
     Workflow,
 };
 pub use parse::{ParseOptions, Parsed, decode, parse, parse_stored, parse_with};
+pub use paths::{
+    DEFAULT_WORKSPACE, Glob, MAX_ALTERNATIVES, MAX_GLOB, MAX_GLOBS, MAX_WORKSPACE, Paths, PathsSpec,
+};
 pub use permissions::Permissions;
 pub use placement::{DEFAULT_QUEUE, MAX_LABEL, MAX_LABELS, MAX_QUEUE_NAME, Placement, is_queue_name};
 pub use sandbox::{Confinement, Sandbox};

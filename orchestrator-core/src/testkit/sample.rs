@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
-    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Hold, Inside, Intent,
+    AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Hold, Holds, Inside, Intent,
     IntentChanged, KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunForked, RunOverdue, RunReopened,
     RunSignalled, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected,
     StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged,
@@ -22,7 +22,7 @@ use crate::port::store::{
     NewOwner, NewRun, Remote, Serves, StepRow, Store, Summary,
 };
 use crate::spec::retry::ErrorClass;
-use crate::spec::{EffectClass, OnExpiry, Stage};
+use crate::spec::{EffectClass, OnExpiry, Paths, Stage};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -319,7 +319,9 @@ pub fn every_event() -> Vec<Event> {
     };
     let decided =
         Arrival::Decision { approved: true, by: by.clone(), via: "cli".into(), comment: Some("fine".into()) };
-    let hold = Arc::new(Hold { key: "deploy".into(), limit: 2 });
+    let hold = Arc::new(Hold::place("deploy", 2));
+    let paths = Paths::new(&["docs/*.md"], &["src", "{a,b}/**"]).expect("these are patterns");
+    let paths = Arc::new(Hold::paths("site", paths));
     let mut events = vec![
         DriverTaken { owner, epoch }.into(),
         DriverReleased { owner, epoch }.into(),
@@ -331,10 +333,11 @@ pub fn every_event() -> Vec<Event> {
             effect: EffectClass::AtMostOnce,
             request: inline("{\"n\":18446744073709551615}"),
             decision: DecisionId::from_uuid(Uuid::now_v7()),
-            hold: Some(hold.clone()),
+            holds: [hold.clone(), paths.clone()].into_iter().collect(),
         }
         .into(),
         StepParked { step: step.into(), hold }.into(),
+        StepParked { step: step.into(), hold: paths }.into(),
         StepContinued { step: step.into(), attempt, epoch, owner }.into(),
         offered(step, Some(DecisionId::from_uuid(Uuid::now_v7())), [("arch".into(), "arm64".into())].into()),
         offered(step, None, BTreeMap::new()),
@@ -446,7 +449,7 @@ fn offered(step: StepIx, decision: Option<DecisionId>, labels: BTreeMap<String, 
         decision,
         queue: "gpu".into(),
         labels,
-        hold: None,
+        holds: Holds::default(),
     }
     .into()
 }

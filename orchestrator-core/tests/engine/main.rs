@@ -13,6 +13,7 @@ mod handed;
 mod inside;
 mod offers;
 mod panics;
+mod paths;
 mod places;
 mod put_off;
 mod qa;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orchestrator_core::engine::RunReport;
 use orchestrator_core::id::{OwnerId, StepIx};
-use orchestrator_core::machine::{Asked, Command, Finished, StepOffered};
+use orchestrator_core::machine::{Asked, Command, Finished, Holds, StepOffered};
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     Claim, Claimed, Deliver, Delivered, Inbox, NewOffer, NewOwner, Remote, Serves, Store, StoreError,
@@ -32,7 +32,7 @@ async fn offered() -> (Engine, RunId) {
             decision: None,
             queue: "elsewhere".into(),
             labels: BTreeMap::new(),
-            hold: None,
+            holds: Holds::default(),
         };
         let offers = vec![NewOffer {
             ticket: ticket(member.run),

@@ -17,23 +17,23 @@ use tokio::sync::Notify;
 
 /// Counts who is at work under each key, as its steps say it.
 #[derive(Debug, Default)]
-struct Crowd {
+pub(crate) struct Crowd {
     counts: Mutex<BTreeMap<String, Count>>,
     /// The runs whose steps were at work, in that order.
     order: Mutex<Vec<RunId>>,
     began: Notify,
-    gate: Notify,
+    pub(crate) gate: Notify,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    now: u32,
-    most: u32,
-    all: u32,
+pub(crate) struct Count {
+    pub(crate) now: u32,
+    pub(crate) most: u32,
+    pub(crate) all: u32,
 }
 
 impl Crowd {
-    fn of(&self, key: &str) -> Count {
+    pub(crate) fn of(&self, key: &str) -> Count {
         self.counts.lock().unwrap().get(key).copied().unwrap_or_default()
     }
 
@@ -51,7 +51,7 @@ impl Crowd {
     }
 
     /// Returns when so many have been at work under a key.
-    async fn has_begun(&self, key: &str, all: u32) {
+    pub(crate) async fn has_begun(&self, key: &str, all: u32) {
         loop {
             let began = self.began.notified();
             if self.of(key).all >= all {
@@ -63,7 +63,7 @@ impl Crowd {
 }
 
 /// Under which all are counted.
-const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
 static ANY: LazyLock<Value> = LazyLock::new(|| json!({}));
 
@@ -117,11 +117,11 @@ impl Plugin for Crowd {
     }
 }
 
-fn engine(crowd: &Arc<Crowd>, store: &Arc<MemoryStore>) -> EngineBuilder {
+pub(crate) fn engine(crowd: &Arc<Crowd>, store: &Arc<MemoryStore>) -> EngineBuilder {
     Engine::builder().plugin(crowd.clone()).store(store.clone()).poll(None)
 }
 
-async fn start(engine: &Engine, text: &str) -> RunHandle {
+pub(crate) async fn start(engine: &Engine, text: &str) -> RunHandle {
     let workflow = engine.parse(text).unwrap_or_else(|problems| panic!("{problems}\n{text}")).workflow;
     engine.start(StartRun::new(workflow)).await.unwrap()
 }
@@ -135,13 +135,13 @@ fn asked() -> Asked {
 }
 
 /// Nothing is held, nobody waits.
-async fn assert_free(store: &MemoryStore) {
+pub(crate) async fn assert_free(store: &MemoryStore) {
     assert_eq!(store.holds(KeyQuery::default()).await.unwrap(), []);
     assert_eq!(store.waiters(KeyQuery::default()).await.unwrap(), []);
 }
 
 /// Returns when so many runs wait for a place.
-async fn waiting(store: &MemoryStore, runs: usize) {
+pub(crate) async fn waiting(store: &MemoryStore, runs: usize) {
     while store.waiters(KeyQuery::default()).await.unwrap().len() != runs {
         tokio::task::yield_now().await;
     }

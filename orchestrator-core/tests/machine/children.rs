@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, ChildEnd, Command, Effect, Ending, Event, Inside, Intent, Prepared, Recorded, Rejection,
-    RunCreated, RunState, StepError, StepKind, StepState, apply, check, decide, fold, fork_inside,
+    Asked, Begin, ChildEnd, Command, Effect, Ending, Event, Holds, Inside, Intent, Prepared, Recorded,
+    Rejection, RunCreated, RunState, StepError, StepKind, StepState, apply, check, decide, fold, fork_inside,
     outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
@@ -135,7 +135,7 @@ impl Parent {
             request: ValueRef::null(),
             effect: EffectClass::Idempotent,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-            hold: None,
+            holds: Holds::default(),
         };
         let until = timeout.map(|millis| self.now + Duration::from_millis(millis));
         let verdict = Prepared::Delegate { begin, child: run, until };

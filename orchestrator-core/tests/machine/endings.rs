@@ -3,7 +3,7 @@
 use orchestrator_core::id::{DecisionId, StepIx};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Command, Effect, Ending, Finished, Intent, IntentChanged, Prepared, Rejection,
+    AfterLoss, Arrival, Command, Effect, Ending, Finished, Holds, Intent, IntentChanged, Prepared, Rejection,
     RunReopened, StepArrived, StepBegun, StepDue, StepError, StepFailed, StepKind, StepLost, StepWaiting,
     WaitOn, check, outstanding, wake_at,
 };
@@ -330,7 +330,7 @@ fn more_failures_than_the_policy_allows_are_a_violation() {
         effect: Pure,
         request: world.state.slot(A).request.clone().expect("it has begun"),
         decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-        hold: None,
+        holds: Holds::default(),
     };
     let now = world.now;
     let fail = |attempt| StepFailed {

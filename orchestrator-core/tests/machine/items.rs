@@ -13,8 +13,8 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Effect, Ending, Event, Finished, Intent, Judge, Prepared, Recorded, RunState,
-    StepError, StepKind, apply, check, decide, fold, outstanding,
+    Asked, Begin, Command, Effect, Ending, Event, Finished, Holds, Intent, Judge, Prepared, Recorded,
+    RunState, StepError, StepKind, apply, check, decide, fold, outstanding,
 };
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
@@ -282,7 +282,7 @@ impl Map {
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-            hold: None,
+            holds: Holds::default(),
         };
         if elsewhere { Prepared::Offer { begin, offer: offer() } } else { Prepared::Begin(begin) }
     }

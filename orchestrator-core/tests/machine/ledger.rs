@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{OwnerId, StepIx};
 use orchestrator_core::machine::{
-    AfterLoss, Arrival, Ending, Event, Fence, Hold, Intent, Recorded, Signal, SkipReason, StepArrived,
+    AfterLoss, Arrival, Ending, Event, Fence, Hold, Holds, Intent, Recorded, Signal, SkipReason, StepArrived,
     StepClaimed, StepOffered, WaitOn,
 };
 use orchestrator_core::spec::retry::ErrorClass;
@@ -69,7 +69,9 @@ pub(crate) struct Entry {
     verdict: Option<bool>,
     pub(crate) request: Option<ValueRef>,
     /// The place under a key that the latest attempt has taken, or waits for.
-    pub(crate) hold: Option<Arc<Hold>>,
+    pub(crate) holds: Holds,
+    /// What it waits for, if it is parked.
+    pub(crate) parked_for: Option<Arc<Hold>>,
     /// Whether it waits for that.
     pub(crate) parked: bool,
     begun: u32,
@@ -115,7 +117,8 @@ impl Ledger {
             feedback: None,
             verdict: None,
             request: None,
-            hold: None,
+            holds: Holds::default(),
+            parked_for: None,
             parked: false,
             begun: 0,
             failures: 0,
@@ -326,7 +329,7 @@ impl Ledger {
                 assert!(matches!(entry.place, Place::Ended(_)), "s{ix} is reopened from {:?}", entry.place);
                 entry.place = Place::Open;
                 entry.request = None;
-                entry.hold = None;
+                entry.holds = Holds::default();
                 entry.arrival = None;
                 entry.feedback = None;
                 entry.granted = None;
@@ -362,7 +365,7 @@ impl Ledger {
             Event::StepParked(parked) => {
                 assert!(before.proceeds, "parked while the run is held");
                 assert!(before.ready || before.place == Place::Arrived, "parked in {:?}", before.place);
-                (entry.parked, entry.hold) = (true, Some(parked.hold.clone()));
+                (entry.parked, entry.parked_for) = (true, Some(parked.hold.clone()));
                 before.place
             }
             Event::StepBegun(_) | Event::StepContinued(_) => {
@@ -420,7 +423,7 @@ impl Entry {
             self.begin(offered.attempt, offered.effect, &offered.request);
         }
         assert!(offered.epoch > self.epoch, "epochs increase");
-        self.hold.clone_from(&offered.hold);
+        self.holds.clone_from(&offered.holds);
         self.epoch = offered.epoch;
         Place::Offered { attempt: offered.attempt, epoch: offered.epoch }
     }
@@ -442,7 +445,7 @@ impl Entry {
             Event::StepBegun(begun) => {
                 assert!(before.ready && before.may_begin, "s{} began too early", begun.step.step.0);
                 self.begin(begun.attempt, begun.effect, &begun.request);
-                self.hold.clone_from(&begun.hold);
+                self.holds.clone_from(&begun.holds);
                 (begun.step, begun.attempt, Fence { epoch: begun.epoch, owner: begun.owner })
             }
             Event::StepContinued(continued) => {

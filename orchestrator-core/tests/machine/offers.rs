@@ -1,8 +1,8 @@
 //! Worked cases of attempts that others execute: offered, claimed in the store, delivered to it; withdrawn, or lost.
 
 use orchestrator_core::machine::{
-    Command, Effect, Ending, Event, Finished, Prepared, Rejection, Slot, StepClaimed, StepKind, StepOffered,
-    StepState, StepWithdrawn, WaitOn, effect_of, is_to_stop, outstanding, wake_at,
+    Command, Effect, Ending, Event, Finished, Holds, Prepared, Rejection, Slot, StepClaimed, StepKind,
+    StepOffered, StepState, StepWithdrawn, WaitOn, effect_of, is_to_stop, outstanding, wake_at,
 };
 use orchestrator_core::spec::EffectClass::{AtMostOnce, Idempotent, Pure};
 use orchestrator_core::spec::OnExpiry;
@@ -262,7 +262,7 @@ fn a_log_that_breaks_the_rules_of_offers_is_refused() {
         decision: None,
         queue: "gpu".into(),
         labels: std::collections::BTreeMap::new(),
-        hold: None,
+        holds: Holds::default(),
     };
     for (attempt, epoch) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
         force(&world, offer(attempt, epoch, value(1))).unwrap_err();

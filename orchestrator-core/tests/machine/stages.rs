@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::{Row, TRANSITIONS};
 use orchestrator_core::machine::{
-    Asked, Begin, Command, Effect, Ending, Event, Finished, Intent, Prepared, Recorded, Rejection,
+    Asked, Begin, Command, Effect, Ending, Event, Finished, Holds, Intent, Prepared, Recorded, Rejection,
     RunCreated, RunState, SkipReason, StepError, StepKind, StepState, apply, check, decide, effect_of, fold,
     fork, is_to_stop, outstanding, wake_at,
 };
@@ -428,7 +428,7 @@ impl Saga {
             request: text(1),
             effect: self.form.effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-            hold: None,
+            holds: Holds::default(),
         };
         let command = match effect {
             Effect::Prepare(step) => {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use orchestrator_core::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Hold, Intent, Judge, MAX_SIGNALS,
-    Prepared, Recorded, Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply, check, decide,
-    effect_of, fold, is_to_stop, outstanding, wake_at,
+    Arrival, Asked, Begin, Command, Decide, Effect, Event, Fence, Finished, Hold, Holds, Intent, Judge,
+    MAX_SIGNALS, Prepared, Recorded, Rejection, RunCreated, RunState, StepKind, StepState, WaitOn, apply,
+    check, decide, effect_of, fold, is_to_stop, outstanding, wake_at,
 };
 use orchestrator_core::plan::Plan;
+use orchestrator_core::spec::Paths;
 use orchestrator_core::spec::expr::Standing;
 use orchestrator_core::spec::{EffectClass, OnExpiry, Workflow};
 use orchestrator_core::time::Timestamp;
@@ -357,10 +358,16 @@ impl World {
             assert_eq!(slot.feedback(), entry.feedback.as_ref(), "what s{} is told", step.0);
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
             assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);
-            assert_eq!(slot.hold(), entry.hold.as_ref(), "the place of s{}", step.0);
+            assert_eq!(*slot.holds(), entry.holds, "what s{} has taken", step.0);
             let executed = matches!(entry.place, Place::Running(_) | Place::Offered { .. });
-            assert_eq!(slot.held(), entry.hold.as_ref().filter(|_| executed), "what s{} holds", step.0);
-            assert_eq!(slot.parked(), entry.hold.as_ref().filter(|_| entry.parked), "s{} waits", step.0);
+            let held = if executed { &entry.holds } else { Holds::NONE };
+            assert_eq!(slot.held(), held, "what s{} holds", step.0);
+            assert_eq!(
+                slot.parked(),
+                entry.parked_for.as_ref().filter(|_| entry.parked),
+                "s{} waits",
+                step.0
+            );
             let agrees = match (&entry.place, &slot.state) {
                 (Place::Open, StepState::Ready | StepState::Parked { arrival: None, .. }) => {
                     ledger.is_ready(step)
@@ -454,7 +461,7 @@ impl World {
 
         let parked = ledger.steps.iter().any(|entry| entry.parked);
         let wanted: BTreeSet<&Arc<Hold>> =
-            ledger.steps.iter().filter(|entry| entry.parked).flat_map(|entry| &entry.hold).collect();
+            ledger.steps.iter().filter(|entry| entry.parked).flat_map(|entry| &entry.parked_for).collect();
         // Whoever stands in a line is there to begin what waits.
         let wanted = wanted.into_iter().filter(|_| ledger.proceeds() && ledger.driver.is_some());
         assert!(self.state.wanted_holds().eq(wanted), "the places that the run waits for");
@@ -517,7 +524,7 @@ impl World {
             request: value(self.now.as_millis() as u64),
             effect,
             decision: DecisionId::from_uuid(Uuid::from_u128(5)),
-            hold: (self.now.as_millis() % 3 == 0).then(|| hold(place)),
+            holds: (0..self.now.as_millis() % 3).map(|nth| hold(place.wrapping_add(2 * nth as u8))).collect(),
         }
     }
 
@@ -631,9 +638,12 @@ impl World {
     }
 }
 
-/// A place under one of two keys.
+/// A place under one of two keys, or one of two sets of paths.
 pub(crate) fn hold(number: u8) -> Arc<Hold> {
-    Arc::new(Hold { key: format!("key {}", number % 2).into(), limit: 2 })
+    Arc::new(match number % 4 {
+        place @ 0..2 => Hold::place(&format!("key {place}"), 2),
+        paths => Hold::paths("site", Paths::new(&[], &[format!("folder {paths}")]).expect("this is a path")),
+    })
 }
 
 /// What needs a judgement.

@@ -214,12 +214,18 @@ fn fence(by: u8, epoch: u8) -> Fence {
 
 /// The one place that there is.
 fn hold() -> Arc<Hold> {
-    Arc::new(Hold { key: "key".into(), limit: 1 })
+    Arc::new(Hold::place("key", 1))
 }
 
 fn begin(by: u8, kind: Kind) -> Begin {
     let (request, decision) = (value("\"the same\""), DecisionId::from_uuid(Uuid::from_u128(1)));
-    Begin { owner: owner(by), request, effect: kind.effect, decision, hold: kind.keyed.then(hold) }
+    Begin {
+        owner: owner(by),
+        request,
+        effect: kind.effect,
+        decision,
+        holds: kind.keyed.then(hold).into_iter().collect(),
+    }
 }
 
 fn offer() -> Arc<Placement> {

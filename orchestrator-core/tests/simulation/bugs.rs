@@ -9,6 +9,7 @@ use orchestrator_core::machine::{
     self, AfterLoss, Event, Hold, Intent, Recorded, StepCancelled, StepKind, WaitOn,
 };
 use orchestrator_core::port::store::{Member, Store};
+use orchestrator_core::spec::Paths;
 use orchestrator_core::time::Timestamp;
 
 use crate::truth::Truth;
@@ -178,7 +179,10 @@ fn spoil_places(bug: Bug, member: &mut Member) {
     let Some(admission) = &mut member.admission else { return };
     match bug {
         Bug::TooManyHold => admission.takes.iter_mut().for_each(|(_, hold)| {
-            *hold = Arc::new(Hold { limit: u32::MAX, ..(**hold).clone() });
+            *hold = Arc::new(match hold.claim.paths() {
+                None => Hold::place(&hold.key, u32::MAX),
+                Some(_) => Hold::paths("site", Paths::new(&[] as &[&str], &[]).unwrap()),
+            });
         }),
         Bug::PlacesAreKept => admission.releases.clear(),
         _ => admission.waits.clear(),

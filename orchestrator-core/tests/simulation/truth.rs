@@ -272,8 +272,8 @@ impl Truth {
 fn names_keys(member: &Member) -> bool {
     member.admission.is_some()
         || member.events.iter().any(|event| match event {
-            Event::StepBegun(begun) => begun.hold.is_some(),
-            Event::StepOffered(offered) => offered.hold.is_some(),
+            Event::StepBegun(begun) => !begun.holds.is_empty(),
+            Event::StepOffered(offered) => !offered.holds.is_empty(),
             Event::StepParked(_) | Event::IntentChanged(_) => true,
             _ => false,
         })

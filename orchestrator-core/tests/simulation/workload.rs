@@ -86,7 +86,7 @@ impl Flow {
                 is_always: asked.is_none() && chance.below(8) == 0,
                 tolerated: chance.below(8) == 0,
                 is_once: works && chance.below(3) == 0,
-                key: (chance.below(4) == 0).then(|| chance.below(2)),
+                key: (chance.below(4) == 0).then(|| chance.below(5)),
                 needs,
             });
         }
@@ -156,9 +156,14 @@ impl Flow {
             None if step.is_always => keys.push_str(", if: always()"),
             None => {}
         }
-        if let Some(key) = step.key {
-            let _ = write!(keys, ", concurrency: {{ key: k{key}, limit: {} }}", key + 1);
-        }
+        keys.push_str(match step.key {
+            Some(0) => ", concurrency: { key: k0, limit: 1 }",
+            Some(1) => ", concurrency: { key: k1, limit: 2 }",
+            Some(2) => ", paths: { write: [src], workspace: site }",
+            Some(3) => ", paths: { read: [src/*.rs], write: [docs], workspace: site }",
+            Some(_) => ", paths: { read: [docs/a.md], workspace: site }, concurrency: { key: k1, limit: 2 }",
+            None => "",
+        });
         if step.tolerated {
             keys.push_str(", continue-on-error: true");
         }

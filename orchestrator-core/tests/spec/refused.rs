@@ -91,8 +91,23 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a step",
-        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    paths: []\n    priority: 1\n",
-        &["not_supported_yet"; 3],
+        "name: a\nsteps:\n  a:\n    run: x\n    budget: 1\n    priority: 1\n",
+        &["not_supported_yet"; 2],
+    ),
+    (
+        "paths",
+        "name: a\nsteps:\n  a: { run: x, paths: /etc }\n  b: { run: x, paths: [src, '../x', 'a**', 1] }\n  c: { run: x, paths: { write: '[', reads: [] } }\n  d: { run: x, paths: { workspace: site } }\n  e: { run: x, paths: { write: src, workspace: '' } }\n  f: { run: x, paths: { write: '${{ steps.g.stdout }}' } }\n",
+        &[
+            "invalid_value",
+            "invalid_value",
+            "invalid_value",
+            "invalid_type",
+            "invalid_value",
+            "unknown_field",
+            "missing_field",
+            "invalid_value",
+            "undefined_variable",
+        ],
     ),
     (
         "queues and labels",

@@ -9,6 +9,7 @@ mod m0005_artifacts;
 mod m0006_offers;
 mod m0007_document_state;
 mod m0008_keys;
+mod m0009_paths;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

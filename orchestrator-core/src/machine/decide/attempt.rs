@@ -159,7 +159,7 @@ pub(super) fn begun(slot: &Slot, step: Unit, begin: &Begin) -> Event {
         effect: begin.effect,
         request: request_of(slot, begin),
         decision: begin.decision,
-        hold: begin.hold.clone(),
+        holds: begin.holds.clone(),
     }
     .into()
 }

@@ -23,7 +23,7 @@ pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Placement)
         decision: Some(begin.decision),
         queue: offer.queue.clone(),
         labels: offer.labels.clone(),
-        hold: begin.hold.clone(),
+        holds: begin.holds.clone(),
     }
     .into()
 }
@@ -41,9 +41,9 @@ pub(super) fn offered_again(
     };
     let (attempt, epoch) = (slot.attempts, slot.epoch + 1);
     let Placement { queue, labels } = offer.clone();
-    let hold = slot.hold().cloned();
+    let holds = slot.holds().clone();
     Ok(vec![
-        StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels, hold }.into(),
+        StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels, holds }.into(),
     ])
 }
 

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::{Hold, Wish};
-use crate::spec::MAX_KEY;
+use crate::machine::{Hold, PATHS, Spot, Wish};
+use crate::spec::{MAX_KEY, Paths};
 use crate::time::Timestamp;
 
-/// What a member does to places under keys of its run's project. All of it, or nothing of the member is written.
+/// What a member does to places and paths under keys of its run's project. All of it, or nothing of the member is written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Admission {
     /// The project of the run.
     pub project: Arc<str>,
-    /// Places that are free from here on, with their keys.
+    /// Places and paths that are free from here on, with their keys.
     pub releases: Vec<(Unit, Arc<str>)>,
-    /// Keys for which the run no longer waits.
-    pub leaves: Vec<Arc<str>>,
-    /// Places that are held from here on.
+    /// Where the run no longer waits.
+    pub leaves: Vec<Spot>,
+    /// What is held from here on: of each key at most one thing by each step or item.
     pub takes: Vec<(Unit, Arc<Hold>)>,
-    /// Places for which the run waits; one that waits already keeps its place in the line.
+    /// What the run waits for; one that waits already keeps its place in the line.
     pub waits: Vec<Arc<Hold>>,
     /// The priority with which it waits.
     pub priority: i32,
@@ -36,32 +36,38 @@ impl Admission {
     #[must_use]
     pub fn wishes(&self) -> BTreeMap<&Arc<str>, Wish> {
         let mut wishes: BTreeMap<&Arc<str>, Wish> = BTreeMap::new();
-        for (_, key) in &self.releases {
-            wishes.entry(key).or_default().releases += 1;
+        for (unit, key) in &self.releases {
+            wishes.entry(key).or_default().releases.push(*unit);
         }
-        for key in &self.leaves {
-            wishes.entry(key).or_default().leaves = true;
+        for spot in &self.leaves {
+            wishes.entry(&spot.key).or_default().leaves.push(spot.paths.clone());
         }
-        for (_, hold) in &self.takes {
-            let wish = wishes.entry(&hold.key).or_default();
-            // Where several limits are named, the smallest holds.
-            wish.limit = if wish.takes == 0 { hold.limit } else { wish.limit.min(hold.limit) };
-            wish.takes += 1;
+        for (unit, hold) in &self.takes {
+            wishes.entry(&hold.key).or_default().takes.push((*unit, hold.claim.clone()));
         }
         for hold in &self.waits {
-            let wish = wishes.entry(&hold.key).or_default();
-            wish.waits = Some(self.priority);
-            wish.limit = if wish.takes == 0 { hold.limit } else { wish.limit.min(hold.limit) };
+            wishes.entry(&hold.key).or_default().waits.push(hold.claim.clone());
         }
+        wishes.values_mut().for_each(|wish| wish.priority = self.priority);
         wishes
     }
 
     pub(super) fn fault(&self) -> Option<&'static str> {
         let wishes = self.wishes();
+        let claims =
+            || wishes.values().flat_map(|wish| wish.takes.iter().map(|(_, claim)| claim).chain(&wish.waits));
         if wishes.keys().any(|key| key.is_empty() || key.len() > MAX_KEY) {
             Some("a key has 1 to 255 bytes")
-        } else if wishes.values().any(|wish| (wish.takes > 0 || wish.waits.is_some()) && wish.limit == 0) {
+        } else if claims().any(|claim| claim.limit() == 0) {
             Some("a key lets at least one be held")
+        } else if self
+            .takes
+            .iter()
+            .map(|(_, hold)| hold)
+            .chain(&self.waits)
+            .any(|hold| hold.claim.paths().is_some() != hold.key.starts_with(PATHS))
+        {
+            Some("paths are held under the keys of workspaces, and nothing else is")
         } else {
             None
         }
@@ -72,7 +78,7 @@ impl Admission {
     }
 }
 
-/// A place that is held.
+/// A place or paths that are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldRow {
     /// The project of the key.
@@ -85,11 +91,13 @@ pub struct HoldRow {
     pub step: StepIx,
     /// The item of that, if it is one.
     pub item: Option<u32>,
+    /// The paths; `None` for a place.
+    pub paths: Option<Arc<Paths>>,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// A run that waits for a place.
+/// A run that waits for a place, or for paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaiterRow {
     /// The project of the key.
@@ -98,6 +106,8 @@ pub struct WaiterRow {
     pub key: Arc<str>,
     /// The run.
     pub run: RunId,
+    /// The paths; `None` for a place.
+    pub paths: Option<Arc<Paths>>,
     /// Who goes first: see [`crate::machine::Waiter::rank`].
     pub rank: i64,
     /// How many places it lets be held at once, its own included.
@@ -106,6 +116,14 @@ pub struct WaiterRow {
     pub since: Timestamp,
     /// When it was given a place that it has not taken up yet.
     pub granted_at: Option<Timestamp>,
+}
+
+impl WaiterRow {
+    /// Where it waits.
+    #[must_use]
+    pub fn spot(&self) -> Spot {
+        Spot { key: self.key.clone(), paths: self.paths.clone() }
+    }
 }
 
 /// Which places to look at.

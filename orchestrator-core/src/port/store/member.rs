@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Admission, ApprovalRow, ClaimRow, LogLine, Remote, StepRow};
 use crate::id::{OwnerId, RunId, TransitionId, Unit};
-use crate::machine::{Event, Fence, Intent};
+use crate::machine::{Event, Fence, Intent, Spot};
 use crate::port::policy::Decision;
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
@@ -152,9 +152,9 @@ pub enum Commit {
     Fenced,
     /// Offers that it takes back are claimed, by these; nothing was written. Looked at after the fences.
     Claimed(Vec<ClaimRow>),
-    /// Under these keys fewer places are free than it takes; so many it could take. Nothing was written. Looked at after the
-    /// fences and the offers.
-    Full(Vec<(Arc<str>, u32)>),
+    /// Of these places and paths fewer are free than it takes; so many times it could take them. Nothing was written. Looked at
+    /// after the fences and the offers.
+    Full(Vec<(Spot, u32)>),
     /// The idempotency key has started this run before, with the same (`same: true`) or another content.
     Duplicate {
         /// The run it started.

@@ -187,6 +187,12 @@ impl StepBuilder {
         self.value("concurrency", limit)
     }
 
+    /// Says what of a workspace the step reads and writes, so that nobody else is in its way: paths to write, or a mapping with
+    /// `read`, `write`, `workspace`.
+    pub fn paths(self, paths: impl Serialize) -> Self {
+        self.value("paths", paths)
+    }
+
     /// Says how a script is confined: a [`Sandbox`], or what it is granted.
     pub fn sandbox(self, sandbox: impl Into<Sandbox>) -> Self {
         self.value("sandbox", sandbox.into())

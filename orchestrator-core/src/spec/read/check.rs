@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::id::StepIx;
 use crate::plan::{Plan, cycles};
 use crate::spec::expr::{Reference, Template, reference_place};
+use crate::spec::paths::PathsSpec;
 use crate::spec::read::ancestors::Ancestors;
 use crate::spec::read::fields::Fields;
 use crate::spec::read::reader::Reader;
@@ -120,6 +121,8 @@ impl<'t> Reader<'t, '_> {
             templates.extend(options.env.values().map(|value| (value.references(), "env")));
             let limited = options.concurrency.iter();
             templates.extend(limited.map(|limited| (limited.key.references(), "concurrency")));
+            let paths = options.paths.iter().flat_map(PathsSpec::templates);
+            templates.extend(paths.map(|template| (template.references(), "paths")));
             if let Some(each) = &options.each {
                 let key = if matches!(each.over, Over::List(_)) { "for_each" } else { "strategy" };
                 templates.extend(each.templates().map(|value| (value.references(), key)));
@@ -135,7 +138,8 @@ impl<'t> Reader<'t, '_> {
         for (references, key) in templates {
             // A compensation has the items of its step.
             let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
-            let per_item = ["with", "env", "repeat", "concurrency"].contains(&key) || undone.is_some();
+            let per_item =
+                ["with", "env", "repeat", "concurrency", "paths"].contains(&key) || undone.is_some();
             let has_items = drafts[items_of].spec.options().each.is_some();
             let site =
                 Site { node: draft.field(key), key, each: (has_items && per_item).then_some(items_of) };

@@ -10,6 +10,7 @@ mod gate;
 mod inputs;
 mod kinds;
 mod needs;
+mod paths;
 mod permissions;
 mod placement;
 mod policy;

@@ -215,10 +215,20 @@ impl<'t> Reader<'t, '_> {
 
     /// Everything that few steps have; `None` if this one has none of it.
     fn options(&mut self, fields: Fields<'_, 't>, place: &Place<'_>) -> Option<StepOptions> {
-        let given =
-            ["if", "env", "for_each", "strategy", "repeat", "evidence", "qa", "permissions", "concurrency"]
-                .iter()
-                .any(|key| fields.get(key).is_some());
+        let given = [
+            "if",
+            "env",
+            "for_each",
+            "strategy",
+            "repeat",
+            "evidence",
+            "qa",
+            "permissions",
+            "concurrency",
+            "paths",
+        ]
+        .iter()
+        .any(|key| fields.get(key).is_some());
         let defaulted = self.defaulted(fields, place);
         let base = match (given, defaulted) {
             (_, Some(base)) => base,
@@ -232,6 +242,7 @@ impl<'t> Reader<'t, '_> {
             concurrency: fields
                 .get("concurrency")
                 .and_then(|node| self.concurrency(node, &place.key("concurrency"))),
+            paths: fields.get("paths").and_then(|node| self.locked(node, &place.key("paths"))),
             evidence: fields.get("evidence").and_then(|node| self.evidence(node, &place.key("evidence"))),
             permissions: fields
                 .get("permissions")

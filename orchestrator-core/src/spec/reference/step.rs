@@ -2,7 +2,9 @@
 
 use crate::spec::reference::concurrency::CONCURRENCY;
 use crate::spec::reference::form::{Form, Key, Section};
+use crate::spec::reference::paths::PATHS;
 use crate::spec::reference::sandbox::SANDBOXES;
+use crate::spec::reference::strategy::{ITEMS, STRATEGY};
 use crate::spec::retry::MAX_ATTEMPTS;
 
 /// What a repetition would do, from the least to the most dangerous.
@@ -23,9 +25,6 @@ const CLASSES: Form = Form::Word(&[
     "qa",
     "cancelled",
 ]);
-
-/// A list, or an expression that gives one.
-const ITEMS: Form = Form::Either(&[Form::List(&Form::Value, 0), Form::Expression]);
 
 /// A step.
 pub static STEP: Section = Section {
@@ -166,8 +165,13 @@ pub static STEP: Section = Section {
             "How many attempts that name the same key may be executed at once, over all runs of the project.",
             "concurrency: { key: deploy, limit: 1 }",
         ),
+        Key::new(
+            "paths",
+            Form::Either(&[Form::Text, Form::List(&Form::Text, 0), Form::Section(&PATHS)]),
+            "What of a workspace it reads and writes: what one writes, no other reads or writes meanwhile. A plain list is written.",
+            "paths: [src]",
+        ),
         Key::new("budget", Form::Value, "What the step may spend.", "budget: { usd: 0.10 }").later(),
-        Key::new("paths", Form::Value, "What of the workspace it reads and writes.", "paths: [src]").later(),
         Key::new("priority", Form::Value, "Which step goes first where several wait.", "priority: 10")
             .later(),
     ],
@@ -461,40 +465,4 @@ pub static QA: Section = Section {
     elsewhere: &[("comment", "`orchestrator runs qa`"), ("retry", "a step")],
     frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    qa:\n      …\n",
     filler: ("", &[]),
-};
-
-/// What a step runs once for each of, and how many at once.
-pub static STRATEGY: Section = Section {
-    name: "strategy",
-    of: "`strategy`",
-    keys: &[
-        Key::new(
-            "matrix",
-            Form::Named(&ITEMS),
-            "Lists of values: the step runs once for each combination, whose values `with` and `env` see as `matrix.NAME`. `exclude` and `include` are lists of combinations to leave out and to add.",
-            "matrix: { os: [linux, macos], version: [1, 2], exclude: [{ os: macos, version: 1 }] }",
-        ),
-        Key::new(
-            "max-parallel",
-            Form::Whole(1, 1_000_000),
-            "How many items may be open at once.",
-            "{ matrix: { a: [1, 2] }, max-parallel: 1 }",
-        )
-        .without("as many as there are slots"),
-        Key::new(
-            "fail-fast",
-            Form::Boolean,
-            "Whether the others are stopped when one has failed.",
-            "{ matrix: { a: [1, 2] }, fail-fast: false }",
-        )
-        .later(),
-    ],
-    foreign: &[
-        ("parallel", "max-parallel"),
-        ("concurrency", "max-parallel"),
-        ("max_parallelism", "max-parallel"),
-    ],
-    elsewhere: &[("for_each", "a step")],
-    frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    strategy:\n      …\n",
-    filler: ("matrix: { v: [1] }", &["matrix"]),
 };

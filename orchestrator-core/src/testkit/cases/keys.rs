@@ -14,14 +14,14 @@ use crate::testkit::sample::{Story, at, new_run, registered};
 const LONG: Duration = Duration::from_secs(3600);
 
 fn hold(key: &str, limit: u32) -> Arc<Hold> {
-    Arc::new(Hold { key: key.into(), limit })
+    Arc::new(Hold::place(key, limit))
 }
 
-fn unit(step: u32) -> Unit {
+pub(super) fn unit(step: u32) -> Unit {
     Unit::of(StepIx(step))
 }
 
-fn of_default() -> Admission {
+pub(super) fn of_default() -> Admission {
     Admission { project: "default".into(), ..Admission::default() }
 }
 
@@ -37,7 +37,7 @@ fn waits(key: &str, limit: u32) -> Admission {
     Admission { waits: vec![hold(key, limit)], ..of_default() }
 }
 
-async fn begun(store: &dyn Store, runs: usize) -> Vec<Story> {
+pub(super) async fn begun(store: &dyn Store, runs: usize) -> Vec<Story> {
     let mut stories = Vec::new();
     for _ in 0..runs {
         stories.push(Story::begun(store).await);
@@ -46,12 +46,12 @@ async fn begun(store: &dyn Store, runs: usize) -> Vec<Story> {
 }
 
 /// Writes a member that does this to keys.
-async fn write(store: &dyn Store, story: &mut Story, admission: Admission) {
+pub(super) async fn write(store: &dyn Store, story: &mut Story, admission: Admission) {
     story.write(store, story.admission(admission)).await;
 }
 
 /// Tries to, of which another handle may be the cause that it has to be tried again.
-async fn commit(store: &dyn Store, member: Member) -> Commit {
+pub(super) async fn commit(store: &dyn Store, member: Member) -> Commit {
     loop {
         let answer = store.commit(vec![member.clone()]).await.remove(0);
         if answer != Commit::Busy {
@@ -67,7 +67,7 @@ async fn held(store: &dyn Store) -> Vec<(RunId, StepIx, Arc<str>)> {
 }
 
 /// Those that wait, in their order, and whether they were given a place.
-async fn line(store: &dyn Store, key: &str) -> Vec<(RunId, bool)> {
+pub(super) async fn line(store: &dyn Store, key: &str) -> Vec<(RunId, bool)> {
     let query = KeyQuery { key: Some(key.into()), ..KeyQuery::default() };
     let rows = store.waiters(query).await.unwrap();
     rows.into_iter().map(|row| (row.run, row.granted_at.is_some())).collect()

@@ -15,6 +15,7 @@ mod model;
 mod odd;
 mod offers;
 mod owners;
+mod paths;
 mod prune;
 mod registry;
 mod rows;
@@ -125,6 +126,10 @@ cases! {
         keys::a_member_takes_all_its_places_or_none covers [commit, holds];
         keys::a_project_has_keys_of_its_own covers [commit, holds];
         keys::places_are_listed_by_their_keys covers [holds, waiters];
+        paths::paths_that_clash_are_with_one_alone covers [commit, holds];
+        paths::those_who_read_share_paths covers [commit, waiters];
+        paths::paths_are_given_to_all_who_are_in_nobodys_way covers [commit, waiters];
+        paths::a_run_waits_once_for_each_set_of_paths covers [commit, waiters];
         rows::a_runs_row_says_all_of_it covers [run, commit];
         rows::step_rows_are_replaced covers [steps, commit];
         rows::items_are_kept_apart covers [steps, approvals, decisions, logs, commit];

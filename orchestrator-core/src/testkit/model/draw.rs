@@ -127,6 +127,12 @@ pub(super) struct Places {
     pub(super) urgent: bool,
 }
 
+/// How many keys there are that have places.
+pub(super) const KEYS: u8 = 2;
+
+/// How many different things are held: a place under each of these, and some paths.
+pub(super) const HOLDS: u32 = 6;
+
 /// How many runs there are in a world.
 pub(super) const RUNS: usize = 5;
 
@@ -230,7 +236,7 @@ impl Dice {
         Draft {
             run: self.index(RUNS),
             creates: self.often(3),
-            key: self.maybe(3, |dice| (dice.small(2) as u8, dice.small(2) as u8)),
+            key: self.maybe(3, |dice| (dice.small(HOLDS) as u8, dice.small(HOLDS) as u8)),
             off: match self.below(12) {
                 0 => -1,
                 1 => 1,
@@ -254,10 +260,10 @@ impl Dice {
                 taken: self.maybe(2, Self::right),
             },
             places: Places {
-                takes: self.maybe(4, |dice| (dice.small(3), dice.small(2) as u8)),
+                takes: self.maybe(4, |dice| (dice.small(3), dice.small(HOLDS) as u8)),
                 releases: self.often(5),
-                waits: self.maybe(3, |dice| dice.small(2) as u8),
-                leaves: self.maybe(2, |dice| dice.small(2) as u8),
+                waits: self.maybe(3, |dice| dice.small(HOLDS) as u8),
+                leaves: self.maybe(2, |dice| dice.small(HOLDS) as u8),
                 urgent: self.often(2),
             },
         }

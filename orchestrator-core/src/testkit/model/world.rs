@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::draw::{Dealings, Draft, OWNERS, Offered, Op, Places, RUNS};
+use super::draw::{Dealings, Draft, KEYS, OWNERS, Offered, Op, Places, RUNS};
 use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
 use crate::machine::{Fence, Hold};
 use crate::port::queue::StepTicket;
@@ -16,6 +16,7 @@ use crate::port::store::{
     OfferQuery, OfferRow, Parent, Prune, PutDocument, Remote, Renewal, RevisionQuery, RunQuery, Serves,
     StepRow, Store, StoreError, WorkflowQuery,
 };
+use crate::spec::Paths;
 use crate::testkit::sample::{
     Story, approval, at, decision, key, line, new_run, offer, step_row, ticket, value,
 };
@@ -305,14 +306,25 @@ impl World {
     }
 }
 
+/// What a number stands for: a place under one of two keys, or one of some paths of a workspace, of which some clash.
+fn hold(number: u8) -> Arc<Hold> {
+    const PATHS: [(&[&str], &[&str]); 4] =
+        [(&[], &["src"]), (&["src/*.rs"], &[]), (&["src/a.rs"], &["docs"]), (&[], &["docs/*.md", "**/a.rs"])];
+    Arc::new(match number.checked_sub(KEYS) {
+        None => Hold::place(&format!("key {number}"), 1 + u32::from(number)),
+        Some(of_paths) => {
+            let (read, write) = PATHS[usize::from(of_paths) % PATHS.len()];
+            Hold::paths("site", Paths::new(read, write).expect("these are paths"))
+        }
+    })
+}
+
 /// What a member does to keys, where its run holds these places: it gives back only what it holds, and takes what it does not.
 fn admission(draft: &Draft, held: &[HoldRow]) -> Option<Box<Admission>> {
     let Places { takes, releases, waits, leaves, urgent } = draft.places;
-    let key = |number: u8| -> Arc<str> { format!("key {number}").into() };
-    let hold = |number: u8| Arc::new(Hold { key: key(number), limit: 1 + u32::from(number) });
     let unit = |step: u32| Unit::new(StepIx(step), (step > 1).then_some(step));
     let holds = |step: u32, number: u8| {
-        held.iter().any(|row| Unit::new(row.step, row.item) == unit(step) && row.key == key(number))
+        held.iter().any(|row| Unit::new(row.step, row.item) == unit(step) && row.key == hold(number).key)
     };
     let takes = takes.filter(|(step, number)| !holds(*step, *number));
     let admission = Admission {
@@ -322,7 +334,7 @@ fn admission(draft: &Draft, held: &[HoldRow]) -> Option<Box<Admission>> {
             .filter(|_| releases)
             .map(|row| (Unit::new(row.step, row.item), row.key.clone()))
             .collect(),
-        leaves: leaves.map(key).into_iter().collect(),
+        leaves: leaves.map(|number| hold(number).spot()).into_iter().collect(),
         takes: takes.map(|(step, number)| (unit(step), hold(number))).into_iter().collect(),
         waits: waits.map(hold).into_iter().collect(),
         priority: i32::from(urgent),

@@ -1,11 +1,13 @@
 //! What a wrong store does to keys.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::list::Wrong::*;
 use super::store::Spoiled;
-use crate::machine::Hold;
-use crate::port::store::{Commit, HoldRow, KeyQuery, Member, Store, StoreError, WaiterRow};
+use crate::machine::{Claim, Hold};
+use crate::port::store::{Admission, Commit, HoldRow, KeyQuery, Member, Store, StoreError, WaiterRow};
+use crate::spec::{Glob, Paths};
 
 impl Spoiled {
     pub(super) async fn spoil_keys(&self, member: &mut Member) {
@@ -19,6 +21,17 @@ impl Spoiled {
             KeepsWhatIsReleased => admission.releases.clear(),
             IgnoresPriority => admission.priority = 0,
             KeepsThoseThatLeave => admission.leaves.clear(),
+            TakesOtherPathsForOthers => reword(admission, |paths| {
+                Paths::new(&[], &[paths.digest().to_string()]).unwrap_or_else(|_| paths.clone())
+            }),
+            LetsNobodyReadTogether => reword(admission, |paths| {
+                let all: Vec<_> = paths.read().iter().chain(paths.write()).map(Glob::as_str).collect();
+                Paths::new(&[], &all).unwrap_or_else(|_| paths.clone())
+            }),
+            GivesPathsToOneAtATime if !admission.waits.is_empty() => {
+                reword(admission, |paths| Paths::new(&[], &["."]).unwrap_or_else(|_| paths.clone()));
+            }
+            LetsRunsWaitOnce => admission.waits.truncate(1),
             MixesKeysUnderOneName => admission.project = "default".into(),
             _ => {}
         }
@@ -45,7 +58,7 @@ impl Spoiled {
         for (mut member, answer) in members.into_iter().zip(answers) {
             let (Commit::Full(full), Some(admission)) = (answer, &mut member.admission) else { continue };
             if self.is(TakesPlacesInPart) {
-                admission.takes.retain(|(_, hold)| !full.iter().any(|(key, _)| *key == hold.key));
+                admission.takes.retain(|(_, hold)| !full.iter().any(|(spot, _)| *spot == hold.spot()));
                 self.right.commit(vec![member]).await;
             }
         }
@@ -68,8 +81,21 @@ impl Spoiled {
     }
 }
 
-fn raise(takes: &mut [(crate::id::Unit, std::sync::Arc<Hold>)], limit: u32) {
-    for (_, hold) in takes {
-        *hold = std::sync::Arc::new(Hold { limit: hold.limit.max(limit), ..(**hold).clone() });
+/// Says other paths wherever it says some.
+fn reword(admission: &mut Admission, other: impl Fn(&Paths) -> Paths) {
+    let reworded = |hold: &mut Arc<Hold>| {
+        if let Some(paths) = hold.claim.paths() {
+            *hold = Arc::new(Hold { claim: Claim::Paths(Arc::new(other(paths))), ..(**hold).clone() });
+        }
+    };
+    admission.takes.iter_mut().map(|(_, hold)| hold).chain(&mut admission.waits).for_each(reworded);
+    for spot in &mut admission.leaves {
+        spot.paths = spot.paths.as_ref().map(|paths| Arc::new(other(paths)));
+    }
+}
+
+fn raise(takes: &mut [(crate::id::Unit, Arc<Hold>)], limit: u32) {
+    for (_, hold) in takes.iter_mut().filter(|(_, hold)| hold.claim.paths().is_none()) {
+        *hold = Arc::new(Hold::place(&hold.key, hold.limit().max(limit)));
     }
 }

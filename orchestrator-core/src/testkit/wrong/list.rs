@@ -132,6 +132,11 @@ wrong_stores! {
     TakesPlacesInPart caught by a_member_takes_all_its_places_or_none;
     MixesKeysUnderOneName caught by a_project_has_keys_of_its_own;
     ListsHoldsBackwards caught by places_are_listed_by_their_keys;
+    // Paths.
+    TakesOtherPathsForOthers caught by paths_that_clash_are_with_one_alone;
+    LetsNobodyReadTogether caught by those_who_read_share_paths;
+    GivesPathsToOneAtATime caught by paths_are_given_to_all_who_are_in_nobodys_way;
+    LetsRunsWaitOnce caught by a_run_waits_once_for_each_set_of_paths;
     // Reading.
     ShiftsEventsAfter caught by events_can_be_read_on;
     IgnoresLimits caught by events_can_be_read_on;

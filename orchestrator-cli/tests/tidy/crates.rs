@@ -11,13 +11,14 @@ use crate::source::Source;
 use crate::workspace::Workspace;
 
 /// Which crates of the workspace each one may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     // Its own tests switch on what hosts have to ask for.
     ("orchestrator-core", &["orchestrator-core"]),
     ("orchestrator-sql", &["orchestrator-core"]),
     ("orchestrator-sqlite", &["orchestrator-core", "orchestrator-sql"]),
     // Its own tests take the servers for tests from itself.
     ("orchestrator-postgres", &["orchestrator-core", "orchestrator-sql", "orchestrator-postgres"]),
+    ("orchestrator-redis", &["orchestrator-core", "orchestrator-redis"]),
     ("orchestrator-plugins", &["orchestrator-core"]),
     (
         "orchestrator-cli",
@@ -43,7 +44,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Libraries that only some crates may name, by dependency or in their sources. The examples are host programs: they
 /// bring a web server and a database of their own, as somebody does who takes these crates into a service.
-const RESERVED: [(&[&str], &[&str]); 5] = [
+const RESERVED: [(&[&str], &[&str]); 6] = [
     (
         &["sea_orm"],
         &[
@@ -60,6 +61,7 @@ const RESERVED: [(&[&str], &[&str]); 5] = [
     ),
     (&["axum"], &["orchestrator-http", "orchestrator-cli", "orchestrator-examples"]),
     (&["apalis", "apalis_core"], &["orchestrator-cli"]),
+    (&["redis", "apalis_redis"], &["orchestrator-redis"]),
     (&["hyper", "tower_http"], &["orchestrator-http", "orchestrator-cli"]),
 ];
 
@@ -248,6 +250,9 @@ mod planted {
             package("orchestrator-plugins", &["sqlx"]),
             package("orchestrator-sqlite", &["axum"]),
             package("orchestrator-core", &["apalis-core"]),
+            package("orchestrator-plugins", &["redis"]),
+            package("orchestrator-redis", &["orchestrator-sqlite"]),
+            package("orchestrator-postgres", &["apalis-redis"]),
             package("orchestrator-plugins", &["chrono"]),
             package("orchestrator-gadgets", &[]),
         ];

@@ -38,8 +38,10 @@ const SETTINGS: [&str; 14] = [
     "notice",
 ];
 
-/// Ends the server when nobody holds the other end of its standard input any longer, however that came about.
-const MIND: &str = "\"$@\" & server=$!; read -r _; kill -s KILL $server; wait $server 2>/dev/null";
+/// Ends the server when nobody holds the other end of its standard input any longer, however that came about; and takes its
+/// folder away then, unless it was told to keep that.
+const MIND: &str = "\"$@\" & server=$!; read -r word; kill -s KILL $server; wait $server 2>/dev/null; \
+                    [ \"$word\" = keep ] || rm -rf \"$FOLDER\"";
 
 /// A server.
 #[derive(Debug)]
@@ -108,6 +110,7 @@ impl Server {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", MIND, "sh"]).arg(&self.program).arg("--dir").arg(self.folder.path());
         command.arg("--unixsocket").arg(self.socket()).args(SETTINGS).args(&self.settings);
+        command.env("FOLDER", self.folder.path());
         command.stdin(Stdio::piped()).stdout(log_too).stderr(log);
         let mut child = command.spawn().expect("a shell is started");
         let begun = Instant::now();
@@ -138,7 +141,10 @@ impl Server {
     pub fn stop(&self) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut process) = process {
-            drop(process.stdin.take());
+            if let Some(mut word) = process.stdin.take() {
+                // It may be gone by itself.
+                let _ = word.write_all(b"keep\n");
+            }
             let _ = process.wait();
         }
     }

@@ -36,10 +36,12 @@ end
 -- In all queues, also those that were not asked for: since when a project waits has to be known when others are given
 -- tickets. First those asked for, should it be lost when something comes out there.
 local waking = redis.call('ZRANGEBYSCORE', QUEUES, '-inf', text(now), 'LIMIT', 0, step)
-for _, some in ipairs({ queues, waking }) do
-  for _, queue in ipairs(some) do
-    if left > 0 then let_out(queue) end
-  end
+for _, queue in ipairs(queues) do
+  if left > 0 then let_out(queue) end
+end
+for _, queue in ipairs(waking) do
+  -- A key of another kind is told to whoever asks for that queue, and to nobody else.
+  if left > 0 and not seen[queue] and not pcall(let_out, queue) then redis.call('ZREM', QUEUES, queue) end
 end
 if left <= 0 or #waking == step then
   finish()

@@ -1,10 +1,11 @@
 //! What is refused, and in which words.
 
-use orchestrator_core::port::queue::{Queue, QueueError};
+use orchestrator_core::port::queue::{NewTicket, Queue, QueueError};
+use orchestrator_core::testkit::QueuePlace;
 use orchestrator_redis::testkit::Server;
 use orchestrator_redis::{Options, RedisQueue};
 
-use crate::place::{Base, Desk, numbered, numbers};
+use crate::place::{Base, Desk, LONG, numbered, numbers};
 
 const SECRET: &str = "s3cret-w0rd";
 
@@ -141,4 +142,16 @@ async fn a_key_of_another_kind_is_told_and_nothing_is_done_in_part() {
             let _: u32 = base.ask(&["DEL", &format!("{}:{key}", base.prefix)]).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_of_another_kind_hinders_no_other_queue() {
+    let base = Base::new();
+    let queue = base.queue().await;
+    let other = NewTicket { queue: "other".into(), after: LONG, ..numbered(1) };
+    queue.put(vec![other, numbered(2)]).await.unwrap();
+    base.pass(LONG * 2).await;
+    let _: String = base.ask(&["SET", &format!("{}:ready:other:p", base.prefix), "something else"]).await;
+    assert_eq!(numbers(&queue.take(9).await.unwrap()), [2]);
+    assert_eq!(queue.take(9).await, Ok(Vec::new()));
 }

@@ -11,13 +11,13 @@ use orchestrator_core::port::store::{
 };
 use orchestrator_core::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use crate::artifact;
 use crate::dialect::{Dialect, WriteError};
 use crate::entity::{inbox, offers, owners};
 use crate::member::{log, ticket};
-use crate::read::{limit, page, page_size};
+use crate::read::{limit, page_size};
 use crate::rows;
 use crate::script::{Arg, Batch, IntoArg, Rows};
 use crate::sections::{CLAIM, DELIVER, LOGS, LOSE, OUTPUTS, SECTIONS};
@@ -29,31 +29,32 @@ const ATTEMPTS: u32 = 8;
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
         let most = page_size(query.limit);
-        let mut select = offers::Entity::find().limit(limit(most + 1));
-        if !query.queues.is_empty() {
-            select = select.filter(offers::Column::Queue.is_in(query.queues.iter().map(|queue| &**queue)));
+        let mut items = Vec::new();
+        let mut after = query.after.map(|(at, ticket)| (at.as_millis(), values(&ticket)));
+        loop {
+            let wanted = most + 1 - items.len();
+            let found = self.read(asked(&query, after.take()).limit(limit(wanted)).all(self.db())).await?;
+            after = found.last().map(|row| (row.offered_at, raw(row)));
+            let is_last = found.len() < wanted;
+            // One that cannot be read hides no other: `store check` tells of it.
+            items.extend(found.into_iter().filter_map(|row| rows::offer(row).ok()));
+            if is_last || items.len() > most {
+                let more = items.len() > most;
+                items.truncate(most);
+                return Ok(Page { items, more });
+            }
         }
-        if let Some(run) = query.run {
-            select = select.filter(offers::Column::Run.eq(run.as_uuid()));
-        }
-        if query.free {
-            select = select.filter(offers::Column::Owner.is_null());
-        }
-        if let Some((at, after)) = query.after {
-            let keys = ORDER.map(Expr::col);
-            let last = values(&after).map(Expr::val);
-            let later = Condition::any().add(offers::Column::OfferedAt.gt(at.as_millis())).add(
-                Condition::all()
-                    .add(offers::Column::OfferedAt.eq(at.as_millis()))
-                    .add(Expr::tuple(keys).gt(Expr::tuple(last))),
-            );
-            select = select.filter(later);
-        }
-        select = select.order_by_asc(offers::Column::OfferedAt);
-        for column in ORDER {
-            select = select.order_by_asc(column);
-        }
-        page(self.read(select.all(self.db())).await?, most, rows::offer)
+    }
+
+    /// Offers that nobody can read.
+    pub(crate) async fn offer_faults(&self) -> Result<Vec<String>, StoreError> {
+        let all = offers::Entity::find().order_by_asc(offers::Column::Run).all(self.db());
+        let faults = self.read(all).await?.into_iter().filter_map(|row| {
+            let (run, step, item) = (RunId::from_uuid(row.run), row.step, row.item);
+            let why = rows::offer(row).err()?;
+            Some(format!("what is offered of {run} (step {step}, item {item}) cannot be read: {why}"))
+        });
+        Ok(faults.collect())
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
@@ -100,7 +101,7 @@ impl<D: Dialect> Shared<D> {
             .filter(offers::Column::Owner.eq(owner.as_uuid()))
             .filter(offers::Column::Stops.eq(1))
             .all(self.db());
-        let stops = self.read(found).await?.into_iter().map(|row| Ok(rows::offer(row)?.offer.ticket));
+        let stops = self.read(found).await?.into_iter().map(|row| Ok(rows::right(&row)?.0));
         let mut stops = stops.collect::<Result<Vec<_>, StoreError>>()?;
         stops.sort_unstable();
         Ok(stops)
@@ -188,7 +189,7 @@ impl<D: Dialect> Shared<D> {
         let at = self.dialect.now().await?;
         let mut lost = Rows::default();
         for row in found {
-            if let Some(claim) = rows::offer(row)?.claim {
+            if let (_, Some(claim)) = rows::right(&row)? {
                 lost.push(result(&claim.ticket, claim.owner, at, Arg::Null));
             }
         }
@@ -225,7 +226,7 @@ impl<D: Dialect> Shared<D> {
             .all(self.db());
         let mut claims = BTreeMap::new();
         for row in self.read(found).await? {
-            if let Some(claim) = rows::offer(row)?.claim {
+            if let (_, Some(claim)) = rows::right(&row)? {
                 claims.insert((claim.ticket.step, claim.ticket.item), claim);
             }
         }
@@ -252,6 +253,39 @@ const ORDER: [offers::Column; 7] = [
     offers::Column::Attempt,
     offers::Column::Epoch,
 ];
+
+/// What is asked for, in order; after an offer, if one is named.
+fn asked(query: &OfferQuery, after: Option<(i64, [sea_orm::Value; 7])>) -> Select<offers::Entity> {
+    let mut select = offers::Entity::find();
+    if !query.queues.is_empty() {
+        select = select.filter(offers::Column::Queue.is_in(query.queues.iter().map(|queue| &**queue)));
+    }
+    if let Some(run) = query.run {
+        select = select.filter(offers::Column::Run.eq(run.as_uuid()));
+    }
+    if query.free {
+        select = select.filter(offers::Column::Owner.is_null());
+    }
+    if let Some((at, last)) = after {
+        let keys = ORDER.map(Expr::col);
+        let last = last.map(Expr::val);
+        let later = Condition::any().add(offers::Column::OfferedAt.gt(at)).add(
+            Condition::all()
+                .add(offers::Column::OfferedAt.eq(at))
+                .add(Expr::tuple(keys).gt(Expr::tuple(last))),
+        );
+        select = select.filter(later);
+    }
+    ORDER.into_iter().fold(select.order_by_asc(offers::Column::OfferedAt), QueryOrder::order_by_asc)
+}
+
+/// The values of these columns, as a row has them.
+fn raw(row: &offers::Model) -> [sea_orm::Value; 7] {
+    let offers::Model { generation, step, item, iteration, attempt, epoch, .. } = *row;
+    let right = [generation, step, item, iteration, attempt, epoch];
+    let [generation, step, item, iteration, attempt, epoch] = right.map(Into::into);
+    [row.run.into(), generation, step, item, iteration, attempt, epoch]
+}
 
 /// The values of these columns.
 fn values(ticket: &StepTicket) -> [sea_orm::Value; 7] {

@@ -196,11 +196,17 @@ fn ticket(run: Uuid, right: [i64; 6]) -> Result<StepTicket, StoreError> {
     })
 }
 
-pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
+/// The right that is offered, and who has claimed it.
+pub(crate) fn right(row: &offers::Model) -> Result<(StepTicket, Option<ClaimRow>), StoreError> {
     let right = [row.generation, row.step, row.item, row.iteration, row.attempt, row.epoch];
     let ticket = ticket(row.run, right)?;
     let claim = row.owner.zip(row.claimed_at);
     let claim = claim.map(|(owner, at)| ClaimRow { ticket, owner: OwnerId::from_uuid(owner), at: time(at) });
+    Ok((ticket, claim))
+}
+
+pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
+    let (ticket, claim) = right(&row)?;
     let (queue, labels, order) = (row.queue.into(), labels_of(&row.labels)?, decode_value(&row.job)?);
     let offer = NewOffer { ticket, queue, labels, order };
     Ok(OfferRow { offer, offered_at: time(row.offered_at), claim })

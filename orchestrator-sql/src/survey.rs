@@ -121,6 +121,7 @@ impl<D: Dialect> SqlStore<D> {
         faults.extend(self.key_faults().await?);
         faults.extend(self.shared.event_faults().await?);
         faults.extend(self.shared.inbox_faults().await?);
+        faults.extend(self.shared.offer_faults().await?);
         faults.extend(self.shared.value_faults().await?);
         faults.extend(self.shared.artifact_faults().await?);
         Ok(faults)

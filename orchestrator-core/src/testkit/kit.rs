@@ -41,7 +41,7 @@ where
 }
 
 /// Where one store's data are. What a place cannot do is put to the test as well: see [`Place::keeps`] and
-/// [`Place::forge_kind`], [`Place::forge_delivery`].
+/// [`Place::forge_kind`], [`Place::forge_delivery`], [`Place::forge_offer`].
 #[async_trait]
 pub trait Place: fmt::Debug + Send + Sync + 'static {
     /// A handle on the data: each time another one, where the backend can have several.
@@ -64,6 +64,13 @@ pub trait Place: fmt::Debug + Send + Sync + 'static {
     /// Changes, behind the store's back, the row of an inbox so that no version can read it: its attempt becomes -1, say. `false`
     /// as with [`Place::forge_kind`].
     async fn forge_delivery(&self, ticket: StepTicket) -> bool {
+        let _ = ticket;
+        false
+    }
+
+    /// Changes, behind the store's back, the row of an offer so that no version can read it: what its labels are is no JSON, say.
+    /// Who has claimed it can still be told. `false` as with [`Place::forge_kind`].
+    async fn forge_offer(&self, ticket: StepTicket) -> bool {
         let _ = ticket;
         false
     }

@@ -84,7 +84,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Every owner that is not known to be dead, by their ids.
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError>;
 
-    /// Offers, the oldest first; those of one moment by their tickets.
+    /// Offers, the oldest first; those of one moment by their tickets. One that cannot be read is left out, and hides no other; who
+    /// has claimed it stays known.
     async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError>;
 
     /// Claims an offer for an owner that is alive, by the store's clock. The run has no part in it. Of each right there is one

@@ -105,6 +105,7 @@ cases! {
         offers::what_is_taken_back_cannot_be_claimed covers [commit, claim];
         offers::a_claim_is_seen_in_the_row_of_its_step covers [commit, claim, steps];
         offers::offers_are_listed_by_queue_oldest_first covers [offers];
+        offers::an_offer_that_nobody_can_read_hides_no_other covers [offers, retire];
         offers::who_executes_is_told_to_stop covers [commit, stops];
         offers::owners_say_what_they_serve covers [register, owner, owners];
         inbox::the_first_that_is_delivered_counts covers [deliver, inbox];

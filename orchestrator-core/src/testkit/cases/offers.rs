@@ -248,3 +248,34 @@ pub(super) async fn owners_say_what_they_serve(place: Arc<dyn Place>) {
     listed.retain(|row| row.id == new.id);
     assert_eq!(listed.pop().expect("it is alive").serves, new.serves);
 }
+
+pub(super) async fn an_offer_that_nobody_can_read_hides_no_other(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let owner = registered(&*store, LONG).await;
+    let mut offers = Vec::new();
+    for _ in 0..4 {
+        offers.push(offered(&*store).await);
+    }
+    offers.sort_unstable_by_key(|(_, ticket)| *ticket);
+    let tickets: Vec<StepTicket> = offers.iter().map(|(_, ticket)| *ticket).collect();
+    let Claimed::Yours(_) = store.claim(Claim { ticket: tickets[0], owner }).await.unwrap() else {
+        panic!("it is offered")
+    };
+    for spoiled in [0, 1, 2] {
+        if !place.forge_offer(tickets[spoiled]).await {
+            assert!(!place.keeps(), "what outlives the process can be written by another version");
+            return;
+        }
+    }
+    let all = || OfferQuery::default();
+    assert_eq!(listed(&*store, all()).await, [tickets[3]]);
+    let page = store.offers(OfferQuery { limit: 1, ..all() }).await.unwrap();
+    assert_eq!((page.items.len(), page.more), (1, false), "a page holds what can be read");
+    // Who claimed it is known all the same.
+    store.retire(owner).await.unwrap();
+    let lost = store.inbox(tickets[0].run).await.unwrap().rows;
+    assert_eq!(
+        lost.iter().map(|row| (row.claim.ticket, row.end.is_none())).collect::<Vec<_>>(),
+        [(tickets[0], true)]
+    );
+}

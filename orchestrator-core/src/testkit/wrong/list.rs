@@ -120,6 +120,7 @@ wrong_stores! {
     FailsForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     HidesTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     ComesForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
+    FailsForUnreadableOffers caught by an_offer_that_nobody_can_read_hides_no_other;
     // Keys.
     LetsTooManyHold caught by no_more_are_held_than_a_key_allows;
     KeepsWhatIsReleased caught by no_more_are_held_than_a_key_allows;

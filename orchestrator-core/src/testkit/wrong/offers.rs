@@ -146,7 +146,19 @@ impl Spoiled {
         if self.is(MixesQueues) {
             query.queues.clear();
         }
+        let dark = lock(&self.world.dark_offers).clone();
+        if self.is(FailsForUnreadableOffers) && !dark.is_empty() {
+            return Err(StoreError::Corrupt("labels that nobody can read".to_owned()));
+        }
+        let most = query.limit;
+        // A page holds what can be read.
+        query.limit = if dark.is_empty() { most } else { usize::MAX };
         let mut page = self.right.offers(query).await?;
+        if !dark.is_empty() {
+            page.items.retain(|row| !dark.contains(&row.offer.ticket));
+            page.more = most > 0 && page.items.len() > most;
+            page.items.truncate(if most > 0 { most } else { usize::MAX });
+        }
         if self.is(ListsOffersBackwards) {
             page.items.reverse();
         }

@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) forged: Mutex<HashMap<RunId, String>>,
     /// The rows of inboxes that were forged.
     pub(super) unreadable: Mutex<BTreeSet<StepTicket>>,
+    /// Offers that were spoiled likewise.
+    pub(super) dark_offers: Mutex<BTreeSet<StepTicket>>,
     /// What has not been written yet, and perhaps never will be.
     pub(super) unwritten: Mutex<Vec<Unwritten>>,
     /// Members that were refused, and of which something is kept all the same.
@@ -100,6 +102,14 @@ impl Place for WrongPlace {
             return false;
         }
         lock(&self.world.unreadable).insert(ticket);
+        true
+    }
+
+    async fn forge_offer(&self, ticket: StepTicket) -> bool {
+        if self.is_bare() || self.wrong == Wrong::CannotBeForged {
+            return false;
+        }
+        lock(&self.world.dark_offers).insert(ticket);
         true
     }
 }

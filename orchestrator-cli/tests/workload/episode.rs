@@ -208,6 +208,7 @@ fn look(place: &Place, journeys: &mut [Journey]) -> Facts {
         decided: journeys.iter().flat_map(|journey| journey.decided.clone()).collect(),
         cancels: journeys.iter().flat_map(|journey| journey.cancels.clone()).collect(),
         lines: place.ledger.lines(),
+        held: if place.fleet.is_some() { place.ledger.told() } else { Vec::new() },
         left,
         doctor,
         damage: if damaged == 0 { Vec::new() } else { vec![format!("store check: {said}{why}")] },

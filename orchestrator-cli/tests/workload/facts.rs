@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::fleet::Fleet;
 use crate::flow::{Does, Flow, Step};
 use crate::folder::Folder;
-use crate::ledger::Line;
+use crate::ledger::{Line, Told};
 use crate::model::Unit;
 use crate::printed::is_result;
 use crate::replay::{begins, kind, unit};
@@ -108,6 +108,8 @@ pub(crate) struct Facts {
     /// The runs whose cancellation was acknowledged.
     pub(crate) cancels: BTreeSet<String>,
     pub(crate) lines: Vec<Line>,
+    /// Who held what their steps name, in the order in which they said so.
+    pub(crate) held: Vec<Told>,
     /// What was left of runs: processes, files.
     pub(crate) left: Vec<String>,
     /// `doctor --json`.

@@ -92,6 +92,30 @@ pub(crate) struct Step {
     pub(crate) ms: usize,
 }
 
+/// What a script holds while it is executed, over all runs of an episode.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// The keys that say so.
+    pub(crate) keys: &'static str,
+    /// What is held, and how many may hold it at once.
+    pub(crate) holds: &'static [(&'static str, usize)],
+}
+
+/// One who only reads holds one of many places of what it reads; who writes holds all of them.
+const CLAIMS: [Claim; 5] = [
+    Claim { keys: "concurrency: narrow", holds: &[("narrow", 1)] },
+    Claim { keys: "concurrency: { key: wide, limit: 2 }", holds: &[("wide", 2)] },
+    Claim { keys: "paths: [src]", holds: &[("src", 1)] },
+    Claim { keys: "paths: { read: [\"src/*.rs\"], write: [docs] }", holds: &[("src", READERS), ("docs", 1)] },
+    Claim {
+        keys: "paths: { read: [src/lib.rs, docs/a.md] }\n    concurrency: narrow",
+        holds: &[("src", READERS), ("docs", READERS), ("narrow", 1)],
+    },
+];
+
+/// More than there ever are.
+const READERS: usize = 1000;
+
 /// A workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Flow {
@@ -173,6 +197,10 @@ impl Flow {
             if far && step.goes_far() {
                 text.push_str("    queue: far\n");
             }
+            // Who dies alone is only followed by others in a fleet: elsewhere what it holds would keep them.
+            if far && let Some(claim) = step.claim() {
+                let _ = writeln!(text, "    {}", claim.keys);
+            }
         }
         for (has, stage, name) in [(self.handles, "on-failure", "handler"), (self.tidies, "finally", "tidy")]
         {
@@ -218,6 +246,12 @@ impl Step {
     /// Whether it goes to another queue, where there is one.
     fn goes_far(&self) -> bool {
         !matches!(self.does, Does::Child(_)) && self.name.bytes().last().is_some_and(|last| last % 2 == 1)
+    }
+
+    /// What it holds while it is executed, and nobody else, if it writes down when that is.
+    pub(crate) fn claim(&self) -> Option<&'static Claim> {
+        let tells = matches!(self.does, Does::Append { .. } | Does::Each { posts: false, .. });
+        CLAIMS.get(self.ms % (CLAIMS.len() + 1)).filter(|_| tells)
     }
 
     /// How many attempts there may be, as its author says.
@@ -328,8 +362,17 @@ fn append(step: &Step, before: &str, after: &str, retry: &str) -> String {
         "append $EPOCHREALTIME $ORCHESTRATOR_RUN_ID {name} ${{ITEM:--}} $ORCHESTRATOR_ATTEMPT \
          $ORCHESTRATOR_IDEMPOTENCY_KEY $ORCHESTRATOR_FENCING_TOKEN -"
     );
+    let held = |word: &str| {
+        let told = format!("{word} $ORCHESTRATOR_RUN_ID {name} ${{ITEM:--}} $ORCHESTRATOR_ATTEMPT");
+        format!("echo \"{told}\" >> \"$LEDGER.held\"")
+    };
+    let (begins, ends) = match step.claim() {
+        Some(_) => (held("in"), held("out")),
+        None => Default::default(),
+    };
     let sleep = format!("sleep 0.{:03}", step.ms / 2);
-    let script = [before, &sleep, &format!("echo \"{line}\" >> \"$LEDGER\""), &sleep, after];
+    let line = format!("echo \"{line}\" >> \"$LEDGER\"");
+    let script = [&begins, before, &sleep, &line, &sleep, &ends, after];
     let script: Vec<String> =
         script.iter().filter(|line| !line.is_empty()).map(|line| format!("      {line}\n")).collect();
     format!(
@@ -357,6 +400,9 @@ mod tests {
         has(|does| matches!(does, Does::Ask { approved: false }));
         has(|does| matches!(does, Does::Each { posts: true, fails: Some(_), .. }));
         has(|does| matches!(does, Does::Child(child) if child.all().len() == 2));
+        let held: std::collections::BTreeSet<&str> =
+            steps().filter_map(|step| step.claim()).map(|claim| claim.keys).collect();
+        assert_eq!(held.len(), CLAIMS.len());
         let steps_of = |flow: &Flow| flow.all().iter().map(|flow| flow.steps.len()).sum::<usize>();
         assert!(flows.iter().all(|flow| (1..=MOST_STEPS).contains(&steps_of(flow))));
         assert!(flows.iter().any(|flow| steps_of(flow) == MOST_STEPS));

@@ -57,6 +57,31 @@ impl Line {
     }
 }
 
+/// A script says that it has begun, or is about to end, between which it holds what its step names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) begins: bool,
+    pub(crate) run: String,
+    pub(crate) step: String,
+    pub(crate) item: Option<usize>,
+    pub(crate) attempt: u64,
+}
+
+impl Told {
+    /// Reads `in|out RUN STEP ITEM ATTEMPT`; the item is `-` where there is none.
+    fn read(text: &str) -> Self {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [word, run, step, item, attempt] = words[..] else { panic!("not a line: {text}") };
+        Self {
+            begins: word == "in",
+            run: run.to_owned(),
+            step: step.to_owned(),
+            item: (item != "-").then(|| item.parse().unwrap()),
+            attempt: attempt.parse().unwrap(),
+        }
+    }
+}
+
 /// The file, and the service in front of it.
 #[derive(Clone)]
 pub(crate) struct Ledger {
@@ -86,6 +111,12 @@ impl Ledger {
     pub(crate) fn lines(&self) -> Vec<Line> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         text.lines().map(Line::read).collect()
+    }
+
+    /// Who held something, in the order in which they said it.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        let text = fs::read_to_string(self.file.with_added_extension("held")).unwrap_or_default();
+        text.lines().map(Told::read).collect()
     }
 
     /// Takes the one request of a connection, and answers as its mood says.

@@ -37,7 +37,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use episode::{Kills, RUNS};
-use invariant::ALL;
+use invariant::{ALL, OF_FLEETS};
 use size::{Size, asked, number};
 use tally::Tally;
 
@@ -88,8 +88,12 @@ fn battery(part: &str, kills: Kills, runs: [u64; 3], release: u64) {
             break;
         }
     }
-    let missing: Vec<_> =
-        ALL.iter().map(|it| it.name).filter(|name| !tally.planted.contains(*name)).collect();
+    let is_looked_at = |name: &str| kills == Kills::Fleet || name != OF_FLEETS;
+    let missing: Vec<_> = ALL
+        .iter()
+        .map(|it| it.name)
+        .filter(|name| is_looked_at(name) && !tally.planted.contains(*name))
+        .collect();
     let is_lost = tally.seen.keys().any(|what| what.starts_with("step.lost"));
     let (kills, is_whole) = (tally.kills, tally.runs >= 4 * RUNS);
     let is_claimed = tally.seen.contains_key("step.claimed");

@@ -2,7 +2,7 @@
 
 use crate::facts::Facts;
 use crate::invariant::{
-    at_most_once, attempts, decided, decisions, end, fold, gone, idempotent, integrity, logical, lost,
+    at_most_once, attempts, decided, decisions, end, fold, gone, held, idempotent, integrity, logical, lost,
     numbers, order, results, rights, stuck, transitions,
 };
 use crate::row::Losses;
@@ -30,7 +30,10 @@ pub(crate) struct Invariant {
     pub(crate) also: &'static [&'static str],
 }
 
-pub(crate) const ALL: [Invariant; 17] = [
+/// What is looked at where there are workers alone: elsewhere steps name no keys.
+pub(crate) const OF_FLEETS: &str = held::INVARIANT.name;
+
+pub(crate) const ALL: [Invariant; 18] = [
     lost::INVARIANT,
     stuck::INVARIANT,
     transitions::INVARIANT,
@@ -45,6 +48,7 @@ pub(crate) const ALL: [Invariant; 17] = [
     rights::INVARIANT,
     decided::INVARIANT,
     gone::INVARIANT,
+    held::INVARIANT,
     integrity::INVARIANT,
     decisions::INVARIANT,
     end::INVARIANT,
@@ -66,6 +70,6 @@ impl Column {
 
 /// Everything that does not hold, by the name of the invariant.
 pub(crate) fn violations(facts: &Facts) -> Vec<(&'static Invariant, String)> {
-    static LIST: [Invariant; 17] = ALL;
+    static LIST: [Invariant; 18] = ALL;
     LIST.iter().flat_map(|it| (it.check)(facts).into_iter().map(move |what| (it, what))).collect()
 }

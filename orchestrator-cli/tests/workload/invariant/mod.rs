@@ -8,6 +8,7 @@ mod decisions;
 mod end;
 mod fold;
 mod gone;
+mod held;
 mod idempotent;
 mod integrity;
 mod list;
@@ -21,4 +22,4 @@ mod sample;
 mod stuck;
 mod transitions;
 
-pub(crate) use list::{ALL, Column, Invariant, violations};
+pub(crate) use list::{ALL, Column, Invariant, OF_FLEETS, violations};

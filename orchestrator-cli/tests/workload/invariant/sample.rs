@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::facts::{Copy, Facts, Run};
 use crate::flow::{Does, Flow, Mood, Step, When};
 use crate::invariant::{Invariant, violations};
-use crate::ledger::Line;
+use crate::ledger::{Line, Told};
 
 const RUN: &str = "run_a";
 
@@ -16,7 +16,7 @@ const RUN: &str = "run_a";
 type Entry = (&'static str, Option<&'static str>, Option<u64>, Option<u64>, &'static str);
 
 #[rustfmt::skip]
-const LOG: [Entry; 16] = [
+const LOG: [Entry; 18] = [
     ("run.created", None, None, None, "{}"),
     ("driver.taken", None, None, Some(1), "{}"),
     ("step.begun", Some("s0"), Some(1), Some(1), r#"{"decision":"pdr_1"}"#),
@@ -33,6 +33,8 @@ const LOG: [Entry; 16] = [
     ("step.arrived", Some("s3"), Some(1), None, r#"{"arrival":"due"}"#),
     ("step.continued", Some("s3"), Some(1), Some(2), "{}"),
     ("step.succeeded", Some("s3"), Some(1), None, "{}"),
+    ("step.begun", Some("s4"), Some(1), Some(1), r#"{"decision":"pdr_5"}"#),
+    ("step.succeeded", Some("s4"), Some(1), None, "{}"),
 ];
 
 fn flow() -> Flow {
@@ -42,13 +44,15 @@ fn flow() -> Flow {
         needs: needs.to_vec(),
         when: When::AllIsWell,
         tolerated: false,
-        ms: 1,
+        // One that is alone with what it holds.
+        ms: 0,
     };
     let steps = vec![
         step("s0", Does::Append { fails: 0 }, &[]),
         step("s1", Does::Post(Mood::Prompt), &[0]),
         step("s2", Does::Ask { approved: true }, &[1]),
         step("s3", Does::Nap(1), &[]),
+        step("s4", Does::Append { fails: 0 }, &[0]),
     ];
     Flow { name: "w".to_owned(), steps, handles: false, tidies: false }
 }
@@ -70,8 +74,8 @@ fn facts() -> Facts {
     let row =
         json!({ "run_id": RUN, "status": "completed", "seq": seq, "generation": 1, "finished_at": "now" });
     let mut whole = row.clone();
-    whole["outputs"] = json!({ "s0": "s0" });
-    whole["steps"] = ["s0", "s1", "s2", "s3"].map(shown).into();
+    whole["outputs"] = json!({ "s0": "s0", "s4": "s4" });
+    whole["steps"] = ["s0", "s1", "s2", "s3", "s4"].map(shown).into();
     let line = |step: &str, appended, attempt, fence| Line {
         appended,
         run: RUN.to_owned(),
@@ -85,6 +89,13 @@ fn facts() -> Facts {
     let approval = json!({
         "run_id": RUN, "step": "s2", "item": null, "attempt": 1, "status": "approved", "via": "cli"
     });
+    let held = |step: &str, begins| Told {
+        begins,
+        run: RUN.to_owned(),
+        step: step.to_owned(),
+        item: None,
+        attempt: 1,
+    };
     Facts {
         told: BTreeMap::from([("key".to_owned(), BTreeSet::from([RUN.to_owned()]))]),
         listed: BTreeMap::from([(RUN.to_owned(), row)]),
@@ -97,10 +108,15 @@ fn facts() -> Facts {
         }],
         approvals: vec![approval],
         decided: vec![(RUN.to_owned(), ("s2".to_owned(), None), true)],
-        lines: vec![line("s0", true, Some(1), Some(1)), line("s1", false, None, None)],
+        lines: vec![
+            line("s0", true, Some(1), Some(1)),
+            line("s1", false, None, None),
+            line("s4", true, Some(1), Some(1)),
+        ],
+        held: vec![held("s0", true), held("s0", false), held("s4", true), held("s4", false)],
         doctor: json!({ "ok": true, "checks": [], "runs": [] }),
         copy: Copy {
-            decisions: ["1", "2", "3", "4"].map(|decision| format!("a {decision}")).to_vec(),
+            decisions: ["1", "2", "3", "4", "5"].map(|decision| format!("a {decision}")).to_vec(),
             keys: vec!["key".to_owned()],
             ..Copy::default()
         },

@@ -31,10 +31,10 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DEFAULT_PAGE, DeleteDocument, Deliver, Delivered,
-    DocumentQuery, DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
-    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
-    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER, StepRow, Store,
-    StoreError, StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
+    DocumentQuery, DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member,
+    NewOwner, NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put,
+    PutDocument, Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, SECOND_MEMBER,
+    StepRow, Store, StoreError, StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::value::Digest;
@@ -53,8 +53,8 @@ struct Inner {
     closed: bool,
     mark: u64,
     runs: BTreeMap<RunId, Run>,
-    /// The runs with a `due_at`, by it.
-    due: BTreeSet<(Timestamp, RunId)>,
+    /// The runs with a `due_at`, by it: a line for each project and priority.
+    due: BTreeMap<(Arc<str>, i32), BTreeSet<(Timestamp, RunId)>>,
     /// What each idempotency key has started, by project and key.
     started: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,
@@ -210,12 +210,9 @@ impl Store for MemoryStore {
         Ok(inner.owners.values().filter(|row| !row.dead).cloned().collect())
     }
 
-    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    async fn claim_due(&self, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         let inner = self.open()?;
-        let is_free = |id: &RunId| {
-            inner.runs.get(id).is_some_and(|run| run.row.driver.is_none_or(|driver| inner.is_dead(driver)))
-        };
-        Ok(inner.due(self.clock.now()).filter(is_free).take(limit).collect())
+        Ok(inner.due(self.clock.now(), limit))
     }
 
     async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {

@@ -38,6 +38,19 @@ impl Timestamp {
     }
 }
 
+/// How much longer than others somebody seems to have waited for each point of priority, wherever somebody waits in a line.
+pub const HEAD_START: Duration = Duration::from_secs(60);
+
+impl Timestamp {
+    /// The place in line of who waits since this moment, in milliseconds; the smallest goes first. A place is for good: who
+    /// waits for long enough goes before all that come later, however urgent, so nobody waits for ever.
+    #[must_use]
+    pub const fn place(self, priority: i32) -> i64 {
+        // Widened without loss: `From` is not const.
+        self.0.saturating_sub((priority as i64).saturating_mul(HEAD_START.as_millis() as i64))
+    }
+}
+
 /// Where adding and reading end: 9999-12-30T22:00:00Z, the last whole second that jiff can print. What is stored must be
 /// readable again, and a later moment has no RFC 3339 form.
 const LAST: i64 = 253_402_207_200_000;

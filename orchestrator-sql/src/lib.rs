@@ -6,6 +6,7 @@ mod commit;
 mod copy;
 mod dialect;
 mod documents;
+mod due;
 mod encoding;
 mod entity;
 mod host;

@@ -9,23 +9,21 @@ use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, DEFAULT_PAGE, EventsAfter, LogQuery, NumberedLine, Page, RunLog, RunQuery,
     RunRow, StepRow, StoreError,
 };
-use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
 use sea_orm::sea_query::{ExprTrait as _, Query};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
 use crate::dialect::Dialect;
 use crate::encoding::start_scope;
-use crate::entity::{approvals, decisions, dedupe, events, logs, outputs, owners, revisions, runs, steps};
+use crate::entity::{approvals, decisions, dedupe, events, logs, outputs, revisions, runs, steps};
 use crate::rows;
 use crate::store::Shared;
 
 /// The most ids in one list of a query.
-const IDS: usize = 1000;
+pub(crate) const IDS: usize = 1000;
 
 impl<D: Dialect> Shared<D> {
     pub(crate) fn db(&self) -> &DatabaseConnection {
@@ -115,53 +113,6 @@ impl<D: Dialect> Shared<D> {
             return Err(StoreError::Corrupt(format!("the revision {revision} is damaged")));
         }
         Ok(Some(row.text.into()))
-    }
-
-    pub(crate) async fn claim_due(&self, most: usize) -> Result<Vec<RunId>, StoreError> {
-        let now = self.dialect.now().await?;
-        let dead = Query::select()
-            .column(owners::Column::Id)
-            .from(owners::Entity)
-            .and_where(owners::Column::Dead.eq(1))
-            .take();
-        let free = runs::Entity::find()
-            .select_only()
-            .columns([runs::Column::Id, runs::Column::DueAt])
-            .filter(
-                Condition::any()
-                    .add(runs::Column::Driver.is_null())
-                    .add(runs::Column::Driver.in_subquery(dead)),
-            )
-            .order_by_asc(runs::Column::DueAt)
-            .order_by_asc(runs::Column::Id);
-        let due = free.clone().filter(runs::Column::DueAt.lte(now.as_millis())).limit(limit(most));
-        let due = due.into_tuple::<(Uuid, Option<i64>)>().all(self.db());
-        let (due, waiting) = tokio::try_join!(self.read(due), self.waiting())?;
-        let time = |due: Option<i64>| due.map_or(Timestamp::from_millis(i64::MAX), Timestamp::from_millis);
-        let mut found: Vec<_> =
-            due.into_iter().map(|(run, due)| (time(due), RunId::from_uuid(run))).collect();
-        if !waiting.is_empty() {
-            found.retain(|(_, run)| !waiting.contains(run));
-            let ids: Vec<Uuid> = waiting.iter().map(RunId::as_uuid).collect();
-            for ids in ids.chunks(IDS) {
-                let waits = runs::Column::Id.is_in(ids.iter().copied());
-                let others = free.clone().filter(waits).into_tuple::<(Uuid, Option<i64>)>().all(self.db());
-                let others = self.read(others).await?;
-                if others.is_empty() {
-                    continue;
-                }
-                // Whoever came for what nobody can read could do nothing, and would come again and again.
-                let told = self.told_since(&others.iter().map(|(run, _)| *run).collect::<Vec<_>>()).await?;
-                for (run, due) in others {
-                    let (run, due) = (RunId::from_uuid(run), time(due));
-                    let since = told.get(&run).copied().into_iter().chain((due <= now).then_some(due)).min();
-                    found.extend(since.map(|since| (since, run)));
-                }
-            }
-            found.sort_unstable();
-            found.truncate(most);
-        }
-        Ok(found.into_iter().map(|(_, run)| run).collect())
     }
 
     pub(crate) async fn list_runs(&self, mut query: RunQuery) -> Result<Page<RunRow>, StoreError> {

@@ -50,6 +50,7 @@ mod start;
 mod step_fn;
 mod stranded;
 mod tasks;
+mod turns;
 mod values;
 mod vault;
 mod waiting;

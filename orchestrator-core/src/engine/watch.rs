@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::error::DriveError;
 use crate::engine::note::Note;
 use crate::engine::shared::Shared;
+use crate::engine::turns::Turns;
 use crate::id::RunId;
 use crate::port::store::{Store, StoreError};
 use crate::time::Timestamp;
@@ -110,7 +111,7 @@ async fn tell_the_changed(shared: &Arc<Shared>) -> bool {
 /// Takes up due runs that nobody alive drives: at the latest every `every`, and sooner when something may have become due
 /// and there is room for it.
 pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
-    let mut strangers = Strangers::default();
+    let (mut strangers, mut turns) = (Strangers::default(), Turns::default());
     let mut next = None;
     let mut last: Option<Timestamp> = None;
     loop {
@@ -133,7 +134,7 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
         let anyway = regular && (!is_full || last.is_none_or(|last| clock.now().since(last) >= ANYWAY));
         if room > 0 || anyway {
             last = Some(clock.now());
-            claim(&held, room.max(1), &mut strangers).await;
+            claim(&held, room.max(1), &mut strangers, &mut turns).await;
         }
         held.claim_offers().await;
         let mut stopping = held.stopping.subscribe();
@@ -173,9 +174,8 @@ impl Strangers {
     }
 }
 
-/// Takes up so many runs of those that are due. Each engine has an order of its own, so that several seldom reach for the
-/// same.
-async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers) {
+/// Takes up so many runs of those that are due.
+async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, turns: &mut Turns) {
     let now = shared.clock.now();
     strangers.until.retain(|_, until| *until > now);
     let mut due = match shared.store.claim_due(CLAIM + strangers.len()).await {
@@ -185,10 +185,8 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers) {
             return;
         }
     };
-    due.retain(|run| !strangers.contains(run));
-    let owner = shared.owner().as_uuid().as_u128();
-    due.sort_by_cached_key(|run| mixed(run.as_uuid().as_u128() ^ owner));
-    for run in due.into_iter().take(room) {
+    due.retain(|due| !strangers.contains(&due.run));
+    for run in turns.choose(due, room, shared.owner()) {
         match shared.is_left_alone(run).await {
             Ok(false) => {}
             Ok(true) => {

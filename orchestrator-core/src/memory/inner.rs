@@ -108,11 +108,13 @@ impl Inner {
         // Checked before: a member without a run to create names one that is there.
         let Some(run) = self.runs.get_mut(&id) else { return };
         if run.row.due_at != summary.due_at {
+            let line = (run.row.new.project.clone(), run.row.new.priority);
+            let line = self.due.entry(line).or_default();
             if let Some(due) = run.row.due_at {
-                self.due.remove(&(due, id));
+                line.remove(&(due, id));
             }
             if let Some(due) = summary.due_at {
-                self.due.insert((due, id));
+                line.insert((due, id));
             }
         }
         run.log.append(at, transition, events);

@@ -38,8 +38,11 @@ impl Inner {
             return pruned;
         }
         for id in &removed {
-            if let Some(due) = self.runs.remove(id).and_then(|run| run.row.due_at) {
-                self.due.remove(&(due, *id));
+            if let Some(row) = self.runs.remove(id).map(|run| run.row)
+                && let Some(due) = row.due_at
+                && let Some(line) = self.due.get_mut(&(row.new.project, row.new.priority))
+            {
+                line.remove(&(due, *id));
             }
             self.desk.forget(*id);
         }

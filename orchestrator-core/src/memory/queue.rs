@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::port::queue::{
-    AGEING, Capabilities, Delivery, NewTicket, Publish, Queue, QueueError, QueueInfo, Receipt, Receive,
-    Settle, Settled, Settlement, Wait, Woken,
+    Capabilities, Delivery, NewTicket, Publish, Queue, QueueError, QueueInfo, Receipt, Receive, Settle,
+    Settled, Settlement, Wait, Woken,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -110,8 +110,7 @@ impl Lines {
             self.hidden.pop_first();
             let Some(kept) = self.kept.get_mut(&id) else { continue };
             kept.held = None;
-            let ahead = i64::from(kept.new.priority).saturating_mul(AGEING.as_millis() as i64);
-            let place = (due.as_millis().saturating_sub(ahead), arrival);
+            let place = (due.place(kept.new.priority), arrival);
             let line = (kept.new.queue.clone(), kept.new.project.clone());
             self.ready.entry(line).or_default().insert(place, id);
         }

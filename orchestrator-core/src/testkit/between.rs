@@ -12,10 +12,10 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
-    WorkflowQuery, WorkflowRow,
+    DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError,
+    StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -128,7 +128,7 @@ impl<W: Way> Store for Behind<W> {
         self.store.waiters(query).await
     }
 
-    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    async fn claim_due(&self, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         self.store.claim_due(limit).await
     }
 

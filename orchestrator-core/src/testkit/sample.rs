@@ -19,7 +19,7 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     Admission, ApprovalRow, Claim, ClaimRow, Claimed, Commit, IdempotencyKey, LogLine, Member, NewOffer,
-    NewOwner, NewRun, Remote, Serves, StepRow, Store, Summary,
+    NewOwner, NewRun, Remote, Serves, StepRow, Store, StoreError, Summary,
 };
 use crate::spec::retry::ErrorClass;
 use crate::spec::{EffectClass, OnExpiry, Paths, Stage};
@@ -180,6 +180,11 @@ impl Story {
         story.write(store, story.create(new_run())).await;
         story
     }
+}
+
+/// Which runs are due, in order.
+pub(super) async fn due_runs(store: &dyn Store, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    Ok(store.claim_due(limit).await?.into_iter().map(|due| due.run).collect())
 }
 
 /// An idempotency key for content.

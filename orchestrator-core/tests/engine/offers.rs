@@ -138,7 +138,7 @@ async fn what_was_delivered_before_makes_the_run_due_and_is_taken_in() {
     store.deliver(end(run, worker)).await.unwrap();
     // A worker may die when it has said what there is to say.
     store.retire(worker).await.unwrap();
-    assert_eq!(store.claim_due(9).await.unwrap(), [run]);
+    assert_eq!(store.claim_due(9).await.unwrap().iter().map(|due| due.run).collect::<Vec<_>>(), [run]);
     let report = engine.drive(run).await.unwrap().wait().await.unwrap();
     assert_eq!(report.status, "completed");
 }

@@ -185,6 +185,7 @@ async fn a_due_run_that_cannot_be_read_is_looked_at_once_a_minute() {
     let loads = counted.loads.load(Ordering::SeqCst);
     seconds(55).await;
     assert_eq!(counted.loads.load(Ordering::SeqCst), loads + 1, "perhaps somebody has mended it");
-    assert_eq!(store.claim_due(9).await.unwrap(), [spoilt_run]);
+    let due = store.claim_due(9).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.run).collect::<Vec<_>>(), [spoilt_run]);
     looking.stop(Duration::ZERO).await;
 }

@@ -10,10 +10,10 @@ use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
-    WorkflowQuery, WorkflowRow,
+    DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError,
+    StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::{Clock, Timestamp};
 use orchestrator_core::value::Digest;
@@ -291,7 +291,7 @@ reads! {
     revision(revision: Digest) -> Option<Arc<str>>;
     owner(owner: OwnerId) -> Option<OwnerRow>;
     owners() -> Vec<OwnerRow>;
-    claim_due(limit: usize) -> Vec<RunId>;
+    claim_due(limit: usize) -> Vec<DueRun>;
     offers(query: OfferQuery) -> Page<OfferRow>;
     stops(owner: OwnerId) -> Vec<StepTicket>;
     inbox(run: RunId) -> Inbox;

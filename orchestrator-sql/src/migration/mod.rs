@@ -10,6 +10,7 @@ mod m0006_offers;
 mod m0007_document_state;
 mod m0008_keys;
 mod m0009_paths;
+mod m0010_turns;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

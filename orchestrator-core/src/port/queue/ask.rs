@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Ticket;
+use crate::time::HEAD_START;
 
 /// How long a ticket must wait to be as urgent as one of the next priority that has just come.
 ///
 /// So a queue needs no clock to age its tickets: each has a place in line for good, the moment since which it could be
 /// received, moved ahead by so much for each of its priority; the earliest place is first.
-pub const AGEING: Duration = Duration::from_secs(60);
+pub const AGEING: Duration = HEAD_START;
 
 /// What a queue is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

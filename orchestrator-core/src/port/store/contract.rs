@@ -8,10 +8,10 @@ use async_trait::async_trait;
 
 use super::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError, StoreInfo, WaiterRow,
-    WorkflowQuery, WorkflowRow,
+    DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, StoreError,
+    StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::id::{OwnerId, RunId};
 use crate::machine::Recorded;
@@ -111,8 +111,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError>;
 
     /// Runs that nobody alive drives and that have something due by the store's clock, or something in their inbox that can be
-    /// read; the longest due first.
-    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError>;
+    /// read. Projects take turns: the first of each, then the second of each, as [`super::in_turns`] has them. Within a project
+    /// those go first that are due longest, each with a head start for its priority. Costs as much as what is wanted and the
+    /// number of projects, however many runs are due.
+    async fn claim_due(&self, limit: usize) -> Result<Vec<DueRun>, StoreError>;
 
     /// One run's row; `None` if there is no such run.
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;

@@ -11,6 +11,7 @@ mod prune;
 mod query;
 mod registry;
 mod row;
+mod turns;
 
 pub use admission::{Admission, HoldRow, KeyQuery, WaiterRow};
 pub use contract::Store;
@@ -34,3 +35,4 @@ pub use registry::{
     MAX_REGISTERED_NAME, NewRevision, Registered, RevisionQuery, RevisionRow, WorkflowQuery, WorkflowRow,
 };
 pub use row::{ApprovalRow, RunLog, RunRow, StepRow, StoreInfo, unit_name};
+pub use turns::{DueRun, in_turns};

@@ -10,7 +10,7 @@ use crate::port::store::{
     Remote, Store, StoreError,
 };
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, at, claim, line, offer, registered, ticket, value};
+use crate::testkit::sample::{Story, at, claim, due_runs, line, offer, registered, ticket, value};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -189,18 +189,18 @@ pub(super) async fn runs_with_something_in_their_inbox_are_due(place: Arc<dyn Pl
     let mut member = driven.step_due();
     member.summary.driver = Some(driver);
     driven.write(&*store, member).await;
-    assert_eq!(store.claim_due(9).await.unwrap(), []);
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), []);
     for claim in of_free.iter().chain(&of_driven) {
         store.deliver(deliver(claim.ticket, owner, "done")).await.unwrap();
     }
-    assert_eq!(store.claim_due(9).await.unwrap(), [free.run], "once, and not the one that is driven");
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [free.run], "once, and not the one that is driven");
     store.retire(driver).await.unwrap();
-    assert_eq!(store.claim_due(9).await.unwrap(), [free.run, driven.run]);
-    assert_eq!(store.claim_due(1).await.unwrap(), [free.run]);
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [free.run, driven.run]);
+    assert_eq!(due_runs(&*store, 1).await.unwrap(), [free.run]);
     let mut story = free.clone();
     let taken = of_free.iter().map(|claim| claim.ticket).collect();
     story.write(&*store, story.remote(Remote { taken, ..Remote::default() })).await;
-    assert_eq!(store.claim_due(9).await.unwrap(), [driven.run]);
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [driven.run]);
 }
 
 pub(super) async fn what_cannot_be_read_is_told_and_hides_no_other(place: Arc<dyn Place>) {
@@ -225,15 +225,15 @@ pub(super) async fn what_cannot_be_read_is_told_and_hides_no_other(place: Arc<dy
     let inbox = store.inbox(story.run).await.unwrap();
     tells(&inbox);
     assert_eq!(inbox.rows.iter().map(|row| row.claim).collect::<Vec<_>>(), [claims[1]]);
-    assert_eq!(store.claim_due(9).await.unwrap(), [story.run], "for the other");
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [story.run], "for the other");
     let taken = vec![claims[1].ticket];
     story.write(&*store, story.remote(Remote { taken, ..Remote::default() })).await;
     let inbox = store.inbox(story.run).await.unwrap();
     tells(&inbox);
     assert_eq!(inbox.rows, [], "it stays, and is all there is");
-    assert_eq!(store.claim_due(9).await.unwrap(), [], "whoever came for it could do nothing");
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [], "whoever came for it could do nothing");
     let mut member = story.step_due();
     member.summary.due_at = Some(at(1));
     story.write(&*store, member).await;
-    assert_eq!(store.claim_due(9).await.unwrap(), [story.run], "for what is due besides");
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [story.run], "for what is due besides");
 }

@@ -96,6 +96,8 @@ cases! {
         owners::due_runs_that_nobody_drives_are_claimed covers [claim_due, commit];
         owners::runs_of_dead_drivers_are_claimed covers [claim_due, sweep, retire];
         owners::runs_that_are_due_longest_come_first covers [claim_due];
+        owners::due_runs_of_projects_take_turns covers [claim_due];
+        owners::the_priority_of_a_run_is_a_head_start covers [claim_due];
         offers::an_offer_is_claimed_once covers [commit, claim];
         offers::of_sixteen_claims_one_wins covers [claim];
         offers::a_claim_names_the_right_that_is_offered covers [claim];

@@ -6,7 +6,7 @@ use crate::id::StepIx;
 use crate::machine::{Event, StepSucceeded};
 use crate::port::store::{ApprovalQuery, ApprovalRow, Commit, RunQuery, StepRow, Store};
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, approval, line, new_run, step_row};
+use crate::testkit::sample::{Story, approval, due_runs, line, new_run, step_row};
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
 
@@ -212,7 +212,7 @@ pub(super) async fn runs_are_in_order_whatever_their_times(place: Arc<dyn Place>
     let listed = store.list_runs(RunQuery::default()).await.unwrap().items;
     let listed: Vec<_> = listed.iter().map(|row| (row.run, row.created_at)).collect();
     assert_eq!(listed, runs.iter().rev().copied().collect::<Vec<_>>(), "newest first is by id");
-    let due = store.claim_due(10).await.unwrap();
+    let due = due_runs(&*store, 10).await.unwrap();
     let (first, equal) = ([runs[1].0, runs[4].0], [runs[2].0, runs[3].0]);
     assert_eq!(due.len(), 4, "what is due in the year 9999 is not due: {due:?}");
     assert_eq!(due[..2], first, "the longest due first");

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{OwnerId, RunId};
-use crate::port::store::{NewOwner, OwnerRow, Renewal, Serves, Store, StoreError};
+use crate::port::store::{NewOwner, NewRun, OwnerRow, Renewal, Serves, Store, StoreError};
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, new_run, owner_id, registered};
-use crate::time::Timestamp;
+use crate::testkit::sample::{Story, due_runs, new_run, owner_id, registered};
+use crate::time::{HEAD_START, Timestamp};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -100,8 +100,19 @@ pub(super) async fn an_owner_is_registered_once(place: Arc<dyn Place>) {
 
 /// A run that is due at a time, driven by someone or nobody.
 async fn due(store: &dyn Store, at: Option<Timestamp>, driver: Option<OwnerId>) -> RunId {
+    due_of(store, "default", 0, at, driver).await
+}
+
+/// Such a run, of a project, with a priority.
+async fn due_of(
+    store: &dyn Store,
+    project: &str,
+    priority: i32,
+    at: Option<Timestamp>,
+    driver: Option<OwnerId>,
+) -> RunId {
     let mut story = Story::new();
-    let mut member = story.create(new_run());
+    let mut member = story.create(NewRun { project: project.into(), priority, ..new_run() });
     (member.summary.due_at, member.summary.driver) = (at, driver);
     story.write(store, member).await;
     story.run
@@ -116,11 +127,11 @@ pub(super) async fn due_runs_that_nobody_drives_are_claimed(place: Arc<dyn Place
     story.write(&*store, member).await;
     due(&*store, Some(now + LONG), None).await;
     due(&*store, None, None).await;
-    assert_eq!(store.claim_due(10).await.unwrap(), [story.run]);
-    assert_eq!(store.claim_due(0).await.unwrap(), []);
+    assert_eq!(due_runs(&*store, 10).await.unwrap(), [story.run]);
+    assert_eq!(due_runs(&*store, 0).await.unwrap(), []);
 
     story.write(&*store, story.step_due()).await;
-    assert_eq!(store.claim_due(10).await.unwrap(), [], "nothing is due any more");
+    assert_eq!(due_runs(&*store, 10).await.unwrap(), [], "nothing is due any more");
 }
 
 pub(super) async fn runs_of_dead_drivers_are_claimed(place: Arc<dyn Place>) {
@@ -134,11 +145,11 @@ pub(super) async fn runs_of_dead_drivers_are_claimed(place: Arc<dyn Place>) {
     due(&*store, Some(now), Some(alive)).await;
     let of_late = due(&*store, Some(now), Some(late)).await;
     let of_retired = due(&*store, Some(now), Some(retired)).await;
-    assert_eq!(store.claim_due(10).await.unwrap(), [], "a driver counts as alive until it is marked dead");
+    assert_eq!(due_runs(&*store, 10).await.unwrap(), [], "a driver counts as alive until it is marked dead");
     store.retire(retired).await.unwrap();
-    assert_eq!(store.claim_due(10).await.unwrap(), [of_retired]);
+    assert_eq!(due_runs(&*store, 10).await.unwrap(), [of_retired]);
     store.sweep().await.unwrap();
-    let mut claimed = store.claim_due(10).await.unwrap();
+    let mut claimed = due_runs(&*store, 10).await.unwrap();
     claimed.sort();
     assert_eq!(claimed, [of_late, of_retired]);
 }
@@ -149,6 +160,52 @@ pub(super) async fn runs_that_are_due_longest_come_first(place: Arc<dyn Place>) 
     for at in [30, 10, 20] {
         runs.push(due(&*store, Some(Timestamp::from_millis(at)), None).await);
     }
-    assert_eq!(store.claim_due(10).await.unwrap(), [runs[1], runs[2], runs[0]]);
-    assert_eq!(store.claim_due(2).await.unwrap(), [runs[1], runs[2]]);
+    assert_eq!(due_runs(&*store, 10).await.unwrap(), [runs[1], runs[2], runs[0]]);
+    assert_eq!(due_runs(&*store, 2).await.unwrap(), [runs[1], runs[2]]);
+}
+
+pub(super) async fn due_runs_of_projects_take_turns(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let alive = registered(&*store, LONG).await;
+    let now = store.now().await.unwrap();
+    let of = async |project: &str, millis: i64| {
+        due_of(&*store, project, 0, Some(Timestamp::from_millis(millis)), None).await
+    };
+    // Most that somebody drives, or that is not due, is no run of its project's turn.
+    for project in ["flood", "other", "third"] {
+        due_of(&*store, project, 0, Some(Timestamp::default()), Some(alive)).await;
+        due_of(&*store, project, 9, Some(now + LONG), None).await;
+        due_of(&*store, project, 0, None, None).await;
+    }
+    let mut flood = Vec::new();
+    for millis in 1..=100 {
+        flood.push(of("flood", millis).await);
+    }
+    let (second, first) = (of("other", 2_000).await, of("other", 1_000).await);
+    let third = of("a third", 1_500).await;
+    assert_eq!(due_runs(&*store, 1).await.unwrap(), [flood[0]]);
+    assert_eq!(due_runs(&*store, 3).await.unwrap(), [flood[0], first, third]);
+    let few = due_runs(&*store, 8).await.unwrap();
+    assert_eq!(few, [flood[0], first, third, flood[1], second, flood[2], flood[3], flood[4]]);
+    let all = due_runs(&*store, 1_000).await.unwrap();
+    let rest = [&[flood[0], first, third, flood[1], second], &flood[2..]].concat();
+    assert_eq!(all, rest, "each once, and none is forgotten");
+}
+
+pub(super) async fn the_priority_of_a_run_is_a_head_start(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let minute = HEAD_START.as_millis() as i64;
+    let of = async |priority: i32, millis: i64| {
+        due_of(&*store, "default", priority, Some(Timestamp::from_millis(millis)), None).await
+    };
+    let urgent = of(2, 3 * minute - 1).await;
+    let plain = of(0, minute).await;
+    let late = of(2, 3 * minute + 1).await;
+    let idle = of(-1, -2).await;
+    let last = of(i32::MIN, 0).await;
+    let first = of(i32::MAX, minute).await;
+    let others = due_of(&*store, "others", 0, Some(Timestamp::from_millis(9 * minute)), None).await;
+    let due = due_runs(&*store, 9).await.unwrap();
+    assert_eq!(due, [first, others, idle, urgent, plain, late, last]);
+    assert_eq!(due_runs(&*store, 4).await.unwrap(), due[..4]);
 }

@@ -8,7 +8,7 @@ use crate::machine::{Event, StepSucceeded};
 use crate::port::store::{Commit, EventsAfter, LogQuery, Member, RunLog, StepRow, Store};
 use crate::testkit::Place;
 use crate::testkit::caller::poll_and_drop;
-use crate::testkit::sample::{Story, at, decision, line, new_run, step_row, value};
+use crate::testkit::sample::{Story, at, decision, due_runs, line, new_run, step_row, value};
 
 /// A member each part of which tells the number of its event.
 fn telling(story: &Story) -> Member {
@@ -54,7 +54,7 @@ async fn whole(store: &dyn Store, story: &Story) -> RunLog {
         let output = store.value(story.run, last.output.digest()).await.unwrap();
         assert!(output.is_some(), "event {} is there, and the value that it names is not", log.row.seq);
     }
-    assert_eq!(store.claim_due(9).await.unwrap(), [story.run], "it is due at every moment");
+    assert_eq!(due_runs(&*store, 9).await.unwrap(), [story.run], "it is due at every moment");
     log
 }
 

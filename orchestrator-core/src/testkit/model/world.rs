@@ -18,7 +18,7 @@ use crate::port::store::{
 };
 use crate::spec::Paths;
 use crate::testkit::sample::{
-    Story, approval, at, decision, key, line, new_run, offer, step_row, ticket, value,
+    Story, approval, at, decision, due_runs, key, line, new_run, offer, step_row, ticket, value,
 };
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
@@ -73,6 +73,11 @@ impl World {
         let run = self.runs[draft.run];
         let story = Story { run, seq };
         let mut new = new_run();
+        // Worth more than the moments between runs, or less; and one run is of a project of its own.
+        new.priority = draft.run as i32 % 3 - 1;
+        if draft.run + 1 == RUNS {
+            new.project = "other".into();
+        }
         new.key = draft.key.and_then(|(name, content)| key(&format!("key {name}"), &content.to_string()));
         let mut member = if draft.creates { story.create(new) } else { story.step_due() };
         member.transition = TransitionId::from_uuid(id(self.seed, number));
@@ -369,7 +374,7 @@ fn taken_by_ticket(mut rows: Vec<InboxRow>) -> Vec<(ClaimRow, Option<Arc<str>>)>
 /// How many runs are due, and those of them in order whose time is told. Those that only have something in their inbox come
 /// after them, in an order that depends on a clock.
 async fn due(store: &dyn Store, limit: usize) -> Result<(usize, Vec<RunId>), StoreError> {
-    let runs = store.claim_due(limit).await?;
+    let runs = due_runs(store, limit).await?;
     let mut timed = Vec::new();
     for run in &runs {
         let row = store.run(*run).await?;

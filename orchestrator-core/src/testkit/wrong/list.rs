@@ -95,6 +95,10 @@ wrong_stores! {
     RetiresNobody caught by who_retires_is_dead;
     ClaimsTheDriven caught by runs_of_dead_drivers_are_claimed;
     ClaimsTheYoungestFirst caught by runs_that_are_due_longest_come_first;
+    LetsAFloodGoFirst caught by due_runs_of_projects_take_turns;
+    ClaimsTheFirstOfEachAlone caught by due_runs_of_projects_take_turns;
+    IgnoresUrgency caught by the_priority_of_a_run_is_a_head_start;
+    LetsTheUrgentGoFirst caught by the_priority_of_a_run_is_a_head_start;
     // Offers.
     GivesTwoClaims caught by an_offer_is_claimed_once;
     LooksBeforeItClaims caught by of_sixteen_claims_one_wins;

@@ -2,6 +2,7 @@
 //! every case must be failed by one of them, or it says nothing.
 
 mod documents;
+mod due;
 mod keys;
 mod list;
 mod matrix;

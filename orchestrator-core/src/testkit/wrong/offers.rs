@@ -6,8 +6,8 @@ use super::store::Spoiled;
 use crate::id::RunId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
-    Claim, ClaimRow, Claimed, Deliver, Delivered, Inbox, InboxRow, Member, OfferQuery, OfferRow, Page, Store,
-    StoreError,
+    Claim, ClaimRow, Claimed, Deliver, Delivered, DueRun, Inbox, InboxRow, Member, OfferQuery, OfferRow,
+    Page, Store, StoreError,
 };
 
 impl Spoiled {
@@ -125,7 +125,7 @@ impl Spoiled {
     }
 
     /// The runs that are due, or have something in their inbox that can be read.
-    pub(super) async fn due_with_inboxes(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    pub(super) async fn due_with_inboxes(&self, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         let due = self.right.claim_due(limit).await?;
         let counts_all = lock(&self.world.unreadable).is_empty() || self.is(ComesForTheUnreadable);
         if counts_all && !self.is(OverlooksTheInbox) {
@@ -133,11 +133,12 @@ impl Spoiled {
         }
         let now = self.right.now().await?;
         let mut found = Vec::new();
-        for run in due {
-            let row = self.right.run(run).await?;
+        for due in due {
+            let row = self.right.run(due.run).await?;
             let is_due = row.and_then(|row| row.due_at).is_some_and(|due| due <= now);
-            let has_news = !self.is(OverlooksTheInbox) && !self.readable_inbox(run).await?.rows.is_empty();
-            found.extend((is_due || has_news).then_some(run));
+            let has_news =
+                !self.is(OverlooksTheInbox) && !self.readable_inbox(due.run).await?.rows.is_empty();
+            found.extend((is_due || has_news).then_some(due));
         }
         Ok(found)
     }

@@ -15,10 +15,10 @@ use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow, Store, StoreError, StoreInfo,
-    WaiterRow, WorkflowQuery, WorkflowRow,
+    DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, Serves, StepRow, Store,
+    StoreError, StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use crate::time::Timestamp;
 use crate::value::Digest;
@@ -313,18 +313,22 @@ impl Store for Spoiled {
         self.spoiled_waiters(query).await
     }
 
-    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    async fn claim_due(&self, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         self.enter("claim_due")?;
         let mut due = self.due_with_inboxes(limit).await?;
         match self.wrong {
+            LetsAFloodGoFirst | ClaimsTheFirstOfEachAlone | IgnoresUrgency | LetsTheUrgentGoFirst => {
+                due = self.unfair(limit).await?;
+            }
             ClaimsTheYoungestFirst => due.reverse(),
             ClaimsTheDriven => {
                 let now = self.right.now().await?;
                 let all = self.right.list_runs(RunQuery::default()).await?.items;
                 let is_due = |row: &&RunRow| row.due_at.is_some_and(|due| due <= now);
-                due = all.iter().filter(is_due).map(|row| row.run).collect();
+                let due_run = |row: &RunRow| DueRun::new(row.run, row.new.project.clone(), 0, now);
+                due = all.iter().filter(is_due).map(due_run).collect();
             }
-            _ => due.retain(|run| !self.hides_due(*run)),
+            _ => due.retain(|due| !self.hides_due(due.run)),
         }
         Ok(due)
     }

@@ -9,6 +9,7 @@ mod command_line;
 mod crew;
 mod fan;
 mod fleet;
+mod flood;
 mod graph;
 mod lists;
 mod pickup;
@@ -25,14 +26,15 @@ use sample::Figure;
 const HELP: &str = "\
 Measures what orchestrator must reach against the limit in the same run.
 
-Usage: benches [--check] [--only NAME] [--repeat N]
+Usage: benches [--check] [--only NAME] [--repeat N] [--flood N]
        benches --seed FILE [--runs N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, pickup, crew, recovery, validation, command, lists,
-               http, script
+               fleet, flood, pickup, crew, recovery, validation, command,
+               lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
+  --flood N    with how many runs one project floods a worker (default 50000)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
   --runs N     with --seed: how many (default 100000)
 
@@ -45,6 +47,8 @@ struct Options {
     repeat: usize,
     seed: Option<std::path::PathBuf>,
     runs: usize,
+    /// How many runs the flood has.
+    flood: usize,
     /// A database to work for, with so many slots: one of the processes of `crew`.
     work: Option<String>,
     /// A database to hold steps in: one of the processes of `recovery`.
@@ -59,6 +63,7 @@ fn options() -> Result<Options, String> {
         repeat: 5,
         seed: None,
         runs: 100_000,
+        flood: 50_000,
         work: None,
         hold: None,
         slots: 1,
@@ -76,6 +81,10 @@ fn options() -> Result<Options, String> {
             "--runs" => {
                 let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
                 options.runs = count.ok_or("--runs needs a number above 0")?;
+            }
+            "--flood" => {
+                let count = args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0);
+                options.flood = count.ok_or("--flood needs a number above 0")?;
             }
             "--work" => options.work = Some(args.next().ok_or("--work needs a URL")?),
             "--hold" => options.hold = Some(args.next().ok_or("--hold needs a URL")?),
@@ -137,11 +146,17 @@ fn main() -> ExitCode {
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let mut missed = 0;
     println!("{:<52} {:>14} {:>14} {:>9} {:>9}", "figure", "measured", "limit", "ratio", "must be");
-    for (_, measure) in WORKLOADS.iter().filter(|(name, _)| wanted(name)) {
-        for figure in measure(options.repeat) {
+    let mut tell = |figures: Vec<Figure>| {
+        for figure in figures {
             println!("{figure}");
             missed += usize::from(!figure.is_met());
         }
+    };
+    for (_, measure) in WORKLOADS.iter().filter(|(name, _)| wanted(name)) {
+        tell(measure(options.repeat));
+    }
+    if wanted("flood") {
+        tell(flood::measure(options.repeat, options.flood));
     }
     if missed > 0 {
         println!("{missed} missed");

@@ -44,7 +44,7 @@ pub(crate) enum Site {
     Here,
     /// By whoever claims it.
     Elsewhere(Arc<Placement>),
-    /// By nobody for now: none that is alive serves its queue, or enough is offered already.
+    /// By nobody for now: its queue is paused, none that is alive serves it, or enough is offered already.
     Nowhere,
 }
 
@@ -119,9 +119,11 @@ impl Driver {
     /// Where an attempt of the step is to be executed.
     pub(crate) fn site(&self, step: Unit) -> Site {
         let placement = self.placement(step);
-        if self.shared.executes(placement) {
+        if self.is_held(step, &placement.queue) {
+            Site::Nowhere
+        } else if self.shared.executes(placement) {
             Site::Here
-        } else if self.may_offer(step, placement) {
+        } else if !self.shared.is_paused(&placement.queue) && self.may_offer(step, placement) {
             Site::Elsewhere(placement.clone())
         } else {
             Site::Nowhere
@@ -151,7 +153,7 @@ impl Driver {
         others > 0 && offered(&self.state).filter(|(unit, _)| unit.step == step.step).count() < others * AHEAD
     }
 
-    fn placement(&self, step: Unit) -> &Arc<Placement> {
+    pub(crate) fn placement(&self, step: Unit) -> &Arc<Placement> {
         let placement = self.loaded.workflow.step(step.step).options().placement.as_ref();
         placement.unwrap_or(&ANYWHERE)
     }
@@ -178,7 +180,7 @@ impl Driver {
             && self.shared.has_looked()
     }
 
-    /// Leaves a step alone until others serve it, or have room for it.
+    /// Leaves a step alone until others serve it, or have room for it, or its queue is resumed.
     pub(crate) fn leave_for_later(&mut self, step: Unit) {
         self.unserved.insert(step.step);
         self.shared.colleagues().waiting.insert(self.run);

@@ -217,6 +217,11 @@ impl Batch {
         let (Prepared::Begin(begin), Some(request)) = (done.verdict.clone(), done.request.take()) else {
             return self.say_done(driver, draft, step, done);
         };
+        let placement = driver.placement(step).clone();
+        if driver.is_held(step, &placement.queue) {
+            driver.leave_for_later(step);
+            return Decided::Changed(false);
+        }
         match driver.delegate(step, begin, &request, ground, draft.at) {
             Ok((birth, verdict)) => {
                 done.verdict = verdict;

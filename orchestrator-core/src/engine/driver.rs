@@ -211,8 +211,9 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.incarnation.begun() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => self.fenced(),
+            _ = stopping.wait_for(|stopping| *stopping) => return self.fenced(),
         }
+        self.know_what_is_paused().await;
     }
 
     /// Takes in what has happened. While attempts are executed that may be about to end, gives them a turn of the
@@ -462,6 +463,7 @@ impl Driver {
         {
             self.shared.away().remove(&self.run);
             self.shared.parked().remove(&self.run);
+            self.shared.forget_paused(self.run);
             let mut actors = self.shared.actors();
             actors.remove(&self.run);
             self.shared.committer.expect(actors.len());

@@ -37,6 +37,7 @@ mod places;
 mod prepare;
 mod progress;
 mod qa;
+mod queues;
 mod reconcile;
 mod registry;
 mod report;
@@ -63,6 +64,7 @@ pub use error::{CommandError, DriveError, ForkError, StartError};
 pub use family::{RegisteredTexts, names_a_file};
 pub use fork::{FORKED_FROM, ForkRun};
 pub use handle::{Engine, Live, Progress, Receipt, RunHandle};
+pub use queues::{PauseQueue, PausedQueue, QUEUE_KIND, pause_queue, paused_queues, resume_queue};
 pub use registry::Registry;
 pub use report::{RunReport, StepReport, read_outline, read_report};
 #[cfg(feature = "schedule")]

@@ -1,8 +1,9 @@
-//! Steps that wait for somebody who serves their queue, as they are reported.
+//! Steps that wait for somebody who serves their queue, or for the end of its pause, as they are reported.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::engine::queues::{PausedQueue, paused_queues};
 use crate::engine::report::StepReport;
 use crate::engine::waiting::Waiting;
 use crate::id::{RunId, StepIx};
@@ -10,15 +11,18 @@ use crate::machine::Intent;
 use crate::port::store::{RunRow, Store, StoreError};
 use crate::spec::{Placement, Workflow};
 
-/// The steps of a run whose turn it is, and that nobody alive takes.
+/// The steps of a run whose turn it is, and whose queue is paused or that nobody alive takes.
 pub(crate) async fn unserved(
     store: &dyn Store,
     row: &RunRow,
     workflow: &Workflow,
     steps: &[StepReport],
 ) -> Result<Vec<Waiting>, StoreError> {
-    let goes_on = row.finished_at.is_none() && row.intent == Intent::Proceed;
-    if !goes_on || workflow.steps.iter().all(|step| step.options().placement.is_none()) {
+    if row.finished_at.is_some() || row.intent != Intent::Proceed {
+        return Ok(Vec::new());
+    }
+    let paused = paused_queues(store).await?;
+    if paused.is_empty() && workflow.steps.iter().all(|step| step.options().placement.is_none()) {
         return Ok(Vec::new());
     }
     let has_ended = |status: &str| matches!(status, "completed" | "failed" | "skipped" | "cancelled");
@@ -36,10 +40,11 @@ pub(crate) async fn unserved(
         !ended && waiting && workflow.step(ix).needs.iter().all(has_ended)
     };
     let placed = (0u32..).map(StepIx).zip(&workflow.steps).filter_map(|(ix, step)| {
-        let placement = step.options().placement.clone()?;
-        is_due(ix).then_some((ix, step.name.clone(), placement))
+        let placement = &step.options().placement;
+        let is_told = placement.is_some() || !paused.is_empty();
+        (is_told && is_due(ix)).then(|| (ix, step.name.clone(), placement.clone()))
     });
-    let placed: Vec<(StepIx, Arc<str>, Arc<Placement>)> = placed.collect();
+    let placed: Vec<(StepIx, Arc<str>, Option<Arc<Placement>>)> = placed.collect();
     if placed.is_empty() {
         return Ok(Vec::new());
     }
@@ -47,11 +52,31 @@ pub(crate) async fn unserved(
     let nobody_takes = |placement: &Placement| {
         !owners.iter().any(|owner| owner.serves.takes(&placement.queue, &placement.labels))
     };
-    let waiting = placed.into_iter().filter(|(_, _, placement)| nobody_takes(placement));
-    Ok(waiting.map(|(ix, name, placement)| Waiting::for_a_worker(row.run, ix, name, placement)).collect())
+    let waiting = placed.into_iter().filter_map(|(ix, name, placement)| {
+        // Whoever drives the run executes what asks for nobody.
+        let asks = placement.is_some();
+        let placement = placement.unwrap_or_default();
+        match paused.iter().find(|paused| paused.queue == placement.queue) {
+            Some(paused) => Some(Waiting::for_a_resume(row.run, ix, name, placement, paused.clone())),
+            None => (asks && nobody_takes(&placement))
+                .then(|| Waiting::for_a_worker(row.run, ix, name, placement)),
+        }
+    });
+    Ok(waiting.collect())
 }
 
 impl Waiting {
+    fn for_a_resume(
+        run: RunId,
+        ix: StepIx,
+        step: Arc<str>,
+        placement: Arc<Placement>,
+        paused: PausedQueue,
+    ) -> Self {
+        let message = format!("waits because {}", paused.told());
+        Self { kind: "queue", message, paused: Some(paused), ..Self::for_a_worker(run, ix, step, placement) }
+    }
+
     fn for_a_worker(run: RunId, ix: StepIx, step: Arc<str>, placement: Arc<Placement>) -> Self {
         let with = placement.labels.iter().map(|(name, value)| format!("{name}={value}"));
         let with: Vec<String> = with.collect();
@@ -73,6 +98,7 @@ impl Waiting {
             held_by: Vec::new(),
             error: None,
             placement: Some(placement),
+            paused: None,
         }
     }
 }

@@ -34,7 +34,8 @@ impl Driver {
             // A plugin may spare a person.
             progress.status = "running";
         }
-        if progress.status == "running" && self.waits_for_a_worker() {
+        // Also one of which nothing has begun yet.
+        if matches!(progress.status, "pending" | "running") && self.waits_for_a_worker() {
             progress.status = "blocked";
         }
         self.watch_the_inbox();

@@ -325,6 +325,7 @@ impl Reader<'_> {
                 held_by: Vec::new(),
                 error: None,
                 placement: None,
+                paused: None,
             });
         }
         Ok(())

@@ -152,18 +152,20 @@ struct Job {
 impl Shared {
     /// Takes up offers while there are slots. Each process has an order of its own, so that several seldom reach for the same.
     pub(crate) async fn claim_offers(self: &Arc<Self>) {
+        if self.serves.queues.is_empty() || self.slots.available_permits() == 0 {
+            return;
+        }
+        if let Err(error) = self.know_what_is_paused().await {
+            return tracing::debug!(%error, "cannot look which queues are paused");
+        }
         let mut after = self.bench.cursor().take();
         for _ in 0..PAGES {
-            if self.serves.queues.is_empty() || self.slots.available_permits() == 0 || !self.is_known() {
+            let mut queues = self.serves.queues.clone();
+            queues.retain(|queue| !self.is_paused(queue));
+            if queues.is_empty() || self.slots.available_permits() == 0 || !self.is_known() {
                 return;
             }
-            let query = OfferQuery {
-                queues: self.serves.queues.clone(),
-                free: true,
-                after,
-                limit: PAGE,
-                ..OfferQuery::default()
-            };
+            let query = OfferQuery { queues, free: true, after, limit: PAGE, ..OfferQuery::default() };
             let page = match self.store.offers(query).await {
                 Ok(page) => page,
                 Err(error) => return tracing::debug!(%error, "cannot look for offers"),

@@ -17,6 +17,7 @@ use crate::engine::loaded::Library;
 use crate::engine::note::Note;
 use crate::engine::occupancy::Occupancy;
 use crate::engine::places::Parked;
+use crate::engine::queues;
 use crate::engine::registry::Registry;
 use crate::engine::serve::Bench;
 use crate::engine::tasks::Tasks;
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     /// Whether others are offered what there is no slot for.
     pub(crate) shares: bool,
     pub(crate) colleagues: Colleagues,
+    pub(crate) queues: queues::Known,
     pub(crate) bench: Bench,
     pub(crate) elsewhere: Mutex<Elsewhere>,
 }
@@ -205,6 +207,7 @@ impl Shared {
             serves: parts.serves,
             shares: parts.shares,
             colleagues: Colleagues::default(),
+            queues: queues::Known::default(),
             bench: Bench::default(),
             elsewhere: Mutex::default(),
         }

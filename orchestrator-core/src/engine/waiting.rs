@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::engine::queues::PausedQueue;
 use crate::engine::waits::{Cause, Waits};
 use crate::id::{RunId, Unit};
 use crate::machine::{Spot, StepError, WaitOn};
@@ -39,7 +40,8 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `concurrency`, `paths`, `outcome_unknown` or `quarantine`.
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `queue`, `concurrency`, `paths`, `outcome_unknown` or
+    /// `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,9 +68,12 @@ pub struct Waiting {
     /// Why the last attempt has failed, where another one is to come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<StepError>,
-    /// Whom it waits for, where that is a worker.
+    /// Where it is to be executed, where it waits for a worker or for the end of a pause.
     #[serde(skip)]
     pub placement: Option<Arc<Placement>>,
+    /// The pause that it waits for the end of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedQueue>,
 }
 
 /// Who holds a place under a key, or paths.
@@ -95,7 +100,10 @@ impl Waiting {
     /// Whether only a person can end it.
     #[must_use]
     pub fn needs_someone(&self) -> bool {
-        matches!(self.kind, "approval" | "qa" | "signal" | "worker" | "outcome_unknown" | "quarantine")
+        matches!(
+            self.kind,
+            "approval" | "qa" | "signal" | "worker" | "queue" | "outcome_unknown" | "quarantine"
+        )
     }
 }
 
@@ -226,5 +234,6 @@ pub(crate) fn waiting(
             _ => None,
         },
         placement: None,
+        paused: None,
     })
 }

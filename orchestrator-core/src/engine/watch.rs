@@ -68,6 +68,9 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
                 continue;
             }
         };
+        if let Err(error) = shared.look_for_paused_queues(mark).await {
+            tracing::debug!(%error, "cannot look which queues are paused");
+        }
         let is_due = looked.is_none_or(|looked| clock.now().since(looked) >= UNTOLD);
         let has_changed = seen != Some(mark);
         if !has_changed && !is_due {
@@ -129,7 +132,7 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
         }
         // Where a run waits for a slot already, the next is for others; but for one now and then, of which perhaps only the
         // time is over for something.
-        let is_full = held.waiting() > 0;
+        let is_full = held.waiting() > 0 || held.holds_enough();
         let room = if is_full { 0 } else { 2 * held.slots.available_permits() };
         let anyway = regular && (!is_full || last.is_none_or(|last| clock.now().since(last) >= ANYWAY));
         if room > 0 || anyway {

@@ -14,6 +14,7 @@ mod inside;
 mod offers;
 mod panics;
 mod paths;
+mod paused;
 mod places;
 mod put_off;
 mod qa;

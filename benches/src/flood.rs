@@ -34,7 +34,7 @@ const LOOK: usize = 64;
 /// How many times others may wait longer.
 const TIMES: f64 = 3.0;
 
-/// Every process has connections of its own to one database.
+/// One database: on PostgreSQL with a worker and a client that have connections of their own; on SQLite one process is both.
 enum Place {
     Sqlite(tempfile::TempDir),
     Postgres(Box<orchestrator_postgres::testkit::Database>),
@@ -68,11 +68,11 @@ pub(crate) fn measure(repeat: usize, flood: usize) -> Vec<Figure> {
     runtime().block_on(async {
         let server = Server::start().await;
         let mut figures = Vec::new();
-        for name in ["PostgreSQL", "SQLite"] {
+        for name in ["PostgreSQL", "one process"] {
             let mut waits = Waits::default();
             for _ in 0..repeat {
                 let place = match name {
-                    "SQLite" => Place::Sqlite(tempfile::tempdir().expect("a folder")),
+                    "one process" => Place::Sqlite(tempfile::tempdir().expect("a folder")),
                     _ => Place::Postgres(Box::new(server.database().await)),
                 };
                 once(&place, flood, &mut waits).await;
@@ -102,7 +102,11 @@ async fn once(place: &Place, flood: usize, waits: &mut Waits) {
 
     let done = Arc::new(AtomicUsize::new(0));
     let (worker, mut begun) = engine(place.open().await, true, &done).await;
-    waits.unloaded.extend(wait_for(&client, &other, &mut begun).await);
+    let starter = |worker: &Engine| match place {
+        Place::Sqlite(_) => worker.clone(),
+        Place::Postgres(_) => client.clone(),
+    };
+    waits.unloaded.extend(wait_for(&starter(&worker), &other, &mut begun).await);
     worker.stop(Duration::from_secs(5)).await;
 
     let store = place.open().await;
@@ -117,7 +121,7 @@ async fn once(place: &Place, flood: usize, waits: &mut Waits) {
         tokio::time::sleep(REST).await;
     }
     let (before, since) = (done.load(Ordering::Relaxed), Instant::now());
-    waits.loaded.extend(wait_for(&client, &other, &mut begun).await);
+    waits.loaded.extend(wait_for(&starter(&worker), &other, &mut begun).await);
     let after = done.load(Ordering::Relaxed);
     assert!(after < flood, "the flood was over before the others were");
     let rate = (after - before) as f64 / since.elapsed().as_secs_f64();

@@ -17,10 +17,10 @@ use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
     ApprovalQuery, ApprovalRow, Claim, Claimed, Commit, DeleteDocument, Deliver, Delivered, DocumentQuery,
-    DocumentRow, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner, NewRevision,
-    NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument, Registered, Renewal,
-    RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError, StoreInfo, WaiterRow,
-    WorkflowQuery, WorkflowRow,
+    DocumentRow, DueRun, EventsAfter, HoldRow, Inbox, KeyQuery, LogLine, LogQuery, Member, NewOwner,
+    NewRevision, NumberedLine, OfferQuery, OfferRow, OwnerRow, Page, Prune, Pruned, Put, PutDocument,
+    Registered, Renewal, RevisionQuery, RevisionRow, RunLog, RunQuery, RunRow, StepRow, Store, StoreError,
+    StoreInfo, WaiterRow, WorkflowQuery, WorkflowRow,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::Digest;
@@ -136,7 +136,7 @@ impl<S: Store> Store for Mirrored<S> {
         self.inner.owners().await
     }
 
-    async fn claim_due(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
+    async fn claim_due(&self, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         self.inner.claim_due(limit).await
     }
 

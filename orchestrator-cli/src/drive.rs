@@ -273,7 +273,8 @@ impl Driving<'_> {
             ]);
         }
         let needs: Vec<_> = report.waiting_for.iter().filter(|waiting| waiting.needs_someone()).collect();
-        let is_served = |waiting: &&orchestrator_core::engine::Waiting| waiting.kind != "worker";
+        let is_served =
+            |waiting: &&orchestrator_core::engine::Waiting| !matches!(waiting.kind, "worker" | "queue");
         if (report.status == "blocked" || !needs.iter().any(is_served)) && !needs.is_empty() {
             let untold = needs.into_iter().filter(|waiting| {
                 self.told.insert((waiting.run, waiting.ix, waiting.attempt, waiting.digest))

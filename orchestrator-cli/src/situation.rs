@@ -16,7 +16,7 @@ use crate::shell::{Shell, quoted};
 /// What an open run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Situation {
-    /// `driven`, `approval`, `qa`, `signal`, `worker`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
+    /// `driven`, `approval`, `qa`, `signal`, `worker`, `queue`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
     pub(crate) kind: &'static str,
     /// For people.
     pub(crate) text: String,
@@ -75,6 +75,14 @@ pub(crate) fn of(
     {
         return Some(waits_for_someone(waiting, shell));
     }
+    // Nothing of it is executed, and nothing else is known of why.
+    let is_held = |waiting: &&Waiting| waiting.kind == "queue";
+    if report.waiting_for.iter().all(Waiting::needs_someone)
+        && !report.steps.iter().any(|step| matches!(step.status, "running" | "claimed"))
+        && let Some(waiting) = report.waiting_for.iter().find(is_held)
+    {
+        return Some(waits_for_someone(waiting, shell));
+    }
     if let Some(owner) = driver {
         let text = match put_off {
             Some(due) => {
@@ -113,7 +121,7 @@ fn held_up(report: &RunReport) -> String {
     let waiting = report
         .waiting_for
         .iter()
-        .find(|waiting| matches!(waiting.kind, "backoff" | "worker" | "concurrency" | "paths"));
+        .find(|waiting| matches!(waiting.kind, "backoff" | "worker" | "queue" | "concurrency" | "paths"));
     let told = |waiting: &Waiting| {
         let error = waiting.error.as_ref().map(|error| format!(": {}", block::first_line(&error.message)));
         format!("; {} {}{}", waiting.name(), waiting.message, error.unwrap_or_default())
@@ -134,6 +142,7 @@ fn waits_for_someone(waiting: &Waiting, shell: &Shell) -> Situation {
         "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, run, "--pass", shell)),
         "signal" => ("signal", format!("{step} {message}"), signal(waiting, run, shell)),
         "worker" => ("worker", format!("{step} {message}"), worker(waiting, shell)),
+        "queue" => ("queue", format!("{step} {message}"), resume(waiting, shell)),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
             let command = shell.command(&format!("runs resolve {run} {named} --not-applied"));
@@ -166,6 +175,12 @@ fn worker(waiting: &Waiting, shell: &Shell) -> String {
     shell.command(&words)
 }
 
+/// `orchestrator queue resume QUEUE`.
+fn resume(waiting: &Waiting, shell: &Shell) -> String {
+    let queue = waiting.paused.as_ref().map(|paused| &*paused.queue).unwrap_or_default();
+    shell.command(&format!("queue resume {}", quoted(queue)))
+}
+
 /// The commands that answer a waiting step, each with what it says.
 pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, String)> {
     let (run, step) = (waiting.run, &*waiting.name());
@@ -180,6 +195,7 @@ pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, St
         }
         "signal" => vec![("signal", signal(waiting, run, shell))],
         "worker" => vec![("worker", worker(waiting, shell))],
+        "queue" => vec![("resume", resume(waiting, shell))],
         "outcome_unknown" | "quarantine" => vec![
             ("it has happened", shell.command(&format!("runs resolve {run} {named} --applied"))),
             ("it has not", shell.command(&format!("runs resolve {run} {named} --not-applied"))),

@@ -92,6 +92,7 @@ impl Dialect for Postgres {
     const CONCURRENT: bool = true;
 
     // One is executed while another is made ready; more only wait for the same disk.
+    const LATERAL: bool = true;
     const LANES: usize = 2;
 
     const ALONE: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(7308895133)");

@@ -54,6 +54,9 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// for no commit.
     const CONCURRENT: bool = false;
 
+    /// Whether a query in `FROM` may be one that refers to what stands before it there (`LATERAL`).
+    const LATERAL: bool = false;
+
     /// How many batches are written at the same time, each by a connection of its own.
     const LANES: usize = 1;
 

@@ -18,31 +18,52 @@ use crate::store::Shared;
 /// How many of each line are read at first.
 const FEW: usize = 4;
 
-/// The first of each line, as many as are asked for. A line is all runs of a project that have one priority: so it has them in
-/// the order in which they are due, and those that are not due yet are after all others. The lines are found one after
+/// How many of each line are read at most.
+const MOST: usize = 1 << 30;
+
+/// The first of each line, so many, that are due at `$1`. A line is all runs of a project that have one priority: so it has them
+/// in the order in which they are due, and those that are not due yet are after all others. The lines are found one after
 /// the other, and so are the runs of each, by looking for what comes next in the index: nothing else is read, but for what
 /// somebody drives.
-const LINES: &str = "\
-WITH RECURSIVE lines (project, priority) AS (\
-SELECT f.project, f.priority FROM (SELECT n.project, n.priority FROM orchestrator_runs AS n \
-WHERE n.due_at IS NOT NULL ORDER BY n.project, n.priority LIMIT 1) AS f \
-UNION ALL \
-SELECT r.project, r.priority FROM lines AS l JOIN orchestrator_runs AS r ON r.id = (\
-SELECT n.id FROM orchestrator_runs AS n WHERE n.due_at IS NOT NULL \
-AND (n.project, n.priority) > (l.project, l.priority) ORDER BY n.project, n.priority LIMIT 1)), \
-firsts (project, priority, due_at, id, place) AS (\
-SELECT r.project, r.priority, r.due_at, r.id, 1 FROM lines AS l JOIN orchestrator_runs AS r ON r.id = (\
-SELECT n.id FROM orchestrator_runs AS n WHERE n.project = l.project AND n.priority = l.priority \
-AND n.due_at <= $1 AND (n.driver IS NULL OR EXISTS \
-(SELECT 1 FROM orchestrator_owners AS o WHERE o.id = n.driver AND o.dead = 1)) \
-ORDER BY n.due_at, n.id LIMIT 1) \
-UNION ALL \
-SELECT r.project, r.priority, r.due_at, r.id, f.place + 1 FROM firsts AS f JOIN orchestrator_runs AS r ON r.id = (\
-SELECT n.id FROM orchestrator_runs AS n WHERE n.project = f.project AND n.priority = f.priority \
-AND n.due_at <= $1 AND (n.due_at, n.id) > (f.due_at, f.id) AND (n.driver IS NULL OR EXISTS \
-(SELECT 1 FROM orchestrator_owners AS o WHERE o.id = n.driver AND o.dead = 1)) \
-ORDER BY n.due_at, n.id LIMIT 1) WHERE f.place < $2) \
-SELECT id, project, priority, due_at FROM firsts";
+fn firsts(each: usize, is_lateral: bool) -> String {
+    let runs = "FROM orchestrator_runs AS n WHERE n.due_at IS NOT NULL";
+    let next = |column: &str, of: &str| {
+        format!("(SELECT n.{column} {runs}{of} ORDER BY n.project, n.priority LIMIT 1)")
+    };
+    let (project, priority) = (next("project", ""), next("priority", ""));
+    let more = next("priority", " AND n.project = l.project AND n.priority > l.priority");
+    let after = " AND n.project > l.project";
+    let (next_project, next_priority) = (next("project", after), next("priority", after));
+    let lines = format!(
+        "WITH RECURSIVE lines (project, priority) AS (SELECT {project}, {priority} UNION ALL \
+         SELECT CASE WHEN {more} IS NULL THEN {next_project} ELSE l.project END, \
+         coalesce({more}, {next_priority}) FROM lines AS l WHERE l.project IS NOT NULL)"
+    );
+    let due = |of: &str, after: &str, limit: usize| {
+        format!(
+            "{runs} AND n.project = {of}.project AND n.priority = {of}.priority AND n.due_at <= $1{after} \
+             AND (n.driver IS NULL OR EXISTS \
+             (SELECT 1 FROM orchestrator_owners AS o WHERE o.id = n.driver AND o.dead = 1)) \
+             ORDER BY n.due_at, n.id LIMIT {limit}"
+        )
+    };
+    if is_lateral {
+        let firsts = due("l", "", each);
+        return format!(
+            "{lines} SELECT f.id, l.project, l.priority, f.due_at FROM lines AS l \
+             CROSS JOIN LATERAL (SELECT n.id, n.due_at {firsts}) AS f"
+        );
+    }
+    let (first, after) = (due("l", "", 1), due("f", " AND (n.due_at, n.id) > (f.due_at, f.id)", 1));
+    format!(
+        "{lines}, firsts (project, priority, due_at, id, place) AS (\
+         SELECT r.project, r.priority, r.due_at, r.id, 1 FROM lines AS l \
+         JOIN orchestrator_runs AS r ON r.id = (SELECT n.id {first}) UNION ALL \
+         SELECT r.project, r.priority, r.due_at, r.id, f.place + 1 FROM firsts AS f \
+         JOIN orchestrator_runs AS r ON r.id = (SELECT n.id {after}) WHERE f.place < {each}) \
+         SELECT id, project, priority, due_at FROM firsts"
+    )
+}
 
 #[derive(Debug, FromQueryResult)]
 struct Row {
@@ -71,7 +92,7 @@ impl<D: Dialect> Shared<D> {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let mut each = FEW.min(most);
+        let mut each = FEW;
         let (waiting, mut rows) = tokio::try_join!(self.waiting(), self.firsts(now, each))?;
         let others = self.told(&waiting, now).await?;
         loop {
@@ -91,16 +112,17 @@ impl<D: Dialect> Shared<D> {
             if more == 0 || known >= most {
                 return Ok(in_turns(due, most));
             }
-            // At least twice as many: the last project that has more is reached after a few times.
-            each = each.saturating_add(each.max((most - known).div_ceil(more)));
+            // At least twice as many: the last project that has more is reached after a few times. And few different
+            // numbers, for each is a text that the database prepares.
+            let wanted = each.max((most - known).div_ceil(more)).saturating_add(each);
+            each = wanted.min(MOST).next_power_of_two();
             rows = self.firsts(now, each).await?;
         }
     }
 
     async fn firsts(&self, now: Timestamp, each: usize) -> Result<Vec<Row>, StoreError> {
-        let each = i64::try_from(each).unwrap_or(i64::MAX);
-        let values = [now.as_millis().into(), each.into()];
-        let query = Statement::from_sql_and_values(self.db().get_database_backend(), LINES, values);
+        let (backend, text) = (self.db().get_database_backend(), firsts(each, D::LATERAL));
+        let query = Statement::from_sql_and_values(backend, text, [now.as_millis().into()]);
         self.read(Row::find_by_statement(query).all(self.db())).await
     }
 

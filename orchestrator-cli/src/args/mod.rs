@@ -7,6 +7,7 @@ mod graph;
 mod mutants;
 #[cfg(test)]
 mod page;
+mod queue;
 mod report;
 mod run;
 mod runs;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
 pub(crate) use global::Global;
 pub(crate) use graph::{DrawGraph, GraphFormat};
+pub(crate) use queue::QueueCommand;
 pub(crate) use report::{ReportTo, Reports};
 pub(crate) use run::{Drive, Run, Start};
 pub(crate) use runs::{
@@ -91,6 +93,9 @@ pub(crate) enum Verb {
     Schedule(ScheduleCommand),
     /// Drive runs that others have started, until told to stop
     Worker(Worker),
+    /// See what waits for workers, and pause it
+    #[command(subcommand, arg_required_else_help = true)]
+    Queue(QueueCommand),
     /// See and decide what waits for a person's word
     #[command(subcommand, arg_required_else_help = true)]
     Approval(ApprovalCommand),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use orchestrator_core::engine::{read_report, read_schedules, stranded};
+use orchestrator_core::engine::{paused_queues, read_report, read_schedules, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{DocumentQuery, RunQuery, RunRow, Store, StoreError};
 use orchestrator_core::time::Timestamp;
@@ -91,6 +91,8 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
             let runs = open_runs(app, &store, &mut checks).await;
             let found = schedules(app, &store).await;
             checks.extend(found.unwrap_or_else(|problem| vec![Check::of("schedules", &problem)]));
+            let found = queues(app, &store).await;
+            checks.extend(found.unwrap_or_else(|problem| vec![Check::of("queues", &problem)]));
             // Only what `sweep` says about the dead was written.
             let _ = store.close().await;
             runs.unwrap_or_else(|problem| {
@@ -316,6 +318,15 @@ async fn schedules(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Check>, Prob
         checks.push(Check::new("schedules", "ok", format!("{} active", counted(active, "schedule"))));
     }
     Ok(checks)
+}
+
+/// The queues that are paused.
+async fn queues(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Check>, Problem> {
+    let paused = paused_queues(&**store).await?.into_iter().map(|paused| {
+        let hint = app.shell.command(&format!("queue resume {}", quoted(&paused.queue)));
+        Check { hint: Some(hint), ..Check::new("queue", "warn", paused.told()) }
+    });
+    Ok(paused.collect())
 }
 
 fn tell(app: &App, checks: &[Check], runs: &[OpenRun]) -> Result<(), Problem> {

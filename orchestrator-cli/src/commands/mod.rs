@@ -12,6 +12,7 @@ mod man;
 mod past;
 mod plan;
 mod plugins;
+mod queue;
 mod run;
 mod runs;
 mod schedule;

@@ -37,6 +37,12 @@ fn is_worker(owner: &OwnerRow) -> bool {
     owner.label.contains(WORKER)
 }
 
+/// How many steps an owner executes at once, if it says so.
+pub(crate) fn slots(owner: &OwnerRow) -> Option<u64> {
+    let (_, said) = owner.label.rsplit_once(WORKER)?;
+    said.split_once(' ')?.0.parse().ok()
+}
+
 /// Whether anybody alive takes up runs, and starts those of schedules. `true` where that cannot be told.
 pub(crate) async fn has_worker(store: &Arc<dyn Store>) -> bool {
     // Whoever has died is known to be dead from here on.

@@ -5,6 +5,7 @@ pub(crate) mod escape;
 mod excerpt;
 pub(crate) mod moment;
 mod problem;
+pub(crate) mod queued;
 pub(crate) mod registered;
 pub(crate) mod scheduled;
 pub(crate) mod shapes;

@@ -20,6 +20,7 @@ mod moving;
 mod mutants;
 mod network;
 mod outside;
+mod pausing;
 mod plan;
 mod prices;
 mod queues;

@@ -1,7 +1,9 @@
 //! Watching the store: what others have committed to runs driven here, and runs that nobody drives.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::engine::error::DriveError;
@@ -26,6 +28,9 @@ const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// How many due runs are looked at a time.
 const CLAIM: usize = 64;
+
+/// How many of them are taken up before it is looked again.
+const AT_ONCE: usize = 8;
 
 /// How long a change may stay unnoticed that the store has not told: whoever should have told it may have died.
 const UNTOLD: Duration = Duration::from_secs(1);
@@ -177,7 +182,8 @@ impl Strangers {
     }
 }
 
-/// Takes up so many runs of those that are due.
+/// Takes up so many runs of those that are due, and looks again soon where there may be more: whoever has come meanwhile waits
+/// for no longer than these take.
 async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, turns: &mut Turns) {
     let now = shared.clock.now();
     strangers.until.retain(|_, until| *until > now);
@@ -189,24 +195,15 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, tur
         }
     };
     due.retain(|due| !strangers.contains(&due.run));
-    for run in turns.choose(due, room, shared.owner()) {
-        match shared.is_left_alone(run).await {
-            Ok(false) => {}
-            Ok(true) => {
-                strangers.ever.insert(run);
-                continue;
-            }
-            Err(error @ StoreError::Corrupt(_)) => {
-                strangers.put_off(run, now, &error.into());
-                continue;
-            }
-            Err(error) => {
-                tracing::debug!(%run, %error, "cannot look at a due run");
-                continue;
-            }
-        }
-        match shared.drive(run).await {
-            Ok(_) => tracing::debug!(%run, "took up a due run"),
+    let chosen = turns.choose(due, room.min(AT_ONCE), shared.owner());
+    if chosen.len() == AT_ONCE {
+        shared.bell.notify_one();
+    }
+    let taken = chosen.iter().map(|run| shared.take_up_due(*run)).collect();
+    for (run, taken) in chosen.into_iter().zip(together(taken).await) {
+        match taken {
+            Ok(Taken::Up) => tracing::debug!(%run, "took up a due run"),
+            Ok(Taken::LeftAlone) => _ = strangers.ever.insert(run),
             Err(DriveError::Driven { .. } | DriveError::Stopping) => {}
             Err(error @ DriveError::UnknownPlugin { .. }) => {
                 tracing::warn!(%run, %error, "leaving a due run to an engine that can execute it");
@@ -218,7 +215,36 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, tur
     }
 }
 
+/// What became of a due run.
+enum Taken {
+    Up,
+    /// It has the label of those that are none of ours.
+    LeftAlone,
+}
+
+/// Carries out all of these at the same time, in the task of the caller: what they commit is written together.
+async fn together<T>(tasks: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut tasks: Vec<_> = tasks.into_iter().map(|task| (Box::pin(task), None)).collect();
+    poll_fn(|cx| {
+        for (task, answer) in tasks.iter_mut().filter(|(_, answer)| answer.is_none()) {
+            if let Poll::Ready(ready) = task.as_mut().poll(cx) {
+                *answer = Some(ready);
+            }
+        }
+        if tasks.iter().all(|(_, answer)| answer.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    tasks.into_iter().filter_map(|(_, answer)| answer).collect()
+}
+
 impl Shared {
+    async fn take_up_due(self: &Arc<Self>, run: RunId) -> Result<Taken, DriveError> {
+        if self.is_left_alone(run).await? {
+            return Ok(Taken::LeftAlone);
+        }
+        self.drive(run).await.map(|_| Taken::Up)
+    }
+
     /// Whether a run, or the one that somebody has started above it, has the label of runs that are none of ours.
     async fn is_left_alone(&self, run: RunId) -> Result<bool, StoreError> {
         let Some(label) = &self.leaves else { return Ok(false) };

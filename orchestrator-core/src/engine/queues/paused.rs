@@ -29,7 +29,7 @@ pub struct PausedQueue {
     /// Since when, by the store's clock.
     pub since: Timestamp,
     /// Who has paused it; empty, if that cannot be read.
-    pub by: String,
+    pub by: Arc<str>,
 }
 
 impl PausedQueue {
@@ -44,7 +44,7 @@ impl PausedQueue {
 /// What somebody says who pauses a queue.
 #[derive(Debug, Serialize, Deserialize)]
 struct Said {
-    by: String,
+    by: Arc<str>,
 }
 
 /// A wish to pause a queue.
@@ -55,7 +55,7 @@ pub struct PauseQueue {
     /// The queue; a name as queues have them ([`crate::spec::is_queue_name`]).
     pub queue: Arc<str>,
     /// Who wants it.
-    pub by: String,
+    pub by: Arc<str>,
 }
 
 /// All queues that are paused, by their names.
@@ -148,6 +148,6 @@ fn paused(row: DocumentRow) -> Option<PausedQueue> {
     if &*row.status != PAUSED {
         return None;
     }
-    let said = serde_json::from_str(&row.body).map_or_else(|_| String::new(), |said: Said| said.by);
+    let said = serde_json::from_str(&row.body).map_or_else(|_| Arc::from(""), |said: Said| said.by);
     Some(PausedQueue { queue: row.name, since: row.updated_at, by: said })
 }

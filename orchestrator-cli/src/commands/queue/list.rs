@@ -1,0 +1,56 @@
+//! `queue list`.
+
+use std::time::Duration;
+
+use orchestrator_core::time::Timestamp;
+
+use crate::app::App;
+use crate::commands::queue::{count, steer};
+use crate::exit::Exit;
+use crate::output::queued::QueueItem;
+use crate::output::shapes::ListShape;
+use crate::output::{Problem, escape, moment};
+
+pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
+    let store = app.store().await?;
+    let count::Census { queues, is_partial } = count::census(&store).await?;
+    if app.output.json().is_some() {
+        app.output.print_json(&ListShape { items: queues, next: None })?;
+        return Ok(Exit::Ok);
+    }
+    if queues.is_empty() {
+        app.output.note("nobody serves a queue, and nothing waits for one");
+        app.output.note(&format!("  {}", app.shell.command("worker")));
+        return Ok(Exit::Ok);
+    }
+    let now = store.now().await?;
+    let rows = queues.iter().map(|queue| line(queue, now)).collect();
+    let titles = ["QUEUE", "STATUS", "WORKERS", "SLOTS", "WAITING", "CLAIMED", "OLDEST", "CLAIM WAIT"];
+    app.output.table(&titles, rows)?;
+    for queue in &queues {
+        if let Some(since) = queue.pause.since {
+            let by = escape::line(queue.pause.by.as_deref().unwrap_or_default()).into_owned();
+            let name = &queue.pause.queue;
+            let resume = steer::resuming(app, name);
+            app.output.note(&format!("{name} is paused since {since} by {by}: {resume}"));
+        }
+    }
+    if is_partial {
+        app.output.note("not all open runs were asked for steps that nobody is offered");
+    }
+    Ok(Exit::Ok)
+}
+
+fn line(queue: &QueueItem, now: Timestamp) -> Vec<String> {
+    let none = || "-".to_owned();
+    vec![
+        queue.pause.queue.to_string(),
+        queue.pause.status.to_owned(),
+        queue.workers.len().to_string(),
+        if queue.slots > 0 { queue.slots.to_string() } else { none() },
+        (queue.offered + queue.held).to_string(),
+        queue.claimed.to_string(),
+        queue.oldest_at.map_or_else(none, |at| moment::duration(now.since(at))),
+        queue.claim_wait_ms.map_or_else(none, |wait| moment::duration(Duration::from_millis(wait))),
+    ]
+}

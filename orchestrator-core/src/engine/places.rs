@@ -178,14 +178,8 @@ impl Batch {
                 // Nothing of this run goes before what waits already.
                 None => !driver.state.waits_for(&spot),
             };
-            !is_free || self.clashes_within(driver, hold)
+            !is_free || driver.is_in_its_own_way(hold)
         })
-    }
-
-    /// Whether something of this very run has the paths, or takes them with this batch.
-    fn clashes_within(&self, driver: &Driver, hold: &Hold) -> bool {
-        let Some(paths) = hold.claim.paths() else { return false };
-        driver.state.locks(&hold.key).any(|other| other.clashes(paths))
     }
 
     /// The step or item has begun, or goes on: what it holds now is taken.
@@ -223,6 +217,12 @@ impl Batch {
 }
 
 impl Driver {
+    /// Whether something of this very run has the paths, or takes them with this batch.
+    fn is_in_its_own_way(&self, hold: &Hold) -> bool {
+        let Some(paths) = hold.claim.paths() else { return false };
+        self.state.locks(&hold.key).any(|other| other.clashes(paths))
+    }
+
     /// What waits for a place or for paths, and may have them now: to be prepared again, or to go on.
     pub(crate) fn given_place(&self, for_others: bool, taken: &Room) -> Option<Effect> {
         let step = self.room.iter().find_map(|(spot, room)| {
@@ -233,7 +233,10 @@ impl Driver {
             let mut parked = self.state.parked_for(spot).filter(|_| used < *room as usize);
             parked.find(|step| {
                 let is_open = !self.preparing.contains(step) && !self.unserved.contains(&step.step);
-                is_open && (!for_others || self.is_for_others(*step))
+                // That paths were given may be told late, when another step of the run has them already.
+                let is_free =
+                    !self.state.slot(*step).parked().is_some_and(|hold| self.is_in_its_own_way(hold));
+                is_open && is_free && (!for_others || self.is_for_others(*step))
             })
         })?;
         Some(match &self.state.slot(step).state {

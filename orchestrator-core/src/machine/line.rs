@@ -9,10 +9,6 @@ use crate::machine::hold::Claim;
 use crate::spec::Paths;
 use crate::time::Timestamp;
 
-/// How much longer than others a run seems to have waited for each point of priority. Who waits long enough goes before all
-/// that come later, however urgent: nobody waits for ever.
-const HEAD_START_MS: i64 = 60_000;
-
 /// Who waits: a run, for a place or for paths. It has one spot in the line for each of these, however many of its steps wait.
 pub type Who = (RunId, Option<Arc<Paths>>);
 
@@ -235,7 +231,7 @@ impl Line {
 
     fn join(&mut self, who: Who, limit: u32, priority: i32, now: Timestamp) {
         self.waiters.entry(who.clone()).or_insert_with(|| {
-            let rank = now.as_millis().saturating_sub(i64::from(priority).saturating_mul(HEAD_START_MS));
+            let rank = now.place(priority);
             self.order.insert((rank, who));
             Waiter { rank, limit, since: now, granted_at: None }
         });

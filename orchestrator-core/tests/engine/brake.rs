@@ -31,6 +31,8 @@ pub(crate) struct Brake {
     loses: bool,
     /// Whether changes of documents are passed on.
     documents: bool,
+    /// Who had been given something when that was asked last, if it is to be told one question late.
+    given: Option<std::sync::Mutex<Vec<WaiterRow>>>,
     pub(crate) reads: Semaphore,
     /// How often a run was loaded.
     pub(crate) loads: AtomicUsize,
@@ -61,12 +63,18 @@ impl Brake {
         Arc::new(Self { documents: false, ..Self::over(right, i64::MAX) })
     }
 
+    /// One that passes on all, but tells who was given a place or paths as it was when that was asked before.
+    pub(crate) fn late(right: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { given: Some(std::sync::Mutex::default()), ..Self::over(right, i64::MAX) })
+    }
+
     fn over(right: Arc<MemoryStore>, commits: i64) -> Self {
         Self {
             right,
             left: AtomicI64::new(commits),
             loses: false,
             documents: true,
+            given: None,
             reads: Semaphore::new(0),
             loads: AtomicUsize::new(0),
             spoiled: AtomicBool::new(false),
@@ -185,7 +193,11 @@ impl Store for Brake {
     }
 
     async fn waiters(&self, query: KeyQuery) -> Result<Vec<WaiterRow>, StoreError> {
-        self.right.waiters(query).await
+        let Some(given) = self.given.as_ref().filter(|_| query.granted) else {
+            return self.right.waiters(query).await;
+        };
+        let now = self.right.waiters(query).await?;
+        Ok(std::mem::replace(&mut *given.lock().unwrap(), now))
     }
 
     async fn deliver(&self, deliver: Deliver) -> Result<Delivered, StoreError> {

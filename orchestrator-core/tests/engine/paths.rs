@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use orchestrator_core::MemoryStore;
 use orchestrator_core::StartRun;
-use orchestrator_core::engine::stranded;
+use orchestrator_core::engine::{Engine, stranded};
 use orchestrator_core::machine::{Asked, Command};
 use orchestrator_core::spec::inputs::Given;
 use serde_json::json;
 
+use crate::brake::Brake;
 use crate::places::{ALL, Count, Crowd, assert_free, engine, start, waiting};
 
 /// A run of one step with these keys.
@@ -102,6 +103,32 @@ async fn who_needs_a_place_and_paths_takes_both_and_nobody_waits_for_ever() {
         assert_eq!(report.status, "completed", "{:?}", report.error);
     }
     assert_eq!(crowd.of(ALL).all, 6 * 4 + 6 * 3);
+    assert_free(&store).await;
+}
+
+/// A run is told that it was given what one of its steps has taken meanwhile, and another one still waits for.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_late_is_given_to_nobody_twice() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let late = Engine::builder().plugin(crowd.clone()).store(Brake::late(store.clone())).poll(None);
+    let engine = late.slots(8).start().await.unwrap();
+    let first = start(&engine, &one("with: { do: gate }, paths: [src]")).await;
+    crowd.has_begun("k", 1).await;
+    let text = "name: items\nsteps:\n  a: { uses: crowd, for_each: [1, 2, 3, 4], paths: [src/lib.rs], with: { do: gate } }\n";
+    let items = start(&engine, text).await;
+    waiting(&store, 1).await;
+    for all in 1..=5 {
+        crowd.has_begun("k", all).await;
+        // Others look who was given something, while one is at work and the others wait.
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_millis(25)).await;
+        }
+        crowd.gate.notify_one();
+    }
+    assert_eq!(first.wait().await.unwrap().status, "completed");
+    let report = items.wait().await.unwrap();
+    assert_eq!(report.status, "completed", "{:?}", report.error);
+    assert_eq!(crowd.of("k"), Count { now: 0, most: 1, all: 5 });
     assert_free(&store).await;
 }
 

@@ -63,6 +63,8 @@ async fn write(
     lanes: usize,
 ) {
     let mut held: Vec<Submission> = Vec::new();
+    // Those whom the last commit has woken may hand in as many again.
+    let mut last = 0;
     loop {
         if held.is_empty() {
             match inbox.recv().await {
@@ -71,10 +73,11 @@ async fn write(
             }
         }
         // About as many runs as there are in a lane.
-        let all = drivers.load(Ordering::Relaxed).div_ceil(lanes).clamp(1, MAX_BATCH_MEMBERS);
+        let all = drivers.load(Ordering::Relaxed).div_ceil(lanes).max(last).clamp(1, MAX_BATCH_MEMBERS);
         gather(&mut inbox, &mut held, all).await;
         let (members, replies): (Vec<_>, Vec<_>) =
             take_batch(&mut held).into_iter().map(|submission| (submission.member, submission.reply)).unzip();
+        last = replies.len();
         crate::failpoint!("committer.taken");
         let answers = store.commit(members).await;
         for (reply, answer) in replies.into_iter().zip(answers) {
@@ -83,14 +86,18 @@ async fn write(
     }
 }
 
+/// Takes what was handed in, and waits for more while that is less than is to be expected.
 async fn gather(inbox: &mut mpsc::UnboundedReceiver<Submission>, held: &mut Vec<Submission>, all: usize) {
     let mut quiet = 0;
-    while quiet < QUIET_TURNS && held.len() < all {
+    loop {
         let before = held.len();
         while let Ok(submission) = inbox.try_recv() {
             held.push(submission);
         }
         quiet = if held.len() == before { quiet + 1 } else { 0 };
+        if quiet == QUIET_TURNS || held.len() >= all {
+            return;
+        }
         tokio::task::yield_now().await;
     }
 }

@@ -134,6 +134,23 @@ impl Engine {
         self.shared.enqueue(start.into()).await
     }
 
+    /// As [`Engine::enqueue`], of many runs. They are written in groups of up to 256 runs or 1 MiB, a transaction each, so
+    /// that many cost little more than a few; whatever is wrong with one harms no other. There is an answer for each, in
+    /// their order. Of several with one idempotency key, whichever is written first starts the run.
+    ///
+    /// However many there are, at most 1,024 runs or 4 MiB of them are held at a time: what is to be started is asked for
+    /// as the store takes it. Where the caller goes away, those that were asked for already are created, and no more.
+    ///
+    /// # Errors
+    /// For each: [`StartError`], as of [`Engine::enqueue`]. Once the store cannot be had, all that are not on their way are
+    /// told so without being tried.
+    pub async fn enqueue_all<S: Into<StartRun>>(
+        &self,
+        starts: impl IntoIterator<Item = S>,
+    ) -> Vec<Result<RunId, StartError>> {
+        self.shared.enqueue_all(starts.into_iter().map(Into::into)).await
+    }
+
     /// Those of the secrets declared by a workflow, and by the workflows that its steps name, that cannot be had now. For
     /// saying so before a run is started; a run does not need it.
     pub async fn missing_secrets(&self, workflow: &Workflow) -> Vec<MissingSecret> {

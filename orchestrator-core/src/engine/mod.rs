@@ -12,6 +12,7 @@ mod control;
 mod delegate;
 mod dispatch;
 mod driver;
+mod enqueue;
 mod error;
 mod evidence;
 mod expand;

@@ -178,43 +178,6 @@ impl Shared {
         }
     }
 
-    /// Creates a run and leaves it to whoever looks for due runs; a repeated start answers with the first run.
-    pub(crate) async fn enqueue(self: &Arc<Self>, start: StartRun) -> Result<RunId, StartError> {
-        let start = self.with_children(start).await?;
-        let member = self.creating_member(start)?;
-        let run = member.run;
-        match self.submit_creation(member).await? {
-            Commit::Applied => {
-                self.bell.notify_one();
-                Ok(run)
-            }
-            Commit::Duplicate { run, same: true } => Ok(run),
-            Commit::Duplicate { run, same: false } => Err(StartError::KeyReused { run }),
-            Commit::Invalid(why) => Err(StartError::Invalid(why)),
-            _ => Err(StoreError::Busy.into()),
-        }
-    }
-
-    /// Hands in a member that creates a run, until it is known what became of it: applied, refused, or not written after
-    /// many trials.
-    pub(crate) async fn submit_creation(&self, member: Member) -> Result<Commit, StoreError> {
-        const TRIALS: usize = 64;
-        let mut answer = Commit::Busy;
-        for _ in 0..TRIALS {
-            answer = self.committer.submit(member.clone()).await.unwrap_or(Commit::Ambiguous);
-            match answer {
-                // Nobody else can know of this run: it is there, or it is not.
-                Commit::Conflict | Commit::Ambiguous if self.store.run(member.run).await?.is_some() => {
-                    return Ok(Commit::Applied);
-                }
-                Commit::Unavailable(why) => return Err(StoreError::Unavailable(why)),
-                Commit::Busy | Commit::Ambiguous => {}
-                settled => return Ok(settled),
-            }
-        }
-        Ok(answer)
-    }
-
     /// The driver of a run that was started before: here, or nobody's, or elsewhere.
     async fn join(self: &Arc<Self>, run: RunId) -> Result<Option<Actor>, StartError> {
         match self.drive(run).await {

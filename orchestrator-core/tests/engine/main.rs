@@ -6,6 +6,7 @@ mod blocking;
 mod brake;
 mod children;
 mod ends;
+mod enqueue;
 mod evidence;
 mod fleet;
 mod forks;

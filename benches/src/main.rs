@@ -11,6 +11,7 @@ mod fan;
 mod fleet;
 mod flood;
 mod graph;
+mod jobs;
 mod lists;
 mod pickup;
 mod random_graph;
@@ -31,8 +32,8 @@ Usage: benches [--check] [--only NAME] [--repeat N] [--flood N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, flood, pickup, crew, recovery, validation, command,
-               lists, http, script
+               fleet, flood, pickup, jobs, crew, recovery, validation,
+               command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --flood N    with how many runs one project floods a worker (default 50000)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
@@ -101,12 +102,13 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 12] = [
+const WORKLOADS: [Workload; 13] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("fleet", fleet::measure),
     ("pickup", pickup::measure),
+    ("jobs", jobs::measure),
     ("crew", crew::measure),
     ("recovery", recovery::measure),
     ("validation", validation::measure),

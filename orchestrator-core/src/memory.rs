@@ -48,13 +48,16 @@ pub struct MemoryStore {
     inner: Mutex<Inner>,
 }
 
+/// Runs by the times at which they are due.
+type Line = BTreeSet<(Timestamp, RunId)>;
+
 #[derive(Debug, Default)]
 struct Inner {
     closed: bool,
     mark: u64,
     runs: BTreeMap<RunId, Run>,
     /// The runs with a `due_at`, by it: a line for each project and priority.
-    due: BTreeMap<(Arc<str>, i32), BTreeSet<(Timestamp, RunId)>>,
+    due: BTreeMap<(Arc<str>, i32), Line>,
     /// What each idempotency key has started, by project and key.
     started: HashMap<(Arc<str>, Arc<str>), (RunId, Digest)>,
     revisions: HashMap<Digest, Arc<str>>,

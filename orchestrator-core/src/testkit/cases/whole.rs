@@ -54,7 +54,7 @@ async fn whole(store: &dyn Store, story: &Story) -> RunLog {
         let output = store.value(story.run, last.output.digest()).await.unwrap();
         assert!(output.is_some(), "event {} is there, and the value that it names is not", log.row.seq);
     }
-    assert_eq!(due_runs(&*store, 9).await.unwrap(), [story.run], "it is due at every moment");
+    assert_eq!(due_runs(store, 9).await.unwrap(), [story.run], "it is due at every moment");
     log
 }
 

@@ -53,6 +53,11 @@ impl Shell {
     pub(crate) fn approval(&self, verb: &str, run: RunId, step: &str) -> String {
         self.command(&format!("approval {verb} {run} {}", quoted(step)))
     }
+
+    /// `orchestrator queue resume QUEUE`.
+    pub(crate) fn resume_queue(&self, queue: &str) -> String {
+        self.command(&format!("queue resume {}", quoted(queue)))
+    }
 }
 
 /// A word as a shell reads it.

@@ -175,10 +175,10 @@ fn worker(waiting: &Waiting, shell: &Shell) -> String {
     shell.command(&words)
 }
 
-/// `orchestrator queue resume QUEUE`.
+/// What ends the pause that it waits for the end of.
 fn resume(waiting: &Waiting, shell: &Shell) -> String {
     let queue = waiting.paused.as_ref().map(|paused| &*paused.queue).unwrap_or_default();
-    shell.command(&format!("queue resume {}", quoted(queue)))
+    shell.resume_queue(queue)
 }
 
 /// The commands that answer a waiting step, each with what it says.

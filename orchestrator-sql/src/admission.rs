@@ -1,5 +1,5 @@
-//! Places and paths under keys. What is found is read, the rules say what becomes of it, and that is written with the members that want
-//! it: where somebody else has been faster, nothing is written, and all of it begins anew.
+//! Places and paths under keys. What is found is read, the rules say what becomes of it, and that is written with the members
+//! that want it: where somebody else has been faster, nothing is written, and all of it begins anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -219,17 +219,14 @@ impl<D: Dialect> Shared<D> {
         for row in self.read(rows).await? {
             let name: Name = (row.project.into(), row.key.into());
             let Some((runs, places)) = asked.get(&name) else { continue };
-            let known = |before: &BTreeMap<Who, Waiter>| -> Vec<(Who, Waiter)> {
-                before.iter().map(|(who, waiter)| (who.clone(), *waiter)).collect()
-            };
             let (before, line) = if name.1.starts_with(PATHS) {
                 let (before, is_longer) = self.line_of_paths(&name, runs).await?;
-                let waiters = known(&before);
-                (before, Line::of_paths(self.locks(&name).await?, waiters, is_longer))
+                let line = Line::of_paths(self.locks(&name).await?, before.clone(), is_longer);
+                (before, line)
             } else {
                 let before = self.line(&name, runs, *places).await?;
-                let waiters = known(&before);
-                (before, Line::new(rows::number(row.held)?, waiters))
+                let line = Line::new(rows::number(row.held)?, before.clone());
+                (before, line)
             };
             found.insert(name, Found { mark: Some(row.mark), before, line, is_changed: false });
         }
@@ -244,7 +241,9 @@ impl<D: Dialect> Shared<D> {
         places: usize,
     ) -> Result<BTreeMap<Who, Waiter>, StoreError> {
         let own = of_key(project, key).filter(waiters::Column::Run.is_in(runs.iter().copied()));
-        self.standing([first_of(project, key, places + runs.len() + SPARE), own]).await
+        let mut line = self.standing(first_of(project, key, places + runs.len() + SPARE)).await?;
+        line.extend(self.standing(own).await?);
+        Ok(line)
     }
 
     /// Those that wait for paths of a workspace: these runs, all that were given some, and the first of the others; and whether
@@ -254,27 +253,22 @@ impl<D: Dialect> Shared<D> {
         (project, key): &Name,
         runs: &HashSet<Uuid>,
     ) -> Result<(BTreeMap<Who, Waiter>, bool), StoreError> {
-        let own = of_key(project, key).filter(waiters::Column::Run.is_in(runs.iter().copied()));
-        let given = of_key(project, key).filter(waiters::Column::GrantedAt.is_not_null());
-        let first = self.standing([first_of(project, key, FIRST)]).await?;
-        let is_longer = first.len() >= FIRST;
-        let mut line = self.standing([own, given]).await?;
-        line.extend(first);
+        let own = waiters::Column::Run.is_in(runs.iter().copied());
+        let own_or_given = of_key(project, key).filter(own.or(waiters::Column::GrantedAt.is_not_null()));
+        let mut line = self.standing(first_of(project, key, FIRST)).await?;
+        let is_longer = line.len() >= FIRST;
+        line.extend(self.standing(own_or_given).await?);
         Ok((line, is_longer))
     }
 
-    async fn standing(
-        &self,
-        asked: impl IntoIterator<Item = Select<waiters::Entity>>,
-    ) -> Result<BTreeMap<Who, Waiter>, StoreError> {
-        let mut line = BTreeMap::new();
-        for select in asked {
-            for row in self.read(select.all(self.db())).await? {
-                let WaiterRow { run, paths, rank, limit, since, granted_at, .. } = rows::waiter(row)?;
-                line.insert((run, paths), Waiter { rank, limit, since, granted_at });
-            }
-        }
-        Ok(line)
+    /// Those that wait, as a query asks for them.
+    async fn standing(&self, asked: Select<waiters::Entity>) -> Result<BTreeMap<Who, Waiter>, StoreError> {
+        let rows = self.read(asked.all(self.db())).await?.into_iter().map(rows::waiter);
+        let line = rows.map(|row| {
+            let WaiterRow { run, paths, rank, limit, since, granted_at, .. } = row?;
+            Ok(((run, paths), Waiter { rank, limit, since, granted_at }))
+        });
+        line.collect()
     }
 
     /// The paths of a workspace that are held.

@@ -323,7 +323,7 @@ async fn schedules(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Check>, Prob
 /// The queues that are paused.
 async fn queues(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Check>, Problem> {
     let paused = paused_queues(&**store).await?.into_iter().map(|paused| {
-        let hint = app.shell.command(&format!("queue resume {}", quoted(&paused.queue)));
+        let hint = app.shell.resume_queue(&paused.queue);
         Check { hint: Some(hint), ..Check::new("queue", "warn", paused.told()) }
     });
     Ok(paused.collect())

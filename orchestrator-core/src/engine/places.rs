@@ -161,9 +161,8 @@ fn storable(what: &str, name: String, most: usize) -> Result<String, StepError> 
         let message = format!("{what} has {} bytes, and must have 1 to {most}", name.len());
         return Err(StepError::new(ErrorClass::Invalid, message));
     }
-    let name = Value::String(name);
-    check_storable(&name).map_err(|error| StepError::new(ErrorClass::Invalid, format!("{what} {error}")))?;
-    let Value::String(name) = name else { unreachable!("it was made of one") };
+    let checked = check_storable(&Value::from(&*name));
+    checked.map_err(|error| StepError::new(ErrorClass::Invalid, format!("{what} {error}")))?;
     Ok(name)
 }
 
@@ -178,7 +177,7 @@ impl Batch {
                 // Nothing of this run goes before what waits already.
                 None => !driver.state.waits_for(&spot),
             };
-            !is_free || driver.is_in_its_own_way(hold)
+            !is_free || driver.is_in_its_own_way(&spot)
         })
     }
 
@@ -218,9 +217,9 @@ impl Batch {
 
 impl Driver {
     /// Whether something of this very run has the paths, or takes them with this batch.
-    fn is_in_its_own_way(&self, hold: &Hold) -> bool {
-        let Some(paths) = hold.claim.paths() else { return false };
-        self.state.locks(&hold.key).any(|other| other.clashes(paths))
+    fn is_in_its_own_way(&self, spot: &Spot) -> bool {
+        let Some(paths) = &spot.paths else { return false };
+        self.state.locks(&spot.key).any(|other| other.clashes(paths))
     }
 
     /// What waits for a place or for paths, and may have them now: to be prepared again, or to go on.
@@ -230,13 +229,13 @@ impl Driver {
             let prepared = self.preparing.iter().filter_map(|step| self.state.find(*step)?.parked());
             let prepared = prepared.filter(|hold| hold.spot() == *spot).count();
             let used = taken.get(spot).copied().unwrap_or_default() as usize + prepared;
-            let mut parked = self.state.parked_for(spot).filter(|_| used < *room as usize);
-            parked.find(|step| {
+            // That paths were given may be told late, when another step of the run has them already.
+            if used >= *room as usize || self.is_in_its_own_way(spot) {
+                return None;
+            }
+            self.state.parked_for(spot).find(|step| {
                 let is_open = !self.preparing.contains(step) && !self.unserved.contains(&step.step);
-                // That paths were given may be told late, when another step of the run has them already.
-                let is_free =
-                    !self.state.slot(*step).parked().is_some_and(|hold| self.is_in_its_own_way(hold));
-                is_open && is_free && (!for_others || self.is_for_others(*step))
+                is_open && (!for_others || self.is_for_others(*step))
             })
         })?;
         Some(match &self.state.slot(step).state {

@@ -43,8 +43,9 @@ async fn not_in_line(store: &dyn Store, state: &RunState) -> Result<Option<Strin
     }
     let query = KeyQuery { runs: vec![state.run()], limit: usize::MAX, ..KeyQuery::default() };
     let lines = store.waiters(query).await?;
-    let missing = state.wanted_holds().find(|hold| !lines.iter().any(|row| row.spot() == hold.spot()));
-    Ok(missing.map(|hold| format!("it waits for {}, and is not in its line", hold.claim.wanted(&hold.key))))
+    let mut wanted = state.wanted_holds().map(|hold| hold.spot());
+    let missing = wanted.find(|spot| !lines.iter().any(|row| row.spot() == *spot));
+    Ok(missing.map(|spot| format!("it waits for {spot}, and is not in its line")))
 }
 
 /// Why nothing moves a run that nobody alive drives.

@@ -151,11 +151,7 @@ impl Waiting {
 
     /// Says who holds what it waits for.
     pub(crate) fn tell_holders(&mut self, mut holders: Vec<Holder>) {
-        let wanted = match (&self.key, &self.paths) {
-            (Some(key), None) => format!("a place under `{key}`"),
-            (_, Some(paths)) => format!("the paths {paths}"),
-            (None, None) => return,
-        };
+        let Some(wanted) = self.spot() else { return };
         let more = holders.len() > NAMED;
         holders.truncate(NAMED);
         let named: Vec<String> =

@@ -1,6 +1,7 @@
 //! What an attempt holds while it is executed: places under keys, so that of all that name a key no more run at once than the
 //! author allows, and locks on paths of a workspace, so that nobody else is in its way.
 
+use std::fmt;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
@@ -86,6 +87,16 @@ impl From<&str> for Spot {
     }
 }
 
+impl fmt::Display for Spot {
+    /// What who stands there waits for, in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.paths {
+            None => write!(f, "a place under `{}`", self.key),
+            Some(paths) => write!(f, "the paths {paths}"),
+        }
+    }
+}
+
 impl Hold {
     /// One of a key's places, of which so many may be held at once.
     #[must_use]
@@ -128,14 +139,6 @@ impl Claim {
         match self {
             Self::Place { limit } => *limit,
             Self::Paths(_) => 1,
-        }
-    }
-
-    /// What who wants it under a key waits for, in words.
-    pub(crate) fn wanted(&self, key: &str) -> String {
-        match self {
-            Self::Place { .. } => format!("a place under `{key}`"),
-            Self::Paths(paths) => format!("the paths {paths}"),
         }
     }
 

@@ -56,7 +56,7 @@ impl Wish {
     }
 }
 
-/// What of a key is held, and who waits.
+/// What of a key is held, and who waits. A key is one of places or one of paths, never both.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line {
     /// How many places.
@@ -71,8 +71,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// What a store has found of a key that has places, or has nothing. Of those that wait, it suffices to give the runs that want something now, and of the others as
-    /// many of the first as may be given something.
+    /// What a store has found of a key that has places, or has nothing. Of those that wait, it suffices to give the runs that want
+    /// something now, and of the others as many of the first as may be given something.
     #[must_use]
     pub fn new(held: u32, waiters: impl IntoIterator<Item = (Who, Waiter)>) -> Self {
         let waiters: BTreeMap<Who, Waiter> = waiters.into_iter().collect();
@@ -111,19 +111,24 @@ impl Line {
     #[must_use]
     pub fn short(&self, run: RunId, wish: &Wish) -> Vec<Short> {
         let mut short = Vec::new();
+        if wish.takes.is_empty() {
+            return short;
+        }
         let places = wish.places();
         let room = if places > 0 { self.room(run, wish) } else { 0 };
         if places > room {
             short.push((None, room));
         }
-        let mut free = self.clone_of_locks(run, wish);
-        for (unit, paths) in wish.takes.iter().filter_map(|(unit, claim)| Some((unit, claim.paths()?))) {
-            if self.is_open(run, paths, &free, wish) {
-                free.insert((run, *unit), paths.clone());
+        let mut held = self.locks_beside(run, &wish.releases);
+        for (nth, (unit, claim)) in wish.takes.iter().enumerate() {
+            let Some(paths) = claim.paths() else { continue };
+            if self.is_open(run, paths, &held, wish) {
+                held.insert((run, *unit), paths.clone());
             } else if !short.iter().any(|(known, _)| known.as_ref() == Some(paths)) {
-                let had = free.iter().filter(|((of, _), held)| *of == run && *held == paths).count();
-                let before = self.locks.iter().filter(|((of, _), held)| *of == run && *held == paths).count();
-                short.push((Some(paths.clone()), had.saturating_sub(before) as u32));
+                // All before it that take the same can.
+                let before =
+                    wish.takes[..nth].iter().filter(|(_, claim)| claim.paths() == Some(paths)).count();
+                short.push((Some(paths.clone()), before as u32));
             }
         }
         short
@@ -149,11 +154,9 @@ impl Line {
         units.iter().filter(|unit| !self.locks.contains_key(&(run, **unit))).count() as u32
     }
 
-    /// What paths are held once the run has given back what it wants to.
-    fn clone_of_locks(&self, run: RunId, wish: &Wish) -> BTreeMap<(RunId, Unit), Arc<Paths>> {
-        let wants_paths = wish.takes.iter().any(|(_, claim)| claim.paths().is_some());
-        let stays = |at: &(RunId, Unit)| at.0 != run || !wish.releases.contains(&at.1);
-        let locks = self.locks.iter().filter(|(at, _)| wants_paths && stays(at));
+    /// What paths are held once the run has given these back.
+    fn locks_beside(&self, run: RunId, releases: &[Unit]) -> BTreeMap<(RunId, Unit), Arc<Paths>> {
+        let locks = self.locks.iter().filter(|(at, _)| at.0 != run || !releases.contains(&at.1));
         locks.map(|(at, paths)| (*at, paths.clone())).collect()
     }
 
@@ -241,32 +244,28 @@ impl Line {
     fn hand_on(&mut self, now: Timestamp) {
         let mut given = Vec::new();
         // Paths that are held, were given, or are waited for by somebody who came earlier.
-        let mut busy: Vec<Arc<Paths>> = self.locks.values().cloned().collect();
-        let granted = self.waiters.iter().filter(|(_, waiter)| waiter.granted_at.is_some());
-        busy.extend(granted.filter_map(|((_, paths), _)| paths.clone()));
-        let mut places_go_on = true;
-        for (rank, who) in &self.order {
+        let mut busy: Vec<Arc<Paths>> = Vec::new();
+        if self.order.first().is_some_and(|(_, (_, paths))| paths.is_some()) {
+            let granted = self.waiters.iter().filter(|(_, waiter)| waiter.granted_at.is_some());
+            busy.extend(
+                granted.filter_map(|((_, paths), _)| paths.clone()).chain(self.locks.values().cloned()),
+            );
+        }
+        for place @ (_, who) in &self.order {
             let Some(waiter) = self.waiters.get_mut(who) else { continue };
-            let is_free = match &who.1 {
-                None => places_go_on && self.held < waiter.limit,
+            match &who.1 {
+                None if self.held >= waiter.limit => break,
+                None => self.held += 1,
                 Some(paths) => {
-                    let is_free = !busy.iter().any(|other| other.clashes(paths));
+                    let is_busy = busy.iter().any(|other| other.clashes(paths));
                     busy.push(paths.clone());
-                    is_free
+                    if is_busy {
+                        continue;
+                    }
                 }
-            };
-            match (is_free, &who.1) {
-                (true, paths) => {
-                    waiter.granted_at = Some(now);
-                    self.held += u32::from(paths.is_none());
-                    given.push((*rank, who.clone()));
-                }
-                (false, None) => places_go_on = false,
-                (false, Some(_)) => {}
             }
-            if !places_go_on && self.locks.is_empty() && who.1.is_none() {
-                break;
-            }
+            waiter.granted_at = Some(now);
+            given.push(place.clone());
         }
         given.iter().for_each(|place| _ = self.order.remove(place));
     }

@@ -11,7 +11,7 @@ use orchestrator_core::spec::inputs::Given;
 use serde_json::json;
 
 use crate::brake::Brake;
-use crate::places::{ALL, Count, Crowd, assert_free, engine, start, waiting};
+use crate::places::{ALL, Count, Crowd, assert_free, engine, start, two_engines, waiting};
 
 /// A run of one step with these keys.
 fn one(keys: &str) -> String {
@@ -34,8 +34,7 @@ async fn within_a_run_only_those_go_together_that_are_in_nobodys_way() {
 #[tokio::test]
 async fn runs_of_several_engines_are_never_in_each_others_way() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
-    let engines =
-        [engine(&crowd, &store).start().await.unwrap(), engine(&crowd, &store).start().await.unwrap()];
+    let engines = two_engines(&crowd, &store).await;
     // Whoever writes is alone; those who read are not in each other's way.
     let writes = one("with: { key: writes }, paths: [src/lib.rs]");
     let reads = one("with: { key: reads }, paths: { read: [\"src/*.rs\", docs] }");
@@ -83,8 +82,7 @@ async fn whoever_waits_says_for_what_and_who_has_it() {
 #[tokio::test]
 async fn who_needs_a_place_and_paths_takes_both_and_nobody_waits_for_ever() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
-    let engines =
-        [engine(&crowd, &store).start().await.unwrap(), engine(&crowd, &store).start().await.unwrap()];
+    let engines = two_engines(&crowd, &store).await;
     // Each pair of these meets somewhere, in another order each time.
     let all = [
         one("concurrency: one, paths: [src]"),

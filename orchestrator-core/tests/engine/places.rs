@@ -121,6 +121,11 @@ pub(crate) fn engine(crowd: &Arc<Crowd>, store: &Arc<MemoryStore>) -> EngineBuil
     Engine::builder().plugin(crowd.clone()).store(store.clone()).poll(None)
 }
 
+/// Two on one store.
+pub(crate) async fn two_engines(crowd: &Arc<Crowd>, store: &Arc<MemoryStore>) -> [Engine; 2] {
+    [engine(crowd, store).start().await.unwrap(), engine(crowd, store).start().await.unwrap()]
+}
+
 pub(crate) async fn start(engine: &Engine, text: &str) -> RunHandle {
     let workflow = engine.parse(text).unwrap_or_else(|problems| panic!("{problems}\n{text}")).workflow;
     engine.start(StartRun::new(workflow)).await.unwrap()
@@ -177,8 +182,7 @@ async fn items_with_keys_of_their_own_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn runs_of_several_engines_take_turns() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
-    let engines =
-        [engine(&crowd, &store).start().await.unwrap(), engine(&crowd, &store).start().await.unwrap()];
+    let engines = two_engines(&crowd, &store).await;
     let text = "name: turns\nsteps:\n  a: { uses: crowd, concurrency: k }\n  b: { uses: crowd, needs: a, concurrency: k }\n";
     let mut runs = Vec::new();
     for nth in 0..10 {

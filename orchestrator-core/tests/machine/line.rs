@@ -236,6 +236,14 @@ fn whoever_comes_behind_more_than_are_known_waits() {
 }
 
 #[test]
+fn who_gives_paths_back_and_takes_them_twice_is_told_that_one_may_have_them() {
+    let held = Line::of_paths([((run(0), unit(0)), paths(0))], [], false);
+    let take = |number| (unit(number), Claim::Paths(paths(0)));
+    let wish = Wish { releases: vec![unit(0)], takes: vec![take(1), take(2)], ..Wish::default() };
+    assert_eq!(held.short(run(0), &wish), [(Some(paths(0)), 1)]);
+}
+
+#[test]
 fn a_point_of_priority_is_a_minute_of_waiting() {
     let place = Claim::Place { limit: 1 };
     let wish = |priority| Wish { waits: vec![place.clone()], priority, ..Wish::default() };

@@ -27,6 +27,19 @@ impl Base {
     }
 }
 
+impl Base {
+    /// Changes the one row of a step behind the store's back.
+    async fn forge(&self, update: &'static str, ticket: StepTicket) -> bool {
+        let forged = sqlx::query(update)
+            .bind(ticket.run.as_uuid())
+            .bind(i64::from(ticket.step.0))
+            .execute(&mut self.database.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+}
+
 #[async_trait]
 impl Place for Base {
     async fn open(&self) -> Arc<dyn Store> {
@@ -48,21 +61,10 @@ impl Place for Base {
     }
 
     async fn forge_delivery(&self, ticket: StepTicket) -> bool {
-        let forged = sqlx::query("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = $1 AND step = $2")
-            .bind(ticket.run.as_uuid())
-            .bind(i64::from(ticket.step.0))
-            .execute(&mut self.database.bare().await)
-            .await
-            .unwrap();
-        forged.rows_affected() == 1
+        self.forge("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = $1 AND step = $2", ticket).await
     }
+
     async fn forge_offer(&self, ticket: StepTicket) -> bool {
-        let forged = sqlx::query("UPDATE orchestrator_offers SET labels = '{' WHERE run = $1 AND step = $2")
-            .bind(ticket.run.as_uuid())
-            .bind(i64::from(ticket.step.0))
-            .execute(&mut self.database.bare().await)
-            .await
-            .unwrap();
-        forged.rows_affected() == 1
+        self.forge("UPDATE orchestrator_offers SET labels = '{' WHERE run = $1 AND step = $2", ticket).await
     }
 }

@@ -41,6 +41,19 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// Changes the one row of a step behind the store's back.
+    async fn forge(&self, update: &'static str, ticket: StepTicket) -> bool {
+        let forged = sqlx::query(update)
+            .bind(ticket.run.as_uuid().as_bytes().as_slice())
+            .bind(ticket.step.0)
+            .execute(&mut self.bare().await)
+            .await
+            .unwrap();
+        forged.rows_affected() == 1
+    }
+}
+
 #[async_trait]
 impl Place for Folder {
     async fn open(&self) -> Arc<dyn Store> {
@@ -62,21 +75,10 @@ impl Place for Folder {
     }
 
     async fn forge_delivery(&self, ticket: StepTicket) -> bool {
-        let forged = sqlx::query("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = ? AND step = ?")
-            .bind(ticket.run.as_uuid().as_bytes().as_slice())
-            .bind(ticket.step.0)
-            .execute(&mut self.bare().await)
-            .await
-            .unwrap();
-        forged.rows_affected() == 1
+        self.forge("UPDATE orchestrator_inbox SET attempt = -1 WHERE run = ? AND step = ?", ticket).await
     }
+
     async fn forge_offer(&self, ticket: StepTicket) -> bool {
-        let forged = sqlx::query("UPDATE orchestrator_offers SET labels = '{' WHERE run = ? AND step = ?")
-            .bind(ticket.run.as_uuid().as_bytes().as_slice())
-            .bind(ticket.step.0)
-            .execute(&mut self.bare().await)
-            .await
-            .unwrap();
-        forged.rows_affected() == 1
+        self.forge("UPDATE orchestrator_offers SET labels = '{' WHERE run = ? AND step = ?", ticket).await
     }
 }

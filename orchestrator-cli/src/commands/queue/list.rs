@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator_core::time::Timestamp;
 
 use crate::app::App;
-use crate::commands::queue::{count, steer};
+use crate::commands::queue::count;
 use crate::exit::Exit;
 use crate::output::queued::QueueItem;
 use crate::output::shapes::ListShape;
@@ -31,7 +31,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
         if let Some(since) = queue.pause.since {
             let by = escape::line(queue.pause.by.as_deref().unwrap_or_default()).into_owned();
             let name = &queue.pause.queue;
-            let resume = steer::resuming(app, name);
+            let resume = app.shell.resume_queue(name);
             app.output.note(&format!("{name} is paused since {since} by {by}: {resume}"));
         }
     }

@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::exit::Exit;
 use crate::output::queued::PauseItem;
 use crate::output::{Problem, escape};
-use crate::shell::quoted;
 use crate::user;
 
 pub(crate) async fn pause(app: &App, name: &str) -> Result<Exit, Problem> {
@@ -28,7 +27,7 @@ pub(crate) async fn pause(app: &App, name: &str) -> Result<Exit, Problem> {
         format!(" already, since {} by {}", paused.since, escape::line(&paused.by))
     };
     app.output.print(&format!("{name}: paused{since}"))?;
-    app.output.note(&format!("to begin its steps again: {}", resuming(app, name)));
+    app.output.note(&format!("to begin its steps again: {}", app.shell.resume_queue(name)));
     Ok(Exit::Ok)
 }
 
@@ -47,11 +46,6 @@ pub(crate) async fn resume(app: &App, name: &str) -> Result<Exit, Problem> {
         None => format!("{name}: it was not paused"),
     })?;
     Ok(Exit::Ok)
-}
-
-/// `orchestrator queue resume NAME`.
-pub(super) fn resuming(app: &App, name: &str) -> String {
-    app.shell.command(&format!("queue resume {}", quoted(name)))
 }
 
 fn check(name: &str) -> Result<(), Problem> {

@@ -76,6 +76,17 @@ impl WrongPlace {
     }
 }
 
+impl WrongPlace {
+    /// Spoils something, where that can be done.
+    fn forge(&self, spoil: impl FnOnce(&World)) -> bool {
+        let can = !self.is_bare() && self.wrong != Wrong::CannotBeForged;
+        if can {
+            spoil(&self.world);
+        }
+        can
+    }
+}
+
 #[async_trait]
 impl Place for WrongPlace {
     async fn open(&self) -> Arc<dyn Store> {
@@ -90,27 +101,15 @@ impl Place for WrongPlace {
     }
 
     async fn forge_kind(&self, run: RunId, kind: &str) -> bool {
-        if self.is_bare() || self.wrong == Wrong::CannotBeForged {
-            return false;
-        }
-        lock(&self.world.forged).insert(run, kind.to_owned());
-        true
+        self.forge(|world| _ = lock(&world.forged).insert(run, kind.to_owned()))
     }
 
     async fn forge_delivery(&self, ticket: StepTicket) -> bool {
-        if self.is_bare() || self.wrong == Wrong::CannotBeForged {
-            return false;
-        }
-        lock(&self.world.unreadable).insert(ticket);
-        true
+        self.forge(|world| _ = lock(&world.unreadable).insert(ticket))
     }
 
     async fn forge_offer(&self, ticket: StepTicket) -> bool {
-        if self.is_bare() || self.wrong == Wrong::CannotBeForged {
-            return false;
-        }
-        lock(&self.world.dark_offers).insert(ticket);
-        true
+        self.forge(|world| _ = lock(&world.dark_offers).insert(ticket))
     }
 }
 

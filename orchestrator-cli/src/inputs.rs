@@ -54,7 +54,9 @@ pub(crate) fn read(
 /// An argument that is none, a file that cannot be read.
 pub(crate) fn given(arguments: &[String]) -> Result<BTreeMap<String, Given>, Problem> {
     let pairs = pairs("-i", arguments)?.into_iter();
-    pairs.map(|(name, text)| content(&name, &text).map(|text| (name, Given::Text(text)))).collect()
+    pairs
+        .map(|(name, text)| content(&format!("input `{name}`"), &text).map(|text| (name, Given::Text(text))))
+        .collect()
 }
 
 /// Inputs that do not fit.
@@ -65,15 +67,15 @@ pub(crate) fn refused(Diagnostics(diagnostics): &Diagnostics, spec_name: &str) -
         .items(items)
 }
 
-/// The text of a value: as given, from a file (`@FILE`), from stdin (`@-`), or after an `@` that is meant (`@@`).
-fn content(name: &str, text: &str) -> Result<String, Problem> {
+/// The text of what is called so: as given, from a file (`@FILE`), from stdin (`@-`), or after an `@` that is meant (`@@`).
+pub(crate) fn content(name: &str, text: &str) -> Result<String, Problem> {
     let Some(path) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
     if path.starts_with('@') {
         return Ok(path.to_owned());
     }
     let source = source::read(Path::new(path), LIMIT, "value")?;
     String::from_utf8(source.bytes).map_err(|_| {
-        let title = format!("the value of input `{name}` in {} is not valid UTF-8", source.name);
+        let title = format!("the value of {name} in {} is not valid UTF-8", source.name);
         Problem::new(Exit::Invalid, "encoding", title)
     })
 }

@@ -16,7 +16,7 @@ use crate::shell::{Shell, quoted};
 /// What an open run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Situation {
-    /// `driven`, `approval`, `qa`, `signal`, `worker`, `queue`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
+    /// `driven`, `claimed`, `approval`, `qa`, `signal`, `worker`, `task`, `queue`, `outcome_unknown`, `quarantine`, `paused`, `cancelling`, `timer` or `undriven`.
     pub(crate) kind: &'static str,
     /// For people.
     pub(crate) text: String,
@@ -52,20 +52,7 @@ pub(crate) fn of(
     let situation =
         |kind, text: String, command, needs_someone| Some(Situation { kind, text, command, needs_someone });
     if row.intent == Intent::Cancel {
-        return match driver {
-            Some(owner) => situation(
-                "driven",
-                format!("is being cancelled by {}", owner.label),
-                shell.runs("wait", run),
-                false,
-            ),
-            None => situation(
-                "cancelling",
-                "is being cancelled, and nobody drives it".to_owned(),
-                shell.runs("resume", run),
-                true,
-            ),
-        };
+        return Some(being_cancelled(run, driver, shell));
     }
     if row.intent == Intent::Pause {
         return situation("paused", "is paused".to_owned(), shell.runs("resume", run), true);
@@ -100,6 +87,9 @@ pub(crate) fn of(
         let text = format!("is to begin {when}, if somebody works for the store then");
         return situation("timer", text, shell.command("worker"), true);
     }
+    if let Some(text) = executed_elsewhere(row, report) {
+        return situation("claimed", text, shell.runs("wait", run), false);
+    }
     match row.due_at.filter(|due| *due > now) {
         Some(due) => {
             let what = if put_off.is_some() { "is to begin" } else { "has something due" };
@@ -114,6 +104,29 @@ pub(crate) fn of(
             true,
         ),
     }
+}
+
+fn being_cancelled(run: RunId, driver: Option<&OwnerRow>, shell: &Shell) -> Situation {
+    match driver {
+        Some(owner) => Situation {
+            kind: "driven",
+            text: format!("is being cancelled by {}", owner.label),
+            command: shell.runs("wait", run),
+            needs_someone: false,
+        },
+        None => Situation {
+            kind: "cancelling",
+            text: "is being cancelled, and nobody drives it".to_owned(),
+            command: shell.runs("resume", run),
+            needs_someone: true,
+        },
+    }
+}
+
+/// Of a run that has nothing due: what of it others execute. What that comes to makes the run due.
+fn executed_elsewhere(row: &RunRow, report: &RunReport) -> Option<String> {
+    let claimed = report.steps.iter().find(|step| step.status == "claimed" && row.due_at.is_none())?;
+    Some(format!("waits for the end of {}, which somebody has claimed", claimed.name()))
 }
 
 /// What keeps a run from getting on, if a step is to be tried again: a host that is left alone, for one.
@@ -142,6 +155,7 @@ fn waits_for_someone(waiting: &Waiting, shell: &Shell) -> Situation {
         "qa" => ("qa", format!("{step} needs QA: {message}"), qa(waiting, run, "--pass", shell)),
         "signal" => ("signal", format!("{step} {message}"), signal(waiting, run, shell)),
         "worker" => ("worker", format!("{step} {message}"), worker(waiting, shell)),
+        "task" => ("task", format!("{step} {message}"), claim(run, shell)),
         "queue" => ("queue", format!("{step} {message}"), resume(waiting, shell)),
         kind => {
             let kind = if kind == "quarantine" { "quarantine" } else { "outcome_unknown" };
@@ -175,6 +189,11 @@ fn worker(waiting: &Waiting, shell: &Shell) -> String {
     shell.command(&words)
 }
 
+/// `orchestrator task claim RUN`.
+fn claim(run: RunId, shell: &Shell) -> String {
+    shell.command(&format!("task claim {run}"))
+}
+
 /// What ends the pause that it waits for the end of.
 fn resume(waiting: &Waiting, shell: &Shell) -> String {
     let queue = waiting.paused.as_ref().map(|paused| &*paused.queue).unwrap_or_default();
@@ -195,6 +214,7 @@ pub(crate) fn answers(waiting: &Waiting, shell: &Shell) -> Vec<(&'static str, St
         }
         "signal" => vec![("signal", signal(waiting, run, shell))],
         "worker" => vec![("worker", worker(waiting, shell))],
+        "task" => vec![("claim", claim(run, shell))],
         "queue" => vec![("resume", resume(waiting, shell))],
         "outcome_unknown" | "quarantine" => vec![
             ("it has happened", shell.command(&format!("runs resolve {run} {named} --applied"))),

@@ -117,10 +117,11 @@ impl Store for MemoryStore {
             Ok(inner) => inner,
             Err(error) => return batch.iter().map(|_| Commit::Unavailable(error.to_string())).collect(),
         };
+        let now = self.clock.now();
         let mut seen = HashSet::with_capacity(batch.len());
         let mut once = |member: Member| {
             if seen.insert(member.run) {
-                inner.commit(member)
+                inner.commit(member, now)
             } else {
                 Commit::Invalid(SECOND_MEMBER.to_owned())
             }

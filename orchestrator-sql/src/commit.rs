@@ -7,6 +7,7 @@ use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{
     Commit, LogLine, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, NewRun, SECOND_MEMBER, StoreError,
 };
+use orchestrator_core::time::Timestamp;
 
 use crate::admission::{Admitted, Changes, Full};
 use crate::dialect::{Dialect, WriteError};
@@ -191,6 +192,9 @@ impl<D: Dialect> Shared<D> {
             if !claimed.is_empty() {
                 return Ok(Some(Commit::Claimed(claimed)));
             }
+            if !self.may_claim(remote).await? {
+                return Ok(Some(Commit::Fenced));
+            }
             if self.doubles(remote).await? {
                 return Ok(Some(Commit::Invalid("a step or item has one offer at a time".to_owned())));
             }
@@ -205,7 +209,15 @@ impl<D: Dialect> Shared<D> {
     async fn write(&self, group: &[Placed], changes: Changes) -> Result<(), WriteError> {
         let members = || group.iter().map(|(_, member)| member);
         let marks = self.spill(members()).await?;
-        let mut batch = member::batch(members(), marks)
+        // Whoever claims must be alive by the store's clock; of anything else no member asks for it.
+        let claims = |member: &Member| member.remote.as_ref().is_some_and(|remote| !remote.claims.is_empty());
+        let now = if members().any(claims) {
+            let now = self.dialect.now().await;
+            now.map_err(|error| WriteError::Unavailable(error.to_string()))?
+        } else {
+            Timestamp::default()
+        };
+        let mut batch = member::batch(members(), marks, now)
             .map_err(|error| WriteError::Invalid(format!("an event cannot be encoded: {error}")))?;
         if let Some(named) = members().find(|member| member.admission.is_some()) {
             changes.write(&mut batch, named.transition.as_uuid());

@@ -2,6 +2,7 @@
 
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::{Commit, Member, NewRun, StoreError};
+use orchestrator_core::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement, Value};
 
 use crate::dialect::Dialect;
@@ -37,7 +38,7 @@ impl<D: Dialect> SqlStore<D> {
             return Ok(Commit::Invalid(fault.to_owned()));
         }
         let marks = self.shared.spill([member]).await?;
-        let batch = match member::batch([member], marks) {
+        let batch = match member::batch([member], marks, Timestamp::default()) {
             Ok(batch) => batch,
             Err(error) => return Ok(Commit::Invalid(format!("an event cannot be encoded: {error}"))),
         };

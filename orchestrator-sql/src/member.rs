@@ -5,7 +5,7 @@ use orchestrator_core::machine::Intent;
 use orchestrator_core::port::policy::Decision;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{
-    ApprovalRow, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary,
+    ApprovalRow, Claim, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary,
 };
 use orchestrator_core::time::Timestamp;
 use orchestrator_core::value::{Digest, ValueRef};
@@ -14,8 +14,8 @@ use crate::artifact;
 use crate::encoding::{encode_value, intent_word, labels_json, start_scope};
 use crate::script::{Arg, Batch, IntoArg, Rows};
 use crate::sections::{
-    APPROVALS, ASSERTED_DEAD, CLAIMED, COUNT, DECISIONS, EVENTS, INSERT_RUNS, KEYS, LOGS, OFFERS, OUTPUTS,
-    REVISIONS, SECTIONS, STEPS, STOPS, TAKE_OFFERS, TAKE_RESULTS, UPDATE_RUNS, WITHDRAW,
+    APPROVALS, ASSERTED_DEAD, CLAIM, CLAIMED, COUNT, DECISIONS, EVENTS, INSERT_RUNS, KEYS, LOGS, OFFERS,
+    OUTPUTS, REVISIONS, SECTIONS, STEPS, STOPS, TAKE_OFFERS, TAKE_RESULTS, UPDATE_RUNS, WITHDRAW,
 };
 
 impl IntoArg for Timestamp {
@@ -42,11 +42,12 @@ impl IntoArg for Intent {
     }
 }
 
-/// The batch that writes these members, with marks for large values if `marks`. An error names the member that cannot
+/// The batch that writes these members, with marks for large values if `marks`, and for what is claimed the store's time. An error names the member that cannot
 /// be encoded.
 pub(crate) fn batch<'m>(
     members: impl IntoIterator<Item = &'m Member>,
     marks: bool,
+    now: Timestamp,
 ) -> Result<Batch, serde_json::Error> {
     let mut rows: [Rows; COUNT] = Default::default();
     for member in members.into_iter().flat_map(Member::with_children) {
@@ -79,7 +80,7 @@ pub(crate) fn batch<'m>(
         latest(&member.approvals).for_each(|row| rows[APPROVALS].push(approval(&run, row)));
         (1u64..).zip(&member.logs).for_each(|(number, line)| rows[LOGS].push(log(&run, number, line)));
         if let Some(remote) = member.remote.as_deref() {
-            deal(&mut rows, remote, member.at);
+            deal(&mut rows, remote, member.at, now);
         }
     }
     let mut batch = Batch::new(&SECTIONS);
@@ -92,7 +93,7 @@ pub(crate) fn batch<'m>(
 }
 
 /// What a member does to offers and to what was delivered of them.
-fn deal(rows: &mut [Rows; COUNT], remote: &Remote, at: Timestamp) {
+fn deal(rows: &mut [Rows; COUNT], remote: &Remote, at: Timestamp, now: Timestamp) {
     for taken_back in &remote.withdrawn {
         rows[UPDATE_RUNS].push_condition(CLAIMED, ticket(taken_back));
         rows[WITHDRAW].push(ticket(taken_back));
@@ -102,10 +103,15 @@ fn deal(rows: &mut [Rows; COUNT], remote: &Remote, at: Timestamp) {
         rows[TAKE_RESULTS].push(ticket(taken));
     }
     remote.stops.iter().for_each(|stopped| rows[STOPS].push(ticket(stopped)));
-    for NewOffer { ticket: offered, queue, labels, order } in &remote.offers {
+    for Claim { ticket: claimed, owner } in &remote.claims {
+        let [run, step, item, generation, iteration, attempt, epoch] = ticket(claimed);
+        let owner = Arg::Id(owner.as_uuid());
+        rows[CLAIM].push([run, step, item, generation, iteration, attempt, epoch, owner, now.arg()]);
+    }
+    for NewOffer { ticket: offered, queue, labels, order, priority, task } in &remote.offers {
         let [run, step, item, generation, iteration, attempt, epoch] = ticket(offered);
         let (queue, labels) = (queue.clone().arg(), labels_json(labels).arg());
-        let (at, stops) = (at.arg(), Arg::Int(0));
+        let place = at.place(*priority).arg();
         rows[OFFERS].push([
             run,
             step,
@@ -117,8 +123,10 @@ fn deal(rows: &mut [Rows; COUNT], remote: &Remote, at: Timestamp) {
             queue,
             labels,
             order.arg(),
-            at,
-            stops,
+            at.arg(),
+            Arg::Int(i64::from(*priority)),
+            place,
+            task.clone().arg(),
         ]);
     }
 }

@@ -30,11 +30,11 @@ impl<D: Dialect> Shared<D> {
     pub(crate) async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError> {
         let most = page_size(query.limit);
         let mut items = Vec::new();
-        let mut after = query.after.map(|(at, ticket)| (at.as_millis(), values(&ticket)));
+        let mut after = query.after.map(|(place, ticket)| (place, values(&ticket)));
         loop {
             let wanted = most + 1 - items.len();
             let found = self.read(asked(&query, after.take()).limit(limit(wanted)).all(self.db())).await?;
-            after = found.last().map(|row| (row.offered_at, raw(row)));
+            after = found.last().map(|row| (row.place, raw(row)));
             let is_last = found.len() < wanted;
             // One that cannot be read hides no other: `store check` tells of it.
             items.extend(found.into_iter().filter_map(|row| rows::offer(row).ok()));
@@ -196,13 +196,25 @@ impl<D: Dialect> Shared<D> {
         self.write_all(Batch::of_one(&SECTIONS, LOSE, lost)).await.map_err(StoreError::from)
     }
 
-    /// Claims of what a member takes back.
+    /// Claims of what a member takes back or claims.
     pub(crate) async fn claimed(&self, remote: &Remote) -> Result<Vec<ClaimRow>, StoreError> {
         let mut claims = Vec::new();
-        for ticket in &remote.withdrawn {
+        for ticket in remote.withdrawn.iter().chain(remote.claims.iter().map(|claim| &claim.ticket)) {
             claims.extend(self.offer(ticket).await?.and_then(|row| row.claim));
         }
         Ok(claims)
+    }
+
+    /// Whether what a member claims is there, and whoever claims it is alive.
+    pub(crate) async fn may_claim(&self, remote: &Remote) -> Result<bool, StoreError> {
+        for Claim { ticket, owner } in &remote.claims {
+            let at = self.dialect.now().await?;
+            let lives = self.owner(*owner).await?.is_some_and(|owner| !owner.dead && owner.deadline > at);
+            if !lives || self.offer(ticket).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a member offers what is offered already, and stays so.
@@ -243,7 +255,7 @@ impl<D: Dialect> Shared<D> {
     }
 }
 
-/// What orders the offers of one moment: their tickets.
+/// What orders the offers of one place: their tickets.
 const ORDER: [offers::Column; 7] = [
     offers::Column::Run,
     offers::Column::Generation,
@@ -266,17 +278,25 @@ fn asked(query: &OfferQuery, after: Option<(i64, [sea_orm::Value; 7])>) -> Selec
     if query.free {
         select = select.filter(offers::Column::Owner.is_null());
     }
-    if let Some((at, last)) = after {
+    if query.claimed {
+        select = select.filter(offers::Column::Owner.is_not_null());
+    }
+    match query.tasks {
+        Some(true) => select = select.filter(offers::Column::Task.is_not_null()),
+        Some(false) => select = select.filter(offers::Column::Task.is_null()),
+        None => {}
+    }
+    if let Some((place, last)) = after {
         let keys = ORDER.map(Expr::col);
         let last = last.map(Expr::val);
-        let later = Condition::any().add(offers::Column::OfferedAt.gt(at)).add(
+        let later = Condition::any().add(offers::Column::Place.gt(place)).add(
             Condition::all()
-                .add(offers::Column::OfferedAt.eq(at))
+                .add(offers::Column::Place.eq(place))
                 .add(Expr::tuple(keys).gt(Expr::tuple(last))),
         );
         select = select.filter(later);
     }
-    ORDER.into_iter().fold(select.order_by_asc(offers::Column::OfferedAt), QueryOrder::order_by_asc)
+    ORDER.into_iter().fold(select.order_by_asc(offers::Column::Place), QueryOrder::order_by_asc)
 }
 
 /// The values of these columns, as a row has them.

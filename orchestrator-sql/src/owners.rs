@@ -74,9 +74,11 @@ fn id(owner: OwnerId) -> Arg {
 
 impl<D: Dialect> Shared<D> {
     pub(crate) async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
-        let NewOwner { id: owner, ttl, label, serves } = owner;
+        let NewOwner { id: owner, ttl, label, serves, outside } = owner;
         // What proves that it lives is there before anyone can look for it.
-        self.dialect.hold(owner).await?;
+        if !outside {
+            self.dialect.hold(owner).await?;
+        }
         let queues = (!serves.queues.is_empty()).then(|| serves.queues.join(" "));
         let labels = (!serves.labels.is_empty()).then(|| labels_json(&serves.labels));
         let row = [id(owner), label.arg(), millis(ttl), queues.arg(), labels.arg()];

@@ -208,7 +208,10 @@ pub(crate) fn right(row: &offers::Model) -> Result<(StepTicket, Option<ClaimRow>
 pub(crate) fn offer(row: offers::Model) -> Result<OfferRow, StoreError> {
     let (ticket, claim) = right(&row)?;
     let (queue, labels, order) = (row.queue.into(), labels_of(&row.labels)?, decode_value(&row.job)?);
-    let offer = NewOffer { ticket, queue, labels, order };
+    let priority = i32::try_from(row.priority)
+        .map_err(|_| StoreError::Corrupt(format!("a priority of {}", row.priority)))?;
+    let task = row.task.map(Into::into);
+    let offer = NewOffer { ticket, queue, labels, order, priority, task };
     Ok(OfferRow { offer, offered_at: time(row.offered_at), claim })
 }
 

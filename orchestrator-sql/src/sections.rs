@@ -194,8 +194,8 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
         replaces: true,
         ..Section::new(
             Verb::Insert,
-            "orchestrator_offers (run, step, item, generation, iteration, attempt, epoch, queue, labels, job, offered_at, stops) SELECT * FROM ",
-            &[Id, Int, Int, Int, Int, Int, Int, Text, Text, Text, Int, Int],
+            "orchestrator_offers (run, step, item, generation, iteration, attempt, epoch, queue, labels, job, offered_at, priority, place, task, stops) SELECT v.*, 0 FROM ",
+            &[Id, Int, Int, Int, Int, Int, Int, Text, Text, Text, Int, Int, Int, Text],
             " AS v WHERE v.column1 IS NOT NULL",
         )
     },

@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod schedule;
 mod spec;
+mod task;
 mod tools;
 mod upkeep;
 mod worker;
@@ -32,6 +33,10 @@ pub(crate) use runs::{
 };
 pub(crate) use schedule::{CreateSchedule, ListSchedules, ScheduleCommand};
 pub(crate) use spec::{Init, Plan, PluginsCommand, TryOut, Validate};
+pub(crate) use task::{
+    ClaimTaskArgs, ClaimedRef, CompleteTask, CreateTask, HeartbeatTask, ListTasks, ReadyTasks, TaskCommand,
+    TaskWhich, WatchTasks,
+};
 pub(crate) use tools::{Completions, Man, Schema};
 pub(crate) use upkeep::{Backup, CopyStore, Prune, Restore, StoreCommand};
 pub(crate) use worker::{Worker, WorkerCommand};
@@ -91,6 +96,9 @@ pub(crate) enum Verb {
     /// Start runs of registered workflows at certain times
     #[command(subcommand, arg_required_else_help = true)]
     Schedule(ScheduleCommand),
+    /// Work that people, agents and scripts claim
+    #[command(subcommand, arg_required_else_help = true)]
+    Task(TaskCommand),
     /// Drive runs that others have started, until told to stop
     Worker(Worker),
     /// See what waits for workers, and pause it

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::args::{ConfigCommand, Verb};
 use crate::commands::{
     approval, completions, config, doctor, graph, init, man, plan, plugins, queue, run, runs, schedule,
-    schema, upkeep, validate, version, worker, workflow,
+    schema, task, upkeep, validate, version, worker, workflow,
 };
 use crate::exit::Exit;
 use crate::output::Problem;
@@ -26,6 +26,7 @@ pub(crate) async fn carry_out(app: &App, verb: Verb) -> Result<Exit, Problem> {
         Verb::Plan(args) => plan::carry_out(app, &args).await,
         Verb::Runs(command) => runs::carry_out(app, command).await,
         Verb::Schedule(command) => schedule::carry_out(app, command).await,
+        Verb::Task(command) => task::carry_out(app, command).await,
         Verb::Queue(command) => queue::carry_out(app, command).await,
         Verb::Worker(args) => worker::carry_out(app, &args).await,
         Verb::Approval(command) => approval::carry_out(app, command).await,

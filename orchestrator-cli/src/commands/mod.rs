@@ -17,6 +17,7 @@ mod run;
 mod runs;
 mod schedule;
 mod schema;
+mod task;
 mod upkeep;
 mod validate;
 mod version;

@@ -110,7 +110,7 @@ pub(crate) fn question(waiting: &Waiting, style: &Style) -> Vec<String> {
     let asks = match waiting.kind {
         "approval" => " waits for approval:",
         "qa" => " needs QA:",
-        "signal" | "worker" | "queue" => "",
+        "signal" | "worker" | "task" | "queue" => "",
         _ => ":",
     };
     let mut lines = vec![format!("{} {step}{asks} {}", style.mark("waiting"), first_line(&waiting.message))];

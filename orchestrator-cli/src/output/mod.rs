@@ -14,6 +14,7 @@ mod stream;
 pub(crate) mod style;
 pub(crate) mod suggest;
 pub(crate) mod table;
+pub(crate) mod tasked;
 
 pub(crate) use problem::{Item, Problem};
 pub(crate) use stream::{Json, Output, encoded as json_line, watched_size};

@@ -37,6 +37,7 @@ mod signalling;
 mod signals;
 mod steering;
 mod streams;
+mod tasks;
 mod terminal;
 mod tools;
 mod trying;

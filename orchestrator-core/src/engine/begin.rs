@@ -84,7 +84,9 @@ impl Batch {
         mut done: Done,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Decided {
+        // A task takes what it holds when it is claimed.
         if let Prepared::Begin(Begin { holds, .. }) = &done.verdict
+            && !driver.loaded.workflow.step(step.step).is_task()
             && let Some(hold) = self.missing(driver, holds).cloned()
         {
             driver.permits.extend(permit);

@@ -121,6 +121,9 @@ impl Driver {
         let placement = self.placement(step);
         if self.is_held(step, &placement.queue) {
             Site::Nowhere
+        } else if self.state.spec(step).is_task() {
+            // Whoever claims it need not be there yet.
+            Site::Elsewhere(placement.clone())
         } else if self.shared.executes(placement) {
             Site::Here
         } else if !self.shared.is_paused(&placement.queue) && self.may_offer(step, placement) {
@@ -160,7 +163,7 @@ impl Driver {
 
     /// Whether a step is for others, whether or not there is a slot here.
     pub(crate) fn is_for_others(&self, step: Unit) -> bool {
-        !self.shared.executes(self.placement(step))
+        self.state.spec(step).is_task() || !self.shared.executes(self.placement(step))
     }
 
     /// What is offered, and nobody takes any more.

@@ -12,7 +12,7 @@ use crate::engine::member::outsiders_member;
 use crate::engine::note::{Input, Note};
 use crate::engine::shared::{Actor, Shared};
 use crate::id::{OwnerId, RunId, TransitionId};
-use crate::machine::{Command, Event, RunState, StepState, fold, wake_at};
+use crate::machine::{Command, Event, Rejection, RunState, StepState, fold, wake_at};
 use crate::port::store::{Commit, EventsAfter, RunLog, StoreError};
 use crate::value::{StoredValue, Unstorable, ValueRef};
 
@@ -78,7 +78,7 @@ impl Shared {
     }
 
     /// Commits a user's command under the sequence fence, beside whoever drives the run.
-    async fn command_directly(
+    pub(crate) async fn command_directly(
         &self,
         run: RunId,
         command: &Command,
@@ -128,6 +128,13 @@ impl Shared {
                 }
                 Commit::Unavailable(why) => return Err(StoreError::Unavailable(why).into()),
                 Commit::Invalid(why) => return Err(StoreError::Invalid(why).into()),
+                Commit::Full(full) => {
+                    return Err(CommandError::Full(full.into_iter().map(|(spot, _)| spot).collect()));
+                }
+                // Somebody has claimed it, or whoever claims it is dead.
+                Commit::Claimed(_) | Commit::Fenced if matches!(command, Command::Claim { .. }) => {
+                    return Err(Rejection::Fenced.into());
+                }
                 // Someone else was first, or it was not written: it is decided once more.
                 _ => {}
             }

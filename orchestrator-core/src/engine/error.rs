@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::{OwnerId, RunId};
-use crate::machine::Rejection;
+use crate::machine::{Rejection, Spot};
 use crate::port::store::StoreError;
 use crate::spec::Diagnostics;
 
@@ -148,6 +148,9 @@ pub enum CommandError {
         /// The run of the step.
         parent: RunId,
     },
+    /// What it would hold under keys is held by others, or they wait for it and came before: these places and paths.
+    #[error("others hold {}, or wait for it", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))]
+    Full(Vec<Spot>),
     /// Only an engine that drives the run may say this.
     #[error("only the driver of a run may say this")]
     NotForOutsiders,

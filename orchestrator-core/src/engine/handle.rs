@@ -15,6 +15,10 @@ use crate::engine::registry::Registry;
 use crate::engine::report::RunReport;
 use crate::engine::shared::{Actor, Shared};
 use crate::engine::start::StartRun;
+use crate::engine::task::{
+    ClaimTask, ClaimedTask, FindTasks, Heartbeat, NewTask, OpenTask, TaskEnd, TaskError, TaskRight,
+    read_tasks,
+};
 use crate::engine::vault::MissingSecret;
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::{Asked, Command, Recorded};
@@ -205,6 +209,67 @@ impl Engine {
     /// [`CommandError`]; then nothing has changed.
     pub async fn command(&self, run: RunId, command: Command) -> Result<Receipt, CommandError> {
         self.shared.command(run, command).await
+    }
+
+    /// Creates a stand-alone task and sees to it until somebody may claim it. Returns the run of it, once that is durable.
+    ///
+    /// # Errors
+    /// [`TaskError::Start`]: then there is no task, unless the store failed: then the idempotency key tells.
+    pub async fn create_task(&self, new: NewTask) -> Result<RunHandle, TaskError> {
+        let start = new.into_start(self.plugins()).map_err(StartError::Inputs)?;
+        let handle = self.start(start).await?;
+        let mut progress = handle.progress();
+        // A driver that is gone has said all it knew.
+        let at_rest =
+            |progress: &Progress| progress.status == "blocked" || progress.ended || !progress.driven;
+        let _ = progress.wait_for(at_rest).await;
+        Ok(handle)
+    }
+
+    /// Tasks that are open, in the order in which they are to be claimed: those that wait longest first, each with a minute's
+    /// head start for a point of its priority. Sees first to those that nobody drives.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_tasks(&self, find: &FindTasks) -> Result<Vec<OpenTask>, StoreError> {
+        self.shared.tend_tasks().await?;
+        read_tasks(&*self.shared.store, find).await
+    }
+
+    /// Claims the first of the tasks that are looked for; `None` if there is none that can be claimed. A claim takes what the
+    /// task holds under keys, its paths for one, and lasts until it is ended, or not renewed in time.
+    ///
+    /// # Errors
+    /// [`TaskError`]; where one run is named, also if nothing of it can be claimed now, with the reason.
+    pub async fn claim_task(&self, wish: &ClaimTask) -> Result<Option<ClaimedTask>, TaskError> {
+        self.shared.tend_tasks().await?;
+        self.shared.claim_task(wish).await
+    }
+
+    /// Renews a claim, for as long as the task says if nothing else is said, and tells whether it is to be stopped.
+    ///
+    /// # Errors
+    /// [`TaskError::Over`]: whatever is said of its end does not count any more.
+    pub async fn renew_claim(&self, right: TaskRight, ttl: Option<Duration>) -> Result<Heartbeat, TaskError> {
+        self.shared.renew_claim(right, ttl).await
+    }
+
+    /// Ends a claim: the task is done, has failed, or is given back. Returns when that is durable, and, of a stand-alone task,
+    /// taken in. Said again by who has not heard the answer, it is so already.
+    ///
+    /// # Errors
+    /// [`TaskError::Over`]: nothing was written, for the claim is over; [`TaskError::Invalid`] for what cannot be kept.
+    pub async fn end_task(&self, right: TaskRight, end: TaskEnd) -> Result<(), TaskError> {
+        self.shared.end_task(right, end).await
+    }
+
+    /// Sees to a run of which something was claimed or cancelled: what was delivered is taken in, and a stand-alone task that nobody
+    /// drives is driven until only somebody from outside can move it.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub async fn tend_task(&self, run: RunId) -> Result<(), TaskError> {
+        self.shared.tend(run).await
     }
 
     /// Gives a run a signal: to the step that has waited longest for one of this name, or, if none does, to the next that

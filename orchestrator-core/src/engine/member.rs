@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::driver::Origin;
+use crate::engine::order::Terms;
 use crate::engine::places::Places;
 use crate::id::{RunId, TransitionId, Unit};
 use crate::machine::{
@@ -11,10 +12,10 @@ use crate::machine::{
 };
 use crate::port::policy::Decision;
 use crate::port::queue::StepTicket;
-use crate::port::store::{ApprovalRow, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary};
+use crate::port::store::{ApprovalRow, Claim, LogLine, Member, NewOffer, NewRun, Remote, StepRow, Summary};
 use crate::spec::Placement;
 use crate::time::Timestamp;
-use crate::value::{StoredValue, ValueRef};
+use crate::value::StoredValue;
 
 /// A member in the making.
 #[derive(Debug)]
@@ -75,6 +76,12 @@ impl Draft {
                 let ticket = ticket(state, withdrawn.step, withdrawn.attempt, withdrawn.epoch);
                 self.remote.get_or_insert_default().withdrawn.push(ticket);
             }
+            if let Event::StepClaimed(claimed) = event
+                && let StepState::Offered { task: true, .. } = state.slot(claimed.step).state
+            {
+                let ticket = ticket(state, claimed.step, claimed.attempt, claimed.epoch);
+                self.remote.get_or_insert_default().claims.push(Claim { ticket, owner: claimed.owner });
+            }
             if let Some(row) = approval_row(state, event, self.at) {
                 self.approvals.push(row);
             }
@@ -96,11 +103,14 @@ impl Draft {
     }
 
     /// Offers the attempt that the state says is offered.
-    pub(crate) fn offer(&mut self, state: &RunState, step: Unit, placement: &Placement, order: ValueRef) {
+    pub(crate) fn offer(&mut self, state: &RunState, step: Unit, placement: &Placement, terms: Terms) {
         let slot = state.slot(step);
         let ticket = ticket(state, step, slot.attempts, slot.epoch);
         let Placement { queue, labels } = placement.clone();
-        self.remote.get_or_insert_default().offers.push(NewOffer { ticket, queue, labels, order });
+        let Terms { order, value, priority, task } = terms;
+        self.values.extend(value);
+        let offer = NewOffer { ticket, queue, labels, order, priority, task };
+        self.remote.get_or_insert_default().offers.push(offer);
     }
 
     /// Makes room for what the beginnings of so many attempts usually come to.

@@ -51,6 +51,7 @@ mod stages;
 mod start;
 mod step_fn;
 mod stranded;
+mod task;
 mod tasks;
 mod turns;
 mod values;
@@ -73,6 +74,11 @@ pub use schedules::{StoredSchedule, Synced, read_schedules, sync_schedules};
 pub use start::StartRun;
 pub use step_fn::{StepFailure, quick_step_fn, step_fn};
 pub use stranded::stranded;
+pub use task::{
+    ClaimTask, ClaimedTask, DEFAULT_TTL, FindTasks, Heartbeat, MAX_DEPENDENCIES, MAX_TITLE, MAX_TTL, MIN_TTL,
+    NewTask, Obstacle, OpenTask, TASK_QUEUE, TASK_WORKFLOW, TaskBrief, TaskEnd, TaskError, TaskRight,
+    TaskType, read_tasks,
+};
 pub use vault::MissingSecret;
 pub use waiting::{Holder, Waiting};
 pub use work::Work;

@@ -46,17 +46,20 @@ impl Batch {
         mut done: Done,
         placement: &Arc<Placement>,
     ) -> Decided {
+        let Some(request) = done.request.as_deref() else { return self.say_done(driver, draft, step, done) };
         let (Prepared::Begin(begin), Some(_)) = (done.verdict.clone(), driver.state.find(step)) else {
             // Or it is not there any more: its list was made anew, and is shorter. The machine says so.
             return self.say_done(driver, draft, step, done);
         };
-        match driver.order(step, begin.effect, begin.request.clone()) {
-            Ok((order, value)) => {
+        let task = driver.state.spec(step).is_task().then(|| driver.brief(step, request, &begin.holds));
+        let terms =
+            task.transpose().and_then(|task| driver.terms(step, begin.effect, begin.request.clone(), task));
+        match terms {
+            Ok(terms) => {
                 done.verdict = Prepared::Offer { begin, offer: placement.clone() };
                 let decided = self.say_done(driver, draft, step, done);
                 if matches!(decided, Decided::Changed(_)) {
-                    draft.offer(&driver.state, step, placement, order);
-                    draft.values.extend(value);
+                    draft.offer(&driver.state, step, placement, terms);
                 }
                 decided
             }
@@ -74,8 +77,9 @@ impl Batch {
     ) -> bool {
         let slot = driver.state.slot(step);
         let (Some(effect), Some(request)) = (slot.effect, slot.request.clone()) else { return false };
-        let (order, value) = match driver.order(step, effect, request) {
-            Ok(order) => order,
+        // A task does not wait for anything once it was claimed.
+        let terms = match driver.terms(step, effect, request, None) {
+            Ok(terms) => terms,
             Err(error) => {
                 tracing::error!(run = %driver.run, ?step, message = %error.message, "an attempt cannot go on elsewhere");
                 return false;
@@ -85,8 +89,7 @@ impl Batch {
         let accepted = matches!(self.say(driver, draft, &command), Decided::Changed(_));
         if accepted {
             self.count_place(driver, step);
-            draft.offer(&driver.state, step, placement, order);
-            draft.values.extend(value);
+            draft.offer(&driver.state, step, placement, terms);
         }
         accepted
     }

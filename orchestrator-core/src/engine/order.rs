@@ -33,14 +33,26 @@ pub(crate) struct Order {
     pub(crate) feedback: Option<Arc<str>>,
 }
 
+/// What an attempt is offered with.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) order: ValueRef,
+    /// The value that the order refers to, where it is long.
+    pub(crate) value: Option<StoredValue>,
+    pub(crate) priority: i32,
+    /// What a task says of itself.
+    pub(crate) task: Option<Arc<str>>,
+}
+
 impl Driver {
-    /// The order for an attempt of a step, and the value that it needs where it is long.
-    pub(crate) fn order(
+    /// What an attempt of a step is offered with.
+    pub(crate) fn terms(
         &self,
         step: Unit,
         effect: EffectClass,
         request: ValueRef,
-    ) -> Result<(ValueRef, Option<StoredValue>), StepError> {
+        task: Option<Arc<str>>,
+    ) -> Result<Terms, StepError> {
         let slot = self.state.slot(step);
         // Also of one that had to wait for a place in between.
         let arrival = arrived(&slot.state).as_deref().cloned();
@@ -55,11 +67,13 @@ impl Driver {
         };
         let invalid =
             |why: String| StepError::new(ErrorClass::Invalid, format!("it cannot be offered: {why}"));
+        let priority = self.origin.priority;
         let body = serde_json::to_string(&order).map_err(|error| invalid(error.to_string()))?;
         if body.len() <= BESIDE {
-            return Ok((ValueRef::Inline(body.into()), None));
+            return Ok(Terms { order: ValueRef::Inline(body.into()), value: None, priority, task });
         }
-        ValueRef::from_json(body.into()).map_err(|error| invalid(error.to_string()))
+        let (order, value) = ValueRef::from_json(body.into()).map_err(|error| invalid(error.to_string()))?;
+        Ok(Terms { order, value, priority, task })
     }
 }
 

@@ -38,6 +38,7 @@ impl Shared {
             ttl: self.ttl,
             label: self.label.clone(),
             serves: self.serves.clone(),
+            outside: false,
         };
         self.store.register(owner).await?;
         crate::failpoint!("owner.register.after");

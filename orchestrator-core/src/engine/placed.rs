@@ -41,7 +41,8 @@ pub(crate) async fn unserved(
     };
     let placed = (0u32..).map(StepIx).zip(&workflow.steps).filter_map(|(ix, step)| {
         let placement = &step.options().placement;
-        let is_told = placement.is_some() || !paused.is_empty();
+        // What is said of a task is that somebody may claim it.
+        let is_told = !step.is_task() && placement.is_some() || !paused.is_empty();
         (is_told && is_due(ix)).then(|| (ix, step.name.clone(), placement.clone()))
     });
     let placed: Vec<(StepIx, Arc<str>, Option<Arc<Placement>>)> = placed.collect();

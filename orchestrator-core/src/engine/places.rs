@@ -102,7 +102,7 @@ pub(crate) fn holds_of(
         return Ok(Holds::default());
     }
     let slot = state.slot(step);
-    if slot.request.is_some() && !slot.holds().is_empty() {
+    if slot.request.is_some() {
         return Ok(slot.holds().clone());
     }
     let scope_of = |template: &Template| {

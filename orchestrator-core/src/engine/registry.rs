@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::engine::delegate::SubWorkflow;
+use crate::engine::task::TaskKind;
 use crate::port::plugin::Plugin;
 use crate::spec::{Catalog, ConfigIssue, Facts};
 
@@ -16,10 +17,11 @@ pub struct Registry {
 }
 
 impl Default for Registry {
-    /// What every engine has: `workflow`.
+    /// What every engine has: `workflow` and `task`.
     fn default() -> Self {
         let mut registry = Self { plugins: BTreeMap::new() };
         registry.add(Arc::new(SubWorkflow));
+        registry.add(Arc::new(TaskKind));
         registry
     }
 }

@@ -181,7 +181,7 @@ impl Reader<'_> {
             let unit = Unit::new(step.step, step.item);
             match children.get(&unit).filter(|_| step.status == "waiting") {
                 Some(child) => self.waits_below(&step, child, &mut waiting_for).await?,
-                None => waiting_for.extend(waiting(row.run, &step, &approvals, &waits)),
+                None => waiting_for.extend(waiting(row.run, &step, &workflow, &approvals, &waits)),
             }
             let output = self.shown(row.run, step.output.as_ref().filter(|_| self.outputs)).await?;
             let before = &workflow.steps[own..step.step.index().max(own).min(workflow.steps.len())];

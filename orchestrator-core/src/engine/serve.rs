@@ -51,7 +51,7 @@ pub(crate) struct Bench {
     /// What cannot be executed here: asking again would find the same.
     strangers: Mutex<HashSet<StepTicket>>,
     /// Where looking for offers goes on, if most of what was looked at is for others.
-    cursor: Mutex<Option<(Timestamp, StepTicket)>>,
+    cursor: Mutex<Option<(i64, StepTicket)>>,
     /// Whether what begins now is stopped at once.
     is_over: AtomicBool,
 }
@@ -119,7 +119,7 @@ impl Bench {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cursor(&self) -> MutexGuard<'_, Option<(Timestamp, StepTicket)>> {
+    fn cursor(&self) -> MutexGuard<'_, Option<(i64, StepTicket)>> {
         self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,12 +165,19 @@ impl Shared {
             if queues.is_empty() || self.slots.available_permits() == 0 || !self.is_known() {
                 return;
             }
-            let query = OfferQuery { queues, free: true, after, limit: PAGE, ..OfferQuery::default() };
+            let query = OfferQuery {
+                queues,
+                free: true,
+                tasks: Some(false),
+                after,
+                limit: PAGE,
+                ..OfferQuery::default()
+            };
             let page = match self.store.offers(query).await {
                 Ok(page) => page,
                 Err(error) => return tracing::debug!(%error, "cannot look for offers"),
             };
-            after = page.items.last().map(|row| (row.offered_at, row.offer.ticket));
+            after = page.items.last().map(OfferRow::place);
             let own = self.owner().as_uuid().as_u128();
             let mut rows = page.items;
             rows.retain(|row| {

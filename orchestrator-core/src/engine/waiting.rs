@@ -11,7 +11,7 @@ use crate::engine::waits::{Cause, Waits};
 use crate::id::{RunId, Unit};
 use crate::machine::{Spot, StepError, WaitOn};
 use crate::port::store::{ApprovalRow, HoldRow, KeyQuery, RunRow, StepRow, Store, StoreError, unit_name};
-use crate::spec::{Paths, Placement, Workflow};
+use crate::spec::{Paths, Placement, StepSpec, Workflow};
 use crate::time::Timestamp;
 use crate::value::Digest;
 
@@ -40,8 +40,8 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `queue`, `concurrency`, `paths`, `outcome_unknown` or
-    /// `quarantine`.
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `task`, `queue`, `concurrency`, `paths`,
+    /// `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ impl Waiting {
     pub fn needs_someone(&self) -> bool {
         matches!(
             self.kind,
-            "approval" | "qa" | "signal" | "worker" | "queue" | "outcome_unknown" | "quarantine"
+            "approval" | "qa" | "signal" | "worker" | "task" | "queue" | "outcome_unknown" | "quarantine"
         )
     }
 }
@@ -173,10 +173,12 @@ pub(crate) fn unit_of(approval: &ApprovalRow) -> Unit {
 pub(crate) fn waiting(
     run: RunId,
     row: &StepRow,
+    workflow: &Workflow,
     approvals: &[ApprovalRow],
     waits: &Waits,
 ) -> Option<Waiting> {
     let unit = Unit::new(row.step, row.item);
+    let is_task = workflow.steps.get(row.step.index()).is_some_and(StepSpec::is_task);
     let approval = approvals.iter().find(|approval| unit_of(approval) == unit);
     let mut signal = None;
     let judged = match waits.get(&unit) {
@@ -204,6 +206,7 @@ pub(crate) fn waiting(
         }
         "queued" if parked.is_some() => ("concurrency", "waits for a place".to_owned()),
         "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
+        "queued" if is_task => ("task", "waits for somebody who claims it".to_owned()),
         "outcome_unknown" => {
             ("outcome_unknown", format!("nobody knows whether attempt {} has had its effect", row.attempts))
         }

@@ -47,7 +47,8 @@ pub(super) fn offer(slot: &mut Slot, offered: &StepOffered, at: Timestamp) -> Re
     }
     give(slot, offered.epoch)?;
     slot.set_holds(&offered.holds);
-    Ok(StepState::Offered { attempt: offered.attempt, epoch: offered.epoch, arrival })
+    let StepOffered { attempt, epoch, task, .. } = *offered;
+    Ok(StepState::Offered { attempt, epoch, arrival, task })
 }
 
 pub(super) fn claim(slot: &mut Slot, claimed: &StepClaimed) -> Result<StepState, String> {
@@ -98,7 +99,7 @@ fn give(slot: &mut Slot, epoch: u64) -> Result<(), String> {
 /// What the offered attempt has waited for; an error if something else is offered, or nothing.
 fn expect_offer(slot: &Slot, attempt: u32, epoch: u64) -> Result<Option<Arc<Arrival>>, String> {
     match &slot.state {
-        StepState::Offered { attempt: offered, epoch: right, arrival }
+        StepState::Offered { attempt: offered, epoch: right, arrival, .. }
             if (*offered, *right) == (attempt, epoch) =>
         {
             Ok(arrival.clone())

@@ -72,6 +72,14 @@ pub enum Command {
         /// When, by the store's clock.
         at: Timestamp,
     },
+    /// Somebody from outside claims a task, and executes it from here on. The commit asserts that the owner is alive and that
+    /// nobody else has claimed it, and takes what the step holds. Said again by the same owner, it is so already.
+    Claim {
+        /// The step.
+        step: Unit,
+        /// The right that was offered, and who claims it.
+        fence: Fence,
+    },
     /// Take an offer back. The commit asserts that nobody has claimed it, and from then on nobody can.
     Withdraw {
         /// The step.

@@ -228,9 +228,13 @@ events! {
         /// What it holds under keys until it has ended.
         #[serde(default, skip_serializing_if = "Holds::is_empty")]
         holds: Holds,
+        /// Whether it is a task: whoever claims it comes from outside, and what it holds is taken by the claim.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        task: bool,
     }
     /// Somebody has claimed what was offered, and executes it. The claim itself is a row of the store; the log says so when
-    /// it comes to matter: with what was delivered, or when the offer can no longer be withdrawn.
+    /// it comes to matter: with what was delivered, or when the offer can no longer be withdrawn. Of a task, the row comes with
+    /// this event.
     StepClaimed = "step.claimed" {
         /// The step.
         step: Unit,

@@ -159,11 +159,11 @@ impl Slot {
     }
 
     /// What it holds: while it is executed, here or elsewhere, or carried out by another run. What waits otherwise holds
-    /// nothing.
+    /// nothing, and neither does a task that nobody has claimed.
     #[must_use]
     pub fn held(&self) -> &Holds {
         let holds = match &self.state {
-            StepState::Running { .. } | StepState::Offered { .. } => true,
+            StepState::Running { .. } | StepState::Offered { task: false, .. } => true,
             state => state.child().is_some(),
         };
         if holds { self.holds() } else { Holds::NONE }

@@ -26,6 +26,8 @@ pub(crate) struct Index {
     pub(crate) running: Positions,
     /// Slots that others execute, or may: offered or claimed.
     pub(crate) away: Positions,
+    /// Tasks that somebody outside may claim.
+    pub(crate) tasks: Positions,
     /// Slots that something falls due for.
     pub(crate) timers: BTreeSet<(Timestamp, u32)>,
     /// Slots that are to have ended by then, and are on their way.
@@ -92,6 +94,7 @@ impl Index {
                 _ = self.parked.insert((hold.key.clone(), hold.claim.clone(), at));
             }
             StepState::Running { remote: false, .. } => self.running.insert(at),
+            StepState::Offered { task: true, .. } => self.tasks.insert(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.insert(at),
             StepState::Backoff { until } => drop(self.timers.insert((*until, at))),
             StepState::Waiting { on, since, until, .. } => {
@@ -122,6 +125,7 @@ impl Index {
                 _ = self.parked.remove(&(hold.key.clone(), hold.claim.clone(), at));
             }
             StepState::Running { remote: false, .. } => self.running.remove(at),
+            StepState::Offered { task: true, .. } => self.tasks.remove(at),
             StepState::Running { .. } | StepState::Offered { .. } => self.away.remove(at),
             StepState::Backoff { until } => drop(self.timers.remove(&(*until, at))),
             StepState::Waiting { on, since, until, .. } => {

@@ -86,7 +86,8 @@ pub fn is_to_stop(state: &RunState, step: Unit) -> bool {
     matches!(slot.state, StepState::Running { .. }) && (state.is_stopped(slot.stage) || slot.overdue)
 }
 
-/// What is offered to others, and not known to be claimed: each with its right.
+/// What is offered to others, and not known to be claimed: each with its right. Tasks are not: who claims one need not be
+/// there yet.
 pub(crate) fn offered(state: &RunState) -> impl Iterator<Item = (Unit, u64)> {
     state.index.away.iter().filter_map(|at| {
         let unit = state.unit_at(at);
@@ -110,7 +111,8 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
         return vec![Effect::Conclude];
     }
     let open = state.index.actionable.iter().chain(state.index.running.iter());
-    let open = open.chain(state.index.away.iter()).chain(state.index.children.iter());
+    let open = open.chain(state.index.away.iter()).chain(state.index.tasks.iter());
+    let open = open.chain(state.index.children.iter());
     open.filter_map(|at| effect_of(state, state.unit_at(at))).collect()
 }
 

@@ -336,7 +336,8 @@ impl RunState {
             && (self.count(StepKind::Waiting)
                 + self.count(StepKind::OutcomeUnknown)
                 + self.count(StepKind::Quarantined)
-                > 0)
+                > 0
+                || !self.index.tasks.is_empty())
     }
 
     /// The steps and items whose state has changed since the last call, in the order of the text, items after steps; a

@@ -55,6 +55,8 @@ pub enum StepState {
         epoch: u64,
         /// What the attempt waited for, if it has waited.
         arrival: Option<Arc<Arrival>>,
+        /// Whether it is a task: whoever claims it comes from outside, by an event of the log, and until then it holds nothing.
+        task: bool,
     },
     /// It runs once for each item of a list.
     Expanded(Items),

@@ -35,9 +35,15 @@ impl Desk {
         offered.filter(|offered| offered.row.offer.ticket == *ticket)
     }
 
-    /// The claims of what a member takes back.
+    /// The claims of what a member takes back or claims.
     pub(super) fn claimed(&self, remote: &Remote) -> Vec<ClaimRow> {
-        remote.withdrawn.iter().filter_map(|ticket| self.find(ticket)?.row.claim).collect()
+        let named = remote.withdrawn.iter().chain(remote.claims.iter().map(|claim| &claim.ticket));
+        named.filter_map(|ticket| self.find(ticket)?.row.claim).collect()
+    }
+
+    /// Whether all is there that a member claims.
+    pub(super) fn has_claimed(&self, remote: &Remote) -> bool {
+        remote.claims.iter().all(|claim| self.find(&claim.ticket).is_some())
     }
 
     /// Whether a member offers what is offered already, and stays so.
@@ -51,7 +57,7 @@ impl Desk {
         })
     }
 
-    pub(super) fn write(&mut self, remote: Remote, at: Timestamp) {
+    pub(super) fn write(&mut self, remote: Remote, at: Timestamp, now: Timestamp) {
         for ticket in remote.withdrawn.iter().chain(&remote.taken) {
             self.inbox.remove(ticket);
             if self.find(ticket).is_some() {
@@ -61,6 +67,11 @@ impl Desk {
         for ticket in &remote.stops {
             if let Some(offered) = self.find_mut(ticket) {
                 offered.stops = true;
+            }
+        }
+        for Claim { ticket, owner } in remote.claims {
+            if let Some(offered) = self.find_mut(&ticket) {
+                offered.row.claim = Some(ClaimRow { ticket, owner, at: now });
             }
         }
         for offer in remote.offers {
@@ -115,16 +126,17 @@ impl Desk {
     }
 
     pub(super) fn offers(&self, query: &OfferQuery) -> Vec<&OfferRow> {
-        let place = |row: &OfferRow| (row.offered_at, row.offer.ticket);
         let is_asked = |row: &&OfferRow| {
             (query.queues.is_empty() || query.queues.contains(&row.offer.queue))
                 && query.run.is_none_or(|run| row.offer.ticket.run == run)
                 && (!query.free || row.claim.is_none())
-                && query.after.is_none_or(|after| place(row) > after)
+                && (!query.claimed || row.claim.is_some())
+                && query.tasks.is_none_or(|tasks| row.offer.task.is_some() == tasks)
+                && query.after.is_none_or(|after| row.place() > after)
         };
         let mut rows: Vec<&OfferRow> =
             self.offers.values().map(|offered| &offered.row).filter(is_asked).collect();
-        rows.sort_by_key(|row| place(row));
+        rows.sort_by_key(|row| row.place());
         rows
     }
 

@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::id::{OwnerId, Unit};
 use crate::memory::run::Run;
-use crate::port::store::{Commit, Member};
+use crate::port::store::{Claim, Commit, Member};
 use crate::time::Timestamp;
 
 impl Inner {
@@ -11,20 +11,20 @@ impl Inner {
         self.mark += 1;
     }
 
-    pub(super) fn commit(&mut self, member: Member) -> Commit {
+    pub(super) fn commit(&mut self, member: Member, now: Timestamp) -> Commit {
         if let Some(fault) = member.fault() {
             return Commit::Invalid(fault.to_owned());
         }
-        if let Some(refused) = self.refusal(&member) {
+        if let Some(refused) = self.refusal(&member, now) {
             return refused;
         }
-        self.write(member);
+        self.write(member, now);
         self.changed();
         Commit::Applied
     }
 
     /// Why the member cannot be written, from what is there now.
-    pub(super) fn refusal(&self, member: &Member) -> Option<Commit> {
+    pub(super) fn refusal(&self, member: &Member, now: Timestamp) -> Option<Commit> {
         let run = self.runs.get(&member.run);
         if let (Some(fence), Some(run)) = (member.driver, run)
             && (run.row.driver, run.row.driver_epoch) != (Some(fence.owner), fence.epoch)
@@ -43,6 +43,10 @@ impl Inner {
             let claimed = self.desk.claimed(remote);
             if !claimed.is_empty() {
                 return Some(Commit::Claimed(claimed));
+            }
+            let lives = |claim: &Claim| self.lives(claim.owner, now);
+            if !self.desk.has_claimed(remote) || !remote.claims.iter().all(lives) {
+                return Some(Commit::Fenced);
             }
             if self.desk.doubles(remote) {
                 return Some(Commit::Invalid("a step or item has one offer at a time".to_owned()));
@@ -80,7 +84,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn write(&mut self, member: Member) {
+    pub(super) fn write(&mut self, member: Member, now: Timestamp) {
         let Member {
             run: id,
             create,
@@ -128,9 +132,9 @@ impl Inner {
         run.approvals
             .extend(approvals.into_iter().map(|row| ((Unit::new(row.step, row.item), row.attempt), row)));
         run.lines.extend(logs);
-        children.into_iter().for_each(|child| self.write(child));
+        children.into_iter().for_each(|child| self.write(child, now));
         if let Some(remote) = remote {
-            self.desk.write(*remote, at);
+            self.desk.write(*remote, at, now);
         }
         if let Some(admission) = admission {
             self.keys.write(id, &admission, at);

@@ -17,7 +17,7 @@ use crate::spec::paths::PathsSpec;
 use crate::spec::retry::RetryPolicy;
 use crate::spec::sandbox::Sandbox;
 use crate::spec::stage::{Stage, Stages};
-use crate::spec::{Evidence, Permissions, Placement, Qa};
+use crate::spec::{Evidence, Permissions, Placement, Qa, TASK_KIND};
 use crate::value::Digest;
 
 /// A validated workflow, pinned to one revision of its text.
@@ -95,10 +95,10 @@ impl Workflow {
         self.steps.iter().position(|step| &*step.name == name).map(|ix| StepIx(ix as u32))
     }
 
-    /// Whether any of its steps says who may execute it. Linear: not for hot paths of large workflows without slots.
+    /// Whether any of its steps says who may execute it, or is a task. Linear: not for hot paths of large workflows without slots.
     #[must_use]
     pub(crate) fn is_placed(&self) -> bool {
-        self.steps.iter().any(|step| step.options().placement.is_some())
+        self.steps.iter().any(|step| step.options().placement.is_some() || step.is_task())
     }
 
     /// The steps of a stage.
@@ -295,6 +295,12 @@ impl StepSpec {
     #[must_use]
     pub fn options(&self) -> &StepOptions {
         self.options.as_deref().unwrap_or(&NO_OPTIONS)
+    }
+
+    /// Whether it is a task: nobody's process executes it, and whoever comes for it claims it.
+    #[must_use]
+    pub fn is_task(&self) -> bool {
+        *self.uses == *TASK_KIND
     }
 
     /// Whether the `if:` of the step asks for the status of its needs itself. Without one, `success()` is implied.

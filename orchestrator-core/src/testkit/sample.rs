@@ -193,7 +193,13 @@ pub(super) fn key(key: &str, content: &str) -> Option<IdempotencyKey> {
 }
 
 pub(super) fn owner(ttl: std::time::Duration) -> NewOwner {
-    NewOwner { id: owner_id(), ttl, label: "host pid 1".to_owned(), serves: Serves::default() }
+    NewOwner {
+        id: owner_id(),
+        ttl,
+        label: "host pid 1".to_owned(),
+        serves: Serves::default(),
+        outside: false,
+    }
 }
 
 /// An owner that is alive for so long.
@@ -212,7 +218,8 @@ pub(super) const fn ticket(run: RunId, step: u32, epoch: u64) -> StepTicket {
 /// An offer to a queue.
 pub(super) fn offer(ticket: StepTicket, queue: &str) -> NewOffer {
     let labels = [("arch".to_owned(), "arm64".to_owned())].into();
-    NewOffer { ticket, queue: queue.into(), labels, order: inline("{\"n\":18446744073709551615}") }
+    let order = inline("{\"n\":18446744073709551615}");
+    NewOffer { ticket, queue: queue.into(), labels, order, priority: 0, task: None }
 }
 
 /// Claims an offer, and expects that to work.
@@ -455,6 +462,7 @@ fn offered(step: StepIx, decision: Option<DecisionId>, labels: BTreeMap<String, 
         queue: "gpu".into(),
         labels,
         holds: Holds::default(),
+        task: false,
     }
     .into()
 }

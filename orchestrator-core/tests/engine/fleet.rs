@@ -319,7 +319,8 @@ async fn what_is_offered_is_not_taken_back_for_want_of_a_new_look_at_others() {
     // One that is alive and busy: it claims nothing.
     let ttl = Duration::from_millis(1_500);
     let busy = OwnerId::from_uuid(Uuid::now_v7());
-    let owner = NewOwner { id: busy, ttl, label: "busy".into(), serves: serves(&["gpu"], []) };
+    let owner =
+        NewOwner { id: busy, ttl, label: "busy".into(), serves: serves(&["gpu"], []), outside: false };
     store.register(owner).await.unwrap();
     let begun = store.now().await.unwrap();
     let engine = engine(&here).store(store.clone()).clock(clock.clone()).start().await.unwrap();

@@ -28,3 +28,4 @@ mod signals;
 mod stages;
 mod stops;
 mod stranded;
+mod tasks;

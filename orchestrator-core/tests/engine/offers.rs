@@ -33,12 +33,15 @@ async fn offered() -> (Engine, RunId) {
             queue: "elsewhere".into(),
             labels: BTreeMap::new(),
             holds: Holds::default(),
+            task: false,
         };
         let offers = vec![NewOffer {
             ticket: ticket(member.run),
             queue: offered.queue.clone(),
             labels: BTreeMap::new(),
             order: ValueRef::null(),
+            priority: 0,
+            task: None,
         }];
         member.remote = Some(Box::new(Remote { offers, ..Remote::default() }));
         member.events.push(offered.into());
@@ -95,7 +98,10 @@ async fn what_somebody_has_claimed_is_not_taken_back_but_told_to_stop() {
 async fn at_work(store: &Arc<dyn Store>, run: RunId) -> OwnerId {
     let worker = OwnerId::from_uuid(Uuid::now_v7());
     let serves = Serves { queues: vec!["elsewhere".into()], ..Serves::default() };
-    store.register(NewOwner { id: worker, ttl: TTL, label: "a worker".into(), serves }).await.unwrap();
+    store
+        .register(NewOwner { id: worker, ttl: TTL, label: "a worker".into(), serves, outside: false })
+        .await
+        .unwrap();
     let claimed = store.claim(Claim { ticket: ticket(run), owner: worker }).await.unwrap();
     assert!(matches!(claimed, Claimed::Yours(_)), "{claimed:?}");
     worker

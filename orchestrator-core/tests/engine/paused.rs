@@ -167,7 +167,7 @@ async fn what_is_offered_already_is_claimed_by_nobody() {
     // One that claims nothing.
     let idle = OwnerId::from_uuid(Uuid::now_v7());
     let (ttl, label) = (Duration::from_secs(60), "idle".to_owned());
-    store.register(NewOwner { id: idle, ttl, label, serves: both() }).await.unwrap();
+    store.register(NewOwner { id: idle, ttl, label, serves: both(), outside: false }).await.unwrap();
     let engine = on(&here, &store).start().await.unwrap();
     let run = started(&engine, "\n        a: { uses: puppet, queue: gpu }").await;
     let offered = async || store.offers(OfferQuery::default()).await.unwrap().items.len();

@@ -270,7 +270,18 @@ pub(crate) fn play(world: &mut World, script: &[Act]) {
             Act::Claim { pick, owner } => {
                 let step = choose(world, *pick, is_offered);
                 let owner = world.owner(*owner);
-                step.into_iter().for_each(|step| world.claim(step, owner));
+                if let Some(step) = step {
+                    let slot = world.state.find(step.into());
+                    match world.shapes.get(step.index()).is_some_and(|shape| shape.task) {
+                        true => {
+                            // Now and then under a right of the past.
+                            let epoch =
+                                slot.map_or(1, |slot| slot.epoch).saturating_sub(u64::from(*pick % 16 == 7));
+                            let _ = world.say(world.claim_task(step, epoch, owner));
+                        }
+                        false => world.claim(step, owner),
+                    }
+                }
             }
             Act::Deliver { pick, outcome } => {
                 let step = choose(world, *pick, is_offered);

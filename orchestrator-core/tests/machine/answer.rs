@@ -25,7 +25,6 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
             [Event::StepParked(parked)] => parked.hold == *hold,
             _ => false,
         },
-        Command::Offer { .. } | Command::Claimed { .. } | Command::Withdraw { .. } => away(world, command, events),
         Command::Finish { step, outcome, .. } => {
             let entry = &world.ledger.steps[step.step.index()];
             finished_or_taken(world, entry, outcome, events)
@@ -80,7 +79,7 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
             [Event::RunEnded(ended)] => ended.outputs.as_ref().is_none_or(|given| Ok(given) == outputs.as_ref()),
             _ => false,
         },
-        _ => true,
+        other => away(world, other, events),
     };
     assert!(fits, "{command:?} was answered with {events:?}");
 }
@@ -92,11 +91,15 @@ fn away(world: &World, command: &Command, events: &[Event]) -> bool {
             let fits = |event: &StepOffered| event.attempt == entry.attempts && is_offered_to(event, offer);
             matches!(events, [Event::StepOffered(event)] if fits(event))
         }
-        Command::Claimed { step, fence, .. } => match events {
+        Command::Claim { step, fence } | Command::Claimed { step, fence, .. } => match events {
             [] => {
                 matches!(world.ledger.place(step.step), Some(Place::Running(right)) if right.fence == *fence)
             }
-            [Event::StepClaimed(claimed)] => (claimed.epoch, claimed.owner) == (fence.epoch, fence.owner),
+            [Event::StepClaimed(claimed)] => {
+                let is_told_now =
+                    matches!(command, Command::Claimed { .. }) || claimed.claimed_at == world.now;
+                (claimed.epoch, claimed.owner) == (fence.epoch, fence.owner) && is_told_now
+            }
             _ => false,
         },
         Command::Withdraw { epoch, .. } => match events {
@@ -106,7 +109,7 @@ fn away(world: &World, command: &Command, events: &[Event]) -> bool {
             }
             _ => false,
         },
-        _ => false,
+        _ => true,
     }
 }
 

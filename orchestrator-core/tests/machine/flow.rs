@@ -8,7 +8,7 @@ use orchestrator_core::id::StepIx;
 use orchestrator_core::plan::Plan;
 use orchestrator_core::spec::expr::{Condition, Template};
 use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
-use orchestrator_core::spec::{EffectClass, Stages, StepOptions, StepSpec, Workflow};
+use orchestrator_core::spec::{EffectClass, Stages, StepOptions, StepSpec, TASK_KIND, Workflow};
 use orchestrator_core::value::Digest;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -24,17 +24,24 @@ pub(crate) struct Shape {
     pub(crate) retry: Option<RetryPolicy>,
     /// Whether it has an `if:` that asks for the status of its needs itself.
     pub(crate) judges: bool,
+    /// Whether it is a task, where it is offered.
+    pub(crate) task: bool,
 }
 
 impl Shape {
     /// A step without `retry:`.
     pub(crate) fn new(needs: &[u32], effect: EffectClass) -> Self {
-        Self { needs: needs.to_vec(), effect, retry: None, judges: false }
+        Self { needs: needs.to_vec(), effect, retry: None, judges: false, task: false }
     }
 
     /// The same, with `if: always()`.
     pub(crate) fn judging(self) -> Self {
         Self { judges: true, ..self }
+    }
+
+    /// The same, as a task.
+    pub(crate) fn claimable(self) -> Self {
+        Self { task: true, ..self }
     }
 
     /// The same, with `retry:`.
@@ -54,7 +61,7 @@ impl Shape {
 pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
     let steps = shapes.iter().enumerate().map(|(ix, shape)| StepSpec {
         name: format!("s{ix}").into(),
-        uses: "test".into(),
+        uses: if shape.task { TASK_KIND } else { "test" }.into(),
         with: Arc::new(Template::constant(Value::Null)),
         needs: shape.needs.iter().copied().map(StepIx).collect(),
         options: Some(Box::new(StepOptions {
@@ -87,16 +94,16 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
 
 /// Graphs of one to seven steps. The order of the text is not the order of the needs.
 pub(crate) fn shapes() -> impl Strategy<Value = Vec<Shape>> {
-    prop::collection::vec((any::<u8>(), effects(), retries(), 0..4u8), 1..=7).prop_flat_map(|ranked| {
+    prop::collection::vec((any::<u8>(), effects(), retries(), 0..16u8), 1..=7).prop_flat_map(|ranked| {
         let places: Vec<u32> = (0..ranked.len() as u32).collect();
         (Just(ranked), Just(places).prop_shuffle()).prop_map(|(ranked, places)| {
             let mut placed: Vec<(u32, Shape)> = Vec::new();
-            for (rank, (mask, effect, retry, judges)) in ranked.into_iter().enumerate() {
+            for (rank, (mask, effect, retry, kind)) in ranked.into_iter().enumerate() {
                 // A step may need those of lower rank; half the bits, so that some graphs are wide.
                 let needs = (0..rank).filter(|need| mask & (1 << need) != 0).map(|need| places[need]);
                 placed.push((
                     places[rank],
-                    Shape { needs: needs.collect(), effect, retry, judges: judges == 0 },
+                    Shape { needs: needs.collect(), effect, retry, judges: kind % 4 == 0, task: kind < 4 },
                 ));
             }
             placed.sort_by_key(|(place, _)| *place);

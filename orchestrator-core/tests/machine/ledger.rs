@@ -423,16 +423,19 @@ impl Entry {
             self.begin(offered.attempt, offered.effect, &offered.request);
         }
         assert!(offered.epoch > self.epoch, "epochs increase");
+        assert_eq!(offered.task, self.shape.task, "whether it is a task");
         self.holds.clone_from(&offered.holds);
         self.epoch = offered.epoch;
         Place::Offered { attempt: offered.attempt, epoch: offered.epoch }
     }
 
-    /// An attempt is executed by whoever has claimed it. That is so whatever has become of the run.
+    /// An attempt is executed by whoever has claimed it. That is so whatever has become of the run; but a task is claimed only
+    /// while the run goes on.
     fn claim(&mut self, before: &Before, claimed: &StepClaimed) -> Right {
         let offered = Place::Offered { attempt: claimed.attempt, epoch: claimed.epoch };
         assert_eq!(before.place, offered, "claimed what is not offered");
         assert!(claimed.claimed_at <= before.at, "claimed in the future");
+        assert!(before.proceeds || !self.shape.task, "a task was claimed while the run is held");
         self.remote = true;
         let fence = Fence { epoch: claimed.epoch, owner: claimed.owner };
         Right { step: claimed.step.step, attempt: claimed.attempt, fence }

@@ -263,6 +263,7 @@ fn a_log_that_breaks_the_rules_of_offers_is_refused() {
         queue: "gpu".into(),
         labels: std::collections::BTreeMap::new(),
         holds: Holds::default(),
+        task: false,
     };
     for (attempt, epoch) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
         force(&world, offer(attempt, epoch, value(1))).unwrap_err();
@@ -306,4 +307,53 @@ fn world_time() -> orchestrator_core::time::Timestamp {
 #[test]
 fn a_step_is_as_small_as_before() {
     assert_eq!((size_of::<StepState>(), size_of::<Slot>(), size_of::<Event>()), (40, 144, 88));
+}
+
+/// A task that is offered, and holds two places once it is claimed.
+fn task() -> World {
+    let mut world = one(Shape::new(&[], Idempotent).claimable());
+    // At this time it is to hold some.
+    world.pass(1);
+    let begin = world.begin(A, 0);
+    assert!(!begin.holds.is_empty());
+    let offer = Prepared::Offer { begin, offer: offer() };
+    world.say(Command::Prepared { step: A.into(), verdict: offer }).expect("it is offered");
+    world
+}
+
+#[test]
+fn a_task_holds_what_it_says_from_its_claim_on() {
+    let mut world = task();
+    let slot = world.state.slot(A);
+    assert!(slot.held().is_empty() && !slot.holds().is_empty());
+    assert!(world.state.is_blocked(), "only somebody from outside can move it");
+    assert_eq!(wake_at(&world.state), None);
+    let epoch = slot.epoch;
+    let learned =
+        Command::Claimed { step: A.into(), attempt: 1, fence: fence(epoch, world.owner(1)), at: world.now };
+    world.say(learned).expect_err("the store gives no claims of tasks");
+    let stale = world.claim_task(A, epoch - 1, world.owner(1));
+    world.say(stale).expect_err("a right of the past");
+    let claim = world.claim_task(A, epoch, world.owner(1));
+    world.say(claim).expect("it is open");
+    assert_eq!(world.state.slot(A).held(), world.state.slot(A).holds());
+    let other = world.claim_task(A, epoch, world.owner(2));
+    world.say(other).expect_err("it is claimed");
+    let right = right(&world, A);
+    finish(&mut world, right, Finished::Succeeded(value(1))).expect("it is done");
+    assert!(world.state.slot(A).held().is_empty());
+}
+
+#[test]
+fn a_task_of_a_run_that_is_held_is_not_claimed() {
+    for hold in [Command::Pause(asked()), Command::Cancel(asked())] {
+        let mut world = task();
+        world.say(hold).expect("it can be held");
+        let epoch = world.state.slot(A).epoch;
+        let claim = world.claim_task(A, epoch, world.owner(1));
+        world.say(claim).expect_err("nothing begins");
+        let withdraws = [Effect::Withdraw { step: A.into(), epoch }];
+        assert_eq!(outstanding(&world.state), withdraws, "it is taken back");
+        world.settle();
+    }
 }

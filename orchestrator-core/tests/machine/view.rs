@@ -100,6 +100,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         },
         Command::Continue { .. } => "continue",
         Command::Offer { .. } => "offer again",
+        Command::Claim { .. } => "claim",
         Command::Claimed { .. } => "claimed",
         Command::Withdraw { .. } => "withdraw",
         Command::Finish { .. } => "finish",

@@ -163,18 +163,8 @@ impl World {
                 ledger.proceeds() && place(step) == Some(&Place::Arrived) && ledger.may_be_moved_by(*owner)
             }
             Command::Park { step, owner, .. } => self.may_be_parked(*step, *owner),
-            Command::Claimed { step, attempt, fence, .. } => match place(step) {
-                Some(Place::Offered { attempt: offered, epoch }) => {
-                    (offered, epoch) == (attempt, &fence.epoch)
-                }
-                Some(Place::Running(right)) => {
-                    (right.attempt, right.fence) == (*attempt, *fence)
-                        && ledger.steps[step.step.index()].remote
-                }
-                _ => false,
-            },
-            Command::Withdraw { step, epoch } => {
-                matches!(place(step), Some(Place::Offered { epoch: offered, .. }) if offered == epoch)
+            Command::Claim { step, .. } | Command::Claimed { step, .. } | Command::Withdraw { step, .. } => {
+                self.fits_the_offer(*step, command)
             }
             Command::Finish { step, attempt, fence, outcome } => {
                 let right = Right { step: step.step, attempt: *attempt, fence: *fence };
@@ -210,6 +200,30 @@ impl World {
             Command::Retry { .. } => false,
             Command::Conclude(_) => ledger.is_settled(),
             _ => true,
+        }
+    }
+
+    /// Whether what is said of an offer is so: that it is claimed, or that nobody has claimed it.
+    fn fits_the_offer(&self, unit: Unit, command: &Command) -> bool {
+        let is_task = self.shapes.get(unit.step.index()).is_some_and(|shape| shape.task);
+        match (command, self.ledger.place(unit.step)) {
+            (Command::Claim { fence, .. }, Some(Place::Offered { epoch, .. })) => {
+                *epoch == fence.epoch && is_task && self.ledger.proceeds()
+            }
+            (Command::Claimed { attempt, fence, .. }, Some(Place::Offered { attempt: offered, epoch })) => {
+                (offered, epoch) == (attempt, &fence.epoch) && !is_task
+            }
+            (Command::Claim { fence, .. }, Some(Place::Running(right))) => {
+                right.fence == *fence && self.ledger.steps[unit.step.index()].remote
+            }
+            (Command::Claimed { attempt, fence, .. }, Some(Place::Running(right))) => {
+                let is_right = (right.attempt, right.fence) == (*attempt, *fence);
+                is_right && self.ledger.steps[unit.step.index()].remote
+            }
+            (Command::Withdraw { epoch, .. }, Some(Place::Offered { epoch: offered, .. })) => {
+                offered == epoch
+            }
+            _ => false,
         }
     }
 
@@ -359,7 +373,9 @@ impl World {
             assert_eq!(slot.request, entry.request, "the request of s{}", step.0);
             assert_eq!((slot.attempts, slot.epoch), (entry.attempts, entry.epoch), "s{}", step.0);
             assert_eq!(*slot.holds(), entry.holds, "what s{} has taken", step.0);
-            let executed = matches!(entry.place, Place::Running(_) | Place::Offered { .. });
+            // A task holds nothing before somebody has claimed it.
+            let is_offered = matches!(entry.place, Place::Offered { .. }) && !entry.shape.task;
+            let executed = is_offered || matches!(entry.place, Place::Running(_));
             let held = if executed { &entry.holds } else { Holds::NONE };
             assert_eq!(slot.held(), held, "what s{} holds", step.0);
             assert_eq!(
@@ -382,8 +398,11 @@ impl World {
                 }
                 (
                     Place::Offered { attempt, epoch },
-                    StepState::Offered { attempt: offered, epoch: right, arrival },
-                ) => (attempt, epoch, entry.arrival()) == (offered, right, arrival.as_deref()),
+                    StepState::Offered { attempt: offered, epoch: right, arrival, task },
+                ) => {
+                    (attempt, epoch, entry.arrival()) == (offered, right, arrival.as_deref())
+                        && *task == entry.shape.task
+                }
                 (Place::Backoff(due), StepState::Backoff { until }) => due == until,
                 (Place::Waiting { on, until, .. }, StepState::Waiting { on: found, until: due, .. }) => {
                     *on == **found && until == due
@@ -590,6 +609,9 @@ impl World {
             return Command::Resume(asked());
         }
         let open = self.plan.steps().find_map(|step| match self.ledger.place(step)? {
+            Place::Offered { epoch, .. } if self.shapes[step.index()].task => {
+                Some(self.claim_task(step, *epoch, self.owner(1)))
+            }
             Place::Offered { attempt, epoch } => Some(self.claimed(step).unwrap_or(Command::Claimed {
                 step: step.into(),
                 attempt: *attempt,
@@ -616,7 +638,8 @@ impl World {
     /// What is executed elsewhere, or offered for that.
     fn away(&self) -> impl Iterator<Item = StepIx> {
         self.plan.steps().filter(|step| match self.ledger.place(*step) {
-            Some(Place::Offered { .. }) => true,
+            // A task waits for somebody from outside.
+            Some(Place::Offered { .. }) => !self.shapes[step.index()].task,
             Some(Place::Running(_)) => self.ledger.steps[step.index()].remote,
             _ => false,
         })
@@ -625,6 +648,11 @@ impl World {
     /// Somebody claims what is offered of a step, if nobody has: the log learns nothing of that.
     pub(crate) fn claim(&mut self, step: StepIx, owner: OwnerId) {
         self.claims.claim(&self.state, step.into(), owner, self.now);
+    }
+
+    /// Somebody from outside claims a task under this right.
+    pub(crate) fn claim_task(&self, step: StepIx, epoch: u64, owner: OwnerId) -> Command {
+        Command::Claim { step: step.into(), fence: fence(epoch, owner) }
     }
 
     /// What the store says of an offer that somebody has claimed.

@@ -11,6 +11,7 @@ mod m0007_document_state;
 mod m0008_keys;
 mod m0009_paths;
 mod m0010_turns;
+mod m0011_tasks;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

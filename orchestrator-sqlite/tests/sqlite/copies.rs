@@ -21,6 +21,7 @@ fn owner() -> NewOwner {
         ttl: Duration::from_secs(3600),
         label: "me".into(),
         serves: Serves::default(),
+        outside: false,
     }
 }
 

@@ -57,6 +57,7 @@ async fn call_and_leave(store: &SqliteStore, story: &Story, which: usize, polls:
                     ttl: TTL,
                     label: "x".to_owned(),
                     serves: Serves::default(),
+                    outside: false,
                 }),
                 polls,
             )

@@ -102,6 +102,7 @@ fn owner() -> NewOwner {
         ttl: LONG,
         label: "host pid 1".to_owned(),
         serves: Serves::default(),
+        outside: false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orchestrator_core::engine::{PausedQueue, paused_queues, read_outline};
 use orchestrator_core::id::{RunId, StepIx};
-use orchestrator_core::port::store::{OfferQuery, RunQuery, Store, StoreError};
+use orchestrator_core::port::store::{OfferQuery, OfferRow, RunQuery, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 
 use crate::commands::worker::slots;
@@ -71,7 +71,7 @@ async fn count_offers(
     let (mut offered, mut after) = (HashSet::new(), None);
     loop {
         let page = store.offers(OfferQuery { after, limit: PAGE, ..OfferQuery::default() }).await?;
-        after = page.items.last().map(|row| (row.offered_at, row.offer.ticket));
+        after = page.items.last().map(OfferRow::place);
         for row in page.items {
             let queue = queues.entry(row.offer.queue).or_default();
             match row.claim {
@@ -81,7 +81,9 @@ async fn count_offers(
                 }
                 None => {
                     queue.offered += 1;
-                    queue.oldest = queue.oldest.or(Some(row.offered_at));
+                    // They come by their places, which priorities move forward.
+                    let oldest = queue.oldest.map_or(row.offered_at, |oldest| oldest.min(row.offered_at));
+                    queue.oldest = Some(oldest);
                     offered.insert((row.offer.ticket.run, row.offer.ticket.step));
                 }
             }

@@ -17,3 +17,5 @@ mod wait;
 mod watch;
 
 pub(crate) use dispatch::carry_out;
+pub(crate) use steer::refused;
+pub(crate) use tail::Changes;

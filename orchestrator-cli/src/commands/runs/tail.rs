@@ -10,19 +10,19 @@ const EVERY: Duration = Duration::from_millis(20);
 
 /// Notices changes of a store, whoever makes them.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     store: Arc<dyn Store>,
     seen: u64,
 }
 
 impl Changes {
     /// From here on.
-    pub(super) async fn of(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub(crate) async fn of(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
         Ok(Self { store: store.clone(), seen: store.change_mark().await? })
     }
 
     /// Returns when something may have changed since the last call; at the latest after `patience`.
-    pub(super) async fn next(&mut self, patience: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn next(&mut self, patience: Duration) -> Result<(), StoreError> {
         let until = tokio::time::Instant::now() + patience;
         loop {
             let mark = self.store.change_mark().await?;

@@ -82,7 +82,7 @@ pub(super) fn prepared(
             return Err(Rejection::Fenced);
         }
         Prepared::Begin(begin) => begun(slot, step, begin),
-        Prepared::Offer { begin, offer } => offered(slot, step, begin, offer),
+        Prepared::Offer { begin, offer } => offered(state, slot, step, begin, offer),
         Prepared::Delegate { begin, child, until } => {
             delegated(slot, step, begin, *child, *until, events);
             return Ok(());

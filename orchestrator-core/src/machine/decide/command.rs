@@ -6,7 +6,7 @@ use crate::machine::decide::child::{child_ended, follow};
 use crate::machine::decide::end::{
     compensate, conclude, is_unknown, reconcile, resolve, resolve_after_the_end,
 };
-use crate::machine::decide::offer::{claimed, offered_again, withdrawn};
+use crate::machine::decide::offer::{claimed, offered_again, task_claimed, withdrawn};
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::signal::{kept_for, signal};
@@ -50,6 +50,7 @@ pub(crate) fn decide_into(
         Command::Claimed { step, attempt, fence, at } => {
             events.extend(claimed(state, *step, *attempt, *fence, *at, now)?);
         }
+        Command::Claim { step, fence } => events.extend(task_claimed(state, *step, *fence, now)?),
         Command::Withdraw { step, epoch } => events.extend(withdrawn(state, *step, *epoch)?),
         Command::Lost { owner } => events.extend(lost(state, *owner)),
         Command::Wake => wake(state, now, events),

@@ -5,7 +5,7 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Begin, Fence, Rejection};
 use crate::machine::decide::attempt::{request_of, to_go_on};
 use crate::machine::decide::end::not_again;
-use crate::machine::decide::guard::slot;
+use crate::machine::decide::guard::{proceeding, slot};
 use crate::machine::event::{Event, StepClaimed, StepOffered, StepWithdrawn};
 use crate::machine::slot::Slot;
 use crate::machine::state::RunState;
@@ -13,7 +13,7 @@ use crate::machine::step_state::StepState;
 use crate::spec::Placement;
 use crate::time::Timestamp;
 
-pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Placement) -> Event {
+pub(super) fn offered(state: &RunState, slot: &Slot, step: Unit, begin: &Begin, offer: &Placement) -> Event {
     StepOffered {
         step,
         attempt: slot.attempts + 1,
@@ -24,6 +24,7 @@ pub(super) fn offered(slot: &Slot, step: Unit, begin: &Begin, offer: &Placement)
         queue: offer.queue.clone(),
         labels: offer.labels.clone(),
         holds: begin.holds.clone(),
+        task: state.spec(step).is_task(),
     }
     .into()
 }
@@ -41,9 +42,10 @@ pub(super) fn offered_again(
     };
     let (attempt, epoch) = (slot.attempts, slot.epoch + 1);
     let Placement { queue, labels } = offer.clone();
-    let holds = slot.holds().clone();
+    let (holds, task) = (slot.holds().clone(), state.spec(step).is_task());
+    let decision = None;
     Ok(vec![
-        StepOffered { step, attempt, epoch, effect, request, decision: None, queue, labels, holds }.into(),
+        StepOffered { step, attempt, epoch, effect, request, decision, queue, labels, holds, task }.into(),
     ])
 }
 
@@ -58,7 +60,7 @@ pub(super) fn claimed(
 ) -> Result<Vec<Event>, Rejection> {
     let slot = slot(state, step)?;
     match &slot.state {
-        StepState::Offered { attempt: offered, epoch, .. }
+        StepState::Offered { attempt: offered, epoch, task: false, .. }
             if (*offered, *epoch) == (attempt, fence.epoch) =>
         {
             let Fence { epoch, owner } = fence;
@@ -71,6 +73,25 @@ pub(super) fn claimed(
         {
             Ok(Vec::new())
         }
+        _ => Err(Rejection::Fenced),
+    }
+}
+
+/// A task is claimed by whoever comes for it: while nothing keeps it from being executed.
+pub(super) fn task_claimed(
+    state: &RunState,
+    step: Unit,
+    fence: Fence,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let slot = slot(state, step)?;
+    match &slot.state {
+        StepState::Offered { attempt, epoch, task: true, .. } if *epoch == fence.epoch => {
+            proceeding(state, slot)?;
+            let (attempt, Fence { epoch, owner }) = (*attempt, fence);
+            Ok(vec![StepClaimed { step, attempt, epoch, owner, claimed_at: now }.into()])
+        }
+        StepState::Running { fence: held, remote: true, .. } if *held == fence => Ok(Vec::new()),
         _ => Err(Rejection::Fenced),
     }
 }

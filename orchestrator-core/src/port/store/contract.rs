@@ -84,7 +84,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Every owner that is not known to be dead, by their ids.
     async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError>;
 
-    /// Offers, the oldest first; those of one moment by their tickets. One that cannot be read is left out, and hides no other; who
+    /// Offers by their places: the oldest first, each with a head start for the priority of its run. One that cannot be read is left out, and hides no other; who
     /// has claimed it stays known.
     async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError>;
 

@@ -68,7 +68,10 @@ impl Member {
         /// A row with its keys, without the texts counted below.
         const ROW: usize = 160;
         let of_offers = self.remote.as_ref().map_or(0, |remote| {
-            remote.offers.len() + remote.withdrawn.len() + remote.stops.len() + remote.taken.len()
+            let Remote { offers, withdrawn, stops, claims, taken } = &**remote;
+            let told: usize =
+                offers.iter().filter_map(|offer| offer.task.as_ref()).map(|task| task.len() / ROW).sum();
+            offers.len() + withdrawn.len() + stops.len() + claims.len() + taken.len() + told
         });
         let rows = self.events.len()
             + of_offers
@@ -148,9 +151,10 @@ pub enum Commit {
     Applied,
     /// The run is at another sequence number, or exists already.
     Conflict,
-    /// Another driver has taken the run, or an owner whose death it asserts is not dead.
+    /// Another driver has taken the run, an owner whose death it asserts is not dead, or a task that it claims is not there or
+    /// for an owner that is not alive.
     Fenced,
-    /// Offers that it takes back are claimed, by these; nothing was written. Looked at after the fences.
+    /// Offers that it takes back or claims are claimed, by these; nothing was written. Looked at after the fences.
     Claimed(Vec<ClaimRow>),
     /// Of these places and paths fewer are free than it takes; so many times it could take them. Nothing was written. Looked at
     /// after the fences and the offers.

@@ -24,8 +24,8 @@ pub use member::{
     SECOND_MEMBER, Summary,
 };
 pub use offer::{
-    Claim, ClaimRow, Claimed, Deliver, Delivered, Inbox, InboxRow, MAX_END, NewOffer, OfferQuery, OfferRow,
-    Remote, Serves,
+    Claim, ClaimRow, Claimed, Deliver, Delivered, Inbox, InboxRow, MAX_END, MAX_TASK, NewOffer, OfferQuery,
+    OfferRow, Remote, Serves,
 };
 pub use prune::{Prune, Pruned};
 pub use query::{

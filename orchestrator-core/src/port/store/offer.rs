@@ -12,6 +12,9 @@ use crate::value::{StoredValue, ValueRef};
 /// The most bytes of what a delivery says of an end (64 KiB); what is longer is a value beside it.
 pub const MAX_END: usize = 64 << 10;
 
+/// The most bytes of what an offered task says of itself (16 KiB): whoever looks for one reads it of many.
+pub const MAX_TASK: usize = 16 << 10;
+
 /// An attempt that a member offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOffer {
@@ -23,6 +26,11 @@ pub struct NewOffer {
     pub labels: BTreeMap<String, String>,
     /// What it takes to execute it without the run's log: a value of the run, which the engine writes and reads.
     pub order: ValueRef,
+    /// The priority of its run: larger is sooner.
+    pub priority: i32,
+    /// Of a task: what whoever looks for one has to know of it, in words of the engine's, at most [`MAX_TASK`] bytes. It is
+    /// claimed by a member of its run, never by [`super::Store::claim`]. `None` for what processes execute.
+    pub task: Option<Arc<str>>,
 }
 
 /// What a member says of offers; most say nothing.
@@ -36,6 +44,9 @@ pub struct Remote {
     pub withdrawn: Vec<StepTicket>,
     /// Claimed offers whose executors are to be told to stop, until the result is taken in.
     pub stops: Vec<StepTicket>,
+    /// Offers that it claims, tasks, each for an owner that is alive. One that somebody has claimed already makes the member
+    /// [`super::Commit::Claimed`]; one that is not there, or for an owner that is not alive, [`super::Commit::Fenced`].
+    pub claims: Vec<Claim>,
     /// Results that are taken in, also those that say nothing new: their rows go from the inbox, and the offers with them. One
     /// that is not there is no error.
     pub taken: Vec<StepTicket>,
@@ -45,11 +56,21 @@ impl Remote {
     /// Why no store can keep it in a member of this run, if none can.
     pub(super) fn fault(&self, run: RunId) -> Option<&'static str> {
         let offered = self.offers.iter().map(|offer| &offer.ticket);
-        let mut tickets = offered.chain(&self.withdrawn).chain(&self.stops).chain(&self.taken);
+        let claimed = self.claims.iter().map(|claim| &claim.ticket);
+        let mut tickets = offered.chain(&self.withdrawn).chain(&self.stops).chain(&self.taken).chain(claimed);
+        let is_gone =
+            |claim: &Claim| self.withdrawn.contains(&claim.ticket) || self.taken.contains(&claim.ticket);
         if tickets.any(|ticket| ticket.run != run) {
             Some("an offer of another run")
+        } else if self.claims.iter().any(is_gone) {
+            Some("an offer that is claimed and goes at the same time")
         } else if self.offers.iter().any(|offer| !is_queue_name(&offer.queue)) {
             Some("the name of a queue is 1 to 64 letters, digits, `_`, `-` and `.`")
+        } else if self.offers.iter().filter_map(|offer| offer.task.as_ref()).any(|task| task.len() > MAX_TASK)
+        {
+            Some("what a task says of itself has at most 16 KiB")
+        } else if self.offers.iter().filter_map(|offer| offer.task.as_ref()).any(|task| task.contains('\0')) {
+            Some("a text with a NUL character")
         } else {
             None
         }
@@ -78,6 +99,14 @@ pub struct OfferRow {
     pub claim: Option<ClaimRow>,
 }
 
+impl OfferRow {
+    /// Its place among all offers: the smallest goes first, and of one place the smallest ticket.
+    #[must_use]
+    pub fn place(&self) -> (i64, StepTicket) {
+        (self.offered_at.place(self.offer.priority), self.offer.ticket)
+    }
+}
+
 /// Asks for offers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OfferQuery {
@@ -87,8 +116,12 @@ pub struct OfferQuery {
     pub run: Option<RunId>,
     /// Only those that nobody has claimed.
     pub free: bool,
-    /// Go on after this one: the time and the ticket of the last of the page before.
-    pub after: Option<(Timestamp, StepTicket)>,
+    /// Only those that somebody has claimed.
+    pub claimed: bool,
+    /// Only tasks, or only what is none.
+    pub tasks: Option<bool>,
+    /// Go on after this one: the place of the last of the page before.
+    pub after: Option<(i64, StepTicket)>,
     /// At most this many; 0 means 50.
     pub limit: usize,
 }

@@ -30,6 +30,9 @@ pub struct NewOwner {
     pub label: String,
     /// Which offers it claims.
     pub serves: Serves,
+    /// Whether it comes from outside, as who claims a task: it outlives the process that makes it known, and its time alone
+    /// shows its death.
+    pub outside: bool,
 }
 
 /// An owner as it is kept.

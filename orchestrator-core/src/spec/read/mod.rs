@@ -19,6 +19,7 @@ mod sandbox;
 mod secrets;
 mod stages;
 mod step;
+mod task;
 mod triggers;
 mod value;
 mod workflow;

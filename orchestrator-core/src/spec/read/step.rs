@@ -68,6 +68,7 @@ impl<'t> Reader<'t, '_> {
             }
             spec.options = options.map(Box::new);
             self.child(&mut spec, fields, place);
+            self.task(&spec, fields, place);
         }
         Draft { spec, entry, stage: Stage::Main, undoes: None }
     }

@@ -159,6 +159,7 @@ pub(super) async fn a_closed_store_is_unavailable(place: Arc<dyn Place>) {
         ttl: Duration::from_secs(9),
         label: String::new(),
         serves: Serves::default(),
+        outside: false,
     };
     answers.extend([
         ("now", told(store.now().await)),

@@ -19,6 +19,7 @@ mod paths;
 mod prune;
 mod registry;
 mod rows;
+mod tasks;
 mod values;
 mod whole;
 
@@ -110,6 +111,12 @@ cases! {
         offers::an_offer_that_nobody_can_read_hides_no_other covers [offers, retire];
         offers::who_executes_is_told_to_stop covers [commit, stops];
         offers::owners_say_what_they_serve covers [register, owner, owners];
+        tasks::a_member_claims_a_task covers [commit, offers, steps, retire];
+        tasks::a_task_is_claimed_for_the_living_alone covers [commit, offers];
+        tasks::a_claim_takes_what_the_task_holds_or_is_none covers [commit, holds];
+        tasks::tasks_are_listed_apart_the_urgent_first covers [offers];
+        tasks::a_task_says_no_more_than_can_be_listed covers [commit];
+        tasks::who_comes_from_outside_lives_by_its_time covers [register, sweep, owner];
         inbox::the_first_that_is_delivered_counts covers [deliver, inbox];
         inbox::who_has_not_claimed_delivers_nothing covers [deliver, inbox];
         inbox::what_is_delivered_comes_with_its_values_and_lines covers [deliver, value, logs];

@@ -212,7 +212,7 @@ pub(super) async fn offers_are_listed_by_queue_oldest_first(place: Arc<dyn Place
     assert_eq!(listed(&*store, OfferQuery { run, ..of(&[]) }).await, []);
     let first = store.offers(OfferQuery { limit: 3, ..of(&[]) }).await.unwrap();
     let last = first.items.last().expect("three");
-    let after = Some((last.offered_at, last.offer.ticket));
+    let after = Some(last.place());
     let rest = store.offers(OfferQuery { after, limit: 3, ..of(&[]) }).await.unwrap();
     assert_eq!((first.items.len(), first.more, rest.items.len(), rest.more), (3, true, 1, false));
 }
@@ -239,7 +239,7 @@ pub(super) async fn owners_say_what_they_serve(place: Arc<dyn Place>) {
         queues: ["gpu", "cpu"].map(Arc::from).to_vec(),
         labels: [("zone", "eu \"1\""), ("model", "")].map(|(name, value)| (name.into(), value.into())).into(),
     };
-    let new = NewOwner { id: owner_id(), ttl: LONG, label: String::new(), serves };
+    let new = NewOwner { id: owner_id(), ttl: LONG, label: String::new(), serves, outside: false };
     store.register(new.clone()).await.unwrap();
     let nothing = registered(&*store, LONG).await;
     let told = async |owner| store.owner(owner).await.unwrap().expect("an owner").serves;

@@ -92,7 +92,13 @@ pub(super) async fn an_owner_is_registered_once(place: Arc<dyn Place>) {
     let id = registered(&*store, LONG).await;
     store.retire(id).await.unwrap();
     let again = store
-        .register(NewOwner { id, ttl: LONG, label: "again".to_owned(), serves: Serves::default() })
+        .register(NewOwner {
+            id,
+            ttl: LONG,
+            label: "again".to_owned(),
+            serves: Serves::default(),
+            outside: false,
+        })
         .await;
     assert!(matches!(again, Err(StoreError::Invalid(_))), "{again:?}");
     assert!(store.owner(id).await.unwrap().expect("the owner").dead, "the dead do not come back");

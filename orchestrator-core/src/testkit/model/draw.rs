@@ -115,6 +115,11 @@ pub(super) struct Dealings {
     pub(super) withdrawn: Option<(u32, u64)>,
     pub(super) stops: Option<(u32, u64)>,
     pub(super) taken: Option<(u32, u64)>,
+    /// And for whom.
+    pub(super) claims: Option<((u32, u64), usize)>,
+    /// Whether what is offered is a task, and how urgent it is.
+    pub(super) task: bool,
+    pub(super) urgency: i32,
 }
 
 /// What a member does to keys: each of a step and a key.
@@ -258,6 +263,9 @@ impl Dice {
                 withdrawn: self.maybe(2, Self::right),
                 stops: self.maybe(2, Self::right),
                 taken: self.maybe(2, Self::right),
+                claims: self.maybe(2, |dice| (dice.right(), dice.index(OWNERS))),
+                task: self.often(5),
+                urgency: self.small(3) as i32 - 1,
             },
             places: Places {
                 takes: self.maybe(4, |dice| (dice.small(3), dice.small(HOLDS) as u8)),

@@ -12,9 +12,9 @@ use crate::machine::{Fence, Hold};
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     Admission, ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, DeleteDocument, Deliver,
-    DocumentQuery, EventsAfter, HoldRow, InboxRow, KeyQuery, LogQuery, Member, NewOwner, NewRevision,
-    OfferQuery, OfferRow, Parent, Prune, PutDocument, Remote, Renewal, RevisionQuery, RunQuery, Serves,
-    StepRow, Store, StoreError, WorkflowQuery,
+    DocumentQuery, EventsAfter, HoldRow, InboxRow, KeyQuery, LogQuery, Member, NewOffer, NewOwner,
+    NewRevision, OfferQuery, OfferRow, Parent, Prune, PutDocument, Remote, Renewal, RevisionQuery, RunQuery,
+    Serves, StepRow, Store, StoreError, WorkflowQuery,
 };
 use crate::spec::Paths;
 use crate::testkit::sample::{
@@ -114,15 +114,26 @@ impl World {
     }
 
     fn remote(&self, draft: &Draft) -> Option<Box<Remote>> {
-        let Dealings { offers, withdrawn, stops, taken } = draft.remote;
+        let Dealings { offers, withdrawn, stops, taken, claims, task, urgency } = draft.remote;
         let ticket = |(step, epoch): (u32, u64)| self.ticket(Offered { run: draft.run, step, epoch });
         let tickets = |of: Option<(u32, u64)>| of.map(ticket).into_iter().collect::<Vec<_>>();
         let queue = if draft.asks { "gpu" } else { "cpu" };
         let remote = Remote {
-            offers: offers.map(|right| offer(ticket(right), queue)).into_iter().collect(),
+            offers: offers
+                .map(|right| NewOffer {
+                    priority: urgency,
+                    task: task.then(|| format!("of {urgency}").into()),
+                    ..offer(ticket(right), queue)
+                })
+                .into_iter()
+                .collect(),
             withdrawn: tickets(withdrawn),
             stops: tickets(stops),
             taken: tickets(taken),
+            claims: claims
+                .map(|(right, owner)| Claim { ticket: ticket(right), owner: self.owners[owner] })
+                .into_iter()
+                .collect(),
         };
         (remote != Remote::default()).then(|| Box::new(remote))
     }
@@ -166,7 +177,7 @@ impl World {
             Op::Register { owner, lives } => {
                 let ttl = if lives { LONG } else { Duration::ZERO };
                 let (id, label, serves) = (self.owners[owner], String::new(), Serves::default());
-                told(store.register(NewOwner { id, ttl, label, serves }).await)
+                told(store.register(NewOwner { id, ttl, label, serves, outside: false }).await)
             }
             Op::Renew(owner) => {
                 let (lives, stops) =

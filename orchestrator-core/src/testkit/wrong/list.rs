@@ -125,6 +125,15 @@ wrong_stores! {
     HidesTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     ComesForTheUnreadable caught by what_cannot_be_read_is_told_and_hides_no_other;
     FailsForUnreadableOffers caught by an_offer_that_nobody_can_read_hides_no_other;
+    // Tasks.
+    ClaimsNoTask caught by a_member_claims_a_task;
+    ClaimsTasksTwice caught by a_member_claims_a_task;
+    ClaimsTasksForTheDead caught by a_task_is_claimed_for_the_living_alone;
+    ClaimsWithoutHolding caught by a_claim_takes_what_the_task_holds_or_is_none;
+    MixesTasksWithWork caught by tasks_are_listed_apart_the_urgent_first;
+    ListsTasksByAge caught by tasks_are_listed_apart_the_urgent_first;
+    TakesWhateverATaskSays caught by a_task_says_no_more_than_can_be_listed;
+    BuriesWhoComesFromOutside caught by who_comes_from_outside_lives_by_its_time;
     // Keys.
     LetsTooManyHold caught by no_more_are_held_than_a_key_allows;
     KeepsWhatIsReleased caught by no_more_are_held_than_a_key_allows;

@@ -3,7 +3,7 @@
 use super::list::Wrong::*;
 use super::place::lock;
 use super::store::Spoiled;
-use crate::id::RunId;
+use crate::id::{OwnerId, RunId};
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     Claim, ClaimRow, Claimed, Deliver, Delivered, DueRun, Inbox, InboxRow, Member, OfferQuery, OfferRow,
@@ -22,6 +22,22 @@ impl Spoiled {
         match self.wrong {
             ForgetsWithdrawals => remote.withdrawn.clear(),
             KeepsWhatIsTakenIn => remote.taken.clear(),
+            ClaimsNoTask => remote.claims.clear(),
+            ClaimsTasksTwice => {
+                let mut free = Vec::new();
+                for claim in std::mem::take(&mut remote.claims) {
+                    let is_claimed = self.offered(claim.ticket).await.is_some_and(|row| row.claim.is_some());
+                    free.extend((!is_claimed).then_some(claim));
+                }
+                remote.claims = free;
+            }
+            ClaimsTasksForTheDead => {
+                let living: Vec<OwnerId> =
+                    self.right.owners().await.into_iter().flatten().map(|owner| owner.id).collect();
+                remote.claims.retain(|claim| living.contains(&claim.owner));
+            }
+            ClaimsWithoutHolding if !remote.claims.is_empty() => member.admission = None,
+            TakesWhateverATaskSays => remote.offers.iter_mut().for_each(|offer| offer.task = None),
             WithdrawsTheClaimed => {
                 let mut free = Vec::new();
                 for ticket in std::mem::take(&mut remote.withdrawn) {
@@ -147,6 +163,9 @@ impl Spoiled {
         if self.is(MixesQueues) {
             query.queues.clear();
         }
+        if self.is(MixesTasksWithWork) {
+            query.tasks = None;
+        }
         let dark = lock(&self.world.dark_offers).clone();
         if self.is(FailsForUnreadableOffers) && !dark.is_empty() {
             return Err(StoreError::Corrupt("labels that nobody can read".to_owned()));
@@ -159,6 +178,9 @@ impl Spoiled {
             page.items.retain(|row| !dark.contains(&row.offer.ticket));
             page.more = most > 0 && page.items.len() > most;
             page.items.truncate(if most > 0 { most } else { usize::MAX });
+        }
+        if self.is(ListsTasksByAge) {
+            page.items.sort_by_key(|row| (row.offered_at, row.offer.ticket));
         }
         if self.is(ListsOffersBackwards) {
             page.items.reverse();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::list::Wrong;
 use super::second::Unwritten;
 use super::store::Spoiled;
-use crate::id::RunId;
+use crate::id::{OwnerId, RunId};
 use crate::memory::MemoryStore;
 use crate::port::queue::StepTicket;
 use crate::port::store::{Member, Store};
@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) unreadable: Mutex<BTreeSet<StepTicket>>,
     /// Offers that were spoiled likewise.
     pub(super) dark_offers: Mutex<BTreeSet<StepTicket>>,
+    /// Owners that come from outside.
+    pub(super) outside: Mutex<Vec<OwnerId>>,
     /// What has not been written yet, and perhaps never will be.
     pub(super) unwritten: Mutex<Vec<Unwritten>>,
     /// Members that were refused, and of which something is kept all the same.

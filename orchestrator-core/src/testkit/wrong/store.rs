@@ -223,6 +223,9 @@ impl Store for Spoiled {
 
     async fn register(&self, owner: NewOwner) -> Result<(), StoreError> {
         self.enter("register")?;
+        if owner.outside {
+            lock(&self.world.outside).push(owner.id);
+        }
         let answer = self.right.register(owner).await;
         if self.is(RegistersAgain) { Ok(()) } else { answer }
     }
@@ -250,6 +253,13 @@ impl Store for Spoiled {
             return Ok(Vec::new());
         }
         let mut newly = self.right.sweep().await?;
+        if self.is(BuriesWhoComesFromOutside) {
+            let outside = std::mem::take(&mut *lock(&self.world.outside));
+            for owner in outside {
+                self.right.retire(owner).await?;
+                newly.push(owner);
+            }
+        }
         if self.is(ReportsTwice) {
             newly.extend(newly.clone());
         }

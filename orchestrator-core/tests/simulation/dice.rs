@@ -61,6 +61,10 @@ macro_rules! dice {
 pub(crate) const WAITED: &str = "place.waited";
 /// Somebody was given one.
 pub(crate) const GIVEN: &str = "place.given";
+/// Somebody has claimed a task.
+pub(crate) const CLAIMED: &str = "task.claimed";
+/// Whoever had claimed a task came too late.
+pub(crate) const OVERTAKEN: &str = "task.overtaken";
 
 dice! {
     /// The store cannot be reached: nothing is written.
@@ -121,6 +125,10 @@ dice! {
     Cancel = "client.cancel",
     /// Somebody pauses, and resumes later.
     Hold = "client.hold",
+    /// Whoever has claimed a task is never heard of again.
+    Gone = "claimer.gone",
+    /// Whoever has claimed a task does it for longer than the claim lasts.
+    Overtaken = "claimer.overtaken",
     /// Processes execute what others offer.
     Fleet = "node.fleet",
     /// A task that could go on is passed over.

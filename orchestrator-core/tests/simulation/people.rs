@@ -13,6 +13,7 @@ use orchestrator_core::value::{Digest, ValueRef};
 use orchestrator_core::{StartRun, Workflow};
 
 use crate::bugs::Bug;
+use crate::claimers::Ended;
 use crate::dice::Die;
 use crate::machine::{Machine, Running, Site};
 use crate::truth::{Run, short};
@@ -21,13 +22,14 @@ use crate::workload::Flow;
 /// The people of a world.
 #[derive(Debug)]
 pub(crate) struct People {
-    site: Arc<Site>,
+    pub(crate) site: Arc<Site>,
     machines: Vec<Arc<Machine>>,
     flows: Vec<(Flow, Arc<Workflow>)>,
     /// Which run each flow has become.
     pub(crate) started: Mutex<BTreeMap<usize, RunId>>,
     /// Runs that somebody wanted cancelled.
     pub(crate) cancelled: Mutex<BTreeSet<RunId>>,
+    pub(crate) ended: Ended,
 }
 
 /// Something that somebody should do.
@@ -48,8 +50,8 @@ impl People {
         machines: &[Arc<Machine>],
         flows: Vec<(Flow, Arc<Workflow>)>,
     ) -> Arc<Self> {
-        let (started, cancelled) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { site: site.clone(), machines: machines.to_vec(), flows, started, cancelled })
+        let (started, cancelled, ended) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { site: site.clone(), machines: machines.to_vec(), flows, started, cancelled, ended })
     }
 
     pub(crate) fn flows(&self) -> impl Iterator<Item = (usize, &Flow)> {
@@ -57,7 +59,7 @@ impl People {
     }
 
     /// Any process that answers.
-    async fn someone(&self) -> Running {
+    pub(crate) async fn someone(&self) -> Running {
         let world = &self.site.world;
         loop {
             let living: Vec<Running> = self.machines.iter().filter_map(|machine| machine.running()).collect();

@@ -53,6 +53,7 @@ async fn live(world: &Arc<World>) {
     let starting = tokio::spawn(people.clone().start_all());
     let attending = tokio::spawn(people.clone().attend());
     let meddling = tokio::spawn(people.clone().meddle());
+    let claiming: Vec<_> = (0..2).map(|_| tokio::spawn(people.clone().claim())).collect();
     let until = world.chance(|chance| chance.between(5_000, 40_000));
     passes(world, &truth, until).await;
     faults.iter().for_each(JoinHandle::abort);
@@ -63,6 +64,7 @@ async fn live(world: &Arc<World>) {
     all_is_started(world, starting).await;
     passes(world, &truth, AT_LAST_MILLIS).await;
     attending.abort();
+    claiming.iter().for_each(JoinHandle::abort);
     recovering.iter().for_each(JoinHandle::abort);
     if !world.is_broken() {
         judge(world, &truth, &site.outside, &people).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::claimers::TTL;
 use crate::dice::Chance;
 
 /// What a step does.
@@ -15,6 +16,7 @@ pub(crate) enum Does {
     Ask { approved: bool },
     Each { items: u32 },
     Child { fails: bool },
+    Task,
 }
 
 /// What must become of it.
@@ -73,6 +75,7 @@ impl Flow {
                 6..=8 => Does::Ask { approved: chance.below(4) > 0 },
                 9 | 10 => Does::Each { items: chance.below(4) as u32 },
                 11 | 12 => Does::Child { fails: chance.below(6) == 0 },
+                13 | 14 => Does::Task,
                 _ => Does::Ok,
             };
             let needs: Vec<usize> = (0..at).filter(|_| chance.below(3) == 0).collect();
@@ -142,6 +145,7 @@ impl Flow {
                     work("ok, item: \"${{ item }}\"")
                 )
             }
+            Does::Task => format!("uses: task, with: {{ title: {}, claim_ttl: {TTL} }}", step.name),
             Does::Child { fails } => {
                 let how = if fails { "fail" } else { "ok" };
                 format!("uses: workflow, with: {{ workflow: child, inputs: {{ how: {how} }} }}")

@@ -143,7 +143,7 @@ fn a_step_waits_for_paths_that_another_one_writes_also_when_that_was_killed() {
 #[test]
 fn what_is_wrong_with_a_key_is_told_with_its_place() {
     let flow = "name: wrong\nsteps:\n  a: { run: x, concurrency: { group: a } }\n  b: { run: x, concurrency: { key: '', limit: 0 } }\n  \
-                c: { run: x, concurrency: { key: k, on_full: cancel } }\n  d: { run: x, concurrency: [k] }\n  \
+                c: { run: x, concurrency: { key: k, on_full: stop } }\n  d: { run: x, concurrency: [k] }\n  \
                 e: { run: x, concurrency: \"${{ secrets.s }}\" }\n  f: { run: x, concurrency: \"${{ steps.g.stdout }}\" }\n  g: { run: x, paths: \"${{ secrets.s }}\" }\n";
     let sandbox = Sandbox::with(&[("wrong.yaml", flow)]);
     let problem = sandbox.run("validate wrong.yaml --json").exits(3).problem();

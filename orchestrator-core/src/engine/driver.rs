@@ -69,6 +69,8 @@ pub(crate) struct Driver {
     pub(crate) reconsiders: Option<Timestamp>,
     /// How many places the run may take of keys of which that is known.
     pub(crate) room: Room,
+    /// The keys under which others were told to make room for what waits here.
+    pub(crate) makes_room: HashSet<Arc<str>>,
     /// Whether it is told of places that the run is given.
     pub(crate) waits_for_places: bool,
     /// Steps that nobody serves for now.
@@ -161,6 +163,7 @@ impl Driver {
             wants_slot: false,
             reconsiders: None,
             room: Room::new(),
+            makes_room: HashSet::new(),
             waits_for_places: false,
             unserved: HashSet::new(),
             looks_again: false,

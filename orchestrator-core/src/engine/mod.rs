@@ -42,6 +42,7 @@ mod queues;
 mod reconcile;
 mod registry;
 mod report;
+mod room;
 #[cfg(feature = "schedule")]
 mod schedules;
 mod serve;

@@ -13,11 +13,13 @@ use crate::engine::loaded::Loaded;
 use crate::engine::member::Draft;
 use crate::engine::note::Note;
 use crate::engine::prepare::{Done, Misrender, scope};
+use crate::engine::room::BY;
 use crate::engine::shared::Shared;
 use crate::engine::values::Values;
 use crate::id::{RunId, Unit};
 use crate::machine::{
-    Command, Effect, Hold, Holds, PATHS, Prepared, RunState, Slot, Spot, StepError, StepKind, StepState,
+    Asked, Command, Effect, Hold, Holds, PATHS, Prepared, RunState, Slot, Spot, StepError, StepKind,
+    StepState,
 };
 use crate::port::store::{Admission, KeyQuery};
 use crate::spec::expr::Template;
@@ -201,14 +203,25 @@ impl Batch {
         let is_place = hold.claim.paths().is_none();
         let is_new =
             is_place && driver.state.find(step).is_some_and(|slot| slot.state.kind() == StepKind::Ready);
-        if is_new && limited.is_some_and(|limited| limited.on_full == OnFull::Refuse) {
-            let message = format!(
-                "no more than {} may hold `{}` at once, and `on_full` is `refuse`",
+        let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
+        let too_many = |word: &str| {
+            format!(
+                "no more than {} may hold `{}` at once, and `on_full` is `{word}`",
                 hold.limit(),
                 hold.key
-            );
-            let error = StepError::new(ErrorClass::Transient, message);
-            return self.say_done(driver, draft, step, Done::of(Prepared::Fault(error)));
+            )
+        };
+        match on_full {
+            OnFull::Refuse => {
+                let error = StepError::new(ErrorClass::Transient, too_many("refuse"));
+                return self.say_done(driver, draft, step, Done::of(Prepared::Fault(error)));
+            }
+            OnFull::CancelNewest => {
+                let asked = Asked { by: BY.into(), reason: Some(too_many("cancel_newest").into()) };
+                return self.say(driver, draft, &Command::Cancel(asked));
+            }
+            // Once it waits, those that came before it are cancelled.
+            OnFull::Wait | OnFull::CancelOldest => {}
         }
         let command = Command::Park { step, owner: driver.owner(), hold };
         self.say(driver, draft, &command)

@@ -40,6 +40,7 @@ impl Driver {
         }
         self.watch_the_inbox();
         self.watch_for_places();
+        self.make_room();
         let was_blocked = self.progress.borrow().status == "blocked";
         let is_blocked = progress.status == "blocked";
         self.progress.send_replace(progress);

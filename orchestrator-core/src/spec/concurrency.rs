@@ -31,4 +31,8 @@ pub enum OnFull {
     Wait,
     /// The step fails.
     Refuse,
+    /// It waits, and the runs that came before it are cancelled, as many as it takes for it to be among those that fit.
+    CancelOldest,
+    /// Its run is cancelled.
+    CancelNewest,
 }

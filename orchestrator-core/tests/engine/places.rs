@@ -296,6 +296,81 @@ async fn a_step_that_does_not_want_to_wait_fails() {
     assert_free(&store).await;
 }
 
+/// A run of one step that wants this where it is too many.
+fn on_full(word: &str, how: &str, limit: u32) -> String {
+    format!(
+        "name: {word}\nsteps:\n  a: {{ uses: crowd, with: {{ do: {how} }}, concurrency: {{ key: k, limit: {limit}, on_full: {word} }} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn the_latest_goes_and_those_before_it_are_cancelled() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engines = two_engines(&crowd, &store).await;
+    let mut runs = vec![start(&engines[0], &one("gate")).await];
+    crowd.has_begun("k", 1).await;
+    // Waits behind the first.
+    runs.push(start(&engines[0], &one("work")).await);
+    waiting(&store, 1).await;
+    // In another process: both came before.
+    runs.push(start(&engines[1], &on_full("cancel_oldest", "work", 1)).await);
+    let mut statuses = Vec::new();
+    for run in &runs {
+        statuses.push(run.wait().await.unwrap().status);
+    }
+    assert_eq!(statuses, ["cancelled", "cancelled", "completed"]);
+    let log = store.events_after(EventsAfter { run: runs[0].id(), after: 0, limit: 99 }).await.unwrap();
+    let told = log.iter().find_map(|recorded| match &recorded.event {
+        Event::IntentChanged(changed) => Some((changed.by.to_string(), changed.reason.clone()?.to_string())),
+        _ => None,
+    });
+    let why = format!(
+        "{} wants a place under `k`, of which there are 1, and `on_full` is `cancel_oldest`",
+        runs[2].id()
+    );
+    assert_eq!(told, Some(("concurrency".to_owned(), why)));
+    assert_free(&store).await;
+}
+
+#[tokio::test]
+async fn no_more_are_cancelled_than_are_in_the_way() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engine = engine(&crowd, &store).slots(8).start().await.unwrap();
+    let text = on_full("cancel_oldest", "gate", 2);
+    let mut runs = Vec::new();
+    for nth in 1..=4 {
+        runs.push(start(&engine, &text).await);
+        crowd.has_begun("k", nth).await;
+    }
+    for run in &runs[..2] {
+        assert_eq!(run.wait().await.unwrap().status, "cancelled");
+    }
+    crowd.gate.notify_waiters();
+    for run in &runs[2..] {
+        assert_eq!(run.wait().await.unwrap().status, "completed");
+    }
+    assert_eq!(crowd.of("k"), Count { now: 0, most: 2, all: 4 });
+    assert_free(&store).await;
+}
+
+#[tokio::test]
+async fn who_comes_too_late_is_cancelled_and_a_run_is_in_its_own_way() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engine = engine(&crowd, &store).slots(8).start().await.unwrap();
+    let first = start(&engine, &one("gate")).await;
+    crowd.has_begun("k", 1).await;
+    let late = start(&engine, &on_full("cancel_newest", "work", 1)).await.wait().await.unwrap();
+    assert_eq!((late.status.as_str(), late.steps[0].status), ("cancelled", "cancelled"));
+    crowd.gate.notify_one();
+    assert_eq!(first.wait().await.unwrap().status, "completed");
+    let items = "name: items\nsteps:\n  a:\n    uses: crowd\n    for_each: [1, 2, 3]\n    \
+                 concurrency: { key: k, on_full: cancel_oldest }\n";
+    let report = start(&engine, items).await.wait().await.unwrap();
+    assert_eq!(report.status, "completed", "{:?}", report.error);
+    assert_eq!(crowd.of("k").all, 4);
+    assert_free(&store).await;
+}
+
 #[tokio::test]
 async fn the_dead_hold_until_their_loss_is_known_and_no_longer() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));

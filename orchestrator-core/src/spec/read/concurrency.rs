@@ -11,7 +11,12 @@ use crate::spec::tree::{Content, Node, Place};
 impl<'t> Reader<'t, '_> {
     /// A key, or a mapping; `None` where what it says has been told as wrong.
     pub(super) fn concurrency(&mut self, node: &Node<'t>, place: &Place<'_>) -> Option<Concurrency> {
-        const FULL: [(&str, OnFull); 2] = [("wait", OnFull::Wait), ("refuse", OnFull::Refuse)];
+        const FULL: [(&str, OnFull); 4] = [
+            ("wait", OnFull::Wait),
+            ("refuse", OnFull::Refuse),
+            ("cancel_oldest", OnFull::CancelOldest),
+            ("cancel_newest", OnFull::CancelNewest),
+        ];
         match &node.content {
             Content::Map(_) => {}
             Content::Text(_) => {

@@ -24,8 +24,8 @@ pub static CONCURRENCY: Section = Section {
         .without("1"),
         Key::new(
             "on_full",
-            Form::Word(&["wait", "refuse"]),
-            "What becomes of one that is too many: it waits, and those that have waited longest go first; or the step fails.",
+            Form::Word(&["wait", "refuse", "cancel_oldest", "cancel_newest"]),
+            "What becomes of one that is too many: it waits, and those that have waited longest go first; the step fails; the runs that came before it are cancelled; or its own run is.",
             "{ key: deploy, on_full: refuse }",
         )
         .without("`wait`"),

@@ -91,6 +91,8 @@ impl Dialect for Postgres {
 
     const CONCURRENT: bool = true;
 
+    const PASSING: &'static str = "FOR UPDATE OF t SKIP LOCKED";
+
     // One is executed while another is made ready; more only wait for the same disk.
     const LATERAL: bool = true;
     const LANES: usize = 2;

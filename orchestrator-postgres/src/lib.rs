@@ -10,6 +10,8 @@
 //!
 //! A batch of commits is one statement, and so one round trip and one transaction: nothing is left open by a process that
 //! dies or that the network loses. Processes tell each other of commits by `NOTIFY`, after them.
+//!
+//! [`PostgresStore::queue`] is a queue in the same database, of which many receive at once without waiting for each other.
 
 mod bell;
 mod dialect;
@@ -26,3 +28,6 @@ pub use writer::PostgresWriter;
 
 /// A store in a PostgreSQL database.
 pub type PostgresStore = orchestrator_sql::SqlStore<Postgres>;
+
+/// A queue in a PostgreSQL database: that of a store, [`PostgresStore::queue`].
+pub type PostgresQueue = orchestrator_sql::SqlQueue<Postgres>;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
 use orchestrator_sql::{Arg, Kind, Script, WriteError, Writer};
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Arguments, AssertSqlSafe, Connection, Executor, Row};
 use tokio::time::error::Elapsed;
 
 use crate::error;
@@ -90,6 +90,20 @@ impl Writer for PostgresWriter {
         self.heard(answer)
     }
 
+    async fn rows(&mut self, script: Script, kinds: &'static [Kind]) -> Result<Vec<Vec<Arg>>, WriteError> {
+        let arguments = arguments(script.args)?;
+        // Safe: the text is made of constants and numbered places alone.
+        let query = sqlx::query_with(AssertSqlSafe(script.text), arguments);
+        self.owes = true;
+        let answer = tokio::time::timeout(self.patience, self.connection.fetch_all(query)).await;
+        let cells = |row: &PgRow| (0..).zip(kinds).map(|(at, kind)| cell(row, at, *kind)).collect();
+        let rows = self.heard(answer)?;
+        rows.iter()
+            .map(cells)
+            .collect::<sqlx::Result<_>>()
+            .map_err(|error| WriteError::Corrupt(error.to_string()))
+    }
+
     async fn rollback(&mut self) -> Result<(), WriteError> {
         if self.owes {
             return Err(WriteError::Ambiguous("an answer is owed".to_owned()));
@@ -106,6 +120,15 @@ impl Writer for PostgresWriter {
             tracing::debug!(%error, "closing a connection that writes");
         }
     }
+}
+
+fn cell(row: &PgRow, at: usize, kind: Kind) -> sqlx::Result<Arg> {
+    Ok(match kind {
+        Kind::Id => row.try_get::<Option<uuid::Uuid>, _>(at)?.map_or(Arg::Null, Arg::Id),
+        Kind::Int => row.try_get::<Option<i64>, _>(at)?.map_or(Arg::Null, Arg::Int),
+        Kind::Text => row.try_get::<Option<String>, _>(at)?.map_or(Arg::Null, |text| Arg::Text(text.into())),
+        Kind::Digest => row.try_get::<Option<[u8; 32]>, _>(at)?.map_or(Arg::Null, Arg::Digest),
+    })
 }
 
 fn arguments(args: Vec<Arg>) -> Result<PgArguments, WriteError> {

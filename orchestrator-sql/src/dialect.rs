@@ -13,7 +13,7 @@ use orchestrator_core::time::Timestamp;
 use sea_orm::DatabaseConnection;
 use sea_orm::sea_query::{ColumnDef, ColumnType};
 
-use crate::script::{Script, Words};
+use crate::script::{Arg, Kind, Script, Words};
 
 /// A kind of SQL database, and one database of that kind.
 #[async_trait]
@@ -51,11 +51,15 @@ pub trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     const CLOCK: &'static str;
 
     /// Whether several connections write at the same time: then owners are kept alive by one of their own, which waits
-    /// for no commit.
+    /// for no commit, and each queue has one as well.
     const CONCURRENT: bool = false;
 
     /// Whether a query in `FROM` may be one that refers to what stands before it there (`LATERAL`).
     const LATERAL: bool = false;
+
+    /// What a query ends with that takes rows of `t`, where several connections write at the same time: those that somebody
+    /// else is taking are passed over, and not waited for.
+    const PASSING: &'static str = "";
 
     /// How many batches are written at the same time, each by a connection of its own.
     const LANES: usize = 1;
@@ -290,6 +294,13 @@ pub trait Writer: fmt::Debug + Send + 'static {
     /// # Errors
     /// As [`Writer::run`].
     async fn number(&mut self, script: Script) -> Result<Option<i64>, WriteError>;
+
+    /// Runs a text of one or more statements that are a transaction by themselves, and gives the rows that they answer
+    /// with: each has columns of these kinds. As [`Writer::run_relaxed`] in all else.
+    ///
+    /// # Errors
+    /// As [`Writer::run`].
+    async fn rows(&mut self, script: Script, kinds: &'static [Kind]) -> Result<Vec<Vec<Arg>>, WriteError>;
 
     /// Makes sure that no transaction is open.
     ///

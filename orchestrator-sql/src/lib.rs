@@ -1,4 +1,4 @@
-//! Everything the SQL stores of orchestrator share: entities, migrations, and the store over a [`Dialect`].
+//! Everything the SQL stores of orchestrator share: entities, migrations, and the store and its queue over a [`Dialect`].
 
 mod admission;
 mod artifact;
@@ -17,6 +17,7 @@ mod offers;
 mod owners;
 mod pen;
 mod prune;
+mod queue;
 mod read;
 mod registry;
 mod rows;
@@ -31,6 +32,7 @@ mod tables;
 pub use artifact::{ARTIFACT_FROM, NAMED_ARTIFACTS, artifact_fault};
 pub use copy::{Copied, CopyError, CopyProgress};
 pub use dialect::{Dialect, Forms, Options, Seals, WriteError, Writer};
+pub use queue::SqlQueue;
 pub use script::{Arg, Kind, Script, TextWords, WithWords, Words};
 pub use standing::{SEALED, is_mark};
 pub use store::{SqlStore, joined};

@@ -7,7 +7,7 @@ use orchestrator_core::port::store::StoreError;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::dialect::{Dialect, WriteError, Writer};
-use crate::script::{Script, Texts};
+use crate::script::{Arg, Kind, Script, Texts};
 
 /// What is said of a store that was closed.
 const CLOSED: &str = "it is closed";
@@ -142,6 +142,18 @@ impl<D: Dialect> Pen<D> {
         let mut writer = self.writer(&mut hand).await?;
         let answer = writer.number(script).await;
         self.put_back(&mut hand, writer, Way::Relaxed, answer).await.map_err(StoreError::from)
+    }
+
+    /// As [`Pen::run_relaxed`], of a text that gives rows with columns of these kinds.
+    pub(crate) async fn rows(
+        &self,
+        hand: &mut Hand<D::Writer>,
+        script: Script,
+        kinds: &'static [Kind],
+    ) -> Result<Vec<Vec<Arg>>, StoreError> {
+        let mut writer = self.writer(hand).await?;
+        let answer = writer.rows(script, kinds).await;
+        self.put_back(hand, writer, Way::Relaxed, answer).await.map_err(StoreError::from)
     }
 
     pub(crate) fn require_open(&self) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const ATTEMPTS: u32 = 8;
 
 /// What belongs to runs, then the runs themselves, then what nothing names any longer, in tables that belong to all.
-static SECTIONS: [Section; 13] = [
+static SECTIONS: [Section; 14] = [
     delete(
         "orchestrator_dedupe WHERE (scope, key) IN (SELECT 'start/' || project, start_key FROM orchestrator_runs \
          WHERE start_key IS NOT NULL AND id IN (SELECT column1 FROM ",
@@ -66,6 +66,13 @@ static SECTIONS: [Section; 13] = [
     ),
     // Of which nothing is held, and so nobody waits. Whoever has read it, and writes to it, finds it gone and begins anew.
     delete("orchestrator_keys WHERE held = 0", &[], ""),
+    // A project that is given a ticket again, or that publishes one, has its row made anew.
+    delete(
+        "orchestrator_turns WHERE project IN (SELECT project FROM orchestrator_turns \
+         EXCEPT SELECT project FROM orchestrator_tickets)",
+        &[],
+        "",
+    ),
 ];
 
 /// The first sections that name runs alone.
@@ -74,6 +81,7 @@ const RUNS: usize = 9;
 const UNNAMED_TEXTS: usize = 10;
 const UNNAMED_OWNERS: usize = 11;
 const UNNAMED_KEYS: usize = 12;
+const UNNAMED_TURNS: usize = 13;
 
 const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
     Section::new(Verb::Delete, head, columns, tail)
@@ -117,6 +125,7 @@ impl<D: Dialect> Shared<D> {
             let mut unnamed = Batch::of_one(&SECTIONS, UNNAMED_TEXTS, Rows::default());
             unnamed.add(UNNAMED_OWNERS, Rows::one([prune.before.arg()]));
             unnamed.add(UNNAMED_KEYS, Rows::default());
+            unnamed.add(UNNAMED_TURNS, Rows::default());
             let mut hand = self.pen.take().await;
             let script = unnamed.finish(&mut hand.texts, D::WORDS);
             self.pen.run_undisturbed(&mut hand, script).await?;

@@ -129,7 +129,7 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     /// Does something on a task of its own: it runs to its end even if the caller goes away.
-    async fn apart<T, F>(&self, work: impl FnOnce(Arc<Shared<D>>) -> F) -> Result<T, StoreError>
+    pub(crate) async fn apart<T, F>(&self, work: impl FnOnce(Arc<Shared<D>>) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 const PLAIN: Table = Table { name: "", key: &[], columns: &[], only: None, weight: None };
 
 /// All tables, in the order in which they are copied.
-pub(crate) static TABLES: [Table; 17] = [
+pub(crate) static TABLES: [Table; 19] = [
     Table {
         name: "orchestrator_runs",
         key: &[("id", Id)],
@@ -311,6 +311,29 @@ pub(crate) static TABLES: [Table; 17] = [
             ("created_at", Int),
             ("created_by", Text),
         ],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_tickets",
+        key: &[("id", Id)],
+        columns: &[
+            ("id", Id),
+            ("queue", Text),
+            ("project", Text),
+            ("priority", Int),
+            ("due_at", Int),
+            ("place", Int),
+            ("arrival", Int),
+            ("count", Int),
+            ("ticket", Text),
+            ("held", Id),
+        ],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_turns",
+        key: &[("project", Text)],
+        columns: &[("project", Text), ("turn", Int)],
         ..PLAIN
     },
 ];

@@ -6,6 +6,8 @@
 //!
 //! Large values are files in a folder beside it, `PATH-artifacts`: [`upkeep::backup`] copies both.
 //!
+//! [`SqliteStore::queue`] is a queue in the same file, for whoever executes work elsewhere.
+//!
 //! Several processes may use one file. It must be on a local disk: network file systems do not lock as SQLite needs it.
 
 mod artifacts;
@@ -26,3 +28,6 @@ pub use writer::SqliteWriter;
 
 /// A store in a SQLite file.
 pub type SqliteStore = orchestrator_sql::SqlStore<Sqlite>;
+
+/// A queue in a SQLite file: that of a store, [`SqliteStore::queue`].
+pub type SqliteQueue = orchestrator_sql::SqlQueue<Sqlite>;

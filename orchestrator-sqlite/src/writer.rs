@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use orchestrator_core::failpoint;
-use orchestrator_sql::{Arg, Script, WriteError, Writer};
+use orchestrator_sql::{Arg, Kind, Script, WriteError, Writer};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor, Row};
 
@@ -45,7 +45,8 @@ impl SqliteWriter {
         match self.connection.fetch_all(query).await {
             Ok(rows) => Ok(rows),
             Err(error) => {
-                // The text has ended before its last statement.
+                // The text has ended before its last statement. How it syncs cannot be changed while a transaction is open.
+                self.rollback().await?;
                 self.set(self.synced).await?;
                 Err(error::of_write(&error))
             }
@@ -87,6 +88,15 @@ impl Writer for SqliteWriter {
         number.map_err(|error| error::of_write(&error))
     }
 
+    async fn rows(&mut self, script: Script, kinds: &'static [Kind]) -> Result<Vec<Vec<Arg>>, WriteError> {
+        let rows = self.relaxed(&script.text, script.args).await?;
+        let cells = |row: &SqliteRow| (0..).zip(kinds).map(|(at, kind)| cell(row, at, *kind)).collect();
+        rows.iter()
+            .map(cells)
+            .collect::<sqlx::Result<_>>()
+            .map_err(|error| WriteError::Corrupt(error.to_string()))
+    }
+
     async fn rollback(&mut self) -> Result<(), WriteError> {
         match self.connection.execute("ROLLBACK").await {
             Ok(_) => Ok(()),
@@ -100,6 +110,25 @@ impl Writer for SqliteWriter {
             tracing::debug!(%error, "closing the connection that writes");
         }
     }
+}
+
+fn cell(row: &SqliteRow, at: usize, kind: Kind) -> sqlx::Result<Arg> {
+    let wrong = |_| sqlx::Error::Decode("a value of another length than its kind has".into());
+    let bytes = || row.try_get::<Option<&[u8]>, _>(at);
+    Ok(match kind {
+        Kind::Id => match bytes()? {
+            Some(id) => {
+                Arg::Id(uuid::Uuid::from_slice(id).map_err(|error| sqlx::Error::Decode(error.into()))?)
+            }
+            None => Arg::Null,
+        },
+        Kind::Int => row.try_get::<Option<i64>, _>(at)?.map_or(Arg::Null, Arg::Int),
+        Kind::Text => row.try_get::<Option<&str>, _>(at)?.map_or(Arg::Null, |text| Arg::Text(text.into())),
+        Kind::Digest => match bytes()? {
+            Some(digest) => Arg::Digest(digest.try_into().map_err(wrong)?),
+            None => Arg::Null,
+        },
+    })
 }
 
 fn arguments(args: Vec<Arg>) -> Result<SqliteArguments, WriteError> {
@@ -142,6 +171,13 @@ mod tests {
             assert_eq!(writer.run_relaxed(script(text)).await, Ok(1), "{text}");
         }
         assert_eq!(writer.run_relaxed(script("UPDATE t SET x = 3 WHERE x = 1")).await, Ok(0));
+        // Neither must a transaction that is stopped in the middle, which is gone then.
+        writer
+            .rows(script("BEGIN IMMEDIATE; DELETE FROM t; DELETE FROM nowhere; COMMIT;"), &[])
+            .await
+            .unwrap_err();
+        let left = writer.rows(script("BEGIN; UPDATE t SET x = x RETURNING x; COMMIT;"), &[Kind::Int]).await;
+        assert_eq!(left, Ok(vec![vec![Arg::Int(2)]]));
         let synchronous: i64 =
             sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer.connection).await.unwrap();
         assert_eq!(synchronous, 2);

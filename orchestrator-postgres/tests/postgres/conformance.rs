@@ -1,10 +1,15 @@
-//! The store passes the kit that every store must pass.
+//! The store passes the kit that every store must pass, and its queue that of queues.
 
 use orchestrator_core::testkit;
 
-use crate::place::Base;
+use crate::place::{Base, Queues};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conformance() {
     testkit::run(|| async { Base::new().await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_conforms() {
+    testkit::run_queue(|| async { Queues::new().await }).await;
 }

@@ -4,4 +4,5 @@ mod conformance;
 mod copies;
 mod hosts;
 mod place;
+mod queue;
 mod servers;

@@ -1,12 +1,14 @@
 //! A store in a database of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::id::RunId;
-use orchestrator_core::port::queue::StepTicket;
+use orchestrator_core::port::queue::{Queue, StepTicket};
 use orchestrator_core::port::store::Store;
-use orchestrator_core::testkit::Place;
+use orchestrator_core::testkit::{Place, QueuePlace};
 use orchestrator_postgres::PostgresStore;
 use orchestrator_postgres::testkit::{Database, Server};
 
@@ -66,5 +68,42 @@ impl Place for Base {
 
     async fn forge_offer(&self, ticket: StepTicket) -> bool {
         self.forge("UPDATE orchestrator_offers SET labels = '{' WHERE run = $1 AND step = $2", ticket).await
+    }
+}
+
+/// A database with two stores that stay open, as of two processes: whoever goes away at once takes what is to be told along.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    base: Base,
+    stores: [PostgresStore; 2],
+    opened: AtomicUsize,
+}
+
+impl Queues {
+    pub(crate) async fn new() -> Self {
+        let base = Base::new().await;
+        let stores = [base.store().await, base.store().await];
+        Self { base, stores, opened: AtomicUsize::default() }
+    }
+}
+
+#[async_trait]
+impl QueuePlace for Queues {
+    async fn open(&self) -> Arc<dyn Queue> {
+        let nth = self.opened.fetch_add(1, Ordering::Relaxed);
+        Arc::new(self.stores[nth % 2].queue())
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    async fn pass(&self, time: Duration) {
+        let pass = format!(
+            "UPDATE orchestrator_tickets SET due_at = due_at - {0}, place = place - {0}; \
+             SELECT pg_notify('orchestrator', '')",
+            time.as_millis()
+        );
+        self.base.database.tell(&pass).await;
     }
 }

@@ -12,6 +12,7 @@ mod m0008_keys;
 mod m0009_paths;
 mod m0010_turns;
 mod m0011_tasks;
+mod m0012_tickets;
 mod migrator;
 
 pub(crate) use migrator::{Migrator, TABLE};

@@ -8,3 +8,4 @@ mod faults;
 mod files;
 mod hosts;
 mod place;
+mod queue;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use orchestrator_core::id::RunId;
-use orchestrator_core::port::queue::StepTicket;
+use orchestrator_core::port::queue::{Queue, StepTicket};
 use orchestrator_core::port::store::Store;
-use orchestrator_core::testkit::Place;
+use orchestrator_core::testkit::{Place, QueuePlace};
 use orchestrator_sqlite::SqliteStore;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -80,5 +81,23 @@ impl Place for Folder {
 
     async fn forge_offer(&self, ticket: StepTicket) -> bool {
         self.forge("UPDATE orchestrator_offers SET labels = '{' WHERE run = ? AND step = ?", ticket).await
+    }
+}
+
+/// Each handle is that of a store of its own, as in another process.
+#[async_trait]
+impl QueuePlace for Folder {
+    async fn open(&self) -> Arc<dyn Queue> {
+        Arc::new(self.store().await.queue())
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    async fn pass(&self, time: Duration) {
+        let pass = sqlx::query("UPDATE orchestrator_tickets SET due_at = due_at - ?, place = place - ?");
+        let time = time.as_millis() as i64;
+        pass.bind(time).bind(time).execute(&mut self.bare().await).await.unwrap();
     }
 }

@@ -18,7 +18,7 @@ pub const AGEING: Duration = HEAD_START;
 /// What a queue is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueueInfo {
-    /// `memory`, `postgres`, `redis`.
+    /// `memory`, `sqlite`, `postgres`, `redis`.
     pub kind: &'static str,
     /// Where it is, without passwords.
     pub location: String,

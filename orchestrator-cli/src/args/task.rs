@@ -241,7 +241,7 @@ Examples:
 The answer holds the token that renews the claim, ends the task or gives it back. Of all who claim, one gets it; \
 what it says in `paths` is nobody else's until then.
 
-Exit codes: 0 claimed, 2 usage, 4 there is no open task (of these), 6 this one cannot be claimed now, 7 store \
+Exit codes: 0 claimed, 2 usage, 3 no time that a claim can last, 4 there is no open task (of these), 6 this one cannot be claimed now, 7 store \
 unavailable, 8 none could be claimed in time, 9 there are some, and none can be claimed now.")]
 pub(crate) struct ClaimTaskArgs {
     /// Task [default: the first that can be claimed]
@@ -270,13 +270,13 @@ Examples:
   orchestrator task heartbeat --claim claim.json
   orchestrator task heartbeat @last --token own_01a22da7e8ed7000a241b0bbce0f9e34
 
-Exit codes: 0 renewed, 4 no such task, 6 the claim is over, 7 store unavailable, 8 renewed, and the task is to be \
+Exit codes: 0 renewed, 2 usage, 3 no claim in that file, or no time that one can last, 4 no such task, 6 the claim is over, 7 store unavailable, 8 renewed, and the task is to be \
 stopped: somebody has cancelled it, or it is past its deadline.")]
 pub(crate) struct HeartbeatTask {
     #[command(flatten)]
     pub(crate) claimed: ClaimedRef,
 
-    /// For how long [default: as the task says]
+    /// For how long [default: as the claim said (--claim), else as the task says]
     #[arg(long, value_name = "DURATION")]
     pub(crate) ttl: Option<String>,
 }
@@ -287,9 +287,9 @@ Examples:
   orchestrator task complete --claim claim.json --output '{\"commit\": \"c0ffee\"}'
   orchestrator task complete @last --token own_01a22da7e8ed7000a241b0bbce0f9e34 --failed 'the tests do not pass'
 
-Said again, it is so already. Whoever was too late changes nothing.
+Said again, it is so already; said otherwise, it is refused. Whoever was too late changes nothing.
 
-Exit codes: 0 said, 3 the output is no JSON object, 4 no such task, 6 the claim is over, 7 store unavailable.")]
+Exit codes: 0 said, 2 usage, 3 the output is no JSON object, 4 no such task, 6 the claim is over, 7 store unavailable.")]
 pub(crate) struct CompleteTask {
     #[command(flatten)]
     pub(crate) claimed: ClaimedRef,

@@ -178,7 +178,9 @@ fn a_task_is_created_claimed_renewed_and_done() {
         sandbox.command(["task", "complete", &task, "--output", "{\"commit\": \"c0ffee\"}", "--json"]);
     let done = Said::of(&complete.env("ORCHESTRATOR_TASK_TOKEN", &token).output().unwrap()).exits(0).json();
     assert_eq!(done, json!({ "run_id": task, "status": "completed" }));
-    sandbox.run(&format!("task complete {task} --token {token}")).exits(0);
+    let again = ["task", "complete", &task, "--token", &token, "--output", "{\"commit\": \"c0ffee\"}"];
+    sandbox.run_args(&again).exits(0);
+    sandbox.run(&format!("task complete {task} --token {token}")).exits(6);
     let late =
         sandbox.run(&format!("task release {task} --token {} --json", other_token())).exits(6).problem();
     assert_eq!(late["code"], "claim_over");
@@ -205,7 +207,7 @@ fn what_is_in_the_way_is_said_and_who_has_claimed_what_is_cancelled_is_told() {
     let first = first["run_id"].as_str().unwrap();
     let next = create(&["next", "--after", first, "--writes", "docs"]);
     assert_eq!(next["status"], "blocked");
-    let told = format!("it depends on {first}, which is blocked");
+    let told = format!("it depends on {first}, which has not completed yet");
     assert_eq!(next["why"], json!(told));
     create(&["beside", "--reads", "src/lib.rs", "--requires", "agent=claude"]);
     let claimed = sandbox.run("task claim --json").exits(0).json();
@@ -221,7 +223,7 @@ fn what_is_in_the_way_is_said_and_who_has_claimed_what_is_cancelled_is_told() {
     let shown = sandbox.run(&format!("task show {first} --json")).exits(0).json();
     assert_eq!(shown["status"], "cancelled");
     let listed = sandbox.run("task list --status blocked --json").exits(0).json();
-    let told = format!("it depends on {first}, which is cancelled");
+    let told = format!("it depends on {first}, which has been cancelled");
     assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["why"]), (1, &json!(told)));
     let said = sandbox.run("task claim --has agent=claude").exits(0);
     assert!(said.out.contains("beside") && said.from("orchestrator task complete").contains("--token own_"));
@@ -271,7 +273,8 @@ fn what_is_mistyped_is_told() {
         ("task complete", 2),
         ("task complete --claim nothing.json", 4),
         ("task heartbeat run_00 --token own_00000000000000000000000000000000", 4),
-        ("task complete @last --token own_00000000000000000000000000000000 --output [1]", 6),
+        ("task complete @last --token own_00000000000000000000000000000000 --output [1]", 3),
+        ("task complete @last --token own_00000000000000000000000000000000", 6),
     ] {
         code(words, exit);
     }
@@ -281,4 +284,37 @@ fn what_is_mistyped_is_told() {
     assert_eq!(tasks["items"].as_array().unwrap().len(), 1, "nothing was created by what was refused");
     let waited = sandbox.run("task claim --wait=200ms --queue other --json").exits(4).problem();
     assert_eq!(waited["code"], "no_open_task");
+}
+
+#[test]
+fn what_was_said_otherwise_is_refused_and_what_is_to_come_is_waited_for() {
+    let sandbox = Sandbox::new();
+    sandbox.run_args(&["task", "create", "one", "--attempts", "9"]).exits(0);
+    let claim = || {
+        let said = sandbox.run("task claim --wait --ttl 1h --json").exits(0);
+        sandbox.write("claim.json", &said.out);
+        said.json()
+    };
+    let first = claim();
+    let beat = sandbox.run("task heartbeat --claim claim.json --json").exits(0).json();
+    assert!(beat["until"].as_str() >= first["until"].as_str(), "as long as the claim has said: {beat}");
+    sandbox.run("task release --claim claim.json").exits(0);
+    let refused = sandbox.run("task complete --claim claim.json --json").exits(6).problem();
+    assert!(refused["title"].as_str().unwrap().contains("it has ended, and otherwise"), "{refused}");
+    claim();
+    sandbox.run_args(&["task", "complete", "--claim", "claim.json", "--failed", "too hard"]).exits(0);
+    // It is to be tried again in a moment: it is open, and nobody is offered it.
+    claim();
+    sandbox.run("task release --claim claim.json").exits(0);
+    sandbox.run("runs pause @last").exits(0);
+    assert_eq!(sandbox.run("task claim --json").exits(9).problem()["code"], "nothing_to_claim");
+    assert_eq!(sandbox.run("task claim --wait=200ms --json").exits(8).problem()["code"], "timed_out");
+    sandbox.run("task cancel @last").exits(0);
+    assert_eq!(sandbox.run("task claim @last --wait --json").exits(6).problem()["code"], "task_not_open");
+    // Whoever cannot be told of a claim has none.
+    sandbox.run_args(&["task", "create", "two"]).exits(0);
+    let mut full = sandbox.command(["task", "claim", "--json"]);
+    full.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    assert_eq!(full.status().unwrap().code(), Some(7));
+    assert_eq!(sandbox.run("task claim --json").exits(0).json()["title"], "two");
 }

@@ -214,8 +214,9 @@ impl Engine {
     /// Creates a stand-alone task and sees to it until somebody may claim it. Returns the run of it, once that is durable.
     ///
     /// # Errors
-    /// [`TaskError::Start`]: then there is no task, unless the store failed: then the idempotency key tells.
+    /// [`TaskError::Invalid`] for what can be no task; [`TaskError::Start`]: then there is no task, unless the store failed: then the idempotency key tells.
     pub async fn create_task(&self, new: NewTask) -> Result<RunHandle, TaskError> {
+        new.fault().map_or(Ok(()), |fault| Err(TaskError::Invalid(fault)))?;
         let start = new.into_start(self.plugins()).map_err(StartError::Inputs)?;
         let handle = self.start(start).await?;
         let mut progress = handle.progress();

@@ -65,6 +65,15 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
             if let Err(error) = shared.store.sweep().await {
                 tracing::debug!(%error, "cannot look for dead owners");
             }
+            // Whoever has claimed a task and is dead may have what is waited for here, and nobody drives that run.
+            if !shared.parked().is_empty() {
+                let shared = shared.clone();
+                shared.clone().tasks.spawn(async move {
+                    if let Err(error) = shared.tend_abandoned_tasks().await {
+                        tracing::debug!(%error, "cannot see to tasks whose claims are over");
+                    }
+                });
+            }
         }
         let mark = match shared.store.change_mark().await {
             Ok(mark) => mark,

@@ -10,7 +10,7 @@ use orchestrator_core::engine::{
 };
 use orchestrator_core::id::{DocumentId, RunId};
 use orchestrator_core::machine::{Asked, Command};
-use orchestrator_core::port::store::{KeyQuery, Store};
+use orchestrator_core::port::store::{KeyQuery, RunQuery, Store};
 use orchestrator_core::testkit::HandClock;
 use orchestrator_core::{Engine, MemoryStore, RunHandle, StartRun};
 use serde_json::json;
@@ -92,6 +92,10 @@ async fn a_task_is_claimed_by_one_and_done() {
     let end = || TaskEnd::Done(json!({ "commit": "c0ffee" }));
     worker.end_task(right(&claimed), end()).await.unwrap();
     worker.end_task(right(&claimed), end()).await.expect("whoever has not heard the answer says it again");
+    for otherwise in [TaskEnd::Released, TaskEnd::Done(json!({ "commit": "another" }))] {
+        let refused = worker.end_task(right(&claimed), otherwise).await.unwrap_err();
+        assert!(matches!(refused, TaskError::Over { .. }), "{refused}");
+    }
     let report = worker.report(task).await.unwrap().unwrap();
     assert_eq!((&*report.status, &report.steps[0].output), ("completed", &json!({ "commit": "c0ffee" })));
     let late = worker.renew_claim(right(&claimed), None).await.unwrap_err();
@@ -206,7 +210,13 @@ async fn what_fails_can_be_tried_again_as_often_as_it_says() {
     let fails = |message: &str, for_good| TaskEnd::Failed { message: message.to_owned(), for_good };
     let task = create(&engine, "hard", |new| new.attempts = Some(2)).await.id();
     for attempt in 1..=2 {
-        let claimed = claim(&engine, "ana").await.expect("a task");
+        // A moment after a failure.
+        let claimed = loop {
+            match claim(&engine, "ana").await {
+                Some(claimed) => break claimed,
+                None => tokio::task::yield_now().await,
+            }
+        };
         assert_eq!(claimed.task.ticket.attempt, attempt);
         engine.end_task(right(&claimed), fails("too hard", false)).await.unwrap();
     }
@@ -338,6 +348,46 @@ async fn whoever_has_claimed_what_is_cancelled_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn who_waits_for_what_a_lost_claim_holds_sees_to_it() {
+    let clock = Arc::<HandClock>::default();
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let maker = engine(&store).await;
+    create(&maker, "left", |new| {
+        new.writes = vec!["src".into()];
+        new.claim_ttl = Duration::from_secs(2);
+    })
+    .await;
+    claim(&maker, "ana").await.expect("a task");
+    leave(maker).await;
+    let waiter =
+        Engine::builder().store(store.clone()).step("say", async |_: serde_json::Value| Ok(json!({})));
+    let waiter = waiter.start().await.unwrap();
+    let text = "name: waits\nsteps:\n  a: { uses: say, paths: [src/a.rs] }\n";
+    let run = waiter.start(StartRun::new(waiter.parse(text).unwrap().workflow)).await.unwrap();
+    while store.waiters(KeyQuery::default()).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    clock.pass(Duration::from_secs(3));
+    assert_eq!(run.wait().await.unwrap().status, "completed", "nobody else is there");
+}
+
+#[tokio::test]
+async fn whoever_renews_a_claim_past_the_deadline_hears_of_it() {
+    let clock = Arc::<HandClock>::default();
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let maker = engine(&store).await;
+    create(&maker, "late", |new| new.deadline = Some(Duration::from_secs(5))).await;
+    let claimed = claim(&maker, "ana").await.expect("a task");
+    leave(maker).await;
+    clock.pass(Duration::from_secs(6));
+    let claimer = engine(&store).await;
+    assert!(claimer.renew_claim(right(&claimed), None).await.unwrap().stop);
+    let long = Some(Duration::from_secs(8 * 24 * 3600));
+    let refused = claimer.renew_claim(right(&claimed), long).await.unwrap_err();
+    assert!(matches!(refused, TaskError::Invalid(_)), "{refused}");
+}
+
+#[tokio::test]
 async fn a_paused_task_is_not_claimed() {
     let store = Arc::new(MemoryStore::new());
     let engine = engine(&store).await;
@@ -354,11 +404,23 @@ async fn a_paused_task_is_not_claimed() {
 async fn what_cannot_be_a_task_says_so() {
     let store = Arc::new(MemoryStore::new());
     let engine = engine(&store).await;
-    let mut long = NewTask::new("t".repeat(501));
-    long.labels = [("area".to_owned(), "login".to_owned())].into();
-    let run = engine.create_task(long).await.unwrap();
-    let report = run.wait().await.unwrap();
-    assert_eq!(report.status, "failed");
+    let spoil: [fn(&mut NewTask); 5] = [
+        |new| new.title = "t".repeat(501),
+        |new| new.labels = [("area".to_owned(), "l".repeat(256))].into(),
+        |new| new.writes = vec!["../up".into()],
+        |new| new.queue = "two words".into(),
+        |new| new.claim_ttl = Duration::from_millis(1),
+    ];
+    for spoil in spoil {
+        let mut new = NewTask::new("a task");
+        spoil(&mut new);
+        assert!(matches!(engine.create_task(new).await, Err(TaskError::Invalid(_))));
+    }
+    assert_eq!(store.list_runs(RunQuery::default()).await.unwrap().items, [], "nothing was started");
+    // In a workflow what is too long shows when it is rendered.
+    let text = format!("name: w\nsteps:\n  a: {{ uses: task, with: {{ title: {} }} }}\n", "t".repeat(501));
+    let workflow = engine.parse(&text).unwrap().workflow;
+    let report = engine.start(StartRun::new(workflow)).await.unwrap().wait().await.unwrap();
     assert!(report.error.as_deref().unwrap_or_default().contains("501 bytes"), "{:?}", report.error);
     for (key, text) in [("timeout", "1m"), ("qa", "{ message: ok? }"), ("sandbox", "none")] {
         let text = format!("name: w\nsteps:\n  a: {{ uses: task, with: {{ title: t }}, {key}: {text} }}\n");

@@ -1,15 +1,18 @@
 //! `task claim`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use orchestrator_core::engine::{ClaimTask, ClaimedTask, Engine, FindTasks};
+use orchestrator_core::engine::{ClaimTask, ClaimedTask, Engine, FindTasks, TaskEnd, TaskError, TaskRight};
+use orchestrator_core::port::store::Store;
 
 use crate::app::App;
 use crate::args::ClaimTaskArgs;
 use crate::commands::runs::Changes;
 use crate::commands::task::found::{duration, find as asked, refused};
+use crate::commands::task::list;
 use crate::exit::Exit;
-use crate::output::tasked::{ClaimedShape, ReadyItem, millis};
+use crate::output::tasked::{ClaimedShape, ReadyItem, TaskItem, millis};
 use crate::output::{Problem, block, escape};
 use crate::signals::Signals;
 use crate::{find, user};
@@ -35,11 +38,21 @@ pub(crate) async fn carry_out(app: &App, args: &ClaimTaskArgs) -> Result<Exit, P
         None => claim_now(app, &engine, &wish).await,
         Some(patience) => claim_in_time(app, &engine, &wish, patience).await,
     };
+    let told = match claimed {
+        Ok(Ok(claimed)) => {
+            let right = TaskRight { run: claimed.task.ticket.run, token: claimed.token };
+            let told = tell(app, claimed);
+            if told.is_err() {
+                // Nobody was told of it: others can have it at once.
+                let _ = engine.end_task(right, TaskEnd::Released).await;
+            }
+            told
+        }
+        Ok(Err(exit)) => Ok(exit),
+        Err(problem) => Err(problem),
+    };
     engine.stop(app.settings.grace()).await;
-    match claimed? {
-        Ok(claimed) => tell(app, claimed),
-        Err(exit) => Ok(exit),
-    }
+    told
 }
 
 /// What was claimed, or how the wait for it was ended.
@@ -47,8 +60,9 @@ type Claimed = Result<Result<ClaimedTask, Exit>, Problem>;
 
 async fn claim_now(app: &App, engine: &Engine, wish: &ClaimTask) -> Claimed {
     match try_once(app, engine, wish).await? {
-        Some(claimed) => Ok(Ok(claimed)),
-        None => {
+        Tried::Claimed(claimed) => Ok(Ok(*claimed)),
+        Tried::Obstructed(problem) => Err(problem),
+        Tried::InVain => {
             let title = "no task can be claimed now";
             Err(Problem::new(Exit::Waiting, "nothing_to_claim", title)
                 .tries(app.shell.command("task ready --all")))
@@ -58,43 +72,73 @@ async fn claim_now(app: &App, engine: &Engine, wish: &ClaimTask) -> Claimed {
 
 async fn claim_in_time(app: &App, engine: &Engine, wish: &ClaimTask, patience: Duration) -> Claimed {
     let mut signals = Signals::catch()?;
-    let patience = patience.min(Duration::from_secs(u64::from(u32::MAX)));
-    let waits = async {
-        let mut changes = Changes::of(engine.store()).await?;
-        loop {
-            match try_once(app, engine, wish).await {
-                Ok(Some(claimed)) => return Ok(claimed),
-                // Somebody has it, or something is in the way.
-                Err(problem) if problem.exit() != Exit::Conflict => return Err(problem),
-                Ok(None) | Err(_) => {}
+    let patience = tokio::time::sleep(patience.min(Duration::from_secs(u64::from(u32::MAX))));
+    tokio::pin!(patience);
+    let mut changes = Changes::of(engine.store()).await?;
+    loop {
+        // Not to be broken off: what was claimed must be told.
+        if let Tried::Claimed(claimed) = try_once(app, engine, wish).await? {
+            return Ok(Ok(*claimed));
+        }
+        tokio::select! {
+            exit = signals.next() => return Ok(Err(exit)),
+            () = &mut patience => {
+                let title = "no task could be claimed in time";
+                let problem = Problem::new(Exit::Cancelled, "timed_out", title);
+                return Err(problem.tries(app.shell.command("task ready --all")));
             }
-            changes.next(LOOK).await?;
+            changed = changes.next(LOOK) => changed?,
         }
-    };
-    tokio::select! {
-        exit = signals.next() => Ok(Err(exit)),
-        () = tokio::time::sleep(patience) => {
-            let title = "no task could be claimed in time";
-            Err(Problem::new(Exit::Cancelled, "timed_out", title).tries(app.shell.command("task ready --all")))
-        }
-        claimed = waits => claimed.map(Ok),
     }
+}
+
+/// What came of an attempt to claim a task.
+enum Tried {
+    Claimed(Box<ClaimedTask>),
+    /// Something is in the way of the one that was named.
+    Obstructed(Problem),
+    /// None can be claimed now.
+    InVain,
 }
 
 /// Claims one, if one can be claimed.
 ///
 /// # Errors
 /// Exit 4 if none is open at all.
-async fn try_once(app: &App, engine: &Engine, wish: &ClaimTask) -> Result<Option<ClaimedTask>, Problem> {
-    if let Some(claimed) = engine.claim_task(wish).await.map_err(|error| refused(app, error))? {
-        return Ok(Some(claimed));
+async fn try_once(app: &App, engine: &Engine, wish: &ClaimTask) -> Result<Tried, Problem> {
+    match engine.claim_task(wish).await {
+        Ok(Some(claimed)) => return Ok(Tried::Claimed(Box::new(claimed))),
+        Ok(None) => {}
+        Err(error @ TaskError::Obstructed { .. }) => return Ok(Tried::Obstructed(refused(app, error))),
+        Err(error) => return Err(refused(app, error)),
     }
     let open = FindTasks { all: true, limit: 1, ..wish.find.clone() };
-    if engine.open_tasks(&open).await?.is_empty() {
-        let title = "no task is open";
-        return Err(Problem::new(Exit::NotFound, "no_open_task", title).tries(app.shell.command("task list")));
+    if !engine.open_tasks(&open).await?.is_empty() || is_one_to_come(engine.store(), wish).await? {
+        return Ok(Tried::InVain);
     }
-    Ok(None)
+    let title = "no task is open";
+    Err(Problem::new(Exit::NotFound, "no_open_task", title).tries(app.shell.command("task list")))
+}
+
+/// Whether a task that has not ended is offered to nobody now: it is paused, or is to be tried again in a moment.
+async fn is_one_to_come(store: &Arc<dyn Store>, wish: &ClaimTask) -> Result<bool, Problem> {
+    let mut after = None;
+    loop {
+        let page = list::open_page(store, after).await?;
+        let fits = |item: &TaskItem| {
+            (wish.find.kinds.is_empty() || wish.find.kinds.contains(&item.kind))
+                && wish.find.labels.iter().all(|(name, value)| item.labels.get(name) == Some(value))
+        };
+        let is_dark =
+            |item: &TaskItem| item.status == "paused" || item.status == "blocked" && item.why.is_none();
+        if page.items.iter().any(|item| is_dark(item) && fits(item)) {
+            return Ok(true);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(false);
+        }
+    }
 }
 
 fn tell(app: &App, claimed: ClaimedTask) -> Result<Exit, Problem> {

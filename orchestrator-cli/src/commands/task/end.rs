@@ -1,5 +1,7 @@
 //! `task heartbeat`, `complete`, `release` and `cancel`.
 
+use std::time::Duration;
+
 use orchestrator_core::engine::{Engine, TaskEnd, TaskRight};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Command;
@@ -9,7 +11,7 @@ use crate::app::App;
 use crate::args::{ClaimedRef, CompleteTask, HeartbeatTask};
 use crate::commands::runs::refused as not_said;
 use crate::commands::task::create::json as read_json;
-use crate::commands::task::found::{claim, duration, refused};
+use crate::commands::task::found::{Named, claim, duration, refused};
 use crate::commands::task::list;
 use crate::exit::Exit;
 use crate::find;
@@ -17,8 +19,8 @@ use crate::output::Problem;
 
 pub(crate) async fn heartbeat(app: &App, args: &HeartbeatTask) -> Result<Exit, Problem> {
     let ttl = args.ttl.as_deref().map(|text| duration("--ttl", text)).transpose()?;
-    let (engine, right) = claimed(app, &args.claimed).await?;
-    let beat = engine.renew_claim(right, ttl).await.map_err(|error| refused(app, error));
+    let (engine, right, lasts) = claimed(app, &args.claimed).await?;
+    let beat = engine.renew_claim(right, ttl.or(lasts)).await.map_err(|error| refused(app, error));
     engine.stop(app.settings.grace()).await;
     let beat = beat?;
     if app.output.json().is_some() {
@@ -48,7 +50,7 @@ pub(crate) async fn release(app: &App, args: &ClaimedRef) -> Result<Exit, Proble
 }
 
 async fn ended(app: &App, claimed_ref: &ClaimedRef, end: TaskEnd) -> Result<Exit, Problem> {
-    let (engine, right) = claimed(app, claimed_ref).await?;
+    let (engine, right, _) = claimed(app, claimed_ref).await?;
     let said = engine.end_task(right, end).await.map_err(|error| refused(app, error));
     let stands = match said {
         Ok(()) => stands(app, &engine, right.run).await,
@@ -93,9 +95,9 @@ async fn stands(app: &App, engine: &Engine, run: RunId) -> Result<Exit, Problem>
 }
 
 /// An engine, and the claim that is meant.
-async fn claimed(app: &App, named: &ClaimedRef) -> Result<(Engine, TaskRight), Problem> {
-    let (task, token) = claim(named)?;
+async fn claimed(app: &App, named: &ClaimedRef) -> Result<(Engine, TaskRight, Option<Duration>), Problem> {
+    let Named { task, token, ttl } = claim(named)?;
     let store = app.store_to_change().await?;
     let run = find::run(&store, &task, &app.shell).await?;
-    Ok((app.engine(store, &app.cwd).await?, TaskRight { run, token }))
+    Ok((app.engine(store, &app.cwd).await?, TaskRight { run, token }, ttl))
 }

@@ -32,15 +32,25 @@ pub(super) fn duration(flag: &str, text: &str) -> Result<Duration, Problem> {
     parse_duration(text).map_err(|why| Problem::new(Exit::Usage, "usage", format!("{flag}: {why}")))
 }
 
-/// The task that is named, and the token of its claim.
-pub(super) fn claim(claimed: &ClaimedRef) -> Result<(String, OwnerId), Problem> {
-    let (task, token) = match &claimed.claim {
-        None => (claimed.task.clone().unwrap_or_default(), claimed.token.clone().unwrap_or_default()),
+/// The claim of a task that is meant.
+pub(super) struct Named {
+    pub(super) task: String,
+    pub(super) token: OwnerId,
+    /// How long it lasts without renewal, if that is said.
+    pub(super) ttl: Option<Duration>,
+}
+
+/// The task that is named, and its claim.
+pub(super) fn claim(claimed: &ClaimedRef) -> Result<Named, Problem> {
+    let (task, token, ttl) = match &claimed.claim {
+        None => (claimed.task.clone().unwrap_or_default(), claimed.token.clone().unwrap_or_default(), None),
         Some(file) => {
             let source = source::read(file, VALUE_LIMIT as u64, "claim")?;
             let said: Value = serde_json::from_slice(&source.bytes).unwrap_or_default();
             let text = |name: &str| said[name].as_str().map(str::to_owned);
-            text("run_id").zip(text("token")).ok_or_else(|| {
+            let ttl = said["ttl_ms"].as_u64().map(Duration::from_millis);
+            let named = text("run_id").zip(text("token")).map(|(task, token)| (task, token, ttl));
+            named.ok_or_else(|| {
                 let title = format!("{} does not hold what `task claim --json` says", source.name);
                 Problem::new(Exit::Invalid, "invalid_input", title)
             })?
@@ -50,7 +60,7 @@ pub(super) fn claim(claimed: &ClaimedRef) -> Result<(String, OwnerId), Problem> 
         let title = format!("`{}` is no token: those begin with `own_`", escape::line(&token));
         Problem::new(Exit::Usage, "usage", title).hint("`task claim` gives it, with --json as `token`")
     })?;
-    Ok((task, token))
+    Ok(Named { task, token, ttl })
 }
 
 /// Why nothing was done.

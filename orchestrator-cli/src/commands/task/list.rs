@@ -82,8 +82,17 @@ pub(super) struct Page {
 
 /// The tasks after one.
 pub(super) async fn page(store: &Arc<dyn Store>, after: Option<RunId>) -> Result<Page, Problem> {
+    page_of(store, RunQuery { after, ..RunQuery::default() }).await
+}
+
+/// The tasks after one that have not ended.
+pub(super) async fn open_page(store: &Arc<dyn Store>, after: Option<RunId>) -> Result<Page, Problem> {
+    page_of(store, RunQuery { after, open: true, ..RunQuery::default() }).await
+}
+
+async fn page_of(store: &Arc<dyn Store>, query: RunQuery) -> Result<Page, Problem> {
     let workflow = Some(TASK_WORKFLOW.to_owned());
-    let query = RunQuery { workflow, top: true, after, limit: PAGE, ..RunQuery::default() };
+    let query = RunQuery { workflow, top: true, limit: PAGE, ..query };
     let page = store.list_runs(query).await?;
     let next = page.items.last().filter(|_| page.more).map(|row| row.run);
     let open = open_tasks(store, &page.items).await?;
@@ -150,8 +159,8 @@ fn made(row: &RunRow, title: &str, inputs: &Value, attempts: u32, open: Option<&
     let (status, claimed) = match obstacle {
         _ if row.finished_at.is_some() || &*row.status == "paused" => (&*row.status, None),
         Some(Obstacle::Claimed { by, until }) => ("claimed", Some((by.clone(), *until))),
-        // Where something is required, somebody who has that can claim it.
-        Some(Obstacle::Lacks { .. }) => ("queued", None),
+        // Where something is required, somebody who has that can claim it; and whoever looks next sees to a claim that is over.
+        Some(Obstacle::Lacks { .. } | Obstacle::Unnoticed) => ("queued", None),
         None if open.is_some() => ("queued", None),
         // Something is in the way; or it is about to be offered, or waits for somebody to look at it.
         _ => ("blocked", None),

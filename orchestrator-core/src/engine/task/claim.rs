@@ -10,14 +10,14 @@ use crate::engine::error::CommandError;
 use crate::engine::order::Order;
 use crate::engine::shared::Shared;
 use crate::engine::task::TaskError;
-use crate::engine::task::look::{FindTasks, OpenTask, Surroundings};
-use crate::engine::task::said::{MAX_TTL, MIN_TTL, Said};
+use crate::engine::task::end::within_bounds;
+use crate::engine::task::look::{FindTasks, OpenTask, Surroundings, ended};
+use crate::engine::task::said::Said;
 use crate::engine::values::load_value;
 use crate::id::{OwnerId, RunId};
 use crate::machine::{Command, Fence, Rejection};
 use crate::port::plugin::Request;
 use crate::port::store::{NewOwner, OfferQuery, Renewal, Serves, StoreError};
-use crate::spec::duration;
 use crate::time::Timestamp;
 
 /// A wish to claim a task: the first of those that are looked for.
@@ -27,7 +27,8 @@ pub struct ClaimTask {
     pub find: FindTasks,
     /// Who claims it, for people.
     pub by: String,
-    /// How long the claim lasts that nobody renews; `None`: as long as the task says. [`MIN_TTL`] to [`MAX_TTL`].
+    /// How long the claim lasts that nobody renews; `None`: as long as the task says. [`crate::engine::MIN_TTL`] to
+    /// [`crate::engine::MAX_TTL`].
     pub ttl: Option<Duration>,
 }
 
@@ -37,11 +38,12 @@ pub struct ClaimTask {
 pub struct ClaimedTask {
     /// The task.
     pub task: OpenTask,
-    /// The claim itself: whoever renews it or ends the task names it. Nobody else knows it.
+    /// The claim itself: whoever renews it or ends the task names it. It keeps out who comes too late, not who may read the store:
+    /// the log has it too.
     pub token: OwnerId,
     /// When it ends if nobody renews it, by the store's clock.
     pub until: Timestamp,
-    /// How long it lasts from each renewal on.
+    /// How long it lasts without renewal.
     pub ttl: Duration,
     /// All that whoever does it has to know.
     pub prompt: Arc<str>,
@@ -55,10 +57,7 @@ impl Shared {
         self: &Arc<Self>,
         wish: &ClaimTask,
     ) -> Result<Option<ClaimedTask>, TaskError> {
-        if let Some(ttl) = wish.ttl.filter(|ttl| !(MIN_TTL..=MAX_TTL).contains(ttl)) {
-            let [ttl, least, most] = [ttl, MIN_TTL, MAX_TTL].map(duration::print);
-            return Err(TaskError::Invalid(format!("a claim lasts {least} to {most}, not {ttl}")));
-        }
+        wish.ttl.map_or(Ok(()), within_bounds)?;
         let token = OwnerId::from_uuid(self.ids.uuid());
         let mut claimant = Claimant { shared: self, token, wish, is_known: false };
         let claimed = claimant.claim_first().await;
@@ -159,9 +158,7 @@ impl Shared {
     pub(super) async fn not_open(&self, run: RunId) -> Result<TaskError, StoreError> {
         let Some(row) = self.store.run(run).await? else { return Ok(TaskError::NotFound(run)) };
         let why = match row.finished_at {
-            Some(_) => {
-                format!("has {}", if &*row.status == "cancelled" { "been cancelled" } else { &row.status })
-            }
+            Some(_) => format!("has {}", ended(&row.status)),
             None => "has no task that is open".to_owned(),
         };
         Ok(TaskError::NotOpen { run, why })

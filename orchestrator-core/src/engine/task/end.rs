@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::engine::shared::Shared;
-use crate::engine::task::TaskError;
 use crate::engine::task::look::{OpenTask, task_of};
+use crate::engine::task::said::{MAX_TTL, MIN_TTL};
+use crate::engine::task::{TaskBrief, TaskError};
 use crate::id::{OwnerId, RunId};
 use crate::machine::{Event, Finished, StepError};
 use crate::port::store::{Deliver, Delivered, EventsAfter, OfferQuery, Renewal, StoreError};
+use crate::spec::duration;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -30,8 +32,8 @@ pub struct TaskRight {
 pub struct Heartbeat {
     /// When it ends if nobody renews it, by the store's clock.
     pub until: Timestamp,
-    /// Whether the task is to be stopped: its run is being cancelled, or it is past its deadline. Whatever is said of its end
-    /// then, nothing more comes of it.
+    /// Whether the task is to be stopped: its run is being cancelled, or it is past its deadline. What is said of its end counts all
+    /// the same.
     pub stop: bool,
 }
 
@@ -54,11 +56,14 @@ pub enum TaskEnd {
 impl Shared {
     /// Renews a claim.
     pub(crate) async fn renew_claim(
-        &self,
+        self: &Arc<Self>,
         right: TaskRight,
         ttl: Option<Duration>,
     ) -> Result<Heartbeat, TaskError> {
+        ttl.map_or(Ok(()), within_bounds)?;
         let task = self.claimed_task(right).await?;
+        // Perhaps it is past its deadline, and nobody has looked.
+        self.tend_if_due(right.run).await?;
         match self.store.renew(right.token, ttl.unwrap_or(task.brief.claim_ttl)).await? {
             Renewal::Alive(until) => {
                 let stop = !self.store.stops(right.token).await?.is_empty();
@@ -70,12 +75,6 @@ impl Shared {
 
     /// Says how a task has ended. Said again, it is so already.
     pub(crate) async fn end_task(self: &Arc<Self>, right: TaskRight, end: TaskEnd) -> Result<(), TaskError> {
-        let task = match self.claimed_task(right).await {
-            Ok(task) => task,
-            // Whoever has not heard the answer asks again.
-            Err(TaskError::Over { .. }) if self.was_ended_by(right).await? => return Ok(()),
-            Err(error) => return Err(error),
-        };
         let (outcome, values) = match end {
             TaskEnd::Done(output) if !output.is_object() => {
                 return Err(TaskError::Invalid("what a task gives is a JSON object".to_owned()));
@@ -92,10 +91,27 @@ impl Shared {
             }
             TaskEnd::Released => (Finished::Interrupted, Vec::new()),
         };
+        let task = match self.claimed_task(right).await {
+            Ok(task) => task,
+            Err(TaskError::Over { run, why }) => {
+                return match self.ended_before(right, &outcome).await? {
+                    // Whoever has not heard the answer asks again.
+                    Some(true) => Ok(()),
+                    Some(false) => Err(over(run, "it has ended, and otherwise")),
+                    None => Err(TaskError::Over { run, why }),
+                };
+            }
+            Err(error) => return Err(error),
+        };
         let end = serde_json::to_string(&outcome).map_err(|error| TaskError::Invalid(error.to_string()))?;
-        let (ticket, owner, logs) = (task.ticket, right.token, Vec::new());
+        let (ticket, owner, logs, end) = (task.ticket, right.token, Vec::new(), Arc::from(end));
+        let lies_there = self.store.inbox(right.run).await?.rows;
+        let said = lies_there.iter().find(|row| row.claim.ticket == ticket).and_then(|row| row.end.as_ref());
+        if said.is_some_and(|said| *said != end) {
+            return Err(over(right.run, "it has ended, and otherwise"));
+        }
         crate::failpoint!("task.delivering");
-        match self.store.deliver(Deliver { ticket, owner, end: end.into(), values, logs }).await? {
+        match self.store.deliver(Deliver { ticket, owner, end, values, logs }).await? {
             Delivered::Kept => {}
             Delivered::Fenced => return Err(over(right.run, "it was not renewed in time")),
         }
@@ -121,33 +137,54 @@ impl Shared {
         }
     }
 
-    /// Whether the log says that an attempt under this claim was ended by whoever had it.
-    async fn was_ended_by(&self, right: TaskRight) -> Result<bool, StoreError> {
+    /// Whether the log says that the attempt under this claim has ended so; `None`: it was not ended by whoever had it.
+    async fn ended_before(&self, right: TaskRight, outcome: &Finished) -> Result<Option<bool>, StoreError> {
         const PAGE: usize = 1_000;
         let (mut after, mut claimed) = (0, None);
         loop {
             let events = self.store.events_after(EventsAfter { run: right.run, after, limit: PAGE }).await?;
-            let Some(last) = events.last() else { return Ok(false) };
+            let Some(last) = events.last() else { return Ok(None) };
             after = last.seq;
             for recorded in &events {
                 match &recorded.event {
                     Event::StepClaimed(event) if event.owner == right.token => {
                         claimed = Some((event.step, event.attempt));
                     }
-                    Event::StepLost(lost) if Some((lost.step, lost.attempt)) == claimed => return Ok(false),
-                    Event::StepSucceeded(_)
-                    | Event::StepFailed(_)
-                    | Event::StepInterrupted(_)
-                    | Event::StepIterated(_)
-                        if recorded.event.unit() == claimed.map(|(step, _)| step) =>
-                    {
-                        return Ok(true);
+                    Event::StepLost(lost) if Some((lost.step, lost.attempt)) == claimed => return Ok(None),
+                    event if claimed.is_some_and(|(step, _)| event.unit() == Some(step)) => {
+                        match is_end_of(event, outcome) {
+                            None => {}
+                            is_so => return Ok(is_so),
+                        }
                     }
                     _ => {}
                 }
             }
         }
     }
+}
+
+/// Whether an event is what follows when an attempt has ended so; `None`: it ends none.
+fn is_end_of(event: &Event, outcome: &Finished) -> Option<bool> {
+    let is_so = match event {
+        Event::StepSucceeded(event) => *outcome == Finished::Succeeded(event.output.clone()),
+        Event::StepIterated(event) => *outcome == Finished::Succeeded(event.output.clone()),
+        Event::StepFailed(event) => {
+            matches!(outcome, Finished::Failed { error, .. } if *error == event.error)
+        }
+        Event::StepInterrupted(_) | Event::StepCancelled(_) => *outcome == Finished::Interrupted,
+        _ => return None,
+    };
+    Some(is_so)
+}
+
+/// A claim lasts neither for too short nor for too long.
+pub(super) fn within_bounds(ttl: Duration) -> Result<(), TaskError> {
+    if TaskBrief::may_last(ttl) {
+        return Ok(());
+    }
+    let [ttl, least, most] = [ttl, MIN_TTL, MAX_TTL].map(duration::print);
+    Err(TaskError::Invalid(format!("a claim lasts {least} to {most}, not {ttl}")))
 }
 
 fn over(run: RunId, why: &str) -> TaskError {

@@ -80,6 +80,8 @@ pub enum Obstacle {
         /// When the claim ends if nobody renews it.
         until: Timestamp,
     },
+    /// A claim of it is over, which whoever drives its run has not noticed yet; or nobody drives it.
+    Unnoticed,
     /// Its queue is paused.
     Paused(PausedQueue),
     /// It asks for what whoever looks does not have.
@@ -106,14 +108,25 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claimed { by, until } => write!(f, "{by} has claimed it, until {until}"),
+            Self::Unnoticed => f.write_str("its claim is over, and nobody has seen to its run yet"),
             Self::Paused(paused) => f.write_str(&paused.told()),
             Self::Lacks { label, value } => write!(f, "it asks for {label}={value}"),
-            Self::Depends(run, Some(status)) => write!(f, "it depends on {run}, which is {status}"),
-            Self::Depends(run, None) => write!(f, "it depends on {run}, which is gone"),
+            Self::Depends(run, Some(status)) => match &**status {
+                "failed" | "cancelled" => write!(f, "it depends on {run}, which has {}", ended(status)),
+                _ => write!(f, "it depends on {run}, which has not completed yet"),
+            },
+            Self::Depends(run, None) => {
+                write!(f, "it depends on {run}, which was removed: nobody can tell whether it had completed")
+            }
             Self::Held { wanted, by, waits: false } => write!(f, "{wanted}: held by {by}"),
             Self::Held { wanted, by, waits: true } => write!(f, "{wanted}: {by} waits for it"),
         }
     }
+}
+
+/// How a run has ended, after `has`.
+pub(super) fn ended(status: &str) -> &str {
+    if status == "cancelled" { "been cancelled" } else { status }
 }
 
 /// What is under a key of a project.
@@ -193,10 +206,11 @@ impl<'a> Surroundings<'a> {
 
     /// What is in the way of claiming a task.
     async fn obstacle(&mut self, task: &OpenTask, find: &FindTasks) -> Result<Option<Obstacle>, StoreError> {
-        if let Some(claim) = task.claim
-            && let Some(owner) = self.living().await?.get(&claim.owner)
-        {
-            return Ok(Some(Obstacle::Claimed { by: owner.label.clone(), until: owner.deadline }));
+        if let Some(claim) = task.claim {
+            return Ok(Some(match self.living().await?.get(&claim.owner) {
+                Some(owner) => Obstacle::Claimed { by: owner.label.clone(), until: owner.deadline },
+                None => Obstacle::Unnoticed,
+            }));
         }
         if let Some(paused) = self.paused.iter().find(|paused| paused.queue == task.queue) {
             return Ok(Some(Obstacle::Paused(paused.clone())));

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use crate::engine::error::DriveError;
 use crate::engine::note::Note;
-use crate::engine::shared::{Actor, Shared};
+use crate::engine::shared::Shared;
 use crate::engine::task::TaskError;
 use crate::id::{OwnerId, RunId};
 use crate::port::store::{OfferQuery, OfferRow, StoreError};
-use crate::time::Timestamp;
 
 /// How many runs that are due are looked at.
 const DUE: usize = 256;
@@ -28,19 +27,31 @@ impl Shared {
     /// Sees to the stand-alone tasks that nobody drives: those whose claims are over, and those that have something due.
     pub(crate) async fn tend_tasks(self: &Arc<Self>) -> Result<(), StoreError> {
         self.store.sweep().await?;
-        let mut runs = self.abandoned_tasks().await?;
+        self.tend_abandoned_tasks().await?;
         for due in self.store.claim_due(DUE).await? {
-            runs.insert(due.run);
-        }
-        for run in runs {
-            match self.tend(run).await {
-                Ok(()) => {}
-                Err(TaskError::Store(error)) => return Err(error),
-                // Whoever comes next tries again.
-                Err(error) => tracing::debug!(%run, %error, "cannot see to a task"),
-            }
+            self.try_to_tend(due.run).await?;
         }
         Ok(())
+    }
+
+    /// Sees to the stand-alone tasks that were claimed by somebody who is dead.
+    pub(crate) async fn tend_abandoned_tasks(self: &Arc<Self>) -> Result<(), StoreError> {
+        for run in self.abandoned_tasks().await? {
+            self.try_to_tend(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to a run, if that can be: one that cannot be read, or that another process takes meanwhile, is in no other's way.
+    async fn try_to_tend(self: &Arc<Self>, run: RunId) -> Result<(), StoreError> {
+        match self.tend(run).await {
+            Err(TaskError::Store(error @ (StoreError::Unavailable(_) | StoreError::Busy))) => Err(error),
+            Err(error) => {
+                tracing::debug!(%run, %error, "cannot see to a task");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// The runs of tasks that were claimed by somebody who is dead.
@@ -74,26 +85,29 @@ impl Shared {
     /// Sees to it that what was delivered for a run is taken in, and drives a stand-alone task until there is nothing left to do
     /// for it. What else nobody drives is left to whoever does.
     pub(crate) async fn tend(self: &Arc<Self>, run: RunId) -> Result<(), TaskError> {
-        let until = self.clock.now() + PATIENCE;
         if let Some(actor) = self.actor(run) {
             // One that is gone has let the run go.
             let _ = actor.mailbox.send(Note::Delivered);
-            return self.wait_for_rest(run, actor, until).await;
+            return self.wait_until(run, Quiet::NoNews).await;
         }
         if !self.is_task(run).await? {
             return Ok(());
         }
         match self.drive(run).await {
             Ok(None) => Ok(()),
-            Ok(Some(actor)) => self.wait_for_rest(run, actor, until).await,
+            Ok(Some(_)) => self.wait_until(run, Quiet::AtRest).await,
             // It takes in what lies there; whoever asks next sees it.
-            Err(DriveError::Driven { .. }) => {
-                while self.has_news(run).await? && self.clock.now() < until {
-                    self.clock.sleep_until(self.clock.now() + LOOK).await;
-                }
-                Ok(())
-            }
+            Err(DriveError::Driven { .. }) => self.wait_until(run, Quiet::NoNews).await,
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sees to a run if something of it is due: a deadline, for one.
+    pub(crate) async fn tend_if_due(self: &Arc<Self>, run: RunId) -> Result<(), TaskError> {
+        let due = self.store.run(run).await?.and_then(|row| row.due_at);
+        match due {
+            Some(due) if due <= self.store.now().await? => self.tend(run).await,
+            _ => Ok(()),
         }
     }
 
@@ -107,27 +121,40 @@ impl Shared {
         Ok(matches!(&opened.loaded.workflow.steps[..], [step] if step.is_task()))
     }
 
-    async fn has_news(&self, run: RunId) -> Result<bool, StoreError> {
-        Ok(!self.store.inbox(run).await?.rows.is_empty())
+    /// Whether a run is as quiet as that.
+    async fn is_quiet(&self, run: RunId, quiet: Quiet) -> Result<bool, StoreError> {
+        if !self.store.inbox(run).await?.rows.is_empty() {
+            return Ok(false);
+        }
+        if quiet == Quiet::NoNews {
+            return Ok(true);
+        }
+        let due = self.store.run(run).await?.and_then(|row| row.due_at);
+        Ok(match due {
+            Some(due) => due > self.store.now().await?,
+            None => true,
+        })
     }
 
-    /// Waits until nothing is left that was delivered, and only somebody from outside can move the run.
-    async fn wait_for_rest(&self, run: RunId, actor: Actor, until: Timestamp) -> Result<(), TaskError> {
-        let mut progress = actor.progress;
-        while self.clock.now() < until {
-            let is_at_rest = {
-                let progress = progress.borrow_and_update();
-                progress.ended || !progress.driven || progress.status == "blocked"
-            };
-            if is_at_rest && !self.has_news(run).await? {
+    /// Looks at a run until it is quiet, or patience is at its end.
+    async fn wait_until(&self, run: RunId, quiet: Quiet) -> Result<(), TaskError> {
+        let until = self.clock.now() + PATIENCE;
+        while !self.is_quiet(run, quiet).await? {
+            if self.clock.now() >= until {
+                tracing::debug!(%run, "a task is left to whoever comes next");
                 break;
             }
-            tokio::select! {
-                biased;
-                changed = progress.changed() => if changed.is_err() { break },
-                () = self.clock.sleep_until(self.clock.now() + LOOK) => {}
-            }
+            self.clock.sleep_until(self.clock.now() + LOOK).await;
         }
         Ok(())
     }
+}
+
+/// How quiet a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quiet {
+    /// Nothing lies there that was delivered.
+    NoNews,
+    /// Nor is anything due.
+    AtRest,
 }

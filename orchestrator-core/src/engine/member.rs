@@ -74,7 +74,12 @@ impl Draft {
         for event in &self.events[from..] {
             if let Event::StepWithdrawn(withdrawn) = event {
                 let ticket = ticket(state, withdrawn.step, withdrawn.attempt, withdrawn.epoch);
-                self.remote.get_or_insert_default().withdrawn.push(ticket);
+                let remote = self.remote.get_or_insert_default();
+                // What this very member would offer is not there to be taken back.
+                match remote.offers.iter().position(|offer| offer.ticket == ticket) {
+                    Some(at) => drop(remote.offers.remove(at)),
+                    None => remote.withdrawn.push(ticket),
+                }
             }
             if let Event::StepClaimed(claimed) = event
                 && let StepState::Offered { task: true, .. } = state.slot(claimed.step).state

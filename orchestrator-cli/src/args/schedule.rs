@@ -140,6 +140,8 @@ impl From<MissedArg> for Missed {
 pub(crate) enum OverlapArg {
     Allow,
     Skip,
+    #[value(name = "cancel_oldest")]
+    CancelOldest,
 }
 
 impl From<OverlapArg> for Overlap {
@@ -147,6 +149,7 @@ impl From<OverlapArg> for Overlap {
         match overlap {
             OverlapArg::Allow => Self::Allow,
             OverlapArg::Skip => Self::Skip,
+            OverlapArg::CancelOldest => Self::CancelOldest,
         }
     }
 }

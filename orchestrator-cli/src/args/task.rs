@@ -12,7 +12,7 @@ pub(crate) enum TaskCommand {
     Create(CreateTask),
     /// List tasks, the newest first
     List(ListTasks),
-    /// List what can be claimed now, in the order in which it is
+    /// List what can be claimed now, in the order in which `task claim` takes it
     Ready(ReadyTasks),
     /// Show a task
     #[command(after_help = "\
@@ -41,9 +41,10 @@ Exit codes: 0 given back, 4 no such task, 6 the claim is over, 7 store unavailab
 Example:
   orchestrator task cancel @last
 
-Whoever has claimed it hears so with the next heartbeat, and has until the claim ends.
+Whoever has claimed it hears so with the next heartbeat, and has until the claim ends: what is completed before counts, and \
+what is released then is cancelled.
 
-Exit codes: 0 cancelled, 4 no such task, 6 it has ended, 7 store unavailable.")]
+Exit codes: 0 cancelled, or whoever has claimed it hears so, 4 no such task, 6 it has ended, 7 store unavailable.")]
     Cancel(TaskRef),
     /// Tell what happens to tasks, until all are done
     Watch(WatchTasks),
@@ -140,7 +141,7 @@ pub(crate) struct CreateTask {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) attempts: Option<u32>,
 
-    /// How long it may take in all
+    /// How long after its creation it has to have ended
     #[arg(long, value_name = "DURATION")]
     pub(crate) deadline: Option<String>,
 
@@ -183,8 +184,8 @@ Examples:
   orchestrator task list
   orchestrator task list --status queued --status blocked --json
 
-A task is queued while it can be claimed, blocked while something is in the way (WHY says what), then claimed, and in \
-the end completed, failed or cancelled.
+A task is queued while somebody can claim it, blocked while something is in the way (WHY or `task show` says what), then \
+claimed, and in the end completed, failed or cancelled. Tasks of workflows are not listed here, but by `task ready --all`.
 
 Exit codes: 0 listed (also if there are none), 4 there is no store yet, 7 store unavailable.")]
 pub(crate) struct ListTasks {
@@ -251,7 +252,7 @@ pub(crate) struct ClaimTaskArgs {
     #[command(flatten)]
     pub(crate) which: TaskWhich,
 
-    /// Who claims it [default: the user and host]
+    /// Who claims it [default: the user, the host and the process]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
 
@@ -287,7 +288,8 @@ Examples:
   orchestrator task complete --claim claim.json --output '{\"commit\": \"c0ffee\"}'
   orchestrator task complete @last --token own_01a22da7e8ed7000a241b0bbce0f9e34 --failed 'the tests do not pass'
 
-Said again, it is so already; said otherwise, it is refused. Whoever was too late changes nothing.
+Said again, also by whoever has not heard the answer, it succeeds; said otherwise, it is refused. So is whoever comes when \
+somebody has noticed that the claim was over.
 
 Exit codes: 0 said, 2 usage, 3 the output is no JSON object, 4 no such task, 6 the claim is over, 7 store unavailable.")]
 pub(crate) struct CompleteTask {

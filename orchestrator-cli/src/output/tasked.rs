@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use orchestrator_core::engine::{Obstacle, OpenTask, TaskType};
 use orchestrator_core::id::{OwnerId, RunId};
+use orchestrator_core::machine::PATHS;
+use orchestrator_core::port::store::HoldRow;
+use orchestrator_core::spec::Glob;
 use orchestrator_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -80,6 +83,26 @@ pub(crate) struct ClaimedShape {
     pub(crate) ttl_ms: u64,
     pub(crate) prompt: Arc<str>,
     pub(crate) data: Value,
+    /// The paths that are nobody else's until it ends.
+    pub(crate) paths: Option<HeldPaths>,
+}
+
+/// Paths of a workspace that a task holds.
+#[derive(Debug, Serialize)]
+pub(crate) struct HeldPaths {
+    pub(crate) workspace: String,
+    pub(crate) read: Vec<String>,
+    pub(crate) write: Vec<String>,
+}
+
+impl HeldPaths {
+    /// Those among what is held.
+    pub(crate) fn of(holds: &[HoldRow]) -> Option<Self> {
+        let (key, paths) = holds.iter().find_map(|row| Some((&row.key, row.paths.as_ref()?)))?;
+        let texts = |globs: &[Glob]| globs.iter().map(|glob| glob.as_str().to_string()).collect();
+        let workspace = key.strip_prefix(PATHS).unwrap_or(key).to_owned();
+        Some(Self { workspace, read: texts(paths.read()), write: texts(paths.write()) })
+    }
 }
 
 impl From<OpenTask> for ReadyItem {

@@ -212,6 +212,7 @@ fn what_is_in_the_way_is_said_and_who_has_claimed_what_is_cancelled_is_told() {
     create(&["beside", "--reads", "src/lib.rs", "--requires", "agent=claude"]);
     let claimed = sandbox.run("task claim --json").exits(0).json();
     let token = claimed["token"].as_str().unwrap().to_owned();
+    assert_eq!(claimed["paths"], json!({ "workspace": "default", "read": [], "write": ["src"] }));
     let all = sandbox.run("task ready --all --has agent=claude --json").exits(0).json();
     let why = |nth: usize| all["items"][nth]["why"].as_str().unwrap_or_default().to_owned();
     assert!(why(0).contains("has claimed it, until"), "{all}");
@@ -226,6 +227,7 @@ fn what_is_in_the_way_is_said_and_who_has_claimed_what_is_cancelled_is_told() {
     let told = format!("it depends on {first}, which has been cancelled");
     assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["why"]), (1, &json!(told)));
     let said = sandbox.run("task claim --has agent=claude").exits(0);
+    assert!(said.out.contains("  read   src/lib.rs\n"), "{}", said.out);
     assert!(said.out.contains("beside") && said.from("orchestrator task complete").contains("--token own_"));
 }
 
@@ -242,6 +244,8 @@ fn a_run_that_waits_for_a_task_says_who_can_claim_it() {
     assert!(ready.contains("Check the notes") && ready.contains("check of release"), "{ready}");
     let claimed = sandbox.run(&format!("task claim {run} --by ana --json")).exits(0).json();
     let token = claimed["token"].as_str().unwrap();
+    let moving = sandbox.run("store copy sqlite:.orchestrator/state.db sqlite:other.db").exits(6).err;
+    assert!(moving.contains("ana is using") && moving.contains("orchestrator task release"), "{moving}");
     let situation = sandbox.run("doctor").exits(0).out;
     assert!(situation.contains("waits for the end of check, which somebody has claimed"), "{situation}");
     let output = ["task", "complete", &run, "--token", token, "--output", "{\"by\":\"ana\"}"];
@@ -280,6 +284,7 @@ fn what_is_mistyped_is_told() {
     }
     let long = "t".repeat(501);
     sandbox.run_args(&["task", "create", &long]).exits(3);
+    sandbox.run_args(&["task", "claim", "--by", &long]).exits(3);
     let tasks = sandbox.run("task list --status queued --json").exits(0).json();
     assert_eq!(tasks["items"].as_array().unwrap().len(), 1, "nothing was created by what was refused");
     let waited = sandbox.run("task claim --wait=200ms --queue other --json").exits(4).problem();
@@ -300,7 +305,7 @@ fn what_was_said_otherwise_is_refused_and_what_is_to_come_is_waited_for() {
     assert!(beat["until"].as_str() >= first["until"].as_str(), "as long as the claim has said: {beat}");
     sandbox.run("task release --claim claim.json").exits(0);
     let refused = sandbox.run("task complete --claim claim.json --json").exits(6).problem();
-    assert!(refused["title"].as_str().unwrap().contains("it has ended, and otherwise"), "{refused}");
+    assert!(refused["title"].as_str().unwrap().contains("it has ended before, and otherwise"), "{refused}");
     claim();
     sandbox.run_args(&["task", "complete", "--claim", "claim.json", "--failed", "too hard"]).exits(0);
     // It is to be tried again in a moment: it is open, and nobody is offered it.

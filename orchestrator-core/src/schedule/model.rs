@@ -38,6 +38,8 @@ pub enum Overlap {
     Allow,
     /// No run is started: the time counts as missed.
     Skip,
+    /// A run is started, and the last one is cancelled.
+    CancelOldest,
 }
 
 /// What a schedule says: the body of its document.

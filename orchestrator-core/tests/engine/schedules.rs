@@ -8,7 +8,7 @@ use orchestrator_core::MemoryStore;
 use orchestrator_core::engine::{Engine, StoredSchedule, read_schedules, sync_schedules};
 use orchestrator_core::id::{DocumentId, Ids, SystemIds};
 use orchestrator_core::port::store::{
-    DeleteDocument, DocumentQuery, NewRevision, Put, Registered, RunQuery, RunRow, Store,
+    DeleteDocument, DocumentQuery, EventsAfter, NewRevision, Put, Registered, RunQuery, RunRow, Store,
 };
 use orchestrator_core::schedule::{KIND, Missed, Overlap, Schedule};
 use orchestrator_core::time::{Clock, SystemClock, Timestamp};
@@ -259,6 +259,37 @@ async fn a_run_that_has_not_ended_is_left_alone_or_not_waited_for() {
         assert_eq!(minutes(&*store).await, expected, "{overlap:?}");
         worker.stop(Duration::ZERO).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_not_ended_gives_way_to_the_next_one_that_starts() {
+    let (puppet, store) = (Puppet::new(), store());
+    let flow = FLOW.replace("uses: puppet", "uses: puppet, with: { do: gate }");
+    register(&*store, &flow).await;
+    let mut schedule = every_other_minute();
+    schedule.overlap = Overlap::CancelOldest;
+    make(&*store, schedule).await;
+    let worker = worker(&puppet, store.clone()).await;
+    let statuses = async || {
+        let rows = runs(&*store).await;
+        rows.into_iter().map(|row| (row.status.to_string(), row.run)).collect::<Vec<_>>()
+    };
+    pass(3 * MINUTE).await;
+    let [(first, one)] = &statuses().await[..] else { panic!("one run") };
+    assert_eq!(first, "running");
+    // No other can be started in its stead.
+    register(&*store, "name: report\nsteps: {}").await;
+    pass(2 * MINUTE).await;
+    assert_eq!(statuses().await[0].0, "running");
+    register(&*store, &flow).await;
+    pass(2 * MINUTE).await;
+    let both = statuses().await;
+    let told: Vec<&str> = both.iter().map(|(status, _)| &**status).collect();
+    assert_eq!(told, ["cancelled", "running"]);
+    let events = store.events_after(EventsAfter { run: *one, after: 0, limit: 100 }).await.unwrap();
+    let log = format!("{events:?}");
+    assert!(log.contains("schedule/nightly") && log.contains(&both[1].1.to_string()), "{log}");
+    worker.stop(Duration::ZERO).await;
 }
 
 #[tokio::test(start_paused = true)]

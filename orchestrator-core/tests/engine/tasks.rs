@@ -427,6 +427,9 @@ async fn what_cannot_be_a_task_says_so() {
         let problems = engine.parse(&text).unwrap_err().to_string();
         assert!(problems.contains(&format!("a task has no `{key}`")), "{problems}");
     }
+    let text = "name: w\nsteps:\n  a: { uses: task, with: { title: t, labels: { floor: 3 } } }\n";
+    let problems = engine.parse(text).unwrap_err().to_string();
+    assert!(problems.contains("`3` is no text"), "{problems}");
     let short = ClaimTask { ttl: Some(Duration::from_millis(1)), ..by("ana") };
     assert!(matches!(engine.claim_task(&short).await, Err(TaskError::Invalid(_))));
 }

@@ -12,7 +12,7 @@ use crate::commands::runs::Changes;
 use crate::commands::task::found::{duration, find as asked, refused};
 use crate::commands::task::list;
 use crate::exit::Exit;
-use crate::output::tasked::{ClaimedShape, ReadyItem, TaskItem, millis};
+use crate::output::tasked::{ClaimedShape, HeldPaths, ReadyItem, TaskItem, millis};
 use crate::output::{Problem, block, escape};
 use crate::signals::Signals;
 use crate::{find, user};
@@ -142,8 +142,9 @@ async fn is_one_to_come(store: &Arc<dyn Store>, wish: &ClaimTask) -> Result<bool
 }
 
 fn tell(app: &App, claimed: ClaimedTask) -> Result<Exit, Problem> {
-    let ClaimedTask { task, token, until, ttl, prompt, data, .. } = claimed;
-    let shape = ClaimedShape { task: ReadyItem::from(task), token, until, ttl_ms: millis(ttl), prompt, data };
+    let ClaimedTask { task, token, until, ttl, prompt, data, holds, .. } = claimed;
+    let (task, ttl_ms, paths) = (ReadyItem::from(task), millis(ttl), HeldPaths::of(&holds));
+    let shape = ClaimedShape { task, token, until, ttl_ms, prompt, data, paths };
     if app.output.json().is_some() {
         app.output.print_json(&shape)?;
         return Ok(Exit::Ok);
@@ -155,6 +156,14 @@ fn tell(app: &App, claimed: ClaimedTask) -> Result<Exit, Problem> {
     }
     if !shape.prompt.is_empty() {
         app.output.print(&block::value(&serde_json::Value::from(&*shape.prompt), 2))?;
+    }
+    if let Some(HeldPaths { workspace, read, write }) = &shape.paths {
+        app.output.print(&format!("holds in the workspace {}:", escape::line(workspace)))?;
+        for (what, globs) in
+            [("write", write), ("read", read)].into_iter().filter(|(_, globs)| !globs.is_empty())
+        {
+            app.output.print(&format!("  {what:<5}  {}", escape::line(&globs.join(", "))))?;
+        }
     }
     app.output.print(&format!("token: {token}"))?;
     let command = |words: &str| app.shell.command(&format!("task {words} {run} --token {token}"));

@@ -52,12 +52,18 @@ pub(super) fn claim(claimed: &ClaimedRef) -> Result<Named, Problem> {
             let named = text("run_id").zip(text("token")).map(|(task, token)| (task, token, ttl));
             named.ok_or_else(|| {
                 let title = format!("{} does not hold what `task claim --json` says", source.name);
-                Problem::new(Exit::Invalid, "invalid_input", title)
+                let problem = Problem::new(Exit::Invalid, "invalid_input", title);
+                if source.bytes.is_empty() {
+                    problem.hint("it is empty: nothing was claimed")
+                } else {
+                    problem
+                }
             })?
         }
     };
     let token = token.parse().map_err(|_| {
-        let title = format!("`{}` is no token: those begin with `own_`", escape::line(&token));
+        let title =
+            format!("`{}` is no token: those are `own_` and 32 hexadecimal digits", escape::line(&token));
         Problem::new(Exit::Usage, "usage", title).hint("`task claim` gives it, with --json as `token`")
     })?;
     Ok(Named { task, token, ttl })

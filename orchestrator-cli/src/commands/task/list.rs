@@ -50,6 +50,7 @@ pub(crate) async fn carry_out(app: &App, args: &ListTasks) -> Result<Exit, Probl
     if items.is_empty() {
         app.output.note("no such tasks");
         app.output.note(&format!("  {}", app.shell.command("task create TITLE")));
+        app.output.note(&format!("tasks of workflows: {}", app.shell.command("task ready --all")));
         return Ok(Exit::Ok);
     }
     let now = store.now().await?;
@@ -192,6 +193,7 @@ pub(super) async fn shape(store: &Arc<dyn Store>, run: RunId) -> Result<TaskShap
     let not_a_task = || {
         let title = format!("{run} is a run of `{}`, and no task of its own", row.new.workflow);
         Problem::new(Exit::Invalid, "not_a_task", title)
+            .hint("`runs show` and `runs cancel` are for runs; `task ready --all` lists its open tasks")
     };
     let mut item = item(store, &row, open.get(&run)).await?.ok_or_else(not_a_task)?;
     let report = read_report(&**store, run).await?.ok_or_else(|| no_run(&run.to_string()))?;

@@ -120,8 +120,11 @@ fn refused(error: &CopyError) -> Problem {
         CopyError::InUse { owner, .. } => {
             let dead = moment::relative(owner.deadline, wall_clock());
             conflict("store_in_use")
-                .detail(format!("a process that was killed counts as dead when its time is over: {dead}"))
-                .hint("end it with Ctrl-C, or let what it drives rest with `orchestrator runs pause`; then copy again")
+                .detail(format!("whoever is gone without a word counts as dead when its time is over: {dead}"))
+                .hint(
+                    "end a process with Ctrl-C, or let what it drives rest with `orchestrator runs pause`; end a claim with \
+                     `orchestrator task complete` or `orchestrator task release`; then copy again",
+                )
         }
         CopyError::Moved { to, .. } => conflict("store_moved").tries(format!("--store {}", quoted(to))),
         CopyError::Unfinished { source_url, place } => conflict("store_unfinished").tries(format!(

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::stored::StoredSchedule;
-use crate::engine::error::StartError;
+use crate::engine::error::{CommandError, StartError};
 use crate::engine::family::registered_workflow;
 use crate::engine::shared::Shared;
 use crate::engine::start::StartRun;
 use crate::id::RunId;
+use crate::machine::{Asked, Command};
 use crate::port::store::{DocumentRow, Put, StoreError};
 use crate::schedule::{Cron, Failing, GRACE, Overlap, due};
 use crate::spec::inputs::Given;
@@ -101,12 +102,31 @@ impl Shared {
             Some(Err(problems)) => return Ok(Fired::Failed(first_of(&problems))),
         };
         match self.enqueue(start_of(stored, workflow, fire)).await {
-            Ok(run) | Err(StartError::KeyReused { run }) => Ok(Fired::Run(run)),
+            Ok(run) | Err(StartError::KeyReused { run }) => {
+                if stored.schedule.overlap == Overlap::CancelOldest {
+                    self.give_way(stored, run).await?;
+                }
+                Ok(Fired::Run(run))
+            }
             Err(StartError::Store(error)) => Err(error),
             Err(StartError::Inputs(problems)) => {
                 Ok(Fired::Failed(format!("the inputs do not fit the workflow: {}", first_of(&problems))))
             }
             Err(error) => Ok(Fired::Failed(error.to_string())),
+        }
+    }
+
+    /// Cancels the last run of a schedule, unless it has ended: not before there is another. Whoever is killed in between leaves
+    /// the schedule where it was, and another does both.
+    async fn give_way(&self, stored: &StoredSchedule, to: RunId) -> Result<(), StoreError> {
+        let Some(last) = stored.past.last_run.filter(|last| *last != to) else { return Ok(()) };
+        let reason = format!("its schedule has started {to}, and says `overlap: cancel_oldest`");
+        let asked = Asked { by: by(&stored.name).into(), reason: Some(reason.into()) };
+        match self.say(last, Command::Cancel(asked)).await {
+            Err(CommandError::Store(error)) => Err(error),
+            Err(CommandError::Contended) => Err(StoreError::Busy),
+            // Or it has ended, or is being cancelled, or nobody keeps it any more.
+            _ => Ok(()),
         }
     }
 
@@ -145,6 +165,11 @@ impl StoredSchedule {
     }
 }
 
+/// Who starts and cancels runs, in their logs.
+fn by(schedule: &str) -> String {
+    format!("schedule/{schedule}")
+}
+
 fn start_of(stored: &StoredSchedule, workflow: Workflow, fire: Timestamp) -> StartRun {
     let inputs = stored.schedule.inputs.iter();
     let time = stored.schedule.time_input.clone().map(|name| (name, Value::from(fire.to_string())));
@@ -154,7 +179,7 @@ fn start_of(stored: &StoredSchedule, workflow: Workflow, fire: Timestamp) -> Sta
         .project(stored.project.clone())
         .label(SCHEDULE, &*stored.name)
         .label(TIME, fire.to_string())
-        .by(format!("schedule/{}", stored.name))
+        .by(by(&stored.name))
         .idempotency_key(stored.key(fire))
 }
 

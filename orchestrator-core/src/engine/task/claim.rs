@@ -15,9 +15,10 @@ use crate::engine::task::look::{FindTasks, OpenTask, Surroundings, ended};
 use crate::engine::task::said::Said;
 use crate::engine::values::load_value;
 use crate::id::{OwnerId, RunId};
-use crate::machine::{Command, Fence, Rejection};
+use crate::machine::{Command, Fence, Holds, Rejection};
 use crate::port::plugin::Request;
-use crate::port::store::{NewOwner, OfferQuery, Renewal, Serves, StoreError};
+use crate::port::store::{HoldRow, KeyQuery, NewOwner, OfferQuery, Renewal, Serves, StoreError};
+use crate::spec::MAX_LABEL;
 use crate::time::Timestamp;
 
 /// A wish to claim a task: the first of those that are looked for.
@@ -25,7 +26,7 @@ use crate::time::Timestamp;
 pub struct ClaimTask {
     /// Which.
     pub find: FindTasks,
-    /// Who claims it, for people.
+    /// Who claims it, for people; at most [`MAX_LABEL`] bytes.
     pub by: String,
     /// How long the claim lasts that nobody renews; `None`: as long as the task says. [`crate::engine::MIN_TTL`] to
     /// [`crate::engine::MAX_TTL`].
@@ -49,6 +50,8 @@ pub struct ClaimedTask {
     pub prompt: Arc<str>,
     /// Anything else that it was given.
     pub data: Value,
+    /// What it holds until it ends: nobody else's meanwhile.
+    pub holds: Vec<HoldRow>,
 }
 
 impl Shared {
@@ -58,6 +61,11 @@ impl Shared {
         wish: &ClaimTask,
     ) -> Result<Option<ClaimedTask>, TaskError> {
         wish.ttl.map_or(Ok(()), within_bounds)?;
+        if wish.by.len() > MAX_LABEL {
+            let told =
+                format!("who claims it is told in {} bytes, and {MAX_LABEL} are the most", wish.by.len());
+            return Err(TaskError::Invalid(told));
+        }
         let token = OwnerId::from_uuid(self.ids.uuid());
         let mut claimant = Claimant { shared: self, token, wish, is_known: false };
         let claimed = claimant.claim_first().await;
@@ -118,8 +126,9 @@ impl Claimant<'_> {
             ) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let said = self.shared.said(&task).await?;
-        Ok(Some(ClaimedTask { task, token: self.token, until, ttl, prompt: said.prompt, data: said.data }))
+        let Said { prompt, data, .. } = self.shared.said(&task).await?;
+        let holds = self.shared.held(&task).await?;
+        Ok(Some(ClaimedTask { task, token: self.token, until, ttl, prompt, data, holds }))
     }
 
     /// Is alive for this long from now on.
@@ -152,6 +161,18 @@ impl Shared {
         let request = load_value(self, run, &order.request).await?;
         let request = Request::deserialize(&*request).map_err(|error| corrupt(error.to_string()))?;
         Said::of(&request.with).map_err(corrupt)
+    }
+
+    /// What a task holds that has been claimed.
+    async fn held(&self, task: &OpenTask) -> Result<Vec<HoldRow>, StoreError> {
+        if task.brief.holds.as_ref().is_some_and(Holds::is_empty) {
+            return Ok(Vec::new());
+        }
+        let (run, unit) = (task.ticket.run, task.ticket.unit());
+        let query = KeyQuery { runs: vec![run], limit: usize::MAX, ..KeyQuery::default() };
+        let mut rows = self.store.holds(query).await?;
+        rows.retain(|row| (row.step, row.item) == (unit.step, unit.item()));
+        Ok(rows)
     }
 
     /// Why nothing of a run can be claimed.

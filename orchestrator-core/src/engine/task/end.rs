@@ -77,7 +77,7 @@ impl Shared {
     pub(crate) async fn end_task(self: &Arc<Self>, right: TaskRight, end: TaskEnd) -> Result<(), TaskError> {
         let (outcome, values) = match end {
             TaskEnd::Done(output) if !output.is_object() => {
-                return Err(TaskError::Invalid("what a task gives is a JSON object".to_owned()));
+                return Err(TaskError::Invalid("the output of a task is a JSON object".to_owned()));
             }
             TaskEnd::Done(output) => {
                 let encoded = ValueRef::encode(&output);
@@ -97,7 +97,7 @@ impl Shared {
                 return match self.ended_before(right, &outcome).await? {
                     // Whoever has not heard the answer asks again.
                     Some(true) => Ok(()),
-                    Some(false) => Err(over(run, "it has ended, and otherwise")),
+                    Some(false) => Err(over(run, "it has ended before, and otherwise")),
                     None => Err(TaskError::Over { run, why }),
                 };
             }
@@ -108,7 +108,7 @@ impl Shared {
         let lies_there = self.store.inbox(right.run).await?.rows;
         let said = lies_there.iter().find(|row| row.claim.ticket == ticket).and_then(|row| row.end.as_ref());
         if said.is_some_and(|said| *said != end) {
-            return Err(over(right.run, "it has ended, and otherwise"));
+            return Err(over(right.run, "it has ended before, and otherwise"));
         }
         crate::failpoint!("task.delivering");
         match self.store.deliver(Deliver { ticket, owner, end, values, logs }).await? {
@@ -133,7 +133,7 @@ impl Shared {
         match mine.filter_map(task_of).next() {
             Some(task) => Ok(task),
             None if self.store.run(right.run).await?.is_none() => Err(TaskError::NotFound(right.run)),
-            None => Err(over(right.run, "its token names no claim that is open")),
+            None => Err(over(right.run, "no open claim of it has this token")),
         }
     }
 

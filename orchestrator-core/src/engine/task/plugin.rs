@@ -112,6 +112,10 @@ impl Plugin for TaskKind {
         issues.extend(named.filter(|run| run.parse::<RunId>().is_err()).map(|run| {
             issue(&["depends_on"], format!("`{run}` is not the id of a run"), "ids begin with `run_`")
         }));
+        let labels = with.get("labels").and_then(Value::as_object).into_iter().flatten();
+        issues.extend(labels.filter(|(_, value)| !value.is_string()).map(|(name, value)| {
+            issue(&["labels", name], format!("`{value}` is no text"), "put a number or a yes or no in quotes")
+        }));
         issues
     }
 

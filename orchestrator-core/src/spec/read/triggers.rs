@@ -21,7 +21,8 @@ const MAX_SCHEDULES: usize = 100;
 const MISSED: [(&str, Missed); 3] =
     [("skip", Missed::Skip), ("run_once", Missed::RunOnce), ("run_all", Missed::RunAll)];
 
-const OVERLAPS: [(&str, Overlap); 2] = [("allow", Overlap::Allow), ("skip", Overlap::Skip)];
+const OVERLAPS: [(&str, Overlap); 3] =
+    [("allow", Overlap::Allow), ("skip", Overlap::Skip), ("cancel_oldest", Overlap::CancelOldest)];
 
 /// What the schedules of a text are checked against.
 #[derive(Clone, Copy)]

@@ -61,7 +61,7 @@ pub static SCHEDULE: Section = Section {
         .without("`run_once`"),
         Key::new(
             "overlap",
-            Form::Word(&["allow", "skip"]),
+            Form::Word(&["allow", "skip", "cancel_oldest"]),
             "What happens at a time when the last run has not ended.",
             "{ cron: \"@hourly\", overlap: skip }",
         )

@@ -114,6 +114,8 @@ pub(crate) fn play(scene: Scene, armed: &str) -> bool {
         Scene::Restored => trial.restored(),
         Scene::Registered => trial.registered(),
         Scene::Migrated => Trial::migrated(armed),
+        Scene::Claimed => trial.claimed(),
+        Scene::Delivered => trial.delivered(),
     }
 }
 
@@ -358,6 +360,46 @@ impl Trial {
         assert_eq!(shown["items"].as_array().unwrap().len(), 1, "{}: {shown}", self.armed);
         self.place.run("store check").exits(0);
         died
+    }
+
+    /// Somebody dies who claims a task, perhaps without having heard that it is theirs: it is done by who comes next.
+    fn claimed(&self) -> bool {
+        self.place.run("task create one --claim-ttl 1s").exits(0);
+        let died = self.dies("task claim --by one --json");
+        self.claims("two");
+        self.place.run("task complete --claim two.json --output {\"by\":\"two\"}").exits(0);
+        self.is_done_once("two");
+        died
+    }
+
+    /// Somebody dies who has done a task, perhaps without having heard that it counts, and says so again.
+    fn delivered(&self) -> bool {
+        self.place.run("task create one").exits(0);
+        self.claims("one");
+        let complete = "task complete --claim one.json --output {\"by\":\"one\"}";
+        let died = self.dies(complete);
+        self.place.run(complete).exits(0);
+        self.is_done_once("one");
+        self.place.run("task complete --claim one.json --output {\"by\":\"two\"}").exits(6);
+        died
+    }
+
+    fn claims(&self, who: &str) {
+        let claim = self.place.run(&format!("task claim --wait=20s --by {who} --json")).exits(0);
+        self.place.write(&format!("{who}.json"), &claim.out);
+    }
+
+    fn is_done_once(&self, by: &str) {
+        let shown = self.settle();
+        assert_eq!(
+            (&shown["status"], &shown["steps"][0]["output"]["by"]),
+            (&"completed".into(), &by.into()),
+            "{}",
+            self.armed
+        );
+        let events = self.place.run("runs events @last --json").exits(0).json_lines();
+        let done = events.iter().filter(|event| event["kind"] == "step.succeeded").count();
+        assert_eq!(done, 1, "{}: {events:?}", self.armed);
     }
 
     /// A store of the first version is brought up to date.

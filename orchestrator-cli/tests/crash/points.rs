@@ -37,20 +37,24 @@ pub(crate) enum Scene {
     Registered,
     /// Brings an old store up to date.
     Migrated,
+    /// Claims a task.
+    Claimed,
+    /// Says that a task is done.
+    Delivered,
 }
 
 /// What people and programs say to a run from outside.
-const SAID: &[Scene] = &[Approved, Signalled, Paused, Cancelled];
+const SAID: &[Scene] = &[Approved, Signalled, Paused, Cancelled, Claimed];
 
 /// Every named point, with the scenes that it is tried in: it has to be reached in each.
-pub(crate) const POINTS: [(&str, &[Scene]); 59] = [
+pub(crate) const POINTS: [(&str, &[Scene]); 61] = [
     ("migrate.before", &[Calm, Migrated]),
     ("migrate.in_tx", &[Wide, Migrated]),
-    ("owner.register.after", &[Calm]),
+    ("owner.register.after", &[Calm, Claimed]),
     ("owner.renew.before", &[Long]),
     ("owner.renew.after", &[Long]),
     ("owner.sweep.after", &[Taken]),
-    ("owner.retire.after", &[Wide, Interrupted, Approved]),
+    ("owner.retire.after", &[Wide, Interrupted, Approved, Delivered]),
     ("run.create.before", &[Calm]),
     ("run.create.in_tx", &[Calm]),
     ("run.create.after", &[Calm]),
@@ -69,9 +73,9 @@ pub(crate) const POINTS: [(&str, &[Scene]); 59] = [
     ("stage.begun", &[Wide]),
     ("committer.taken", &[Calm]),
     ("commit.before", &[Calm]),
-    ("commit.events.in_tx", &[Calm, Approved, Signalled, Paused, Cancelled]),
+    ("commit.events.in_tx", &[Calm, Approved, Signalled, Paused, Cancelled, Claimed, Delivered]),
     ("commit.values.in_tx", &[Wide]),
-    ("commit.end.in_tx", &[Calm, Approved, Signalled, Paused, Cancelled]),
+    ("commit.end.in_tx", &[Calm, Approved, Signalled, Paused, Cancelled, Claimed, Delivered]),
     ("commit.at", &[Calm]),
     ("commit.answer", &[Calm]),
     ("commit.after", &[Calm]),
@@ -103,6 +107,8 @@ pub(crate) const POINTS: [(&str, &[Scene]); 59] = [
     ("backup.rename.after", &[Copied, Restored]),
     ("workflow.register.before", &[Registered]),
     ("workflow.register.after", &[Registered]),
+    ("task.delivering", &[Delivered]),
+    ("task.delivered", &[Delivered]),
 ];
 
 #[cfg(not(feature = "failpoints"))]

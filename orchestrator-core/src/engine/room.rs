@@ -23,11 +23,6 @@ impl Driver {
             let limited = loaded.workflow.step(*step).options().concurrency.as_ref();
             limited.is_some_and(|limited| limited.on_full == OnFull::CancelOldest)
         };
-        if makes_room.is_empty()
-            && !loaded.workflow.steps.iter().any(|step| step.options().concurrency.is_some())
-        {
-            return;
-        }
         let waits = state.parked().filter(|unit| wants(&unit.step));
         let waits = waits.filter_map(|unit| state.slot(unit).parked().cloned());
         let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.paths().is_none()).collect();

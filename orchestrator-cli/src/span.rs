@@ -9,6 +9,11 @@ use crate::output::escape;
 /// The longest duration that is accepted (a year).
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// In milliseconds, as JSON has it; at most what fits.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Reads a duration: a number and a unit (`ms`, `s`, `m`, `h`, `d`), perhaps several together (`1h30m`).
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use orchestrator_core::port::store::{RunQuery, Store, StoreError};
 use orchestrator_core::spec::{StepSpec, Workflow};
 
 use crate::app::App;
+use crate::span::millis;
 use crate::store;
 
 /// How long steps took in the last run of the workflow that has completed.
@@ -47,7 +48,7 @@ impl Past {
         for step in store.steps(row.run).await? {
             let known = took.entry(step.name).or_default();
             let Some((started, finished)) = step.started_at.zip(step.finished_at) else { continue };
-            let millis = u64::try_from(finished.since(started).as_millis()).unwrap_or(u64::MAX);
+            let millis = millis(finished.since(started));
             match step.item {
                 None => known.whole = Some(millis),
                 Some(_) => known.items.push(millis),

@@ -21,6 +21,7 @@ use crate::confined;
 use crate::exit::Exit;
 use crate::output::style::Tint;
 use crate::output::{Problem, block, escape, moment};
+use crate::span::millis;
 use crate::workflow::{self, counted, family};
 
 /// A step as the plan shows it.
@@ -209,10 +210,6 @@ fn plan_step<'a>(workflow: &'a Workflow, step: &'a StepSpec, wave: usize, plugin
         evidence: options.evidence.as_deref().map(evidence).unwrap_or_default(),
         qa: options.qa.is_some(),
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a step declares as evidence, in words.

@@ -9,6 +9,8 @@ use orchestrator_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::span::millis;
+
 /// A schedule.
 #[derive(Debug, Serialize)]
 pub(crate) struct ScheduleItem<'a> {
@@ -50,7 +52,7 @@ impl<'a> From<&'a StoredSchedule> for ScheduleItem<'a> {
             time_input: schedule.time_input.as_deref(),
             missed: schedule.missed,
             overlap: schedule.overlap,
-            window_ms: schedule.window().map(|window| u64::try_from(window.as_millis()).unwrap_or(u64::MAX)),
+            window_ms: schedule.window().map(millis),
             next_at: stored.next,
             last_fire: past.last_fire,
             last_run: past.last_run,

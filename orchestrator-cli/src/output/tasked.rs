@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use orchestrator_core::engine::{Obstacle, OpenTask, TaskType};
 use orchestrator_core::id::{OwnerId, RunId};
@@ -122,9 +121,4 @@ impl From<OpenTask> for ReadyItem {
             why: task.obstacle.as_ref().map(Obstacle::to_string),
         }
     }
-}
-
-/// In milliseconds.
-pub(crate) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

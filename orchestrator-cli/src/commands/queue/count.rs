@@ -11,6 +11,7 @@ use orchestrator_core::time::Timestamp;
 
 use crate::commands::worker::slots;
 use crate::output::queued::{Pause, QueueItem, Server};
+use crate::span::millis;
 
 /// How many offers are read at once.
 const PAGE: usize = 1000;
@@ -126,7 +127,7 @@ async fn count_held(
 fn item((queue, counted): (Arc<str>, Counted)) -> QueueItem {
     let Counted { paused, workers, offered, held, claimed, oldest, mut waits } = counted;
     waits.sort_unstable();
-    let half = waits.get(waits.len() / 2).map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    let half = waits.get(waits.len() / 2).map(|wait| millis(*wait));
     QueueItem {
         pause: Pause {
             queue,

@@ -9,16 +9,14 @@ use orchestrator_core::port::store::Store;
 use crate::app::App;
 use crate::args::ClaimTaskArgs;
 use crate::commands::runs::Changes;
-use crate::commands::task::found::{duration, find as asked, refused};
+use crate::commands::task::found::{LOOK, duration, find as asked, refused};
 use crate::commands::task::list;
 use crate::exit::Exit;
-use crate::output::tasked::{ClaimedShape, HeldPaths, ReadyItem, TaskItem, millis};
+use crate::output::tasked::{ClaimedShape, HeldPaths, ReadyItem, TaskItem};
 use crate::output::{Problem, block, escape};
 use crate::signals::Signals;
+use crate::span::millis;
 use crate::{find, user};
-
-/// How often it is looked for claims that are over, which nothing tells of.
-const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn carry_out(app: &App, args: &ClaimTaskArgs) -> Result<Exit, Problem> {
     let wait = match args.wait.as_deref() {

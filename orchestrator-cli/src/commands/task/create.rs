@@ -53,9 +53,8 @@ fn read(args: &CreateTask) -> Result<NewTask, Problem> {
         new.data = json("--data", data)?;
     }
     new.claim_ttl = duration("--claim-ttl", &args.claim_ttl)?;
-    if !TaskBrief::may_last(new.claim_ttl) {
-        return Err(Problem::new(Exit::Usage, "usage", "--claim-ttl: a claim lasts from 1s to 7d"));
-    }
+    TaskBrief::check_ttl(new.claim_ttl)
+        .map_err(|why| Problem::new(Exit::Usage, "usage", format!("--claim-ttl: {why}")))?;
     new.deadline = args.deadline.as_deref().map(|text| duration("--deadline", text)).transpose()?;
     new.labels = pairs("--label", &args.labels)?;
     new.requires = pairs("--requires", &args.requires)?;

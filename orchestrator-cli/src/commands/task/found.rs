@@ -16,6 +16,9 @@ use crate::output::{Problem, escape};
 use crate::span::parse_duration;
 use crate::{source, store};
 
+/// How often it is looked for claims that are over, which nothing tells of.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
 /// What the arguments ask for.
 pub(super) fn find(which: &TaskWhich) -> Result<FindTasks, Problem> {
     Ok(FindTasks {

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::Store;
@@ -11,14 +10,12 @@ use serde::Serialize;
 use crate::app::App;
 use crate::args::WatchTasks;
 use crate::commands::runs::Changes;
+use crate::commands::task::found::LOOK;
 use crate::commands::task::list::page;
 use crate::exit::Exit;
 use crate::output::tasked::TaskItem;
 use crate::output::{Problem, escape};
 use crate::signals::Signals;
-
-/// How often it is looked for claims that are over, which nothing tells of.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A task that has changed.
 #[derive(Serialize)]

@@ -8,12 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::registry::Registry;
 use crate::engine::start::StartRun;
-use crate::engine::task::said::{MAX_DEPENDENCIES, MAX_TITLE, TaskBrief, TaskType};
+use crate::engine::task::said::{MAX_DEPENDENCIES, MAX_TITLE, TaskBrief, TaskType, fault_of_labels};
 use crate::id::RunId;
 use crate::spec::retry::{Backoff, RetryPolicy};
 use crate::spec::{
-    DEFAULT_WORKSPACE, Diagnostics, Input, MAX_LABEL, MAX_LABELS, MAX_WORKSPACE, Paths, TASK_KIND, Workflow,
-    duration, is_queue_name,
+    DEFAULT_WORKSPACE, Diagnostics, Input, MAX_WORKSPACE, Paths, TASK_KIND, Workflow, duration, is_queue_name,
 };
 
 /// The name of the workflow of stand-alone tasks.
@@ -136,15 +135,11 @@ impl NewTask {
 
     /// Why it can be no task, if it cannot.
     pub(crate) fn fault(&self) -> Option<String> {
-        let is_long = |text: &str| text.len() > MAX_LABEL;
         if self.title.trim().is_empty() || self.title.len() > MAX_TITLE {
             return Some(format!("a title has 1 to {MAX_TITLE} bytes"));
         }
-        for labels in [&self.labels, &self.requires] {
-            if labels.len() > MAX_LABELS || labels.iter().any(|(name, value)| is_long(name) || is_long(value))
-            {
-                return Some(format!("a task has at most {MAX_LABELS} labels, of {MAX_LABEL} bytes each"));
-            }
+        if let Some(fault) = [&self.labels, &self.requires].into_iter().find_map(fault_of_labels) {
+            return Some(fault);
         }
         if self.depends_on.len() > MAX_DEPENDENCIES {
             return Some(format!("a task depends on {MAX_DEPENDENCIES} runs at most"));
@@ -156,10 +151,7 @@ impl NewTask {
         if self.workspace.is_empty() || self.workspace.len() > MAX_WORKSPACE {
             return Some(format!("the name of a workspace has 1 to {MAX_WORKSPACE} bytes"));
         }
-        if !TaskBrief::may_last(self.claim_ttl) {
-            return Some("a claim lasts from a second to a week".to_owned());
-        }
-        Paths::new(&self.reads, &self.writes).err()
+        TaskBrief::check_ttl(self.claim_ttl).err().or_else(|| Paths::new(&self.reads, &self.writes).err())
     }
 
     /// What is to be started.

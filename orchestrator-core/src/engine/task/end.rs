@@ -7,12 +7,10 @@ use serde_json::Value;
 
 use crate::engine::shared::Shared;
 use crate::engine::task::look::{OpenTask, task_of};
-use crate::engine::task::said::{MAX_TTL, MIN_TTL};
 use crate::engine::task::{TaskBrief, TaskError};
 use crate::id::{OwnerId, RunId};
 use crate::machine::{Event, Finished, StepError};
 use crate::port::store::{Deliver, Delivered, EventsAfter, OfferQuery, Renewal, StoreError};
-use crate::spec::duration;
 use crate::spec::retry::ErrorClass;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -180,11 +178,7 @@ fn is_end_of(event: &Event, outcome: &Finished) -> Option<bool> {
 
 /// A claim lasts neither for too short nor for too long.
 pub(super) fn within_bounds(ttl: Duration) -> Result<(), TaskError> {
-    if TaskBrief::may_last(ttl) {
-        return Ok(());
-    }
-    let [ttl, least, most] = [ttl, MIN_TTL, MAX_TTL].map(duration::print);
-    Err(TaskError::Invalid(format!("a claim lasts {least} to {most}, not {ttl}")))
+    TaskBrief::check_ttl(ttl).map_err(TaskError::Invalid)
 }
 
 fn over(run: RunId, why: &str) -> TaskError {

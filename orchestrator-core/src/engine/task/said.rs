@@ -160,19 +160,29 @@ mod millis {
 /// The time to live that a text says.
 pub(crate) fn ttl_of(text: &str) -> Result<Duration, String> {
     let ttl = duration::read(text).map_err(str::to_owned)?;
-    if TaskBrief::may_last(ttl) {
-        return Ok(ttl);
-    }
-    let [least, most] = [MIN_TTL, MAX_TTL].map(duration::print);
-    Err(format!("a claim lasts {least} to {most}"))
+    TaskBrief::check_ttl(ttl).map(|()| ttl)
 }
 
 impl TaskBrief {
     /// Whether a claim may last so long without renewal.
-    #[must_use]
-    pub fn may_last(ttl: Duration) -> bool {
-        (MIN_TTL..=MAX_TTL).contains(&ttl)
+    ///
+    /// # Errors
+    /// A sentence on how long it may last.
+    pub fn check_ttl(ttl: Duration) -> Result<(), String> {
+        if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+            return Ok(());
+        }
+        let [ttl, least, most] = [ttl, MIN_TTL, MAX_TTL].map(duration::print);
+        Err(format!("a claim lasts {least} to {most}, not {ttl}"))
     }
+}
+
+/// Why these can be no labels of a task, if they cannot.
+pub(super) fn fault_of_labels(labels: &BTreeMap<String, String>) -> Option<String> {
+    let is_long = |text: &str| text.len() > MAX_LABEL;
+    let fits =
+        labels.len() <= MAX_LABELS && !labels.iter().any(|(name, value)| is_long(name) || is_long(value));
+    (!fits).then(|| format!("a task has at most {MAX_LABELS} labels, of {MAX_LABEL} bytes each"))
 }
 
 impl Said {
@@ -188,18 +198,15 @@ impl Said {
     }
 
     fn fault(&self) -> Option<String> {
-        let is_long = |text: &str| text.len() > MAX_LABEL;
         if self.title.len() > MAX_TITLE {
-            Some(format!("the title has {} bytes, and {MAX_TITLE} at most", self.title.len()))
-        } else if self.labels.len() > MAX_LABELS
-            || self.labels.iter().any(|(name, value)| is_long(name) || is_long(value))
-        {
-            Some(format!("a task has at most {MAX_LABELS} labels, of {MAX_LABEL} bytes each"))
-        } else if self.depends_on.len() > MAX_DEPENDENCIES {
-            Some(format!("it depends on {} runs, and {MAX_DEPENDENCIES} are the most", self.depends_on.len()))
-        } else {
-            None
+            return Some(format!("the title has {} bytes, and {MAX_TITLE} at most", self.title.len()));
         }
+        if let Some(fault) = fault_of_labels(&self.labels) {
+            return Some(fault);
+        }
+        let runs = self.depends_on.len();
+        let too_many = || format!("it depends on {runs} runs, and {MAX_DEPENDENCIES} are the most");
+        (runs > MAX_DEPENDENCIES).then(too_many)
     }
 }
 

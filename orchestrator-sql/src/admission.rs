@@ -1,13 +1,14 @@
-//! Places and paths under keys. What is found is read, the rules say what becomes of it, and that is written with the members
+//! Places, rates and paths under keys. What is found is read, the rules say what becomes of it, and that is written with the members
 //! that want it: where somebody else has been faster, nothing is written, and all of it begins anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use orchestrator_core::id::{RunId, Unit};
-use orchestrator_core::machine::{Line, PATHS, Spot, Waiter, Who, Wish};
+use orchestrator_core::machine::{Line, PATHS, Room, Spent, Spot, Waiter, Who, Wish, rate_of};
 use orchestrator_core::port::store::{Admission, HoldRow, KeyQuery, Member, StoreError, WaiterRow};
 use orchestrator_core::spec::Paths;
+use orchestrator_core::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ use crate::store::Shared;
 /// How many more of those that wait are read than places can become free: for limits that differ.
 const SPARE: usize = 16;
 
-/// How many of those that wait for paths are looked at: those behind them wait as long as these do.
+/// How many of those that wait for paths, or under a rate, are looked at: those behind them wait as long as these do.
 const FIRST: usize = 256;
 
 /// A project, and a key of it.
@@ -35,7 +36,7 @@ type Name = (Arc<str>, Arc<str>);
 type Asked = BTreeMap<Name, (HashSet<Uuid>, usize)>;
 
 /// What a member takes and cannot, and how much of it it could take.
-pub(crate) type Full = Vec<(Spot, u32)>;
+pub(crate) type Full = Vec<(Spot, Room)>;
 
 /// What was found of a key.
 #[derive(Debug, Default)]
@@ -61,6 +62,8 @@ pub(crate) struct Admitted {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     found: BTreeMap<Name, Found>,
+    /// By the store's clock; of no importance where no key is of a rate.
+    now: Timestamp,
     released: Rows,
     held: Rows,
 }
@@ -72,7 +75,8 @@ impl Changes {
         let name = |key: &Arc<str>| (admission.project.clone(), key.clone());
         let mut full = Full::new();
         for (key, wish) in &wishes {
-            let short = self.found.entry(name(key)).or_default().line.short(member.run, wish).into_iter();
+            let short =
+                self.found.entry(name(key)).or_default().line.short(member.run, wish, self.now).into_iter();
             full.extend(short.map(|(paths, room)| (Spot { key: (*key).clone(), paths }, room)));
         }
         if !full.is_empty() {
@@ -81,7 +85,7 @@ impl Changes {
         for (key, wish) in &wishes {
             // There is room: it was looked at just now.
             let found = self.found.entry(name(key)).or_default();
-            let _ = found.line.admit(member.run, wish, member.at);
+            let _ = found.line.admit(member.run, wish, member.at, self.now);
             found.is_changed = true;
         }
         let run = Arg::Id(member.run.as_uuid());
@@ -90,7 +94,7 @@ impl Changes {
             let (project, key) = (admission.project.clone().arg(), key.clone().arg());
             self.released.push([run.clone(), unit.step.0.arg(), rank(unit.step, unit.item()), project, key]);
         }
-        for (unit, hold) in &admission.takes {
+        for (unit, hold) in admission.takes.iter().filter(|(_, hold)| hold.claim.per().is_none()) {
             let (project, key) = (admission.project.clone().arg(), hold.key.clone().arg());
             let (step, item) = (unit.step.0.arg(), rank(unit.step, unit.item()));
             let paths = hold.claim.paths().map(|paths| text_of(paths)).arg();
@@ -107,11 +111,22 @@ impl Changes {
             self.found.into_iter().filter(|(_, found)| found.is_changed)
         {
             let name = || (project.clone().arg(), key.clone().arg());
+            let (spent, past_at) = counted(&key, &line);
             let (project, key) = name();
             // One of which nothing is held stays: whoever has read it compares it. `prune` removes it.
             match old {
-                Some(old) => moved.push([project, key, Arg::Id(old), line.held().arg(), Arg::Id(mark)]),
-                None => new.push([project, key, line.held().arg(), Arg::Id(mark)]),
+                Some(old) => {
+                    moved.push([
+                        project,
+                        key,
+                        Arg::Id(old),
+                        line.held().arg(),
+                        Arg::Id(mark),
+                        spent,
+                        past_at,
+                    ]);
+                }
+                None => new.push([project, key, line.held().arg(), Arg::Id(mark), spent, past_at]),
             }
             for (run, paths) in before.keys().filter(|who| !line.waiters().contains_key(who)) {
                 let (project, key) = name();
@@ -137,6 +152,13 @@ impl Changes {
         ];
         all.into_iter().filter(|(_, rows)| !rows.is_empty()).for_each(|(index, rows)| batch.add(index, rows));
     }
+}
+
+/// What has begun under a key of a rate, and when all of it will be of the past.
+fn counted(key: &str, line: &Line) -> (Arg, Arg) {
+    let spent = line.spent().map(|spent| serde_json::to_string(spent).unwrap_or_default());
+    let past_at = rate_of(key).and_then(|(per, _)| line.spent()?.until(per));
+    (spent.arg(), past_at.arg())
 }
 
 /// As a column keeps it.
@@ -180,7 +202,9 @@ impl<D: Dialect> Shared<D> {
             group.iter().filter_map(|(place, member)| Some((*place, member, member.admission.as_deref()?)))
         };
         let found = self.found(wanted().map(|(_, member, admission)| (member, admission))).await?;
-        let (mut changes, mut full) = (Changes { found, ..Changes::default() }, Vec::new());
+        let is_of_rate = found.keys().any(|(_, key)| rate_of(key).is_some());
+        let now = if is_of_rate { self.dialect.now().await? } else { Timestamp::default() };
+        let (mut changes, mut full) = (Changes { found, now, ..Changes::default() }, Vec::new());
         for (place, member, admission) in wanted() {
             if let Err(keys) = changes.admit(member, admission) {
                 full.push((place, keys));
@@ -219,8 +243,16 @@ impl<D: Dialect> Shared<D> {
         for row in self.read(rows).await? {
             let name: Name = (row.project.into(), row.key.into());
             let Some((runs, places)) = asked.get(&name) else { continue };
-            let (before, line) = if name.1.starts_with(PATHS) {
-                let (before, is_longer) = self.line_of_paths(&name, runs).await?;
+            let (before, line) = if rate_of(&name.1).is_some() {
+                let spent = row.spent.as_deref().map_or(Ok(Spent::default()), serde_json::from_str);
+                let spent = spent.map_err(|error| {
+                    StoreError::Corrupt(format!("what has begun under `{}` cannot be read: {error}", name.1))
+                })?;
+                let (before, is_longer) = self.longer_line(&name, runs).await?;
+                let line = Line::of_rate(spent, before.clone(), is_longer);
+                (before, line)
+            } else if name.1.starts_with(PATHS) {
+                let (before, is_longer) = self.longer_line(&name, runs).await?;
                 let line = Line::of_paths(self.locks(&name).await?, before.clone(), is_longer);
                 (before, line)
             } else {
@@ -246,9 +278,9 @@ impl<D: Dialect> Shared<D> {
         Ok(line)
     }
 
-    /// Those that wait for paths of a workspace: these runs, all that were given some, and the first of the others; and whether
-    /// there are more of those.
-    async fn line_of_paths(
+    /// Those that wait for paths of a workspace, or under a rate: these runs, all that were given some, and the first of the others;
+    /// and whether there are more of those.
+    async fn longer_line(
         &self,
         (project, key): &Name,
         runs: &HashSet<Uuid>,
@@ -338,7 +370,7 @@ impl<D: Dialect> Shared<D> {
                 if let Some(found) = changes.found.get_mut(&name) {
                     let leaves = Wish { leaves: vec![paths], ..Wish::default() };
                     // Whoever takes nothing is not refused.
-                    let _ = found.line.admit(run, &leaves, at);
+                    let _ = found.line.admit(run, &leaves, at, at);
                     found.is_changed = true;
                 }
             }

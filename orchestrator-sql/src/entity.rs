@@ -244,6 +244,8 @@ entity!(keys = "orchestrator_keys" {
     key: String,
     held: i64,
     mark: Uuid,
+    spent: Option<String>,
+    past_at: Option<i64>,
 });
 
 entity!(holds = "orchestrator_holds" {

@@ -64,8 +64,14 @@ static SECTIONS: [Section; 14] = [
          EXCEPT SELECT s.owner FROM orchestrator_runs AS r JOIN orchestrator_steps AS s ON s.run = r.id \
          WHERE r.finished_at IS NULL AND s.owner IS NOT NULL)",
     ),
-    // Of which nothing is held, and so nobody waits. Whoever has read it, and writes to it, finds it gone and begins anew.
-    delete("orchestrator_keys WHERE held = 0", &[], ""),
+    // Of which nothing is held, nobody waits, and nothing counts any more. Whoever has read it, and writes to it, finds it gone and
+    // begins anew.
+    delete(
+        "orchestrator_keys WHERE held = 0 AND coalesce(past_at, 0) <= (SELECT column1 FROM ",
+        &[Int],
+        " AS v) AND NOT EXISTS (SELECT 1 FROM orchestrator_waiters AS w \
+         WHERE w.project = orchestrator_keys.project AND w.key = orchestrator_keys.key)",
+    ),
     // A project that is given a ticket again, or that publishes one, has its row made anew.
     delete(
         "orchestrator_turns WHERE project IN (SELECT project FROM orchestrator_turns \
@@ -124,7 +130,7 @@ impl<D: Dialect> Shared<D> {
         if !pruned.more {
             let mut unnamed = Batch::of_one(&SECTIONS, UNNAMED_TEXTS, Rows::default());
             unnamed.add(UNNAMED_OWNERS, Rows::one([prune.before.arg()]));
-            unnamed.add(UNNAMED_KEYS, Rows::default());
+            unnamed.add(UNNAMED_KEYS, Rows::one([prune.before.arg()]));
             unnamed.add(UNNAMED_TURNS, Rows::default());
             let mut hand = self.pen.take().await;
             let script = unnamed.finish(&mut hand.texts, D::WORDS);

@@ -204,8 +204,8 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
         locks: Some(KEY),
         ..Section::new(
             Verb::Update,
-            "orchestrator_keys SET held = v.column4, mark = v.column5 FROM ",
-            &[Text, Text, Id, Int, Id],
+            "orchestrator_keys SET held = v.column4, mark = v.column5, spent = v.column6, past_at = v.column7 FROM ",
+            &[Text, Text, Id, Int, Id, Text, Int],
             " AS v WHERE orchestrator_keys.project = v.column1 AND orchestrator_keys.key = v.column2 \
              AND orchestrator_keys.mark = v.column3",
         )
@@ -214,8 +214,8 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
         checked: Check::AsGiven,
         ..Section::new(
             Verb::Insert,
-            "orchestrator_keys (project, key, held, mark) SELECT * FROM ",
-            &[Text, Text, Int, Id],
+            "orchestrator_keys (project, key, held, mark, spent, past_at) SELECT * FROM ",
+            &[Text, Text, Int, Id, Text, Int],
             " AS v WHERE v.column1 IS NOT NULL ORDER BY v.column1, v.column2 ON CONFLICT (project, key) DO NOTHING",
         )
     },

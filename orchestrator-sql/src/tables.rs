@@ -235,7 +235,14 @@ pub(crate) static TABLES: [Table; 19] = [
     Table {
         name: "orchestrator_keys",
         key: &[("project", Text), ("key", Text)],
-        columns: &[("project", Text), ("key", Text), ("held", Int), ("mark", Id)],
+        columns: &[
+            ("project", Text),
+            ("key", Text),
+            ("held", Int),
+            ("mark", Id),
+            ("spent", Text),
+            ("past_at", Int),
+        ],
         ..PLAIN
     },
     Table {

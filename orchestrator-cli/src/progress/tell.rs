@@ -90,7 +90,7 @@ impl Teller<'_> {
                 ("begun", format!("{name} offered to {}{}", event.queue, nth(event.attempt)))
             }
             Event::StepParked(event) => {
-                ("waiting", format!("{name} waits for a place under `{}`", escape::line(&event.hold.key)))
+                ("waiting", format!("{name} waits for {}", escape::line(&event.hold.spot().to_string())))
             }
             Event::StepWithdrawn(_) => ("cancelled", format!("{name} taken back; nobody had begun it")),
             Event::StepWaiting(event) => waits(&name, event, at),

@@ -11,7 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::Input;
-use crate::engine::places::Room;
+use crate::engine::places::Rooms;
 use crate::engine::places::gives_places;
 use crate::engine::prepare;
 use crate::id::{TransitionId, Unit};
@@ -57,7 +57,7 @@ pub(crate) struct Batch {
     /// The runs that it creates for steps of this one.
     pub(crate) births: Vec<Birth>,
     /// How many places it takes of each key.
-    pub(crate) taken: Room,
+    pub(crate) taken: Rooms,
     /// Whether somebody may be given a place by it.
     gives_places: bool,
     /// Whether every child has to be seen to.
@@ -88,7 +88,7 @@ impl Batch {
             inputs: Vec::new(),
             begun: Vec::new(),
             births: Vec::new(),
-            taken: Room::new(),
+            taken: Rooms::new(),
             gives_places: false,
             attends_all: false,
             has_looked: std::mem::take(&mut driver.looks_again),

@@ -6,7 +6,7 @@ use crate::engine::batch::{BYTE_LIMIT, Batch, Begun, Decided, EVENT_LIMIT};
 use crate::engine::colleagues::Site;
 use crate::engine::driver::Driver;
 use crate::engine::member::Draft;
-use crate::engine::places::Room;
+use crate::engine::places::Rooms;
 use crate::engine::prepare::{self, Done, Preparation};
 use crate::id::Unit;
 use crate::machine::{Begin, Command, Effect, Prepared, effect_of};
@@ -202,7 +202,7 @@ impl Driver {
     }
 
     /// The first step that can be prepared or continued now.
-    fn next_actionable(&self, for_others: bool, taken: &Room) -> Option<Effect> {
+    fn next_actionable(&self, for_others: bool, taken: &Rooms) -> Option<Effect> {
         if let Some(given) = self.given_place(for_others, taken) {
             return Some(given);
         }

@@ -13,14 +13,14 @@ use crate::engine::batch::Batch;
 use crate::engine::handle::Progress;
 use crate::engine::loaded::Loaded;
 use crate::engine::note::{Input, Note};
-use crate::engine::places::Room;
+use crate::engine::places::Rooms;
 use crate::engine::prepare::Done;
 use crate::engine::progress::progress_of;
 use crate::engine::reconcile::Inquiries;
 use crate::engine::shared::{Actor, Incarnation, Shared};
 use crate::engine::values::{Values, unloadable};
 use crate::id::{OwnerId, RunId, StepIx, Unit};
-use crate::machine::{Fence, Prepared, RunState, StepError, next_timer};
+use crate::machine::{Fence, Prepared, RunState, Spot, StepError, next_timer};
 use crate::port::plugin::{StopReason, Stopper};
 use crate::port::queue::Ticket;
 use crate::port::store::{Commit, NewRun, Parent, StoreError};
@@ -68,7 +68,9 @@ pub(crate) struct Driver {
     /// When to think again of offering what there is no slot for, if none comes back.
     pub(crate) reconsiders: Option<Timestamp>,
     /// How many places the run may take of keys of which that is known.
-    pub(crate) room: Room,
+    pub(crate) room: Rooms,
+    /// When it tries again what waits for its turn under a rate.
+    pub(crate) turns: BTreeMap<Spot, Timestamp>,
     /// The keys under which others were told to make room for what waits here.
     pub(crate) makes_room: HashSet<Arc<str>>,
     /// Whether it is told of places that the run is given.
@@ -162,7 +164,8 @@ impl Driver {
             created_values,
             wants_slot: false,
             reconsiders: None,
-            room: Room::new(),
+            room: Rooms::new(),
+            turns: BTreeMap::new(),
             makes_room: HashSet::new(),
             waits_for_places: false,
             unserved: HashSet::new(),
@@ -270,7 +273,9 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Timestamp> {
         let own = if self.inputs.is_empty() { next_timer(&self.state) } else { None };
-        [own, self.stopping.filter(|_| !self.local.is_empty()), self.reconsiders].into_iter().flatten().min()
+        let stops = self.stopping.filter(|_| !self.local.is_empty());
+        let turn = self.turns.values().min().copied();
+        [own, stops, self.reconsiders, turn].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
@@ -348,6 +353,7 @@ impl Driver {
 
     /// Decides what there is to decide, and hands it in.
     fn open_batch(&mut self) {
+        self.try_what_is_due();
         let (unserved, has_looked) = (self.unserved.len(), self.looks_again);
         let Some(mut batch) = Batch::open(self) else {
             // That there was no room is of the past by now.

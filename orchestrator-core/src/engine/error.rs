@@ -148,8 +148,8 @@ pub enum CommandError {
         /// The run of the step.
         parent: RunId,
     },
-    /// What it would hold under keys is held by others, or they wait for it and came before: these places and paths.
-    #[error("others hold {}, or wait for it", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))]
+    /// What it would hold under keys is held by others, or they wait for it and came before: these places, paths and rates.
+    #[error("there is no room now for {}: others have it, or came before", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))]
     Full(Vec<Spot>),
     /// Only an engine that drives the run may say this.
     #[error("only the driver of a run may say this")]

@@ -126,7 +126,9 @@ pub(crate) fn references_of(step: &StepSpec) -> impl Iterator<Item = &[Reference
     let each = options.each.iter().flat_map(Each::templates).map(Template::references);
     let until = options.repeat.as_ref().map(|repeat| repeat.until.references());
     let limited = options.concurrency.as_ref().map(|limited| limited.key.references());
+    let rates = options.rates.iter().map(|rate| rate.key.references());
     let paths = options.paths.iter().flat_map(PathsSpec::templates).map(Template::references);
-    let of_begin = std::iter::once(step.with.references()).chain(condition).chain(env).chain(limited);
+    let of_begin =
+        std::iter::once(step.with.references()).chain(condition).chain(env).chain(limited).chain(rates);
     of_begin.chain(paths).chain(each).chain(until)
 }

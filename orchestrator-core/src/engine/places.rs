@@ -1,4 +1,4 @@
-//! Places and paths under keys: which a member takes and gives back, what a driver does where others hold them, and how it
+//! Places, rates and paths under keys: which a member takes and gives back, what a driver does where others hold them, and how it
 //! hears that it was given what it waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,26 +18,28 @@ use crate::engine::shared::Shared;
 use crate::engine::values::Values;
 use crate::id::{RunId, Unit};
 use crate::machine::{
-    Asked, Command, Effect, Hold, Holds, PATHS, Prepared, RunState, Slot, Spot, StepError, StepKind,
-    StepState,
+    Asked, Command, Effect, Hold, Holds, PATHS, Prepared, RATES, Room, RunState, Slot, Spot, StepError,
+    StepKind, StepState,
 };
 use crate::port::store::{Admission, KeyQuery};
 use crate::spec::expr::Template;
 use crate::spec::retry::ErrorClass;
-use crate::spec::{DEFAULT_WORKSPACE, MAX_KEY, MAX_WORKSPACE, OnFull, Paths};
+use crate::spec::{DEFAULT_WORKSPACE, MAX_KEY, MAX_RATE_KEY, MAX_WORKSPACE, OnFull, Paths};
 use crate::value::check_storable;
 
 /// Of how many runs it is asked in one go which places they were given.
 const RUNS: usize = 256;
 
 /// How much of what a run waits for it may take, as far as that is known.
-pub(crate) type Room = BTreeMap<Spot, u32>;
+pub(crate) type Rooms = BTreeMap<Spot, u32>;
 
 /// What a member does to places and paths, in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     /// Of each step and item: what it held before, and what it holds now.
     moved: BTreeMap<Unit, (Holds, Holds)>,
+    /// What begins under rates.
+    begun: BTreeSet<(Unit, Arc<Hold>)>,
     /// Where the run waited before, and how many it let be held.
     waited: BTreeMap<Spot, u32>,
     /// Whether somebody takes the run: its place in the lines may be gone with the one who had it.
@@ -57,6 +59,8 @@ impl Places {
 
     /// An event has changed what a step or item holds.
     pub(crate) fn moved(&mut self, unit: Unit, before: Holds, now: Holds) {
+        let begun = now.iter().filter(|hold| hold.claim.per().is_some() && !before.contains(hold));
+        self.begun.extend(begun.map(|hold| (unit, hold.clone())));
         self.moved.entry(unit).or_insert_with(|| (before, Holds::default())).1 = now;
     }
 
@@ -66,11 +70,14 @@ impl Places {
             Admission { project: origin.project.clone(), priority: origin.priority, ..Admission::default() };
         for (unit, (before, now)) in self.moved {
             // Whoever begins again at once keeps what it has.
-            let given_back = before.iter().filter(|hold| !now.contains(hold));
+            let moves =
+                |hold: &&Arc<Hold>, other: &Holds| hold.claim.per().is_none() && !other.contains(hold);
+            let given_back = before.iter().filter(|hold| moves(hold, &now));
             admission.releases.extend(given_back.map(|hold| (unit, hold.key.clone())));
-            let taken = now.iter().filter(|hold| !before.contains(hold));
+            let taken = now.iter().filter(|hold| moves(hold, &before));
             admission.takes.extend(taken.map(|hold| (unit, hold.clone())));
         }
+        admission.takes.extend(self.begun);
         let taken: BTreeSet<Spot> = admission.takes.iter().map(|(_, hold)| hold.spot()).collect();
         let mut given_up = self.waited;
         for hold in state.wanted_holds() {
@@ -91,8 +98,8 @@ impl Places {
     }
 }
 
-/// What the step is to hold under keys: its place, and the paths that it reads and writes. Every attempt of a generation holds
-/// the same.
+/// What the step is to hold under keys: its place, its beginnings under rates, and the paths that it reads and writes. Every attempt
+/// of a generation holds the same.
 pub(crate) fn holds_of(
     loaded: &Loaded,
     state: &RunState,
@@ -100,7 +107,7 @@ pub(crate) fn holds_of(
     step: Unit,
 ) -> Result<Holds, StepError> {
     let options = loaded.workflow.step(step.step).options();
-    if options.concurrency.is_none() && options.paths.is_none() {
+    if options.concurrency.is_none() && options.rates.is_empty() && options.paths.is_none() {
         return Ok(Holds::default());
     }
     let slot = state.slot(step);
@@ -118,12 +125,23 @@ pub(crate) fn holds_of(
     if let Some(concurrency) = &options.concurrency {
         let key =
             storable("the key of `concurrency`", render(&concurrency.key, "concurrency.key")?, MAX_KEY)?;
-        if key.starts_with(PATHS) {
-            let message =
-                format!("the key of `concurrency` begins with `{PATHS}`, which is kept for `paths`");
-            return Err(StepError::new(ErrorClass::Invalid, message));
+        for (kept, of) in [(PATHS, "paths"), (RATES, "rate")] {
+            if key.starts_with(kept) {
+                let message =
+                    format!("the key of `concurrency` begins with `{kept}`, which is kept for `{of}`");
+                return Err(StepError::new(ErrorClass::Invalid, message));
+            }
         }
         holds.push(Arc::new(Hold::place(&key, concurrency.limit)));
+    }
+    for rate in &options.rates {
+        let key = storable("the key of `rate`", render(&rate.key, "rate.key")?, MAX_RATE_KEY)?;
+        let hold = Hold::rate(&key, rate.limit, rate.per);
+        if holds.iter().any(|other: &Arc<Hold>| other.key == hold.key) {
+            let message = format!("two rates of the step have the key `{key}` and are about the same time");
+            return Err(StepError::new(ErrorClass::Invalid, message));
+        }
+        holds.push(Arc::new(hold));
     }
     if let Some(spec) = &options.paths {
         let workspace = spec.workspace.as_ref().map(|template| render(template, "paths.workspace"));
@@ -200,7 +218,7 @@ impl Batch {
     ) -> Decided {
         let limited = driver.loaded.workflow.step(step.step).options().concurrency.as_ref();
         // One that is not there any more, for its list was made anew, is the machine's to refuse.
-        let is_place = hold.claim.paths().is_none();
+        let is_place = hold.claim.is_place();
         let is_new =
             is_place && driver.state.find(step).is_some_and(|slot| slot.state.kind() == StepKind::Ready);
         let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
@@ -236,7 +254,7 @@ impl Driver {
     }
 
     /// What waits for a place or for paths, and may have them now: to be prepared again, or to go on.
-    pub(crate) fn given_place(&self, for_others: bool, taken: &Room) -> Option<Effect> {
+    pub(crate) fn given_place(&self, for_others: bool, taken: &Rooms) -> Option<Effect> {
         let step = self.room.iter().find_map(|(spot, room)| {
             // What is being prepared will want one too.
             let prepared = self.preparing.iter().filter_map(|step| self.state.find(*step)?.parked());
@@ -258,12 +276,36 @@ impl Driver {
     }
 
     /// The store says how much of what it wants the run could take.
-    pub(crate) fn learn_of_room(&mut self, full: Vec<(Spot, u32)>) {
-        self.room.extend(full);
+    pub(crate) fn learn_of_room(&mut self, full: Vec<(Spot, Room)>) {
+        let now = self.shared.clock.now();
+        for (spot, Room { many, more_in }) in full {
+            if let Some(wait) = more_in {
+                self.turns.insert(spot.clone(), now + wait);
+            }
+            self.room.insert(spot, many);
+        }
+    }
+
+    /// What waits for its turn under a rate tries when that has come, or when nobody knows when it comes: with as much as there
+    /// could be. What there is the store says.
+    pub(crate) fn try_what_is_due(&mut self) {
+        let Self { state, room, turns, .. } = self;
+        let wanted: Vec<&Arc<Hold>> =
+            state.wanted_holds().filter(|hold| hold.claim.per().is_some()).collect();
+        turns.retain(|spot, _| wanted.iter().any(|hold| hold.key == spot.key));
+        let now = self.shared.clock.now();
+        for hold in wanted {
+            let spot = hold.spot();
+            if turns.get(&spot).is_some_and(|at| *at > now) {
+                continue;
+            }
+            turns.remove(&spot);
+            room.entry(spot).or_insert_with(|| hold.limit());
+        }
     }
 
     /// The member that took these is written. What else was known of room has been used, or is of the past.
-    pub(crate) fn took_places(&mut self, taken: &Room) {
+    pub(crate) fn took_places(&mut self, taken: &Rooms) {
         let Self { room, state, .. } = self;
         room.retain(|spot, room| {
             *room = room.saturating_sub(taken.get(spot).copied().unwrap_or_default());
@@ -281,7 +323,8 @@ impl Driver {
 
     /// Asks to be told of what the run is given, as long as it waits for something.
     pub(crate) fn watch_for_places(&mut self) {
-        let waits = self.state.wanted_holds().next().is_some();
+        // Under a rate nothing is given: time makes room.
+        let waits = self.state.wanted_holds().any(|hold| hold.claim.per().is_none());
         match waits {
             _ if waits == self.waits_for_places => return,
             true => {

@@ -25,7 +25,7 @@ impl Driver {
         };
         let waits = state.parked().filter(|unit| wants(&unit.step));
         let waits = waits.filter_map(|unit| state.slot(unit).parked().cloned());
-        let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.paths().is_none()).collect();
+        let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.is_place()).collect();
         makes_room.retain(|key| waits.iter().any(|hold| hold.key == *key));
         for hold in waits {
             if makes_room.insert(hold.key.clone()) {

@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::engine::queues::PausedQueue;
 use crate::engine::waits::{Cause, Waits};
 use crate::id::{RunId, Unit};
-use crate::machine::{Spot, StepError, WaitOn};
+use crate::machine::{Spot, StepError, WaitOn, rate_of};
 use crate::port::store::{ApprovalRow, HoldRow, KeyQuery, RunRow, StepRow, Store, StoreError, unit_name};
-use crate::spec::{Paths, Placement, StepSpec, Workflow};
+use crate::spec::{Paths, Placement, StepSpec, Workflow, duration};
 use crate::time::Timestamp;
 use crate::value::Digest;
 
@@ -40,7 +40,7 @@ pub struct Waiting {
     /// How many attempts of it have begun.
     #[serde(skip)]
     pub attempt: u32,
-    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `task`, `queue`, `concurrency`, `paths`,
+    /// `approval`, `qa`, `signal`, `timer`, `backoff`, `child`, `worker`, `task`, `queue`, `concurrency`, `rate`, `paths`,
     /// `outcome_unknown` or `quarantine`.
     pub kind: &'static str,
     /// The name of the signal that it waits for.
@@ -56,7 +56,8 @@ pub struct Waiting {
     pub digest: Option<Digest>,
     /// When waiting ends by itself.
     pub until: Option<Timestamp>,
-    /// The key of `concurrency` under which it waits for a place, or `paths:` and the name of the workspace.
+    /// The key of `concurrency` under which it waits for a place, that of the `rate` under which it waits for its turn, or `paths:`
+    /// and the name of the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Arc<str>>,
     /// The paths that it waits for.
@@ -144,9 +145,10 @@ pub(crate) async fn holders(
 }
 
 impl Waiting {
-    /// Where it stands in a line, if it does.
+    /// Where it stands in the line of what others hold, if it does.
     pub(crate) fn spot(&self) -> Option<Spot> {
-        Some(Spot { key: self.key.clone()?, paths: self.paths.clone() })
+        let key = self.key.clone().filter(|_| self.kind != "rate");
+        Some(Spot { key: key?, paths: self.paths.clone() })
     }
 
     /// Says who holds what it waits for.
@@ -191,6 +193,7 @@ pub(crate) fn waiting(
         Some(Cause::Parked(hold)) if row.status == "queued" => Some(hold),
         _ => None,
     };
+    let rate = parked.and_then(|hold| rate_of(&hold.key));
     let (kind, message) = match row.status {
         "waiting" => match (approval, waits.get(&unit)) {
             (Some(approval), _) => ("approval", approval.message.to_string()),
@@ -203,6 +206,10 @@ pub(crate) fn waiting(
         "needs_qa" => ("qa", judged.map_or_else(String::new, |(message, _)| message.to_string())),
         "queued" if parked.is_some_and(|hold| hold.claim.paths().is_some()) => {
             ("paths", "waits for paths".to_owned())
+        }
+        "queued" if let (Some(hold), Some((per, name))) = (parked, rate) => {
+            let (limit, per) = (hold.limit(), duration::print(per));
+            ("rate", format!("waits for its turn: no more than {limit} may begin under `{name}` in {per}"))
         }
         "queued" if parked.is_some() => ("concurrency", "waits for a place".to_owned()),
         "queued" if row.due_at.is_some() => ("backoff", format!("waits before attempt {}", row.attempts + 1)),
@@ -225,7 +232,7 @@ pub(crate) fn waiting(
         show: None,
         digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
         until: row.due_at,
-        key: parked.map(|hold| hold.key.clone()),
+        key: parked.map(|hold| rate.map_or_else(|| hold.key.clone(), |(_, name)| name.into())),
         paths: parked.and_then(|hold| hold.claim.paths().cloned()),
         held_by: Vec::new(),
         error: match waits.get(&unit) {

@@ -1,9 +1,11 @@
-//! What an attempt holds while it is executed: places under keys, so that of all that name a key no more run at once than the
-//! author allows, and locks on paths of a workspace, so that nobody else is in its way.
+//! What an attempt needs to be executed: places under keys, so that of all that name a key no more run at once than the
+//! author allows; beginnings under rates, so that no more begin within some time; and locks on paths of a workspace, so that
+//! nobody else is in its way. Places and paths are given back with its end.
 
 use std::fmt;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +13,14 @@ use crate::id::Unit;
 use crate::machine::slot::Slot;
 use crate::machine::state::RunState;
 use crate::machine::step_state::StepState;
-use crate::spec::Paths;
+use crate::spec::{Paths, duration};
 
 /// What the keys of workspaces begin with, before the name of the workspace; no author's key does.
 pub const PATHS: &str = "paths:";
+
+/// What the keys of rates begin with, before their time in milliseconds, a colon and what the author calls it; no author's key
+/// does.
+pub const RATES: &str = "rate:";
 
 /// What is held under a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +36,13 @@ pub struct Hold {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Claim {
+    /// A beginning under a rate. It is not given back: time alone makes room for another.
+    Rate {
+        /// How many may begin within any such time; at least 1.
+        limit: u32,
+        /// The time, in milliseconds; at least 1.
+        per: u64,
+    },
     /// One of the key's places. Whoever takes it says how many there are: of several that name the same key, each sees to it
     /// that no more are held than it allows.
     Place {
@@ -45,8 +58,23 @@ pub enum Claim {
 pub struct Spot {
     /// The key.
     pub key: Arc<str>,
-    /// The paths; `None` for a place.
+    /// The paths; `None` for a place, or a beginning.
     pub paths: Option<Arc<Paths>>,
+}
+
+impl Spot {
+    /// Whether one waits there for a beginning under a rate.
+    #[must_use]
+    pub fn is_of_rate(&self) -> bool {
+        self.key.starts_with(RATES)
+    }
+}
+
+/// What a key of a rate is about: its time, and what the author calls it.
+#[must_use]
+pub fn rate_of(key: &str) -> Option<(Duration, &str)> {
+    let (per, name) = key.strip_prefix(RATES)?.split_once(':')?;
+    Some((Duration::from_millis(per.parse().ok()?), name))
 }
 
 /// All that an attempt holds: nothing, mostly.
@@ -90,9 +118,12 @@ impl From<&str> for Spot {
 impl fmt::Display for Spot {
     /// What who stands there waits for, in words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.paths {
-            None => write!(f, "a place under `{}`", self.key),
-            Some(paths) => write!(f, "the paths {paths}"),
+        match (&self.paths, rate_of(&self.key)) {
+            (Some(paths), _) => write!(f, "the paths {paths}"),
+            (None, Some((per, name))) => {
+                write!(f, "its turn under the rate `{name}`, per {}", duration::print(per))
+            }
+            (None, None) => write!(f, "a place under `{}`", self.key),
         }
     }
 }
@@ -102,6 +133,13 @@ impl Hold {
     #[must_use]
     pub fn place(key: &str, limit: u32) -> Self {
         Self { key: key.into(), claim: Claim::Place { limit } }
+    }
+
+    /// A beginning, of which there may be so many within any such time, at least a millisecond.
+    #[must_use]
+    pub fn rate(key: &str, limit: u32, per: Duration) -> Self {
+        let per = u64::try_from(per.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { key: format!("{RATES}{per}:{key}").into(), claim: Claim::Rate { limit, per } }
     }
 
     /// Paths of a workspace.
@@ -116,7 +154,7 @@ impl Hold {
         Spot { key: self.key.clone(), paths: self.claim.paths().cloned() }
     }
 
-    /// How many places it lets be held; 1 if it is of paths.
+    /// How many places it lets be held, or begin within its time; 1 if it is of paths.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.claim.limit()
@@ -128,16 +166,31 @@ impl Claim {
     #[must_use]
     pub const fn paths(&self) -> Option<&Arc<Paths>> {
         match self {
-            Self::Place { .. } => None,
+            Self::Rate { .. } | Self::Place { .. } => None,
             Self::Paths(paths) => Some(paths),
         }
     }
 
-    /// How many places it lets be held; 1 if it is of paths.
+    /// Whether it is of a place, which its end gives back.
+    #[must_use]
+    pub const fn is_place(&self) -> bool {
+        matches!(self, Self::Place { .. })
+    }
+
+    /// The time that it is about, if it is a beginning under a rate.
+    #[must_use]
+    pub const fn per(&self) -> Option<Duration> {
+        match self {
+            Self::Rate { per, .. } => Some(Duration::from_millis(*per)),
+            Self::Place { .. } | Self::Paths(_) => None,
+        }
+    }
+
+    /// How many places it lets be held, or begin within its time; 1 if it is of paths.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         match self {
-            Self::Place { limit } => *limit,
+            Self::Rate { limit, .. } | Self::Place { limit } => *limit,
             Self::Paths(_) => 1,
         }
     }
@@ -145,6 +198,7 @@ impl Claim {
     /// The last of those that wait in the same spot.
     fn last(&self) -> Self {
         match self {
+            Self::Rate { .. } => Self::Rate { limit: u32::MAX, per: u64::MAX },
             Self::Place { .. } => Self::Place { limit: u32::MAX },
             Self::Paths(_) => self.clone(),
         }
@@ -219,7 +273,11 @@ impl RunState {
 
     /// The steps and items that wait in a spot: first those that let the fewest be held.
     pub fn parked_for(&self, spot: &Spot) -> impl Iterator<Item = Unit> + use<'_> {
-        let first = spot.paths.clone().map_or(Claim::Place { limit: 0 }, Claim::Paths);
+        let first = match &spot.paths {
+            Some(paths) => Claim::Paths(paths.clone()),
+            None if spot.is_of_rate() => Claim::Rate { limit: 0, per: 0 },
+            None => Claim::Place { limit: 0 },
+        };
         let last = first.last();
         let all = (spot.key.clone(), first, 0)..=(spot.key.clone(), last, u32::MAX);
         self.index.parked.range(all).map(|(.., at)| self.unit_at(*at))

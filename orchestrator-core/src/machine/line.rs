@@ -3,28 +3,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::{RunId, Unit};
 use crate::machine::hold::Claim;
+use crate::machine::rate::Spent;
 use crate::spec::Paths;
-use crate::time::Timestamp;
+use crate::time::{HEAD_START, Timestamp};
 
 /// Who waits: a run, for a place or for paths. It has one spot in the line for each of these, however many of its steps wait.
 pub type Who = (RunId, Option<Arc<Paths>>);
 
-/// What a run wants to take and cannot: paths, or places; and how many times it could take that.
-pub type Short = (Option<Arc<Paths>>, u32);
+/// What a run wants to take and cannot: paths, or places or beginnings; and how many times it could take that.
+pub type Short = (Option<Arc<Paths>>, Room);
+
+/// How much of a key one could take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// So many times.
+    pub many: u32,
+    /// After how long it can be more, where time alone makes room: under a rate, for one that waits from now on. It may be told too
+    /// early, and be asked for again then.
+    pub more_in: Option<Duration>,
+}
+
+impl From<u32> for Room {
+    fn from(many: u32) -> Self {
+        Self { many, more_in: None }
+    }
+}
 
 /// How long a run waits already, and for how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiter {
     /// Who goes first: the smallest. When it came, less a head start for its priority.
     pub rank: i64,
-    /// How many places it lets be held at once, its own included; 1 for paths.
+    /// How many places it lets be held at once, or begin within the time of a rate, its own included; 1 for paths.
     pub limit: u32,
     /// Since when it waits.
     pub since: Timestamp,
-    /// When it was given what it waits for, and has not taken it up yet. That counts as held.
+    /// When it was given what it waits for, and has not taken it up yet. That counts as held. Nobody is given beginnings under a
+    /// rate: one is kept for each that waits, as soon as there are so many.
     pub granted_at: Option<Timestamp>,
 }
 
@@ -44,7 +63,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// How many places it takes.
+    /// How many places, or beginnings, it takes.
     fn places(&self) -> u32 {
         self.takes.iter().filter(|(_, claim)| claim.paths().is_none()).count() as u32
     }
@@ -54,15 +73,22 @@ impl Wish {
         let claims = self.takes.iter().map(|(_, claim)| claim).chain(&self.waits);
         claims.filter(|claim| claim.paths().is_none()).map(Claim::limit).min().unwrap_or_default()
     }
+
+    /// The time of the rate that it is about, if it is about one.
+    fn per(&self) -> Option<Duration> {
+        self.takes.iter().map(|(_, claim)| claim).chain(&self.waits).find_map(Claim::per)
+    }
 }
 
-/// What of a key is held, and who waits. A key is one of places or one of paths, never both.
+/// What of a key is held, and who waits. A key is one of places, one of paths or one of a rate, never two of these.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line {
     /// How many places.
     held: u32,
     /// Which paths, by whom.
     locks: BTreeMap<(RunId, Unit), Arc<Paths>>,
+    /// What has begun, if it is of a rate.
+    spent: Option<Spent>,
     waiters: BTreeMap<Who, Waiter>,
     /// Those that were given nothing yet, in their order.
     order: BTreeSet<(i64, Who)>,
@@ -92,6 +118,19 @@ impl Line {
         Self { locks: locks.into_iter().collect(), is_longer, ..Self::new(0, waiters) }
     }
 
+    /// What a store has found of a rate: what has begun under it, and those that wait: the runs that want something now, and of the
+    /// others the first. `is_longer`: there are more of those.
+    #[must_use]
+    pub fn of_rate(spent: Spent, waiters: impl IntoIterator<Item = (Who, Waiter)>, is_longer: bool) -> Self {
+        Self { spent: Some(spent), is_longer, ..Self::new(0, waiters) }
+    }
+
+    /// What has begun, if it is of a rate.
+    #[must_use]
+    pub const fn spent(&self) -> Option<&Spent> {
+        self.spent.as_ref()
+    }
+
     /// How many places or paths are held; those count that were given and not taken up yet.
     #[must_use]
     pub fn held(&self) -> u32 {
@@ -109,14 +148,18 @@ impl Line {
     /// What the run wants to take and cannot, once it has given back what it wants to: for which paths, or for places; and how
     /// many it could take.
     #[must_use]
-    pub fn short(&self, run: RunId, wish: &Wish) -> Vec<Short> {
+    pub fn short(&self, run: RunId, wish: &Wish, now: Timestamp) -> Vec<Short> {
         let mut short = Vec::new();
         if wish.takes.is_empty() {
             return short;
         }
         let places = wish.places();
-        let room = if places > 0 { self.room(run, wish) } else { 0 };
-        if places > room {
+        let room = match wish.per() {
+            _ if places == 0 => Room::default(),
+            Some(per) => self.leeway(run, wish, per, now),
+            None => self.room(run, wish).into(),
+        };
+        if places > room.many {
             short.push((None, room));
         }
         let mut held = self.locks_beside(run, &wish.releases);
@@ -128,7 +171,7 @@ impl Line {
                 // All before it that take the same can.
                 let before =
                     wish.takes[..nth].iter().filter(|(_, claim)| claim.paths() == Some(paths)).count();
-                short.push((Some(paths.clone()), before as u32));
+                short.push((Some(paths.clone()), (before as u32).into()));
             }
         }
         short
@@ -147,6 +190,33 @@ impl Line {
         let free =
             if others_wait { 0 } else { wish.limit().saturating_sub(self.held.saturating_sub(given_back)) };
         kept + free
+    }
+
+    /// How much can begin of the run, one of those that wait kept for each of the others; and when it can be more.
+    fn leeway(&self, run: RunId, wish: &Wish, per: Duration, now: Timestamp) -> Room {
+        let (own, none) = ((run, None), Spent::default());
+        let (limit, spent) = (wish.limit(), self.spent.as_ref().unwrap_or(&none));
+        let begun = spent.within(per, now);
+        let free = limit.saturating_sub(begun);
+        let stands = self.waiters.get(&own).filter(|_| !wish.leaves.contains(&None));
+        let others = self.order.iter().filter(|(_, who)| *who != own);
+        let (before, behind): (Vec<_>, Vec<_>) =
+            others.partition(|(rank, who)| stands.is_none_or(|own| (*rank, &who.0) < (own.rank, &run)));
+        let (before, behind) = (before.len() as u32, behind.len() as u32);
+        let many = match stands {
+            Some(_) if free > before => {
+                1 + if self.is_longer { 0 } else { (free - before - 1).saturating_sub(behind) }
+            }
+            None if !self.is_longer => free.saturating_sub(before),
+            _ => 0,
+        };
+        // Who has its turn now comes last the next time.
+        let turns = if many > 0 { before + behind } else { before };
+        let missing = (turns + 1).saturating_sub(free - many.min(free)).max(1);
+        // Those that go first begin before that, and make all behind them wait for as long again.
+        let (rounds, nth) = ((missing - 1) / limit.max(1), (missing - 1) % limit.max(1) + 1);
+        let past = spent.past(nth, per, now).unwrap_or_else(|| spent.past_of_now(per, now));
+        Room { many, more_in: Some(past.since(now) + per * rounds) }
     }
 
     /// How many of these hold a place; the others hold paths.
@@ -188,14 +258,24 @@ impl Line {
         })
     }
 
-    /// Does what a run wants, as far as it can have that.
+    /// Does what a run wants, as far as it can have that. The run says that it is `at`, from which on it waits, and the store that it
+    /// is `now`, by which beginnings under a rate are counted.
     ///
     /// # Errors
     /// [`Line::short`], if that is something; nothing has changed then.
-    pub fn admit(&mut self, run: RunId, wish: &Wish, now: Timestamp) -> Result<(), Vec<Short>> {
-        let short = self.short(run, wish);
+    pub fn admit(
+        &mut self,
+        run: RunId,
+        wish: &Wish,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Vec<Short>> {
+        let short = self.short(run, wish, now);
         if !short.is_empty() {
             return Err(short);
+        }
+        if wish.per().is_some() {
+            self.spent.get_or_insert_default();
         }
         self.held = self.held.saturating_sub(self.places_of(run, &wish.releases));
         wish.releases.iter().for_each(|unit| drop(self.locks.remove(&(run, *unit))));
@@ -208,7 +288,10 @@ impl Line {
         if places > 0 {
             // What it was given is held already.
             let own = u32::from(self.leave(&(run, None)));
-            self.held += places - own;
+            match (&mut self.spent, wish.per()) {
+                (Some(spent), Some(per)) => spent.spend(places, per, now),
+                _ => self.held += places - own,
+            }
         }
         for (unit, claim) in &wish.takes {
             if let Some(paths) = claim.paths() {
@@ -219,9 +302,11 @@ impl Line {
         let limit = wish.limit();
         for claim in &wish.waits {
             let limit = if claim.paths().is_some() { claim.limit() } else { limit };
-            self.join((run, claim.paths().cloned()), limit, wish.priority, now);
+            self.join((run, claim.paths().cloned()), limit, wish.priority, at);
         }
-        self.hand_on(now);
+        if self.spent.is_none() {
+            self.hand_on(at);
+        }
         Ok(())
     }
 
@@ -232,12 +317,23 @@ impl Line {
         left.granted_at.is_some()
     }
 
-    fn join(&mut self, who: Who, limit: u32, priority: i32, now: Timestamp) {
-        self.waiters.entry(who.clone()).or_insert_with(|| {
-            let rank = now.place(priority);
-            self.order.insert((rank, who));
-            Waiter { rank, limit, since: now, granted_at: None }
-        });
+    fn join(&mut self, who: Who, limit: u32, priority: i32, at: Timestamp) {
+        if self.waiters.contains_key(&who) {
+            return;
+        }
+        let mut rank = at.place(priority);
+        if self.spent.is_some() {
+            // Who comes in the same millisecond stands behind: those that are there know when they have their turn.
+            let head_start = HEAD_START.as_millis() as i64;
+            let same = self.waiters.values().filter(|other| other.since == at).map(|other| other.rank);
+            let last = same.filter(|other| (rank..rank + head_start).contains(other)).max();
+            rank = last.map_or(rank, |last| last + 1);
+            while self.waiters.values().any(|other| other.rank == rank) {
+                rank += 1;
+            }
+        }
+        self.order.insert((rank, who.clone()));
+        self.waiters.insert(who, Waiter { rank, limit, since: at, granted_at: None });
     }
 
     /// Gives what is free to those that have waited longest.

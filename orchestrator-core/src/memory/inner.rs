@@ -53,7 +53,7 @@ impl Inner {
             }
         }
         if let Some(admission) = &member.admission {
-            let full = self.keys.full(member.run, admission);
+            let full = self.keys.full(member.run, admission, now);
             if !full.is_empty() {
                 return Some(Commit::Full(full));
             }
@@ -137,7 +137,7 @@ impl Inner {
             self.desk.write(*remote, at, now);
         }
         if let Some(admission) = admission {
-            self.keys.write(id, &admission, at);
+            self.keys.write(id, &admission, at, now);
         }
     }
 }

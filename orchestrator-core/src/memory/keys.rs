@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{RunId, Unit};
-use crate::machine::{Claim, Line, Spot, Wish};
+use crate::machine::{Claim, Line, Room, Spot, Wish, rate_of};
 use crate::port::store::{Admission, HoldRow, KeyQuery, WaiterRow};
 use crate::time::Timestamp;
 
@@ -19,33 +19,41 @@ struct Key {
     holds: BTreeMap<(RunId, Unit), (Claim, Timestamp)>,
 }
 
+impl Key {
+    /// Whether nothing of it is held, waited for, or counts still.
+    fn is_idle(&self, name: &str, now: Timestamp) -> bool {
+        let until = || rate_of(name).and_then(|(per, _)| self.line.spent()?.until(per));
+        self.holds.is_empty() && self.line.waiters().is_empty() && until().is_none_or(|until| until <= now)
+    }
+}
+
 impl Keys {
     /// What a member takes and cannot, and how much of it it could take.
-    pub(super) fn full(&self, run: RunId, admission: &Admission) -> Vec<(Spot, u32)> {
+    pub(super) fn full(&self, run: RunId, admission: &Admission, now: Timestamp) -> Vec<(Spot, Room)> {
         let wishes = admission.wishes().into_iter().filter(|(_, wish)| !wish.takes.is_empty());
         let empty = Line::default();
         let full = wishes.flat_map(|(key, wish)| {
             let line = self.0.get(&(admission.project.clone(), key.clone())).map(|key| &key.line);
-            let short = line.unwrap_or(&empty).short(run, &wish).into_iter();
+            let short = line.unwrap_or(&empty).short(run, &wish, now).into_iter();
             short.map(|(paths, room)| (Spot { key: key.clone(), paths }, room))
         });
         full.collect()
     }
 
-    /// Does what a member wants, for which there is room.
-    pub(super) fn write(&mut self, run: RunId, admission: &Admission, at: Timestamp) {
+    /// Does what a member wants, for which there is room. It is `now` by the store's clock.
+    pub(super) fn write(&mut self, run: RunId, admission: &Admission, at: Timestamp, now: Timestamp) {
         let place = |key: &Arc<str>| (admission.project.clone(), key.clone());
         for (unit, key) in &admission.releases {
             self.0.entry(place(key)).or_default().holds.remove(&(run, *unit));
         }
-        for (unit, hold) in &admission.takes {
+        for (unit, hold) in admission.takes.iter().filter(|(_, hold)| hold.claim.per().is_none()) {
             self.0.entry(place(&hold.key)).or_default().holds.insert((run, *unit), (hold.claim.clone(), at));
         }
         for (name, wish) in admission.wishes() {
             let key = self.0.entry(place(name)).or_default();
             // Looked at before: there is room for it.
-            let _ = key.line.admit(run, &wish, at);
-            if key.holds.is_empty() && key.line.waiters().is_empty() {
+            let _ = key.line.admit(run, &wish, at, now);
+            if key.is_idle(name, now) {
                 self.0.remove(&place(name));
             }
         }
@@ -105,6 +113,11 @@ impl Keys {
         rows
     }
 
+    /// What was over before then is forgotten.
+    pub(super) fn forget(&mut self, before: Timestamp) {
+        self.0.retain(|(_, name), key| !key.is_idle(name, before));
+    }
+
     /// Those that drive these runs are dead: they leave every line.
     pub(super) fn forsake(&mut self, is_of_the_dead: impl Fn(RunId) -> bool, now: Timestamp) {
         for key in self.0.values_mut() {
@@ -112,9 +125,9 @@ impl Keys {
             let gone: Vec<_> = waiters.filter(|(run, _)| is_of_the_dead(*run)).cloned().collect();
             for (run, paths) in gone {
                 // Whoever takes nothing is not refused.
-                let _ = key.line.admit(run, &Wish { leaves: vec![paths], ..Wish::default() }, now);
+                let _ = key.line.admit(run, &Wish { leaves: vec![paths], ..Wish::default() }, now, now);
             }
         }
-        self.0.retain(|_, key| !key.holds.is_empty() || !key.line.waiters().is_empty());
+        self.0.retain(|(_, name), key| !key.is_idle(name, now));
     }
 }

@@ -48,6 +48,7 @@ impl Inner {
         }
         self.started.retain(|_, (run, _)| self.runs.contains_key(run));
         if !pruned.more {
+            self.keys.forget(prune.before);
             self.forget_the_unnamed(prune);
         }
         self.changed();

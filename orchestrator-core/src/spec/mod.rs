@@ -18,6 +18,7 @@ mod paths;
 pub mod permissions;
 mod placement;
 mod problems;
+mod rate;
 mod read;
 pub mod reference;
 pub mod retry;
@@ -48,6 +49,7 @@ pub use paths::{
 };
 pub use permissions::Permissions;
 pub use placement::{DEFAULT_QUEUE, MAX_LABEL, MAX_LABELS, MAX_QUEUE_NAME, Placement, is_queue_name};
+pub use rate::{MAX_PER, MAX_RATE_KEY, MAX_RATES, MIN_PER, Rate};
 pub use sandbox::{Confinement, Sandbox};
 pub use schema::{Catalog, ConfigIssue, Facts};
 pub use stage::{Stage, Stages};

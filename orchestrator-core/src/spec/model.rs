@@ -14,6 +14,7 @@ use crate::schedule::Schedule;
 use crate::spec::concurrency::Concurrency;
 use crate::spec::expr::{Condition, Template};
 use crate::spec::paths::PathsSpec;
+use crate::spec::rate::Rate;
 use crate::spec::retry::RetryPolicy;
 use crate::spec::sandbox::Sandbox;
 use crate::spec::stage::{Stage, Stages};
@@ -201,6 +202,8 @@ pub struct StepOptions {
     pub placement: Option<Arc<Placement>>,
     /// How many that name the same key may be executed at once.
     pub concurrency: Option<Concurrency>,
+    /// How many that name the same key may begin within some time.
+    pub rates: Vec<Rate>,
     /// What of a workspace it reads and writes: nobody else is in its way while it is executed.
     pub paths: Option<PathsSpec>,
     /// Whether the run goes on, and can complete, if the step fails.

@@ -19,6 +19,7 @@ mod paused;
 mod places;
 mod put_off;
 mod qa;
+mod rates;
 mod reconcile;
 mod recovery;
 #[cfg(feature = "schedule")]

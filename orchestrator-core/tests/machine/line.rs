@@ -75,7 +75,7 @@ proptest! {
             let before = (line.clone(), order(&line));
             let given = before.0.waiters().get(&(who, None)).is_some_and(|waiter| waiter.granted_at.is_some());
             let first = before.1.first().cloned();
-            match line.admit(who, &wish, now) {
+            match line.admit(who, &wish, now, now) {
                 Ok(()) => {
                     *held.entry(who).or_default() = own - releases.len() + takes;
                     // Nobody goes before those that came earlier, but with what it was given.
@@ -85,10 +85,10 @@ proptest! {
                 }
                 Err(short) => {
                     let [(None, room)] = &short[..] else { panic!("{short:?}") };
-                    prop_assert!((*room as usize) < takes);
+                    prop_assert!((room.many as usize) < takes);
                     prop_assert_eq!(&line, &before.0, "a refusal changes nothing");
                     // As much as is told can be taken.
-                    let again = line.clone().admit(who, &Wish { takes: takes_of(*room as usize), ..wish }, now);
+                    let again = line.clone().admit(who, &Wish { takes: takes_of(room.many as usize), ..wish }, now, now);
                     prop_assert_eq!(again, Ok(()));
                 }
             }
@@ -175,7 +175,7 @@ proptest! {
                 priority: walk.priority,
             };
             let before = line.clone();
-            match line.admit(who, &wish, now) {
+            match line.admit(who, &wish, now, now) {
                 Ok(()) => {
                     releases.iter().for_each(|number| _ = held.remove(&own(*number)));
                     for (at, number) in &takes {
@@ -200,7 +200,7 @@ proptest! {
                     // Without what it is short of, it gets what it wants.
                     let mut less = wish.clone();
                     less.takes.retain(|(_, claim)| !short.iter().any(|(other, _)| other.as_ref() == claim.paths()));
-                    prop_assert_eq!(line.clone().admit(who, &less, now), Ok(()));
+                    prop_assert_eq!(line.clone().admit(who, &less, now, now), Ok(()));
                 }
             }
             let given = |line: &Line| -> Vec<Arc<Paths>> {
@@ -231,8 +231,8 @@ proptest! {
 fn whoever_comes_behind_more_than_are_known_waits() {
     let takes = |number| Wish { takes: vec![(unit(0), Claim::Paths(paths(number)))], ..Wish::default() };
     let line = |is_longer| Line::of_paths([((run(0), unit(0)), paths(0))], [], is_longer);
-    assert_eq!(line(false).short(run(1), &takes(4)), []);
-    assert_eq!(line(true).short(run(1), &takes(4)), [(Some(paths(4)), 0)]);
+    assert_eq!(line(false).short(run(1), &takes(4), Timestamp::default()), []);
+    assert_eq!(line(true).short(run(1), &takes(4), Timestamp::default()), [(Some(paths(4)), 0.into())]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn who_gives_paths_back_and_takes_them_twice_is_told_that_one_may_have_them() {
     let held = Line::of_paths([((run(0), unit(0)), paths(0))], [], false);
     let take = |number| (unit(number), Claim::Paths(paths(0)));
     let wish = Wish { releases: vec![unit(0)], takes: vec![take(1), take(2)], ..Wish::default() };
-    assert_eq!(held.short(run(0), &wish), [(Some(paths(0)), 1)]);
+    assert_eq!(held.short(run(0), &wish, Timestamp::default()), [(Some(paths(0)), 1.into())]);
 }
 
 #[test]
@@ -249,10 +249,11 @@ fn a_point_of_priority_is_a_minute_of_waiting() {
     let wish = |priority| Wish { waits: vec![place.clone()], priority, ..Wish::default() };
     let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
     let mut line = Line::default();
-    line.admit(run(0), &Wish { takes: vec![(unit(0), place.clone())], ..Wish::default() }, at(0)).unwrap();
-    line.admit(run(1), &wish(0), at(0)).unwrap();
-    line.admit(run(2), &wish(1), at(59)).unwrap();
-    line.admit(run(3), &wish(1), at(61)).unwrap();
+    line.admit(run(0), &Wish { takes: vec![(unit(0), place.clone())], ..Wish::default() }, at(0), at(0))
+        .unwrap();
+    line.admit(run(1), &wish(0), at(0), at(0)).unwrap();
+    line.admit(run(2), &wish(1), at(59), at(59)).unwrap();
+    line.admit(run(3), &wish(1), at(61), at(61)).unwrap();
     let order: Vec<RunId> = order(&line).into_iter().map(|(_, (run, _))| run).collect();
     assert_eq!(order, [run(2), run(1), run(3)], "whoever has waited long enough goes first in the end");
 }

@@ -14,6 +14,7 @@ mod line;
 mod offers;
 mod page;
 mod qa;
+mod rate;
 mod scene;
 mod signals;
 mod stages;

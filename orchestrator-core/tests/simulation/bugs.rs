@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use orchestrator_core::id::{RunId, TransitionId, Unit};
 use orchestrator_core::machine::{
-    self, AfterLoss, Event, Hold, Intent, Recorded, StepCancelled, StepKind, WaitOn,
+    self, AfterLoss, Claim, Event, Hold, Intent, Recorded, StepCancelled, StepKind, WaitOn,
 };
 use orchestrator_core::port::store::{Member, Store};
 use orchestrator_core::spec::Paths;
@@ -74,6 +74,8 @@ bugs! {
     PlacesAreKept,
     /// Who waits for a place is not written down.
     NobodyIsInLine,
+    /// What a rate allows is not looked at.
+    TooManyBegin,
 }
 
 /// What wrong stores remember.
@@ -114,7 +116,9 @@ impl Truth {
             }
             Bug::CancelOverSuccess => self.cancel_over_success(member),
             Bug::ValuesApart if self.world.chance(|chance| chance.permille(200)) => member.values.clear(),
-            Bug::TooManyHold | Bug::PlacesAreKept | Bug::NobodyIsInLine => spoil_places(bug, member),
+            Bug::TooManyHold | Bug::PlacesAreKept | Bug::NobodyIsInLine | Bug::TooManyBegin => {
+                spoil_places(bug, member);
+            }
             Bug::PolicyOfTheMoment => {
                 let version = policy_name(self.memory.lock().unwrap().policy);
                 member.decisions.iter_mut().for_each(|decision| decision.policy = version.as_str().into());
@@ -178,7 +182,15 @@ impl Truth {
 fn spoil_places(bug: Bug, member: &mut Member) {
     let Some(admission) = &mut member.admission else { return };
     match bug {
+        Bug::TooManyBegin => admission.takes.iter_mut().for_each(|(_, hold)| {
+            if let Claim::Rate { limit, .. } = &mut Arc::make_mut(hold).claim {
+                *limit = u32::MAX;
+            }
+        }),
         Bug::TooManyHold => admission.takes.iter_mut().for_each(|(_, hold)| {
+            if hold.claim.per().is_some() {
+                return;
+            }
             *hold = Arc::new(match hold.claim.paths() {
                 None => Hold::place(&hold.key, u32::MAX),
                 Some(_) => Hold::paths("site", Paths::new(&[] as &[&str], &[]).unwrap()),

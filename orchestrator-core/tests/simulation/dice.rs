@@ -61,6 +61,8 @@ macro_rules! dice {
 pub(crate) const WAITED: &str = "place.waited";
 /// Somebody was given one.
 pub(crate) const GIVEN: &str = "place.given";
+/// Something waited for its turn under a rate.
+pub(crate) const TURN: &str = "rate.waited";
 /// Somebody has claimed a task.
 pub(crate) const CLAIMED: &str = "task.claimed";
 /// Whoever had claimed a task came too late.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use orchestrator_core::id::{OwnerId, RunId, Unit};
 use orchestrator_core::machine::Spot;
@@ -9,6 +10,7 @@ use orchestrator_core::port::store::{HoldRow, KeyQuery, Store, WaiterRow};
 
 use crate::dice::GIVEN;
 use crate::truth::{Truth, short};
+use crate::workload::{PER_MILLIS, RATE};
 
 /// What the logs say.
 #[derive(Default)]
@@ -50,11 +52,22 @@ impl Truth {
         }
     }
 
+    /// So many more have begun now: within the last of its times no more than the rate allows.
+    pub(crate) async fn look_at_the_rate(&self, more: usize) {
+        let now = self.store.now().await.unwrap();
+        let begun = &mut self.seen().begun;
+        begun.extend((0..more).map(|_| now));
+        let many = begun.iter().rev().take_while(|at| now < **at + Duration::from_millis(PER_MILLIS)).count();
+        if many > RATE {
+            self.world.broken(format!("{many} have begun within {PER_MILLIS} ms, of which {RATE} may"));
+        }
+    }
+
     fn told(&self) -> Told {
         let mut told = Told::default();
         self.each(|run, seen| {
             for (unit, slot) in seen.state.slots() {
-                for hold in slot.held().iter() {
+                for hold in slot.held().iter().filter(|hold| hold.claim.per().is_none()) {
                     told.held.insert((run, unit, hold.spot()));
                     if hold.claim.paths().is_none() {
                         let of_key = told.places.entry(hold.key.clone()).or_insert((0, hold.limit()));
@@ -99,7 +112,7 @@ impl Truth {
     /// Whoever is first waits for something that is not free.
     fn look_at_who_is_first(&self, told: &Told, rows: &[WaiterRow]) {
         let mut firsts: BTreeMap<&Arc<str>, &WaiterRow> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.granted_at.is_none()) {
+        for row in rows.iter().filter(|row| row.granted_at.is_none() && !row.spot().is_of_rate()) {
             let first = firsts.entry(&row.key).or_insert(row);
             if (row.rank, row.run, &row.paths) < (first.rank, first.run, &first.paths) {
                 *first = row;

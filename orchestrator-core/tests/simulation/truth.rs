@@ -10,11 +10,11 @@ use orchestrator_core::plan::Plan;
 use orchestrator_core::port::queue::StepTicket;
 use orchestrator_core::port::store::{Claim, Commit, EventsAfter, Member, Store};
 use orchestrator_core::spec::Workflow;
-use orchestrator_core::time::SystemClock;
+use orchestrator_core::time::{SystemClock, Timestamp};
 use orchestrator_core::{MemoryStore, engine};
 
 use crate::bugs;
-use crate::dice::WAITED;
+use crate::dice::{TURN, WAITED};
 use crate::world::{BEGIN, World};
 
 /// After this many losses a step is set aside, until somebody says that it may begin again (docs/guarantees.md).
@@ -32,7 +32,7 @@ pub(crate) struct Truth {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+pub(crate) struct Seen {
     runs: BTreeMap<RunId, Run>,
     /// Runs that somebody was told of: they must be there for ever.
     acknowledged: BTreeSet<RunId>,
@@ -40,6 +40,8 @@ struct Seen {
     claims: BTreeMap<StepTicket, OwnerId>,
     /// Runs that were removed after their end.
     pruned: BTreeSet<RunId>,
+    /// The true time of every beginning under the rate.
+    pub(crate) begun: Vec<Timestamp>,
 }
 
 /// A run as its log says.
@@ -65,7 +67,7 @@ impl Truth {
         Arc::new(Self { world: world.clone(), store, workflows, seen, memory })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap()
     }
 
@@ -79,7 +81,16 @@ impl Truth {
         let runs: Vec<Vec<RunId>> =
             batch.iter().map(|member| member.with_children().map(|member| member.run).collect()).collect();
         let named: Vec<bool> = batch.iter().map(names_keys).collect();
+        let begun: Vec<usize> = batch.iter().map(begins).collect();
         let answers = self.store.commit(batch).await;
+        let begun = begun.iter().zip(&answers).filter(|(_, answer)| **answer == Commit::Applied);
+        self.look_at_the_rate(begun.map(|(begun, _)| *begun).sum()).await;
+        let full = answers
+            .iter()
+            .filter_map(|answer| if let Commit::Full(full) = answer { Some(full) } else { None });
+        if full.flatten().any(|(spot, _)| spot.is_of_rate()) {
+            self.world.saw(TURN);
+        }
         let mut looks = false;
         for ((runs, named), answer) in runs.iter().zip(&named).zip(&answers) {
             self.world.tell(|| format!("process {by} commits to {}: {}", short(runs[0]), told(answer)));
@@ -269,6 +280,12 @@ impl Truth {
 }
 
 /// Whether a member does something to places, or does what should.
+/// How many attempts begin under rates.
+fn begins(member: &Member) -> usize {
+    let takes = member.admission.iter().flat_map(|admission| &admission.takes);
+    takes.filter(|(_, hold)| hold.claim.per().is_some()).count()
+}
+
 fn names_keys(member: &Member) -> bool {
     member.admission.is_some()
         || member.events.iter().any(|event| match event {

@@ -42,6 +42,8 @@ pub(crate) struct Step {
     pub(crate) is_once: bool,
     /// Under which of two keys it needs a place: of the first there is one, of the second there are two.
     key: Option<u64>,
+    /// Whether it begins under a rate.
+    is_rated: bool,
 }
 
 /// A workflow with what must become of a run of it.
@@ -60,6 +62,10 @@ steps:
   first: { uses: sim, with: { do: ok, ms: 200, sturdy: true }, retry: { max_attempts: 60, initial: 100ms, max: 1s, on: [failed, transient, timeout, lost, plugin_panicked] }, timeout: 3s }
   second: { uses: sim, needs: first, with: { do: \"${{ inputs.how }}\", ms: 100 } }
 ";
+
+/// How many attempts may begin under the one rate there is, and in which time.
+pub(crate) const RATE: usize = 3;
+pub(crate) const PER_MILLIS: u64 = 1_000;
 
 const STURDY: &str = "retry: { max_attempts: 60, initial: 100ms, max: 1s, on: [failed, transient, timeout, lost, plugin_panicked] }, timeout: 3s";
 
@@ -90,6 +96,7 @@ impl Flow {
                 tolerated: chance.below(8) == 0,
                 is_once: works && chance.below(3) == 0,
                 key: (chance.below(4) == 0).then(|| chance.below(5)),
+                is_rated: (number + at) % 5 == 3,
                 needs,
             });
         }
@@ -168,6 +175,9 @@ impl Flow {
             Some(_) => ", paths: { read: [docs/a.md], workspace: site }, concurrency: { key: k1, limit: 2 }",
             None => "",
         });
+        if step.is_rated {
+            let _ = write!(keys, ", rate: {{ key: r, limit: {RATE}, per: {PER_MILLIS}ms }}");
+        }
         if step.tolerated {
             keys.push_str(", continue-on-error: true");
         }

@@ -110,6 +110,25 @@ const STRUCTURE: &[Row] = &[
         ],
     ),
     (
+        "rates",
+        "name: a\nsteps:\n  a: { run: x, rate: { key: k, limit: 0, per: 1m } }\n  b: { run: x, rate: { key: '', limit: 1, per: 10ms } }\n  c: { run: x, rate: 10/1m }\n  d: { run: x, rate: [] }\n  e: { run: x, rate: { key: k, max: 3, interval: 1m } }\n  f: { run: x, throttle: { key: k } }\n  g: { run: x, rate: [{ key: k, limit: 1, per: 60 }, { limit: 2 }] }\n  h: { run: x, concurrency: { key: k, per: 1m } }\n  i: { run: x, rate: { key: k, limit: 1, per: 32d } }\n",
+        &[
+            "out_of_range",
+            "invalid_value",
+            "out_of_range",
+            "invalid_type",
+            "out_of_range",
+            "unknown_field",
+            "unknown_field",
+            "unknown_field",
+            "invalid_duration",
+            "missing_field",
+            "missing_field",
+            "unknown_field",
+            "out_of_range",
+        ],
+    ),
+    (
         "queues and labels",
         "name: a\nqueue: gpu\nsteps:\n  a: { run: x, queue: two words }\n  b: { run: x, queue: '', labels: [eu] }\n  c: { run: x, queue: [gpu], labels: { zone: { a: b }, '': x, y: '${{ inputs.x }}' } }\n  d: { uses: workflow, with: { workflow: other }, queue: gpu, labels: { a: b } }\n",
         &[

@@ -67,7 +67,7 @@ impl Shared {
             return Err(TaskError::Invalid(told));
         }
         let token = OwnerId::from_uuid(self.ids.uuid());
-        let mut claimant = Claimant { shared: self, token, wish, is_known: false };
+        let mut claimant = Claimant { shared: self, token, wish, is_known: false, refused: None };
         let claimed = claimant.claim_first().await;
         if claimant.is_known && !matches!(claimed, Ok(Some(_))) {
             // It would die by itself.
@@ -83,6 +83,8 @@ struct Claimant<'a> {
     token: OwnerId,
     wish: &'a ClaimTask,
     is_known: bool,
+    /// Why one that nothing seemed to be in the way of could not be claimed for want of room.
+    refused: Option<String>,
 }
 
 impl Claimant<'_> {
@@ -102,7 +104,7 @@ impl Claimant<'_> {
                 break;
             }
         }
-        match (self.wish.find.run, seen) {
+        match (self.wish.find.run, seen.or_else(|| self.refused.take())) {
             (None, _) => Ok(None),
             (Some(run), Some(why)) => Err(TaskError::Obstructed { run, why }),
             (Some(run), None) => Err(self.shared.not_open(run).await?),
@@ -120,10 +122,13 @@ impl Claimant<'_> {
             // Somebody was faster, or nothing of the run begins any more.
             Err(
                 CommandError::Rejected(Rejection::Fenced | Rejection::Held(_) | Rejection::Ended(_))
-                | CommandError::Full(_)
                 | CommandError::Contended
                 | CommandError::NotFound(_),
             ) => return Ok(None),
+            Err(error @ CommandError::Full(_)) => {
+                self.refused = Some(error.to_string());
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
         let Said { prompt, data, .. } = self.shared.said(&task).await?;

@@ -274,6 +274,10 @@ impl UnderKey {
     fn obstacle(&self, wanted: &Hold, run: RunId) -> Option<Obstacle> {
         let told = |by: RunId, waits| Obstacle::Held { wanted: wanted.spot().to_string(), by, waits };
         match &wanted.claim {
+            // Whether enough time has passed is told to whoever claims it.
+            Held::Rate { .. } => {
+                self.waiters.iter().find(|row| row.run != run).map(|row| told(row.run, true))
+            }
             Held::Place { limit } => {
                 let is_full = self.holds.len() >= *limit as usize;
                 let first = self.holds.first().filter(|_| is_full).map(|row| told(row.run, false));

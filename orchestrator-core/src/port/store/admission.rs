@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{RunId, StepIx, Unit};
-use crate::machine::{Hold, PATHS, Spot, Wish};
+use crate::machine::{Claim, Hold, PATHS, RATES, Spot, Wish, rate_of};
 use crate::spec::{MAX_KEY, Paths};
 use crate::time::Timestamp;
 
-/// What a member does to places and paths under keys of its run's project. All of it, or nothing of the member is written.
+/// What a member does to places, paths and rates under keys of its run's project. All of it, or nothing of the member is written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Admission {
     /// The project of the run.
@@ -17,7 +17,7 @@ pub struct Admission {
     pub releases: Vec<(Unit, Arc<str>)>,
     /// Where the run no longer waits.
     pub leaves: Vec<Spot>,
-    /// What is held from here on: of each key at most one thing by each step or item.
+    /// What is held from here on, or begins under a rate: of each key at most one thing by each step or item.
     pub takes: Vec<(Unit, Arc<Hold>)>,
     /// What the run waits for; one that waits already keeps its place in the line.
     pub waits: Vec<Arc<Hold>>,
@@ -60,14 +60,12 @@ impl Admission {
             Some("a key has 1 to 255 bytes")
         } else if claims().any(|claim| claim.limit() == 0) {
             Some("a key lets at least one be held")
-        } else if self
-            .takes
-            .iter()
-            .map(|(_, hold)| hold)
-            .chain(&self.waits)
-            .any(|hold| hold.claim.paths().is_some() != hold.key.starts_with(PATHS))
-        {
-            Some("paths are held under the keys of workspaces, and nothing else is")
+        } else if self.takes.iter().map(|(_, hold)| hold).chain(&self.waits).any(|hold| !fits(hold)) {
+            Some(
+                "paths are held under the keys of workspaces, what begins under those of rates, and nothing else is",
+            )
+        } else if self.releases.iter().any(|(_, key)| key.starts_with(RATES)) {
+            Some("what has begun under a rate is not given back")
         } else {
             None
         }
@@ -75,6 +73,18 @@ impl Admission {
 
     pub(super) fn rows(&self) -> usize {
         self.releases.len() + self.leaves.len() + self.takes.len() + self.waits.len()
+    }
+}
+
+/// Whether the key is one of what is claimed.
+fn fits(hold: &Hold) -> bool {
+    match &hold.claim {
+        Claim::Paths(_) => hold.key.starts_with(PATHS),
+        Claim::Rate { .. } => {
+            let per = rate_of(&hold.key).map(|(per, _)| per);
+            per == hold.claim.per() && per.is_some_and(|per| !per.is_zero())
+        }
+        Claim::Place { .. } => !hold.key.starts_with(PATHS) && !hold.key.starts_with(RATES),
     }
 }
 
@@ -97,7 +107,7 @@ pub struct HoldRow {
     pub since: Timestamp,
 }
 
-/// A run that waits for a place, or for paths.
+/// A run that waits for a place, for paths, or for its turn under a rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaiterRow {
     /// The project of the key.
@@ -110,7 +120,7 @@ pub struct WaiterRow {
     pub paths: Option<Arc<Paths>>,
     /// Who goes first: see [`crate::machine::Waiter::rank`].
     pub rank: i64,
-    /// How many places it lets be held at once, its own included.
+    /// How many places it lets be held at once, or begin within the time of a rate, its own included.
     pub limit: u32,
     /// Since when it waits.
     pub since: Timestamp,

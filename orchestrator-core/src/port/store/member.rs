@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Admission, ApprovalRow, ClaimRow, LogLine, Remote, StepRow};
 use crate::id::{OwnerId, RunId, TransitionId, Unit};
-use crate::machine::{Event, Fence, Intent, Spot};
+use crate::machine::{Event, Fence, Intent, Room, Spot};
 use crate::port::policy::Decision;
 use crate::time::Timestamp;
 use crate::value::{Digest, StoredValue, ValueRef};
@@ -158,7 +158,7 @@ pub enum Commit {
     Claimed(Vec<ClaimRow>),
     /// Of these places and paths fewer are free than it takes; so many times it could take them. Nothing was written. Looked at
     /// after the fences and the offers.
-    Full(Vec<(Spot, u32)>),
+    Full(Vec<(Spot, Room)>),
     /// The idempotency key has started this run before, with the same (`same: true`) or another content.
     Duplicate {
         /// The run it started.

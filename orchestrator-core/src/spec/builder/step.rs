@@ -187,6 +187,12 @@ impl StepBuilder {
         self.value("concurrency", limit)
     }
 
+    /// Bounds how many attempts that name the same key begin within some time, over all runs of the project: a mapping with `key`,
+    /// `limit` and `per`, or a list of such.
+    pub fn rate(self, rates: impl Serialize) -> Self {
+        self.value("rate", rates)
+    }
+
     /// Says what of a workspace the step reads and writes, so that nobody else is in its way: paths to write, or a mapping with
     /// `read`, `write`, `workspace`.
     pub fn paths(self, paths: impl Serialize) -> Self {

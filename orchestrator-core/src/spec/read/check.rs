@@ -121,6 +121,7 @@ impl<'t> Reader<'t, '_> {
             templates.extend(options.env.values().map(|value| (value.references(), "env")));
             let limited = options.concurrency.iter();
             templates.extend(limited.map(|limited| (limited.key.references(), "concurrency")));
+            templates.extend(options.rates.iter().map(|rate| (rate.key.references(), "rate")));
             let paths = options.paths.iter().flat_map(PathsSpec::templates);
             templates.extend(paths.map(|template| (template.references(), "paths")));
             if let Some(each) = &options.each {
@@ -139,7 +140,7 @@ impl<'t> Reader<'t, '_> {
             // A compensation has the items of its step.
             let items_of = draft.undoes.as_ref().map_or(ix, |(step, _)| *step as usize);
             let per_item =
-                ["with", "env", "repeat", "concurrency", "paths"].contains(&key) || undone.is_some();
+                ["with", "env", "repeat", "concurrency", "rate", "paths"].contains(&key) || undone.is_some();
             let has_items = drafts[items_of].spec.options().each.is_some();
             let site =
                 Site { node: draft.field(key), key, each: (has_items && per_item).then_some(items_of) };

@@ -14,6 +14,7 @@ mod paths;
 mod permissions;
 mod placement;
 mod policy;
+mod rate;
 mod reader;
 mod sandbox;
 mod secrets;

@@ -226,6 +226,7 @@ impl<'t> Reader<'t, '_> {
             "qa",
             "permissions",
             "concurrency",
+            "rate",
             "paths",
         ]
         .iter()
@@ -243,6 +244,7 @@ impl<'t> Reader<'t, '_> {
             concurrency: fields
                 .get("concurrency")
                 .and_then(|node| self.concurrency(node, &place.key("concurrency"))),
+            rates: fields.get("rate").map(|node| self.rates(node, &place.key("rate"))).unwrap_or_default(),
             paths: fields.get("paths").and_then(|node| self.locked(node, &place.key("paths"))),
             evidence: fields.get("evidence").and_then(|node| self.evidence(node, &place.key("evidence"))),
             permissions: fields

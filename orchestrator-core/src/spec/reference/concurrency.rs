@@ -31,7 +31,7 @@ pub static CONCURRENCY: Section = Section {
         .without("`wait`"),
     ],
     foreign: &[("group", "key"), ("name", "key"), ("max", "limit"), ("limits", "limit"), ("strategy", "on_full")],
-    elsewhere: &[("max-parallel", "`strategy`")],
+    elsewhere: &[("max-parallel", "`strategy`"), ("per", "`rate`")],
     frame: "name: example\nsteps:\n  example:\n    run: echo hello\n    concurrency:\n      …\n",
     filler: ("", &[]),
 };

@@ -3,6 +3,7 @@
 use crate::spec::reference::concurrency::CONCURRENCY;
 use crate::spec::reference::form::{Form, Key, Section};
 use crate::spec::reference::paths::PATHS;
+use crate::spec::reference::rate::RATE;
 use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::reference::strategy::{ITEMS, STRATEGY};
 use crate::spec::retry::MAX_ATTEMPTS;
@@ -166,6 +167,12 @@ pub static STEP: Section = Section {
             "concurrency: { key: deploy, limit: 1 }",
         ),
         Key::new(
+            "rate",
+            Form::Either(&[Form::Section(&RATE), Form::List(&Form::Section(&RATE), 1)]),
+            "How many attempts that name the same key may begin within some time, over all runs of the project.",
+            "rate: { key: some-api, limit: 10, per: 1m }",
+        ),
+        Key::new(
             "paths",
             Form::Either(&[Form::Text, Form::List(&Form::Text, 0), Form::Section(&PATHS)]),
             "What of a workspace it reads and writes: what one writes, no other reads or writes meanwhile. A plain list is written.",
@@ -196,6 +203,9 @@ pub static STEP: Section = Section {
         ("foreach", "for_each"),
         ("map", "for_each"),
         ("ignore_errors", "continue-on-error"),
+        ("rate_limit", "rate"),
+        ("rate-limit", "rate"),
+        ("throttle", "rate"),
     ],
     elsewhere: &[
         ("inputs", "the workflow"),

@@ -80,7 +80,7 @@ pub(super) async fn no_more_are_held_than_a_key_allows(place: Arc<dyn Place>) {
         write(&*store, story, takes(step, "k", 2)).await;
     }
     let third = stories[2].admission(takes(0, "k", 2));
-    assert_eq!(commit(&*store, third.clone()).await, Commit::Full(vec![("k".into(), 0)]));
+    assert_eq!(commit(&*store, third.clone()).await, Commit::Full(vec![("k".into(), 0.into())]));
     assert_eq!(store.run(stories[2].run).await.unwrap().unwrap().seq, stories[2].seq, "nothing was written");
     write(&*store, &mut stories[0], releases(0, "k")).await;
     assert_eq!(commit(&*store, third).await, Commit::Applied, "a place was free again");
@@ -117,7 +117,7 @@ pub(super) async fn of_sixteen_that_want_three_places_three_win(place: Arc<dyn P
     for racer in racers {
         match racer.await.expect("the racer") {
             Commit::Applied => winners += 1,
-            Commit::Full(full) => assert_eq!(full, [("k".into(), 0)]),
+            Commit::Full(full) => assert_eq!(full, [("k".into(), 0.into())]),
             other => panic!("{other:?}"),
         }
     }
@@ -130,7 +130,11 @@ pub(super) async fn members_of_a_batch_share_the_places(place: Arc<dyn Place>) {
     let batch = stories.iter().map(|story| story.admission(takes(0, "k", 2))).collect();
     let answers = store.commit(batch).await;
     let of = |wanted: &Commit| answers.iter().filter(|answer| *answer == wanted).count();
-    assert_eq!((of(&Commit::Applied), of(&Commit::Full(vec![("k".into(), 0)]))), (2, 1), "{answers:?}");
+    assert_eq!(
+        (of(&Commit::Applied), of(&Commit::Full(vec![("k".into(), 0.into())]))),
+        (2, 1),
+        "{answers:?}"
+    );
 }
 
 pub(super) async fn a_place_is_given_to_the_one_that_has_waited_longest(place: Arc<dyn Place>) {
@@ -159,7 +163,11 @@ pub(super) async fn a_place_is_given_to_the_one_that_has_waited_longest(place: A
         assert_eq!(line(&*store, "k").await, left.collect::<Vec<_>>(), "given on in the same commit");
         if let Some(other) = order.get(turn + 1) {
             let early = stories[*other].admission(takes(0, "k", 1));
-            assert_eq!(commit(&*store, early).await, Commit::Full(vec![("k".into(), 0)]), "it is another's");
+            assert_eq!(
+                commit(&*store, early).await,
+                Commit::Full(vec![("k".into(), 0.into())]),
+                "it is another's"
+            );
         }
         write(&*store, &mut stories[next], takes(0, "k", 1)).await;
         holder = next;
@@ -216,7 +224,11 @@ pub(super) async fn a_place_that_is_free_is_given_at_once(place: Arc<dyn Place>)
     write(&*store, &mut stories[0], waits("k", 1)).await;
     assert_eq!(line(&*store, "k").await, [(stories[0].run, true)]);
     let other = stories[1].admission(takes(0, "k", 1));
-    assert_eq!(commit(&*store, other).await, Commit::Full(vec![("k".into(), 0)]), "what was given is held");
+    assert_eq!(
+        commit(&*store, other).await,
+        Commit::Full(vec![("k".into(), 0.into())]),
+        "what was given is held"
+    );
     let both = Admission { waits: vec![hold("k", 1)], ..takes(0, "k", 1) };
     write(&*store, &mut stories[0], both).await;
     assert_eq!(
@@ -239,7 +251,7 @@ pub(super) async fn a_member_takes_all_its_places_or_none(place: Arc<dyn Place>)
     };
     write(&*store, &mut stories[0], takes(0, "second", 2)).await;
     let told = commit(&*store, stories[1].admission(both(1))).await;
-    assert_eq!(told, Commit::Full(vec![("second".into(), 1)]), "and how much of it there is");
+    assert_eq!(told, Commit::Full(vec![("second".into(), 1.into())]), "and how much of it there is");
     assert_eq!(held(&*store).await, [(stories[0].run, StepIx(0), "second".into())]);
     let stale = Story { seq: stories[1].seq + 1, ..stories[1].clone() };
     let told = commit(&*store, stale.admission(both(1))).await;

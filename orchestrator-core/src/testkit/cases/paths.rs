@@ -33,7 +33,7 @@ fn waits(hold: &Arc<Hold>) -> Admission {
 }
 
 fn full(hold: &Arc<Hold>) -> Commit {
-    Commit::Full(vec![(hold.spot(), 0)])
+    Commit::Full(vec![(hold.spot(), 0.into())])
 }
 
 /// Those that wait, where, and whether they were given it.

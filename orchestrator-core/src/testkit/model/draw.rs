@@ -135,8 +135,11 @@ pub(super) struct Places {
 /// How many keys there are that have places.
 pub(super) const KEYS: u8 = 2;
 
-/// How many different things are held: a place under each of these, and some paths.
-pub(super) const HOLDS: u32 = 6;
+/// How many rates.
+pub(super) const RATES: u8 = 2;
+
+/// How many different things are wanted: a place under each of these, a beginning under each rate, and some paths.
+pub(super) const HOLDS: u32 = 8;
 
 /// How many runs there are in a world.
 pub(super) const RUNS: usize = 5;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::draw::{Dealings, Draft, KEYS, OWNERS, Offered, Op, Places, RUNS};
+use super::draw::{Dealings, Draft, KEYS, OWNERS, Offered, Op, Places, RATES, RUNS};
 use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
 use crate::machine::{Fence, Hold};
 use crate::port::queue::StepTicket;
@@ -322,13 +322,14 @@ impl World {
     }
 }
 
-/// What a number stands for: a place under one of two keys, or one of some paths of a workspace, of which some clash.
+/// What a number stands for: a place under one of two keys, a beginning under one of two rates, or one of some paths of a workspace, of which some clash.
 fn hold(number: u8) -> Arc<Hold> {
     const PATHS: [(&[&str], &[&str]); 4] =
         [(&[], &["src"]), (&["src/*.rs"], &[]), (&["src/a.rs"], &["docs"]), (&[], &["docs/*.md", "**/a.rs"])];
-    Arc::new(match number.checked_sub(KEYS) {
-        None => Hold::place(&format!("key {number}"), 1 + u32::from(number)),
-        Some(of_paths) => {
+    Arc::new(match (number.checked_sub(KEYS), number.checked_sub(KEYS + RATES)) {
+        (None, _) => Hold::place(&format!("key {number}"), 1 + u32::from(number)),
+        (Some(rate), None) => Hold::rate(&format!("rate {rate}"), 1 + u32::from(rate), LONG),
+        (_, Some(of_paths)) => {
             let (read, write) = PATHS[usize::from(of_paths) % PATHS.len()];
             Hold::paths("site", Paths::new(read, write).expect("these are paths"))
         }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::list::Wrong::*;
 use super::store::Spoiled;
-use crate::machine::{Claim, Hold};
+use crate::id::Unit;
+use crate::machine::{Claim, Hold, rate_of};
 use crate::port::store::{Admission, Commit, HoldRow, KeyQuery, Member, Store, StoreError, WaiterRow};
 use crate::spec::{Glob, Paths};
+use crate::testkit::sample::at;
 
 impl Spoiled {
     pub(super) async fn spoil_keys(&self, member: &mut Member) {
@@ -31,6 +34,15 @@ impl Spoiled {
             GivesPathsToOneAtATime if !admission.waits.is_empty() => {
                 reword(admission, |paths| Paths::new(&[], &["."]).unwrap_or_else(|_| paths.clone()));
             }
+            LetsTooManyBegin => quicken(&mut admission.takes, u32::MAX),
+            LetsOneTooManyBegin if admission.takes.iter().any(|(_, hold)| hold.limit() == 3) => {
+                quicken(&mut admission.takes, 4);
+            }
+            BelievesAnyClock if member.at > at(1 << 40) => quicken(&mut admission.takes, 2),
+            PrunesWhatCounts if self.world.once.load(Ordering::Relaxed) => quicken(&mut admission.takes, 2),
+            LetsNobodyWaitUnderARate => admission.waits.retain(|hold| hold.claim.per().is_none()),
+            GivesAllToTheFirst if admission.takes.len() > 1 => quicken(&mut admission.takes, 6),
+            ForgetsNothingUnderARate => slow(&mut admission.takes),
             LetsRunsWaitOnce => admission.waits.truncate(1),
             MixesKeysUnderOneName => admission.project = "default".into(),
             _ => {}
@@ -49,6 +61,11 @@ impl Spoiled {
         if self.is(LooksAtKeysBeforeTheBatch) && batch.len() > 1 {
             batch.iter_mut().filter_map(|member| member.admission.as_mut()).for_each(|admission| {
                 raise(&mut admission.takes, u32::MAX);
+            });
+        }
+        if self.is(LooksAtRatesBeforeTheBatch) && batch.len() > 1 {
+            batch.iter_mut().filter_map(|member| member.admission.as_mut()).for_each(|admission| {
+                quicken(&mut admission.takes, u32::MAX);
             });
         }
     }
@@ -94,8 +111,26 @@ fn reword(admission: &mut Admission, other: impl Fn(&Paths) -> Paths) {
     }
 }
 
-fn raise(takes: &mut [(crate::id::Unit, Arc<Hold>)], limit: u32) {
-    for (_, hold) in takes.iter_mut().filter(|(_, hold)| hold.claim.paths().is_none()) {
+fn raise(takes: &mut [(Unit, Arc<Hold>)], limit: u32) {
+    for (_, hold) in takes.iter_mut().filter(|(_, hold)| hold.claim.is_place()) {
         *hold = Arc::new(Hold::place(&hold.key, hold.limit().max(limit)));
+    }
+}
+
+/// As [`raise`], under rates.
+fn quicken(takes: &mut [(Unit, Arc<Hold>)], limit: u32) {
+    for (_, hold) in takes {
+        if let Claim::Rate { limit: own, per } = hold.claim {
+            let claim = Claim::Rate { limit: own.max(limit), per };
+            *hold = Arc::new(Hold { key: hold.key.clone(), claim });
+        }
+    }
+}
+
+/// What begins counts for a day.
+fn slow(takes: &mut [(Unit, Arc<Hold>)]) {
+    for (_, hold) in takes.iter_mut().filter(|(_, hold)| hold.claim.per().is_some()) {
+        let (_, name) = rate_of(&hold.key).unwrap_or_default();
+        *hold = Arc::new(Hold::rate(name, hold.limit(), Duration::from_secs(86_400)));
     }
 }

@@ -151,6 +151,15 @@ wrong_stores! {
     LetsNobodyReadTogether caught by those_who_read_share_paths;
     GivesPathsToOneAtATime caught by paths_are_given_to_all_who_are_in_nobodys_way;
     LetsRunsWaitOnce caught by a_run_waits_once_for_each_set_of_paths;
+    // Rates.
+    LetsTooManyBegin caught by no_more_begin_than_a_rate_allows;
+    ForgetsNothingUnderARate caught by what_has_begun_is_of_the_past_after_its_time;
+    LooksAtRatesBeforeTheBatch caught by members_of_a_batch_share_a_rate;
+    LetsOneTooManyBegin caught by of_sixteen_that_want_to_begin_three_do;
+    LetsNobodyWaitUnderARate caught by who_waits_under_a_rate_has_its_turn;
+    GivesAllToTheFirst caught by each_that_waits_under_a_rate_has_one_turn;
+    BelievesAnyClock caught by the_store_s_clock_alone_counts;
+    PrunesWhatCounts caught by pruning_forgets_nothing_that_counts;
     // Reading.
     ShiftsEventsAfter caught by events_can_be_read_on;
     IgnoresLimits caught by events_can_be_read_on;

@@ -484,6 +484,9 @@ impl Store for Spoiled {
         {
             self.world.once.store(true, Ordering::Relaxed);
         }
+        if self.is(PrunesWhatCounts) {
+            self.world.once.store(true, Ordering::Relaxed);
+        }
         Ok(match self.wrong {
             CountsNoRows => Pruned { events: 0, lines: 0, ..pruned },
             CountsValuesTwice => Pruned { values: pruned.values * 2, ..pruned },

@@ -228,6 +228,9 @@ impl Store for MemoryStore {
         if !inner.lives(claim.owner, now) {
             return Ok(Claimed::Dead);
         }
+        if inner.runs.get(&claim.ticket.run).is_none_or(|run| run.row.finished_at.is_some()) {
+            return Ok(Claimed::Gone);
+        }
         inner.changed();
         Ok(inner.desk.claim(claim, now))
     }

@@ -26,6 +26,7 @@ mod script;
 mod sections;
 mod standing;
 mod store;
+mod strays;
 mod survey;
 mod tables;
 

@@ -101,8 +101,9 @@ impl<D: Dialect> Shared<D> {
             .filter(offers::Column::Owner.eq(owner.as_uuid()))
             .filter(offers::Column::Stops.eq(1))
             .all(self.db());
-        let stops = self.read(found).await?.into_iter().map(|row| Ok(rows::right(&row)?.0));
-        let mut stops = stops.collect::<Result<Vec<_>, StoreError>>()?;
+        // What cannot be read hides no other.
+        let rights = self.read(found).await?.into_iter().filter_map(|row| rows::right(&row).ok());
+        let mut stops: Vec<StepTicket> = rights.map(|(ticket, _)| ticket).collect();
         stops.sort_unstable();
         Ok(stops)
     }
@@ -158,24 +159,20 @@ impl<D: Dialect> Shared<D> {
             .from(owners::Entity)
             .and_where(owners::Column::Dead.eq(1))
             .take();
+        // Of this very right: what was said of another says nothing of it.
+        let same = |of_inbox: inbox::Column, of_offer: offers::Column| {
+            Expr::col((inbox::Entity, of_inbox)).equals((offers::Entity, of_offer))
+        };
         let delivered = Query::select()
             .expr(Expr::val(1))
             .from(inbox::Entity)
-            .and_where(
-                Expr::col((inbox::Entity, inbox::Column::Run)).equals((offers::Entity, offers::Column::Run)),
-            )
-            .and_where(
-                Expr::col((inbox::Entity, inbox::Column::Step))
-                    .equals((offers::Entity, offers::Column::Step)),
-            )
-            .and_where(
-                Expr::col((inbox::Entity, inbox::Column::Item))
-                    .equals((offers::Entity, offers::Column::Item)),
-            )
-            .and_where(
-                Expr::col((inbox::Entity, inbox::Column::Epoch))
-                    .equals((offers::Entity, offers::Column::Epoch)),
-            )
+            .and_where(same(inbox::Column::Run, offers::Column::Run))
+            .and_where(same(inbox::Column::Generation, offers::Column::Generation))
+            .and_where(same(inbox::Column::Step, offers::Column::Step))
+            .and_where(same(inbox::Column::Item, offers::Column::Item))
+            .and_where(same(inbox::Column::Iteration, offers::Column::Iteration))
+            .and_where(same(inbox::Column::Attempt, offers::Column::Attempt))
+            .and_where(same(inbox::Column::Epoch, offers::Column::Epoch))
             .take();
         let found = offers::Entity::find()
             .filter(offers::Column::Owner.is_not_null())
@@ -189,9 +186,13 @@ impl<D: Dialect> Shared<D> {
         let at = self.dialect.now().await?;
         let mut lost = Rows::default();
         for row in found {
-            if let (_, Some(claim)) = rows::right(&row)? {
+            // What cannot be read is in the way of no other: `store check` tells of it.
+            if let Ok((_, Some(claim))) = rows::right(&row) {
                 lost.push(result(&claim.ticket, claim.owner, at, Arg::Null));
             }
+        }
+        if lost.is_empty() {
+            return Ok(());
         }
         self.write_all(Batch::of_one(&SECTIONS, LOSE, lost)).await.map_err(StoreError::from)
     }
@@ -238,7 +239,7 @@ impl<D: Dialect> Shared<D> {
             .all(self.db());
         let mut claims = BTreeMap::new();
         for row in self.read(found).await? {
-            if let (_, Some(claim)) = rows::right(&row)? {
+            if let Ok((_, Some(claim))) = rows::right(&row) {
                 claims.insert((claim.ticket.step, claim.ticket.item), claim);
             }
         }

@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const ATTEMPTS: u32 = 8;
 
 /// What belongs to runs, then the runs themselves, then what nothing names any longer, in tables that belong to all.
-static SECTIONS: [Section; 14] = [
+static SECTIONS: [Section; 16] = [
     delete(
         "orchestrator_dedupe WHERE (scope, key) IN (SELECT 'start/' || project, start_key FROM orchestrator_runs \
          WHERE start_key IS NOT NULL AND id IN (SELECT column1 FROM ",
@@ -79,6 +79,17 @@ static SECTIONS: [Section; 14] = [
         &[],
         "",
     ),
+    // Both are written beside their run, or while it is there: what is left without one is of nobody.
+    delete(
+        "orchestrator_offers WHERE run IN (SELECT run FROM orchestrator_offers EXCEPT SELECT id FROM orchestrator_runs)",
+        &[],
+        "",
+    ),
+    delete(
+        "orchestrator_inbox WHERE run IN (SELECT run FROM orchestrator_inbox EXCEPT SELECT id FROM orchestrator_runs)",
+        &[],
+        "",
+    ),
 ];
 
 /// The first sections that name runs alone.
@@ -88,6 +99,8 @@ const UNNAMED_TEXTS: usize = 10;
 const UNNAMED_OWNERS: usize = 11;
 const UNNAMED_KEYS: usize = 12;
 const UNNAMED_TURNS: usize = 13;
+const STRAY_OFFERS: usize = 14;
+const STRAY_RESULTS: usize = 15;
 
 const fn delete(head: &'static str, columns: &'static [Kind], tail: &'static str) -> Section {
     Section::new(Verb::Delete, head, columns, tail)
@@ -132,6 +145,9 @@ impl<D: Dialect> Shared<D> {
             unnamed.add(UNNAMED_OWNERS, Rows::one([prune.before.arg()]));
             unnamed.add(UNNAMED_KEYS, Rows::one([prune.before.arg()]));
             unnamed.add(UNNAMED_TURNS, Rows::default());
+            unnamed.add(STRAY_OFFERS, Rows::default());
+            unnamed.add(STRAY_RESULTS, Rows::default());
+            pruned.strays = self.stray_count().await?;
             let mut hand = self.pen.take().await;
             let script = unnamed.finish(&mut hand.texts, D::WORDS);
             self.pen.run_undisturbed(&mut hand, script).await?;
@@ -146,7 +162,9 @@ impl<D: Dialect> Shared<D> {
         let all = self.read(found).await?;
         let runs = Ord::min(all, limit(prune.limit));
         let counted = self.counted(ended(prune, prune.limit).into_query()).await?;
-        Ok(Pruned { runs, more: all > runs, ..counted })
+        let more = all > runs;
+        let strays = if more { 0 } else { self.stray_count().await? };
+        Ok(Pruned { runs, more, strays, ..counted })
     }
 
     /// How many rows belong to the runs of a query.

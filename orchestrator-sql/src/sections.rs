@@ -266,7 +266,8 @@ pub(crate) static SECTIONS: [Section; COUNT] = [
             " AS v WHERE run = v.column1 AND step = v.column2 AND item = v.column3 AND generation = v.column4 \
              AND iteration = v.column5 AND attempt = v.column6 AND epoch = v.column7 AND orchestrator_offers.owner IS NULL \
              AND EXISTS (SELECT 1 FROM orchestrator_owners AS o \
-             WHERE o.id = v.column8 AND o.dead = 0 AND o.deadline > v.column9)",
+             WHERE o.id = v.column8 AND o.dead = 0 AND o.deadline > v.column9) \
+             AND EXISTS (SELECT 1 FROM orchestrator_runs AS r WHERE r.id = v.column1 AND r.finished_at IS NULL)",
         )
     },
 ];

@@ -122,6 +122,7 @@ impl<D: Dialect> SqlStore<D> {
         faults.extend(self.shared.event_faults().await?);
         faults.extend(self.shared.inbox_faults().await?);
         faults.extend(self.shared.offer_faults().await?);
+        faults.extend(self.shared.stray_faults().await?);
         faults.extend(self.shared.value_faults().await?);
         faults.extend(self.shared.artifact_faults().await?);
         Ok(faults)

@@ -16,12 +16,15 @@ mod clocks;
 mod crowded;
 mod doorbell;
 mod failover;
+mod fair;
 mod feed;
 mod partition;
 mod place;
 #[path = "../battery/printed.rs"]
 mod printed;
 mod refused;
+#[path = "../battery/request.rs"]
+mod request;
 #[path = "../battery/row.rs"]
 mod row;
 #[path = "../cli/sandbox.rs"]
@@ -35,6 +38,8 @@ mod seen;
 mod size;
 mod slow;
 mod starved;
+mod storm;
+mod strays;
 #[path = "../battery/survivors.rs"]
 mod survivors;
 #[path = "../battery/table.rs"]

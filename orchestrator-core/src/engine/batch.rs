@@ -11,6 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::handle::Receipt;
 use crate::engine::member::Draft;
 use crate::engine::note::Input;
+use crate::engine::offers::tell_dropped;
 use crate::engine::places::Rooms;
 use crate::engine::places::gives_places;
 use crate::engine::prepare;
@@ -345,6 +346,7 @@ impl Batch {
                 (Input::Ended(ended), Decided::Rejected(rejection)) => {
                     tracing::warn!(run = %driver.run, step = ?ended.step, %rejection, "a late outcome does not count");
                 }
+                (Input::Delivered(row), Decided::Rejected(rejection)) => tell_dropped(&row.claim, rejection),
                 _ => {}
             }
         }

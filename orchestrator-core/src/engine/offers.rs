@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use crate::engine::batch::{Batch, Decided, EVENT_LIMIT};
+use crate::engine::control::Opened;
 use crate::engine::driver::Driver;
 use crate::engine::member::Draft;
 use crate::engine::note::{Input, Note};
 use crate::engine::prepare::Done;
-use crate::id::Unit;
+use crate::engine::shared::Shared;
+use crate::id::{RunId, Unit};
 use crate::machine::{
-    Command, Effect, Fence, Finished, Prepared, StepError, is_away, outstanding, withdraws,
+    Command, Effect, Fence, Finished, Prepared, Rejection, Slot, StepError, is_away, outstanding, withdraws,
 };
-use crate::port::store::{ClaimRow, Inbox, InboxRow};
+use crate::port::plugin::Stream;
+use crate::port::queue::StepTicket;
+use crate::port::store::{ClaimRow, Commit, Inbox, InboxRow, LogLine, StoreError};
 use crate::spec::Placement;
 use crate::spec::retry::ErrorClass;
+use crate::time::Timestamp;
 
 impl Batch {
     /// Takes back what is to be taken back. The store refuses the member if some of it is claimed, and says by whom.
@@ -96,7 +101,24 @@ impl Batch {
 
     /// Says who has claimed what was delivered, and how it has ended. The row goes with the commit, also where that is late.
     pub(crate) fn take_in(&mut self, driver: &mut Driver, draft: &mut Draft, row: &InboxRow) -> Decided {
-        draft.remote.get_or_insert_default().taken.push(row.claim.ticket);
+        let ticket = row.claim.ticket;
+        draft.remote.get_or_insert_default().taken.push(ticket);
+        let is_of = |slot: &Slot| (driver.state.head().generation, slot.iterations());
+        let is_stale = |slot: &Slot| is_of(slot) != (ticket.generation, ticket.iteration);
+        // An attempt of the past may have the number of one of now.
+        let decided = match driver.state.find(ticket.unit()).is_some_and(is_stale) {
+            true => Decided::Rejected(Rejection::Fenced),
+            false => self.take_end(driver, draft, row),
+        };
+        if let Decided::Rejected(rejection) = &decided
+            && driver.state.find(ticket.unit()).is_some()
+        {
+            draft.logs.push(dropped(&ticket, draft.at, &rejection.to_string()));
+        }
+        decided
+    }
+
+    fn take_end(&mut self, driver: &mut Driver, draft: &mut Draft, row: &InboxRow) -> Decided {
         let claimed = claimed(&row.claim);
         self.say(driver, draft, &claimed);
         let Command::Claimed { step, attempt, fence, .. } = claimed else { return Decided::Changed(false) };
@@ -160,6 +182,56 @@ impl Driver {
             }
         }
     }
+}
+
+impl Shared {
+    /// What lies in the inbox of a run that has ended is nobody's any more: it goes, and the run's lines tell of it. Otherwise the
+    /// run would be due for ever, before others.
+    pub(crate) async fn drop_deliveries(&self, run: RunId) -> Result<(), StoreError> {
+        let rows = self.store.inbox(run).await?.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(Opened { state, .. }) = self.open(run).await? else { return Ok(()) };
+        // One that was reopened meanwhile is due, and its driver takes in what is there.
+        let Some((_, ended_at)) = state.head().ended else { return Ok(()) };
+        let mut draft = Draft::new(&state, self.transition(), ended_at);
+        let rejection = Rejection::Ended(state.status());
+        for row in &rows {
+            let ticket = row.claim.ticket;
+            draft.remote.get_or_insert_default().taken.push(ticket);
+            if state.find(ticket.unit()).is_some() {
+                draft.logs.push(dropped(&ticket, self.clock.now(), &rejection.to_string()));
+            }
+        }
+        match self.committer.submit(draft.into_member(run, &state, &[], None)).await {
+            Ok(Commit::Applied) => rows.iter().for_each(|row| tell_dropped(&row.claim, &rejection)),
+            answer => {
+                tracing::debug!(%run, ?answer, "what lies there for a run that has ended stays for now");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells, for whoever looks after the store, of what was delivered and does not count.
+pub(crate) fn tell_dropped(claim: &ClaimRow, why: &Rejection) {
+    let ClaimRow { ticket, owner, at } = claim;
+    let StepTicket { run, generation, step, item, iteration, attempt, epoch } = *ticket;
+    tracing::warn!(
+        %run, step = step.0, ?item, generation, iteration, attempt, epoch, %owner, claimed_at = %at, %why,
+        "what was delivered does not count: dropped"
+    );
+}
+
+/// The same, among the lines of its step.
+fn dropped(ticket: &StepTicket, at: Timestamp, why: &str) -> LogLine {
+    let StepTicket { generation, step, item, iteration, attempt, epoch, .. } = *ticket;
+    let text = format!(
+        "what was delivered for attempt {attempt} (generation {generation}, iteration {iteration}, epoch {epoch}) \
+         does not count: {why}"
+    );
+    LogLine { step, item, attempt, stream: Stream::System, at, text: text.into() }
 }
 
 fn claimed(claim: &ClaimRow) -> Command {

@@ -212,6 +212,7 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, tur
     for (run, taken) in chosen.into_iter().zip(together(taken).await) {
         match taken {
             Ok(Taken::Up) => tracing::debug!(%run, "took up a due run"),
+            Ok(Taken::Over) => tracing::debug!(%run, "a run that has ended was due"),
             Ok(Taken::LeftAlone) => _ = strangers.ever.insert(run),
             Err(DriveError::Driven { .. } | DriveError::Stopping) => {}
             Err(error @ DriveError::UnknownPlugin { .. }) => {
@@ -227,6 +228,8 @@ async fn claim(shared: &Arc<Shared>, room: usize, strangers: &mut Strangers, tur
 /// What became of a due run.
 enum Taken {
     Up,
+    /// It has ended. Something may have been delivered for it.
+    Over,
     /// It has the label of those that are none of ours.
     LeftAlone,
 }
@@ -251,7 +254,13 @@ impl Shared {
         if self.is_left_alone(run).await? {
             return Ok(Taken::LeftAlone);
         }
-        self.drive(run).await.map(|_| Taken::Up)
+        match self.drive(run).await? {
+            Some(_) => Ok(Taken::Up),
+            None => {
+                self.drop_deliveries(run).await?;
+                Ok(Taken::Over)
+            }
+        }
     }
 
     /// Whether a run, or the one that somebody has started above it, has the label of runs that are none of ours.

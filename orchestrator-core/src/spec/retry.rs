@@ -107,18 +107,36 @@ impl RetryPolicy {
     /// together.
     #[must_use]
     pub fn delay(&self, run: RunId, unit: impl Into<Unit>, failures: u32) -> Duration {
-        let nominal = match self.backoff {
+        let half = self.nominal(failures) / 2;
+        half + half.mul_f64(share(run, unit.into(), failures))
+    }
+
+    /// The wait where the other side has asked for one of `asked`: never less, and longer by anything up to the nominal wait, or
+    /// to half of what was asked, at most [`RetryPolicy::max`], if that is more. Many are told to come back at one moment, and
+    /// would all do so.
+    #[must_use]
+    pub fn delay_after(&self, asked: Duration, run: RunId, unit: impl Into<Unit>, failures: u32) -> Duration {
+        let unit = unit.into();
+        let span = self.nominal(failures).max(Ord::min(asked / 2, self.max));
+        let spread = span.mul_f64(share(run, unit, failures));
+        self.delay(run, unit, failures).max(asked.saturating_add(spread))
+    }
+
+    fn nominal(&self, failures: u32) -> Duration {
+        match self.backoff {
             Backoff::Fixed => self.initial,
             Backoff::Exponential => self.initial.saturating_mul(1 << failures.saturating_sub(1).min(31)),
         }
-        .min(self.max);
-        let unit = unit.into();
-        let place = u64::from(unit.step.0) << 32 ^ u64::from(unit.rank()).rotate_right(24);
-        let seed = run.as_uuid().as_u128() as u64 ^ place ^ u64::from(failures);
-        let half = nominal / 2;
-        // The top 32 bits as a fraction of one.
-        half + half.mul_f64((mix(seed) >> 32) as f64 / f64::from(u32::MAX))
+        .min(self.max)
     }
+}
+
+/// A fraction of one, of its own for each failure of each step or item of each run.
+fn share(run: RunId, unit: Unit, failures: u32) -> f64 {
+    let place = u64::from(unit.step.0) << 32 ^ u64::from(unit.rank()).rotate_right(24);
+    let seed = run.as_uuid().as_u128() as u64 ^ place ^ u64::from(failures);
+    // The top 32 bits.
+    (mix(seed) >> 32) as f64 / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -136,5 +154,32 @@ mod tests {
             assert!(delay >= nominal / 2 && delay <= nominal, "{failures}: {delay:?}");
             assert_eq!(delay, policy.delay(run, StepIx(3), failures));
         }
+    }
+
+    #[test]
+    fn who_is_asked_to_wait_comes_no_sooner_and_not_with_all_others() {
+        let policy = RetryPolicy { max: Duration::from_secs(8), ..RetryPolicy::default() };
+        let run = RunId::from_uuid(uuid::Uuid::from_u128(7));
+        for (asked, failures, longest) in [(0, 1, 1), (30, 1, 38), (4, 1, 6), (4, 9, 12), (86_400, 3, 86_408)]
+        {
+            let asked = Duration::from_secs(asked);
+            let waits: Vec<Duration> = (0..2_000)
+                .map(|item| policy.delay_after(asked, run, Unit::new(StepIx(0), Some(item)), failures))
+                .collect();
+            assert!(
+                waits.iter().all(|wait| (asked..=Duration::from_secs(longest)).contains(wait)),
+                "{asked:?}"
+            );
+            // Of ten parts of that time, none is for many more than its tenth.
+            let first = waits.iter().min().unwrap();
+            let tenth = (*waits.iter().max().unwrap() - *first) / 10;
+            let most = (0..10).map(|part| {
+                let from = *first + tenth * part;
+                waits.iter().filter(|wait| (from..from + tenth).contains(wait)).count()
+            });
+            assert!(most.max().unwrap() < 2 * 200, "{asked:?}");
+        }
+        let twice = [1, 2].map(|_| policy.delay_after(Duration::from_secs(3), run, StepIx(1), 2));
+        assert_eq!(twice[0], twice[1], "a decision can be repeated");
     }
 }

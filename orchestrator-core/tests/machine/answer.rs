@@ -208,8 +208,13 @@ fn failed(
         let again = world.ledger.intent != Intent::Cancel
             && policy.covers(error.class)
             && failures + entry.losses < policy.max_attempts;
-        let due = world.now + policy.delay(world.state.run(), event.step, failures);
-        again.then(|| not_before.map_or(due, |earliest| due.max(earliest)))
+        let (run, step) = (world.state.run(), event.step);
+        let wait = match not_before {
+            Some(earliest) => policy.delay_after(earliest.since(world.now), run, step, failures),
+            None => policy.delay(run, step, failures),
+        };
+        again.then(|| world.now + wait)
     });
-    event.error == *error && event.retry_at == retry_at
+    let is_too_soon = event.retry_at.zip(not_before).is_some_and(|(at, earliest)| at < earliest);
+    event.error == *error && event.retry_at == retry_at && !is_too_soon
 }

@@ -67,6 +67,7 @@ async fn remove(
         sum.events += these.events;
         sum.lines += these.lines;
         sum.values += these.values;
+        sum.strays += these.strays;
         sum.more = these.more;
         if told.is_some() || !these.more {
             return Ok((sum, told));
@@ -100,16 +101,21 @@ fn tell(app: &App, summary: &Summary<'_>) -> Result<(), Problem> {
             "events": pruned.events,
             "lines": pruned.lines,
             "values": pruned.values,
+            "strays": pruned.strays,
             "freed_bytes": freed,
         }));
-    }
-    if pruned.runs == 0 {
-        return app.output.print(&format!("no run ended more than {age} ago"));
     }
     let counted = |count: u64, one: &str, more: &str| {
         format!("{} {}", size::count(count), if count == 1 { one } else { more })
     };
     let verb = if *dry { "would remove" } else { "removed" };
+    if pruned.strays > 0 {
+        let strays = counted(pruned.strays, "offer or delivery", "offers and deliveries");
+        app.output.print(&format!("{verb} {strays} of runs that are not there"))?;
+    }
+    if pruned.runs == 0 {
+        return app.output.print(&format!("no run ended more than {age} ago"));
+    }
     app.output.print(&format!(
         "{verb} {} that ended more than {age} ago: {}, {}, {}",
         counted(pruned.runs, "run", "runs"),

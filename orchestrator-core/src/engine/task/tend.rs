@@ -94,7 +94,7 @@ impl Shared {
             return Ok(());
         }
         match self.drive(run).await {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(self.drop_deliveries(run).await?),
             Ok(Some(_)) => self.wait_until(run, Quiet::AtRest).await,
             // It takes in what lies there; whoever asks next sees it.
             Err(DriveError::Driven { .. }) => self.wait_until(run, Quiet::NoNews).await,

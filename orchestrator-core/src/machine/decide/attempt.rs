@@ -288,8 +288,11 @@ pub(super) fn retry_at(
     if state.is_stopped(slot.stage) || slot.overdue || !policy.covers(class) || used >= policy.max_attempts {
         return None;
     }
-    let at = now + policy.delay(state.run, step, failures);
-    Some(not_before.map_or(at, |earliest| at.max(earliest)))
+    Some(match not_before {
+        // However far off it is: nobody comes sooner.
+        Some(earliest) => now + policy.delay_after(earliest.since(now), state.run, step, failures),
+        None => now + policy.delay(state.run, step, failures),
+    })
 }
 
 pub(super) fn lost(state: &RunState, owner: OwnerId) -> Vec<Event> {

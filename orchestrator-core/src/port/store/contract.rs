@@ -88,8 +88,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// has claimed it stays known.
     async fn offers(&self, query: OfferQuery) -> Result<Page<OfferRow>, StoreError>;
 
-    /// Claims an offer for an owner that is alive, by the store's clock. The run has no part in it. Of each right there is one
-    /// claim, for ever, and none once it was taken back.
+    /// Claims an offer for an owner that is alive, by the store's clock. The run's log has no part in it; of a run that has ended,
+    /// or is not there, nothing is claimed. Of each right there is one claim, for ever, and none once it was taken back.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
 
     /// What an owner has claimed and is to stop, in order: told until the result is taken in.
@@ -168,7 +168,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A run that has not ended is never touched, and neither is one that carries out a step, directly or not, of a run
     /// that stays. When no more are left, also goes what nothing names any longer:
     /// revisions that are neither registered nor a run's, and owners that are dead, whose time was over before
-    /// `before`, and that no open run names.
+    /// `before`, and that no open run names, and offers and what lies in inboxes, of runs that are not there.
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
 
     /// Checks that the store answers and is whole enough to work with.

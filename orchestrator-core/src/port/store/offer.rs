@@ -158,7 +158,7 @@ pub struct Claim {
 pub enum Claimed {
     /// It is the owner's, or was before: an answer that was lost is found by asking again.
     Yours(Box<OfferRow>),
-    /// It is another's, was taken back, is over (its end was delivered, or its owner has died), or never was.
+    /// It is another's, was taken back, is over (its end was delivered, its owner has died, or its run has ended), or never was.
     Gone,
     /// The owner is dead, past its time, or not known: it can claim nothing.
     Dead,

@@ -26,6 +26,8 @@ pub struct Pruned {
     pub lines: u64,
     /// Their values.
     pub values: u64,
+    /// Offers, and what lay in inboxes, of runs that are not there: at the end, when no more runs are left.
+    pub strays: u64,
     /// Whether there are more runs to be removed.
     pub more: bool,
 }

@@ -138,7 +138,7 @@ pub(super) async fn what_does_not_exist_is_not_there(place: Arc<dyn Place>) {
             "append_logs" => "invalid",
             "register_workflow" | "put_document" => "Stale(None)",
             "delete_document" => "false",
-            "prune" => "Pruned { runs: 0, events: 0, lines: 0, values: 0, more: false }",
+            "prune" => "Pruned { runs: 0, events: 0, lines: 0, values: 0, strays: 0, more: false }",
             _ => "[]",
         };
         match answer {

@@ -103,6 +103,7 @@ cases! {
         offers::an_offer_is_claimed_once covers [commit, claim];
         offers::of_sixteen_claims_one_wins covers [claim];
         offers::a_claim_names_the_right_that_is_offered covers [claim];
+        offers::nothing_of_a_run_that_has_ended_is_claimed covers [commit, claim, offers];
         offers::the_dead_claim_nothing covers [claim, retire, offers];
         offers::a_step_has_one_offer_at_a_time covers [commit, offers];
         offers::what_is_claimed_is_not_taken_back covers [commit, claim, offers];

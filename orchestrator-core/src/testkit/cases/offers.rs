@@ -9,7 +9,7 @@ use crate::id::OwnerId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{Claim, Claimed, Commit, NewOwner, OfferQuery, Remote, Serves, Store};
 use crate::testkit::Place;
-use crate::testkit::sample::{Story, claim, claimed, offer, owner_id, registered, step_row, ticket};
+use crate::testkit::sample::{Story, at, claim, claimed, offer, owner_id, registered, step_row, ticket};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -91,6 +91,22 @@ pub(super) async fn a_claim_names_the_right_that_is_offered(place: Arc<dyn Place
         assert_eq!(answer, Claimed::Gone, "{wrong:?} is not {ticket:?}");
     }
     claim(&*store, ticket, owner).await;
+}
+
+pub(super) async fn nothing_of_a_run_that_has_ended_is_claimed(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let owner = registered(&*store, LONG).await;
+    let (mut story, ticket) = offered(&*store).await;
+    let mut ends = story.step_due();
+    ends.summary.finished_at = Some(at(1));
+    story.write(&*store, ends).await;
+    let claim = Claim { ticket, owner };
+    assert_eq!(store.claim(claim).await.unwrap(), Claimed::Gone);
+    let query = OfferQuery { claimed: true, ..OfferQuery::default() };
+    assert_eq!(listed(&*store, query).await, [], "nothing was written");
+    // One that was reopened is like any other.
+    story.write(&*store, story.step_due()).await;
+    assert!(matches!(store.claim(claim).await.unwrap(), Claimed::Yours(_)));
 }
 
 pub(super) async fn the_dead_claim_nothing(place: Arc<dyn Place>) {

@@ -59,7 +59,7 @@ pub(super) async fn runs_that_have_ended_go_whole(place: Arc<dyn Place>) {
     let (story, stored) = whole(&*store, new_run(), Some(10)).await;
     assert_eq!(left(&*store, story.run, &stored).await, [1, 1, 2, 2, 1, 1, 1, 3]);
     let pruned = store.prune(all(at(11))).await.unwrap();
-    assert_eq!(pruned, Pruned { runs: 1, events: 2, lines: 3, values: 1, more: false });
+    assert_eq!(pruned, Pruned { runs: 1, events: 2, lines: 3, values: 1, strays: 0, more: false });
     assert_eq!(left(&*store, story.run, &stored).await, [0; 8]);
     assert!(store.list_runs(RunQuery::default()).await.unwrap().items.is_empty());
     assert_eq!(store.prune(all(at(11))).await.unwrap(), Pruned::default(), "there is nothing more");
@@ -88,10 +88,10 @@ pub(super) async fn a_dry_run_counts_and_removes_nothing(place: Arc<dyn Place>) 
         whole(&*store, new_run(), ended).await;
     }
     let dry = |limit| Prune { dry: true, limit, ..all(at(9)) };
-    let expected = Pruned { runs: 3, events: 6, lines: 9, values: 3, more: false };
+    let expected = Pruned { runs: 3, events: 6, lines: 9, values: 3, strays: 0, more: false };
     assert_eq!(store.prune(dry(usize::MAX)).await.unwrap(), expected);
     assert_eq!(store.prune(dry(3)).await.unwrap(), expected);
-    let two = Pruned { runs: 2, events: 4, lines: 6, values: 2, more: true };
+    let two = Pruned { runs: 2, events: 4, lines: 6, values: 2, strays: 0, more: true };
     assert_eq!(store.prune(dry(2)).await.unwrap(), two);
     assert_eq!(store.list_runs(RunQuery::default()).await.unwrap().items.len(), 4);
     assert_eq!(store.prune(Prune { dry: false, ..dry(usize::MAX) }).await.unwrap(), expected);

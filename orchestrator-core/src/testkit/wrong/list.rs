@@ -105,6 +105,7 @@ wrong_stores! {
     RefusesOnesOwn caught by an_offer_is_claimed_once;
     ClaimsByTheStepAlone caught by a_claim_names_the_right_that_is_offered;
     BeginsAgainWhatIsOver caught by what_is_over_is_not_claimed_again;
+    ClaimsOfTheEnded caught by nothing_of_a_run_that_has_ended_is_claimed;
     LetsTheDeadClaim caught by the_dead_claim_nothing;
     OffersTwice caught by a_step_has_one_offer_at_a_time;
     WithdrawsTheClaimed caught by what_is_claimed_is_not_taken_back;

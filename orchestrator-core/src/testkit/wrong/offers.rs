@@ -72,6 +72,10 @@ impl Spoiled {
                 held.is_none() && row.as_ref().is_some_and(|row| row.offer.ticket == claim.ticket)
             }
             (BeginsAgainWhatIsOver, Claimed::Gone) => held.is_some_and(|held| held.owner == claim.owner),
+            (ClaimsOfTheEnded, Claimed::Gone) => {
+                let of = self.right.run(claim.ticket.run).await?;
+                held.is_none() && of.is_some_and(|run| run.finished_at.is_some())
+            }
             (LetsTheDeadClaim, Claimed::Dead) => true,
             _ => false,
         };

@@ -227,6 +227,15 @@ impl Field {
         )
     }
 
+    /// A result of whoever has claimed the first step of a run, under another right.
+    fn beside(&self, run: &str, right: [&str; 5], body: &str) -> String {
+        let (run, right) = (self.id(run), right.join(", "));
+        format!(
+            "INSERT INTO orchestrator_inbox (run, item, owner, {RIGHT}, claimed_at, at, body) \
+             SELECT run, item, owner, {right}, 1, 1, '{body}' FROM orchestrator_offers WHERE run = {run} AND step = 0;\n"
+        )
+    }
+
     /// A change of what was offered once, and its being offered again.
     fn offer_again(&self, of: &str, change: &str) -> String {
         let of = self.id(of);
@@ -241,33 +250,35 @@ impl Field {
 /// The right of the first step of a run, as it was offered first.
 const FIRST: [i64; 6] = [1, 0, 0, 0, 1, 1];
 
-/// Rights of a run that goes on, none of which is given out: another generation, iteration, attempt and right, and a step and
-/// an item that it has not. Of those whose step is there, lines have to tell.
-const WRONG: [[i64; 6]; 6] = [
-    [2, 0, 0, 0, 1, 1],
-    [1, 0, 0, 3, 1, 1],
-    [1, 0, 0, 0, 7, 1],
-    [1, 0, 0, 0, 1, 9],
-    [1, 1, 0, 0, 1, 9],
-    [1, 99, 0, 0, 1, 1],
+/// What of the right that somebody has claimed is otherwise, in the order of [`RIGHT`]: another generation, iteration, attempt and
+/// right, and a step that has not begun and one that is not there. None of these is given out.
+const WRONG: [[&str; 5]; 6] = [
+    ["generation + 1", "step", "iteration", "attempt", "epoch"],
+    ["generation", "step", "iteration + 3", "attempt", "epoch"],
+    ["generation", "step", "iteration", "attempt + 6", "epoch"],
+    ["generation", "step", "iteration", "attempt", "epoch + 8"],
+    ["generation", "1", "iteration", "attempt", "epoch + 8"],
+    ["generation", "99", "iteration", "attempt", "epoch"],
 ];
+
+const RIGHT: &str = "generation, step, iteration, attempt, epoch";
 
 fn play(ground: Ground, row: &Mutex<Row>) {
     let field = Field::new(ground);
     let place = &field.place;
     let near = field.worker("near", &[]);
+    // All of them are driven by somebody who executes none of it.
+    let gates = ["first", "second", "never", "third"];
+    let [gone, ended, cancelled, open] = gates.map(|gate| field.leave(gate));
+    until(|| near.said().matches("took up").count() == gates.len());
     let dying = field.worker("dying", &["--queue", "far"]);
-    let gone = field.leave("first");
-    until(|| field.has_begun(&gone));
+    until(|| [&gone, &ended, &cancelled, &open].into_iter().all(|run| field.has_begun(run)));
     field.tell("CREATE TABLE kept AS SELECT * FROM orchestrator_offers;");
     field.opens("first");
     place.completed(&gone);
     until(|| place.sandbox.run("prune --older-than 0s").exits(0).out.contains("1 run "));
     // Others have ended in one way or another, or go on.
     let many = place.leave("many.yaml");
-    let [ended, cancelled, open] = ["second", "never", "third"].map(|gate| field.leave(gate));
-    until(|| [&ended, &cancelled, &open].into_iter().all(|run| field.has_begun(run)));
-    field.tell("INSERT INTO kept SELECT * FROM orchestrator_offers;");
     field.opens("second");
     place.completed(&ended);
     place.sandbox.run(&format!("runs cancel {cancelled}")).exits(0);
@@ -276,6 +287,8 @@ fn play(ground: Ground, row: &Mutex<Row>) {
     let before: BTreeMap<String, Value> =
         [&ended, &cancelled, &many].into_iter().map(|run| (run.clone(), field.standing(run))).collect();
 
+    let claimed = format!("SELECT count(owner) FROM orchestrator_offers WHERE run = {}", field.id(&open));
+    until(|| field.ask(&claimed) == 1);
     let (text, trials, dropped) = strays(&field, &gone, &ended, &cancelled, &open);
     field.tell(&text);
     // Whoever has claimed the step that is waited for dies, among others of whom nobody can read what they had.
@@ -343,7 +356,7 @@ fn strays(field: &Field, gone: &str, ended: &str, cancelled: &str, open: &str) -
         (cancelled, [1, 0, 0, 0, 2, 2], "neither JSON nor anything"),
     ];
     all.extend(dropped.iter().map(|(run, right, body)| field.result(run, *right, body)));
-    all.extend(WRONG.iter().map(|right| field.result(open, *right, &stale)));
+    all.extend(WRONG.iter().map(|right| field.beside(open, *right, &stale)));
     // Those of children are, too; there are more of them than are looked at once.
     let children = field.ask("SELECT count(*) FROM orchestrator_runs WHERE parent_run IS NOT NULL");
     all.push(format!(

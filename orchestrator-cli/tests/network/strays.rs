@@ -309,11 +309,8 @@ fn play(ground: Ground, row: &Mutex<Row>) {
         [gone.as_str(), &format!("run_{NEVER}")].iter().filter(|run| !said.contains(**run)).count();
     near.drain();
     far.drain();
-    facts.traced = ["near.log", "far.log"]
-        .iter()
-        .flat_map(|log| place.lines(log))
-        .filter(|line| line.contains(DROPPED))
-        .count();
+    facts.traced =
+        ["near.log", "far.log"].iter().flat_map(|log| place.lines(log)).filter(|line| tells(line)).count();
     facts.noted = [&ended, &cancelled, &open].iter().map(|run| noted(place, run)).sum();
     facts.after = facts.before.keys().map(|run| (run.clone(), field.standing(run))).collect();
     let mut row = row.lock().unwrap();
@@ -332,12 +329,14 @@ fn play(ground: Ground, row: &Mutex<Row>) {
     row.add(trials, losses);
 }
 
-/// How traces, and the lines of steps, begin that tell of something that was dropped.
-const DROPPED: &str = "what was delivered";
+/// Whether a trace, or a line of a step, tells of something that was dropped.
+fn tells(line: &str) -> bool {
+    line.contains("what was delivered") && line.contains("does not count")
+}
 
 fn noted(place: &Place, run: &str) -> usize {
     let lines = place.sandbox.run(&format!("runs logs {run} --json")).exits(0).out;
-    lines.lines().filter(|line| line.contains(DROPPED)).count()
+    lines.lines().filter(|line| tells(line)).count()
 }
 
 /// All that belongs to nothing, how much that is, and how much of it has to be told of when it is dropped.

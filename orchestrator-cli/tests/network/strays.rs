@@ -369,7 +369,7 @@ fn strays(field: &Field, gone: &str, ended: &str, cancelled: &str, open: &str) -
         all.push(field.result(run, [1, 0, 0, 0, -1, 1], ""));
     }
     all.extend([ended, open].map(|run| field.result(run, [1, 0, 0, 0, -1, 1], "")));
-    all.extend([gone, ended, cancelled].map(|run| field.offer_again(run, "attempt = 1")));
+    all.extend([gone, ended, cancelled].map(|run| field.offer_again(run, "epoch = epoch + 5")));
     all.push(field.offer_again(ended, &format!("run = {never}")));
     all.push(field.offer_again(open, "step = 99"));
     let claimed = format!("attempt = -1, owner = {dead}, claimed_at = 1");

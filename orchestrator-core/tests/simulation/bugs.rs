@@ -12,6 +12,7 @@ use orchestrator_core::port::store::{Member, Store};
 use orchestrator_core::spec::Paths;
 use orchestrator_core::time::Timestamp;
 
+use crate::ticks::TICK;
 use crate::truth::Truth;
 use crate::world::BEGIN;
 
@@ -76,6 +77,8 @@ bugs! {
     NobodyIsInLine,
     /// What a rate allows is not looked at.
     TooManyBegin,
+    /// Runs of a schedule are started under no key.
+    KeylessTicks,
 }
 
 /// What wrong stores remember.
@@ -113,6 +116,9 @@ impl Truth {
             }
             Bug::ScheduledApart if self.world.chance(|chance| chance.permille(100)) => {
                 member.summary.due_at = None;
+            }
+            Bug::KeylessTicks if member.create.as_ref().is_some_and(|new| &*new.workflow == TICK) => {
+                member.create.iter_mut().for_each(|new| new.key = None);
             }
             Bug::CancelOverSuccess => self.cancel_over_success(member),
             Bug::ValuesApart if self.world.chance(|chance| chance.permille(200)) => member.values.clear(),

@@ -63,6 +63,8 @@ pub(crate) const WAITED: &str = "place.waited";
 pub(crate) const GIVEN: &str = "place.given";
 /// Something waited for its turn under a rate.
 pub(crate) const TURN: &str = "rate.waited";
+/// Time has started a run.
+pub(crate) const TICKED: &str = "schedule.fired";
 /// Somebody has claimed a task.
 pub(crate) const CLAIMED: &str = "task.claimed";
 /// Whoever had claimed a task came too late.

@@ -93,6 +93,7 @@ impl Machine {
             true => starting.serve(everything()).share(),
             false => starting,
         };
+        let starting = if site.world.ticks { starting.schedules() } else { starting };
         match tokio::time::timeout(Duration::from_secs(10), starting.start()).await {
             Ok(Ok(engine)) => *self.running.lock().unwrap() = Some(Running { process, engine }),
             _ => process.kill(),

@@ -19,6 +19,7 @@ mod play;
 mod reach;
 #[path = "../battery/row.rs"]
 mod row;
+mod ticks;
 mod truth;
 mod workload;
 mod world;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bugs::Bug;
-use dice::{CLAIMED, Die, GIVEN, OVERTAKEN, TURN, WAITED};
+use dice::{CLAIMED, Die, GIVEN, OVERTAKEN, TICKED, TURN, WAITED};
 use play::play;
 use world::Told;
 
@@ -138,7 +139,8 @@ fn every_world_keeps_the_promises() {
     }
     // Fewer worlds than that need not have met everything.
     if count >= 300 {
-        let all = Die::ALL.iter().map(|die| die.name()).chain([WAITED, GIVEN, TURN, CLAIMED, OVERTAKEN]);
+        let all =
+            Die::ALL.iter().map(|die| die.name()).chain([WAITED, GIVEN, TURN, TICKED, CLAIMED, OVERTAKEN]);
         let missed: Vec<&str> = all.filter(|name| !hits.contains_key(name)).collect();
         assert!(missed.is_empty(), "never happened: {missed:?}");
     }

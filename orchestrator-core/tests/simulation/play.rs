@@ -17,6 +17,7 @@ use crate::machine::{Machine, Site};
 use crate::node::Process;
 use crate::outside::{Outside, Works};
 use crate::people::People;
+use crate::ticks::{TICK, tick};
 use crate::truth::{Truth, short};
 use crate::workload::{CHILD, End, Flow};
 use crate::world::{Told, World};
@@ -48,6 +49,9 @@ async fn live(world: &Arc<World>) {
     for machine in &machines {
         machine.boot().await;
     }
+    if world.ticks {
+        truth.begin_to_tick().await;
+    }
     let people = People::new(&site, &machines, flows);
     let faults: Vec<_> = machines.iter().map(|machine| tokio::spawn(machine.clone().suffer())).collect();
     let starting = tokio::spawn(people.clone().start_all());
@@ -62,6 +66,9 @@ async fn live(world: &Arc<World>) {
     world.heal();
     let recovering: Vec<_> = machines.iter().map(|machine| tokio::spawn(machine.clone().recover())).collect();
     all_is_started(world, starting).await;
+    if world.ticks {
+        truth.end_ticking().await;
+    }
     passes(world, &truth, AT_LAST_MILLIS).await;
     attending.abort();
     claiming.iter().for_each(JoinHandle::abort);
@@ -122,6 +129,7 @@ async fn written(world: &Arc<World>) -> (Vec<(Flow, Arc<Workflow>)>, BTreeMap<Ar
     let child = reader.parse_with(CHILD, &ParseOptions::default().default_name("child"));
     workflows
         .insert(Arc::from("child"), Arc::new(child.unwrap_or_else(|faults| panic!("{faults}")).workflow));
+    workflows.insert(Arc::from(TICK), tick(&reader));
     for number in 0..count {
         let flow = world.chance(|chance| Flow::drawn(chance, number));
         let text = flow.text();
@@ -157,6 +165,7 @@ async fn judge(world: &World, truth: &Truth, outside: &Outside, people: &People)
         world.broken(format!("{} is stuck: {}", short(run), seen.unwrap_or_default()));
     }
     truth.nothing_is_lost().await;
+    truth.judge_ticks().await;
     let started = people.started.lock().unwrap().clone();
     let cancelled = people.cancelled.lock().unwrap().clone();
     for (at, flow) in people.flows() {

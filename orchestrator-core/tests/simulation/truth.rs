@@ -15,6 +15,7 @@ use orchestrator_core::{MemoryStore, engine};
 
 use crate::bugs;
 use crate::dice::{TURN, WAITED};
+use crate::ticks::ticks_of;
 use crate::world::{BEGIN, World};
 
 /// After this many losses a step is set aside, until somebody says that it may begin again (docs/guarantees.md).
@@ -42,6 +43,10 @@ pub(crate) struct Seen {
     pruned: BTreeSet<RunId>,
     /// The true time of every beginning under the rate.
     pub(crate) begun: Vec<Timestamp>,
+    /// The run of each time of the schedule.
+    pub(crate) ticks: BTreeMap<String, RunId>,
+    /// The first of its times of which there need be none.
+    pub(crate) ticks_until: Option<Timestamp>,
 }
 
 /// A run as its log says.
@@ -81,8 +86,12 @@ impl Truth {
         let runs: Vec<Vec<RunId>> =
             batch.iter().map(|member| member.with_children().map(|member| member.run).collect()).collect();
         let named: Vec<bool> = batch.iter().map(names_keys).collect();
+        let ticks: Vec<Vec<(RunId, String)>> = batch.iter().map(ticks_of).collect();
         let begun: Vec<usize> = batch.iter().map(begins).collect();
         let answers = self.store.commit(batch).await;
+        for (ticks, _) in ticks.iter().zip(&answers).filter(|(_, answer)| **answer == Commit::Applied) {
+            ticks.iter().for_each(|(run, time)| self.saw_tick(*run, time));
+        }
         let begun = begun.iter().zip(&answers).filter(|(_, answer)| **answer == Commit::Applied);
         self.look_at_the_rate(begun.map(|(begun, _)| *begun).sum()).await;
         let full = answers

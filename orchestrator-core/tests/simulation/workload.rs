@@ -67,7 +67,7 @@ steps:
 pub(crate) const RATE: usize = 3;
 pub(crate) const PER_MILLIS: u64 = 1_000;
 
-const STURDY: &str = "retry: { max_attempts: 60, initial: 100ms, max: 1s, on: [failed, transient, timeout, lost, plugin_panicked] }, timeout: 3s";
+pub(crate) const STURDY: &str = "retry: { max_attempts: 60, initial: 100ms, max: 1s, on: [failed, transient, timeout, lost, plugin_panicked] }, timeout: 3s";
 
 impl Flow {
     pub(crate) fn drawn(chance: &mut Chance, number: usize) -> Self {

@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) clock: SystemClock,
     /// What is built wrong on purpose.
     pub(crate) bug: Option<Bug>,
+    /// Whether time starts runs too.
+    pub(crate) ticks: bool,
     inner: Mutex<Inner>,
 }
 
@@ -63,7 +65,8 @@ impl World {
         let dice = Dice::drawn(&mut chance).without(off);
         let trace = Trace { hash: 0, choices: 0, events: 0, words: in_words.then(String::new) };
         let inner = Inner { chance, dice, trace, broken: None, ids: 0 };
-        Arc::new(Self { clock: SystemClock::anchored_at(BEGIN), bug, inner: Mutex::new(inner) })
+        let clock = SystemClock::anchored_at(BEGIN);
+        Arc::new(Self { clock, bug, ticks: seed % 4 == 1, inner: Mutex::new(inner) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

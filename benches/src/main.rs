@@ -13,6 +13,7 @@ mod flood;
 mod graph;
 mod jobs;
 mod lists;
+mod locks;
 mod pickup;
 mod random_graph;
 mod recovery;
@@ -32,8 +33,8 @@ Usage: benches [--check] [--only NAME] [--repeat N] [--flood N]
 
   --check      exit 1 if a figure is missed
   --only NAME  only workloads whose name contains NAME: graph, chain, fan,
-               fleet, flood, pickup, jobs, crew, recovery, validation,
-               command, lists, http, script
+               fleet, flood, pickup, jobs, locks, crew, recovery,
+               validation, command, lists, http, script
   --repeat N   repetitions per figure; the median counts (default 5)
   --flood N    with how many runs one project floods a worker (default 50000)
   --seed FILE  measure nothing: fill the store in this file with runs that have ended
@@ -102,13 +103,14 @@ fn options() -> Result<Options, String> {
 
 type Workload = (&'static str, fn(usize) -> Vec<Figure>);
 
-const WORKLOADS: [Workload; 13] = [
+const WORKLOADS: [Workload; 14] = [
     ("graph", graph::measure),
     ("chain", chain::measure),
     ("fan", fan::measure),
     ("fleet", fleet::measure),
     ("pickup", pickup::measure),
     ("jobs", jobs::measure),
+    ("locks", locks::measure),
     ("crew", crew::measure),
     ("recovery", recovery::measure),
     ("validation", validation::measure),

@@ -11,7 +11,7 @@ use orchestrator_sqlite::SqliteStore;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::sample::{Figure, Must, runtime};
+use crate::sample::{Figure, Must, Waits, runtime};
 
 /// How many runs are handed in, one after the other, for each repetition.
 const RUNS: usize = 300;
@@ -88,17 +88,4 @@ async fn waits(client: &Engine, mut begun: mpsc::UnboundedReceiver<Instant>, run
         tokio::time::sleep(REST).await;
     }
     waits
-}
-
-/// What half of them, and what all but one in a hundred have waited at most.
-struct Waits {
-    half: f64,
-    most: f64,
-}
-
-impl Waits {
-    fn of(mut waits: Vec<f64>) -> Self {
-        waits.sort_by(f64::total_cmp);
-        Self { half: waits[waits.len() / 2], most: waits[waits.len() * 99 / 100] }
-    }
 }

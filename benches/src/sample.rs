@@ -97,3 +97,16 @@ pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.parent()?.join(name);
     program.exists().then_some(program)
 }
+
+/// What half of them, and what all but one in a hundred have waited at most.
+pub(crate) struct Waits {
+    pub(crate) half: f64,
+    pub(crate) most: f64,
+}
+
+impl Waits {
+    pub(crate) fn of(mut waits: Vec<f64>) -> Self {
+        waits.sort_by(f64::total_cmp);
+        Self { half: waits[waits.len() / 2], most: waits[waits.len() * 99 / 100] }
+    }
+}

@@ -7,6 +7,7 @@ mod desk;
 mod due;
 mod inner;
 mod keys;
+mod letters;
 mod papers;
 mod prune;
 mod queue;

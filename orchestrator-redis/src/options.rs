@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orchestrator_core::port::queue::QueueError;
+use orchestrator_core::port::queue::{MAX_LETTERS, QueueError};
 
 /// The longest prefix of keys, in bytes.
 pub const MAX_PREFIX: usize = 100;
@@ -18,6 +18,9 @@ pub struct Options {
     /// How many tickets there may be; what would be more is refused, as long as it is. Default: a million, which takes
     /// about half a gigabyte.
     pub capacity: u64,
+    /// How many dead letters there may be of each queue: the oldest go first. 0: none are kept, and none is buried. Default:
+    /// [`MAX_LETTERS`].
+    pub letters: u32,
     /// How long opening a connection may take, and how long an answer. Default: 5 s.
     pub answer_timeout: Duration,
 }
@@ -27,6 +30,7 @@ impl Default for Options {
         Self {
             prefix: "orchestrator".to_owned(),
             capacity: 1_000_000,
+            letters: MAX_LETTERS,
             answer_timeout: Duration::from_secs(5),
         }
     }
@@ -44,6 +48,13 @@ impl Options {
     #[must_use]
     pub const fn with_capacity(mut self, capacity: u64) -> Self {
         self.capacity = capacity;
+        self
+    }
+
+    /// The same, with room for so many dead letters of each queue.
+    #[must_use]
+    pub const fn with_letters(mut self, letters: u32) -> Self {
+        self.letters = letters;
         self
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use apalis_redis::Client;
 use async_trait::async_trait;
 use orchestrator_core::port::queue::{
-    Capabilities, Delivery, Publish, Queue, QueueError, QueueInfo, Receive, Settle, Settled, Wait, Woken,
+    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, Publish, Queue, QueueError, QueueInfo,
+    Receipt, Receive, Settle, Settled, Ticket, Wait, Woken, require_readable,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::bell::Bell;
 use crate::link::{Link, client_of};
 use crate::options::Options;
-use crate::scripts::{Bytes, Scripts, deliveries};
+use crate::scripts::{Bytes, Scripts, came, letters};
 
 /// A queue in Redis: a handle with a connection of its own, and with another one that listens, from when somebody waits for
 /// the first time. Recovers by itself from every loss of its server.
@@ -68,7 +69,7 @@ impl RedisQueue {
             kind: "redis",
             location: link.location().to_owned(),
             version: version_of(&String::from_utf8_lossy(&said)),
-            can: Capabilities::ALL,
+            can: Capabilities { letters: options.letters, ..Capabilities::ALL },
         };
         let bell = Bell::new(link.clone(), &options.prefix);
         let scripts = Scripts::new(&options.prefix);
@@ -77,6 +78,20 @@ impl RedisQueue {
 
     fn open(&self) -> Result<(), QueueError> {
         if *self.closed.borrow() { Err(self.link.unavailable("it is closed")) } else { Ok(()) }
+    }
+
+    /// Buries what nobody can read. What is not buried comes again, when its time is over.
+    async fn bury_unreadable(&self, unreadable: Vec<(Receipt, Arc<str>)>) {
+        for (receipt, reason) in unreadable {
+            tracing::warn!(%receipt, %reason, "a ticket that cannot be read");
+            if self.options.letters == 0 {
+                continue;
+            }
+            let bury = self.scripts.bury(&receipt, &reason, self.options.letters, true);
+            if let Err(error) = self.link.run::<bool>(&bury).await {
+                tracing::warn!(%error, %receipt, "it cannot be buried");
+            }
+        }
     }
 
     /// In how long there is something in these queues; `None`: as far as is known, never.
@@ -118,12 +133,25 @@ impl Queue for RedisQueue {
         if receive.max == 0 {
             return Ok(Vec::new());
         }
-        let call = self.scripts.receive(&receive);
+        let (max, mut given) = (receive.max, Vec::new());
+        let mut asked = receive;
         // Each call puts some more in line of what has come out, until all of it is.
         loop {
-            let answer: Vec<Bytes> = self.link.run(&call).await?;
-            if let Some(deliveries) = deliveries(&answer) {
-                return Ok(deliveries);
+            let call = self.scripts.receive(&asked, self.options.letters);
+            let answer: Vec<Bytes> = match self.link.run(&call).await {
+                Ok(answer) => answer,
+                // What has been given is not lost for what cannot be asked.
+                Err(_) if !given.is_empty() => return Ok(given),
+                Err(error) => return Err(error),
+            };
+            let Some(came) = came(&answer) else { continue };
+            given.extend(came.deliveries);
+            asked.max = max - given.len();
+            // What is hidden for no time would be in one answer twice.
+            let is_all = came.unreadable.is_empty() || asked.max == 0 || asked.visibility.as_millis() == 0;
+            self.bury_unreadable(came.unreadable).await;
+            if is_all {
+                return Ok(given);
             }
         }
     }
@@ -131,9 +159,31 @@ impl Queue for RedisQueue {
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError> {
         settle.require_fit(&self.info.can)?;
         self.open()?;
-        let Some(call) = self.scripts.settle(&settle) else { return Ok(Settled::Late) };
+        let call = self.scripts.settle(&settle, self.options.letters);
+        let Some(call) = call else { return Ok(Settled::Late) };
         let taken: bool = self.link.run(&call).await?;
         Ok(if taken { Settled::Taken } else { Settled::Late })
+    }
+
+    async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError> {
+        list.require_fit(&self.info.can)?;
+        self.open()?;
+        let answer: Vec<Bytes> = self.link.run(&self.scripts.letters(&list)?).await?;
+        Ok(letters(&answer))
+    }
+
+    async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
+        clear.require_fit(&self.info.can)?;
+        self.open()?;
+        let Some(look) = self.scripts.clear(&clear.letter, None) else { return Ok(Settled::Late) };
+        if clear.how == Clearing::Publish {
+            let found: Vec<Bytes> = self.link.run(&look).await?;
+            let Some(text) = found.first() else { return Ok(Settled::Late) };
+            require_readable(&clear.letter, serde_json::from_slice::<Ticket>(text).is_ok())?;
+        }
+        let Some(call) = self.scripts.clear(&clear.letter, Some(clear.how)) else { return Ok(Settled::Late) };
+        let cleared: Vec<Bytes> = self.link.run(&call).await?;
+        Ok(if cleared.is_empty() { Settled::Late } else { Settled::Taken })
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 const PLAIN: Table = Table { name: "", key: &[], columns: &[], only: None, weight: None };
 
 /// All tables, in the order in which they are copied.
-pub(crate) static TABLES: [Table; 19] = [
+pub(crate) static TABLES: [Table; 20] = [
     Table {
         name: "orchestrator_runs",
         key: &[("id", Id)],
@@ -341,6 +341,22 @@ pub(crate) static TABLES: [Table; 19] = [
         name: "orchestrator_turns",
         key: &[("project", Text)],
         columns: &[("project", Text), ("turn", Int)],
+        ..PLAIN
+    },
+    Table {
+        name: "orchestrator_letters",
+        key: &[("id", Id)],
+        columns: &[
+            ("id", Id),
+            ("number", Int),
+            ("queue", Text),
+            ("project", Text),
+            ("priority", Int),
+            ("count", Int),
+            ("at", Int),
+            ("reason", Text),
+            ("ticket", Text),
+        ],
         ..PLAIN
     },
 ];

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::letters::Letters;
 use crate::port::queue::{
-    Capabilities, Delivery, NewTicket, Publish, Queue, QueueError, QueueInfo, Receipt, Receive, Settle,
-    Settled, Settlement, Wait, Woken,
+    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, MAX_LETTERS, NewTicket, Publish, Queue,
+    QueueError, QueueInfo, Receipt, Receive, Settle, Settled, Settlement, Wait, Woken,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -19,6 +21,8 @@ pub struct MemoryQueue {
     lines: Mutex<Lines>,
     /// Moves when something may have become receivable other than by the clock, and when the queue is closed.
     bell: watch::Sender<()>,
+    /// How many dead letters there may be of each queue.
+    most_letters: u32,
 }
 
 /// Where a ticket stands among those of its project: earlier is sooner. The number tells those of one moment apart.
@@ -43,6 +47,7 @@ struct Lines {
     turns: HashMap<Arc<str>, u64>,
     /// How many tickets were given.
     given: u64,
+    letters: Letters,
 }
 
 #[derive(Debug)]
@@ -70,7 +75,14 @@ impl MemoryQueue {
     /// An empty queue on a clock of the caller's: for simulation.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, lines: Mutex::default(), bell: watch::Sender::new(()) }
+        Self { clock, lines: Mutex::default(), bell: watch::Sender::new(()), most_letters: MAX_LETTERS }
+    }
+
+    /// The same, with room for so many dead letters of each queue.
+    #[must_use]
+    pub const fn with_letters(mut self, letters: u32) -> Self {
+        self.most_letters = letters;
+        self
     }
 
     /// The lines as they are now, unless the queue is closed. A panic while the lock was held can have happened only
@@ -149,18 +161,45 @@ impl Lines {
         })
     }
 
-    fn settle(&mut self, settle: &Settle, now: Timestamp) -> Option<()> {
+    fn settle(&mut self, settle: &Settle, now: Timestamp, most_letters: u32) -> Option<()> {
         let (id, arrival) = settle.receipt.as_str().split_once('.')?;
         let (id, arrival) = (id.parse().ok()?, arrival.parse::<u64>().ok()?);
         let kept = self.kept.get_mut(&id)?;
         let (until, _) = kept.held.take_if(|(_, held)| *held == arrival)?;
         self.hidden.remove(&(until, arrival, id));
-        match settle.how {
+        match &settle.how {
             Settlement::Done => self.forget(id),
             Settlement::Release { after } => {
-                self.hide(id, now + after);
+                self.hide(id, now + *after);
                 self.let_out(now);
             }
+            Settlement::Bury { reason } => {
+                let (new, count) = (kept.new.clone(), kept.count);
+                let letter = |id| DeadLetter {
+                    id,
+                    queue: new.queue,
+                    project: new.project,
+                    priority: new.priority,
+                    count,
+                    at: now,
+                    reason: reason.clone(),
+                    ticket: Some(new.ticket),
+                    // Numbers and ids can always be written down.
+                    text: serde_json::to_string(&new.ticket).unwrap_or_default().into(),
+                };
+                self.letters.bury(letter, new.ticket, most_letters);
+                self.forget(id);
+            }
+        }
+        Some(())
+    }
+
+    fn clear(&mut self, clear: &Clear, now: Timestamp) -> Option<()> {
+        let (letter, ticket) = self.letters.take(&clear.letter)?;
+        if clear.how == Clearing::Publish {
+            let DeadLetter { queue, project, priority, .. } = letter;
+            let new = NewTicket { queue, project, priority, after: Duration::ZERO, ticket };
+            self.publish(new, now);
         }
         Some(())
     }
@@ -180,7 +219,7 @@ impl Queue for MemoryQueue {
             kind: "memory",
             location: "this process".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            can: Capabilities { durable: false, ..Capabilities::ALL },
+            can: Capabilities { durable: false, letters: self.most_letters, ..Capabilities::ALL },
         }
     }
 
@@ -204,12 +243,27 @@ impl Queue for MemoryQueue {
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError> {
         settle.require_fit(&self.describe().can)?;
         let (mut lines, now) = self.open()?;
-        let settled = lines.settle(&settle, now);
+        let settled = lines.settle(&settle, now, self.most_letters);
         drop(lines);
-        if settle.how != Settlement::Done {
+        if matches!(settle.how, Settlement::Release { .. }) {
             self.bell.send_replace(());
         }
         Ok(if settled.is_some() { Settled::Taken } else { Settled::Late })
+    }
+
+    async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError> {
+        list.require_fit(&self.describe().can)?;
+        let (lines, _) = self.open()?;
+        lines.letters.list(&list)
+    }
+
+    async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
+        clear.require_fit(&self.describe().can)?;
+        let (mut lines, now) = self.open()?;
+        let cleared = lines.clear(&clear, now);
+        drop(lines);
+        self.bell.send_replace(());
+        Ok(if cleared.is_some() { Settled::Taken } else { Settled::Late })
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {
@@ -245,8 +299,6 @@ impl Queue for MemoryQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::id::RunId;
     use crate::port::queue::Ticket;

@@ -11,10 +11,12 @@
 --   PREFIX:hidden:QUEUE           a sorted set: numbers by the millisecond at which they come out
 --   PREFIX:ready:QUEUE:PROJECT    a line, a sorted set: numbers by their place
 --   PREFIX:turns:QUEUE            a sorted set: the projects with a line, by a turn that theirs is at least
+--   PREFIX:dead:QUEUE             a sorted set: dead letters, packed, by their numbers
+--   PREFIX:dead                   a set: the queues that have dead letters
 --
 -- Any key may be gone at any moment, evicted or flushed: what is named elsewhere and not there is passed over, and cleared.
 
-local TICKETS, FOLDS, PROJECTS, NUMBER, QUEUES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local TICKETS, FOLDS, PROJECTS, NUMBER, QUEUES, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local PREFIX, AGEING = ARGV[1], tonumber(ARGV[2])
 -- Below this every whole number is exact, as a number of Lua and as a score.
 local EXACT = 9e15
@@ -48,6 +50,27 @@ end
 local function hidden(queue) return PREFIX .. ':hidden:' .. queue end
 local function turns(queue) return PREFIX .. ':turns:' .. queue end
 local function line(queue, project) return PREFIX .. ':ready:' .. queue .. ':' .. project end
+local function graves(queue) return PREFIX .. ':dead:' .. queue end
+
+-- Keeps a ticket as a dead letter, with as many bytes of what is on it, and no more of its queue than that.
+local function bury(t, reason, ticket, most, bytes)
+  local letter = { t.project, text(tonumber(t.priority)), text(t.count), text(now), reason, string.sub(ticket, 1, bytes) }
+  local number = draw()
+  redis.call('ZADD', graves(t.queue), number, cmsgpack.pack({ number, letter }))
+  redis.call('SADD', DEAD, t.queue)
+  redis.call('ZREMRANGEBYRANK', graves(t.queue), 0, -(most + 1))
+end
+
+-- The parts of a letter: its project, priority, count, moment, reason and text. Nil if it cannot be read.
+local function unbury(packed)
+  local whole, kept = pcall(cmsgpack.unpack, packed)
+  local letter = whole and type(kept) == 'table' and kept[2]
+  if type(letter) ~= 'table' or #letter ~= 6 then return nil end
+  for _, part in ipairs(letter) do
+    if type(part) ~= 'string' then return nil end
+  end
+  return letter
+end
 
 -- The ticket of a number, unless it is gone or cannot be read.
 local function read(number)

@@ -1,13 +1,24 @@
 -- ARGV: how many at most, for how long they are hidden in milliseconds, how many that have come out are put in line by one
--- call, the queues. Answers a list: '0', and for each ticket its number, queue, project, priority, count, and what is
+-- call, how many dead letters of a queue are kept and how many bytes of a ticket, the queues. Answers a list: '0', and for each ticket its number, queue, project, priority, count, and what is
 -- on it; or '1' if there is more to be put in line first: ask again.
 
 local max, visibility, step = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local most, bytes = tonumber(ARGV[6]), tonumber(ARGV[7])
 local queues, seen = {}, {}
-for at = 6, #ARGV do
+for at = 8, #ARGV do
   if not seen[ARGV[at]] then
     seen[ARGV[at]] = true
     queues[#queues + 1] = ARGV[at]
+  end
+end
+
+-- What is kept under a number and cannot be read as a ticket becomes a dead letter, as it is.
+local function bury_garbage(number, queue, project)
+  local garbage = most > 0 and redis.call('HGET', TICKETS, number)
+  redis.call('HDEL', TICKETS, number)
+  if garbage then
+    local t = { queue = queue, project = project, priority = 0, count = 0 }
+    bury(t, 'what is kept of it cannot be read', garbage, most, bytes)
   end
 end
 
@@ -20,6 +31,7 @@ local function let_out(queue)
     local number = due[at]
     redis.call('ZREM', hidden(queue), number)
     local t = read(number)
+    if not t then bury_garbage(number, queue, '') end
     redis.call('HDEL', TICKETS, number)
     if t and t.queue == queue then
       t.held = 0
@@ -97,6 +109,7 @@ end
 local function give(number, queue, project)
   local t = read(number)
   leave(number, queue, project)
+  if not t then bury_garbage(number, queue, project) end
   redis.call('HDEL', TICKETS, number)
   if not t then return nil end
   local like = fold(t)

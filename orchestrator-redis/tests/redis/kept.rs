@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use orchestrator_core::port::queue::{MAX_DELAY, NewTicket, QueueError, Settled};
+use orchestrator_core::port::queue::{
+    LetterOrder, ListLetters, MAX_DELAY, NewTicket, Queue as _, QueueError, Settled,
+};
 use orchestrator_core::testkit::QueuePlace;
 use orchestrator_redis::RedisQueue;
 
@@ -150,22 +152,30 @@ async fn the_longest_times_are_exact() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_a_later_version_is_left_to_others() {
+async fn what_is_no_ticket_at_all_is_buried_as_it_is() {
     let base = Base::new();
     let queue = base.queue().await;
-    queue.put(vec![numbered(1), numbered(2)]).await.unwrap();
+    let later = NewTicket { after: LONG, ..numbered(2) };
+    queue.put(vec![numbered(1), later, numbered(3)]).await.unwrap();
     let tickets = format!("{}:tickets", base.prefix);
-    let later = "for _, number in ipairs(redis.call('HKEYS', KEYS[1])) do
-        local t = cmsgpack.unpack(redis.call('HGET', KEYS[1], number))
-        if string.find(t[6], '0001\"}$') then
-            t[6] = '{\"kind\":\"walk\"}'
-            redis.call('HSET', KEYS[1], number, cmsgpack.pack(t))
+    let garbage = "for nth, number in ipairs(redis.call('HKEYS', KEYS[1])) do
+        if cmsgpack.unpack(redis.call('HGET', KEYS[1], number))[6] ~= ARGV[1] then
+            redis.call('HSET', KEYS[1], number, string.char(193, 255, 0) .. 'garbage')
         end
     end";
-    let _: Option<u32> = base.ask(&["EVAL", later, "1", &tickets]).await;
-    assert_eq!(numbers(&queue.take(9).await.unwrap()), [2]);
-    assert_eq!(queue.take(9).await, Ok(Vec::new()), "it is hidden as any");
-    assert_eq!(base.ask::<u32>(&["HLEN", &tickets]).await, 2, "and kept");
+    let whole = serde_json::to_string(&numbered(3).ticket).unwrap();
+    let _: Option<u32> = base.ask(&["EVAL", garbage, "1", &tickets, &whole]).await;
+    assert_eq!(numbers(&queue.take(9).await.unwrap()), [3]);
+    base.pass(LONG * 2).await;
+    assert_eq!(numbers(&queue.take(9).await.unwrap()), [3], "what comes out of hiding is no better");
+    let list = ListLetters { queue: None, order: LetterOrder::OldestFirst, after: None, limit: 9 };
+    let letters = queue.letters(list).await.unwrap();
+    assert_eq!(letters.len(), 2);
+    for letter in letters {
+        assert!(letter.text.ends_with("garbage") && letter.ticket.is_none(), "{letter:?}");
+        assert_eq!((&*letter.queue, &*letter.reason), ("q", "what is kept of it cannot be read"));
+    }
+    assert_eq!(base.ask::<u32>(&["HLEN", &tickets]).await, 1, "nothing is kept of them beside");
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use orchestrator_core::port::queue::{NewTicket, QueueError, Settled, Woken};
+use orchestrator_core::port::queue::{
+    Clear, Clearing, LetterOrder, ListLetters, NewTicket, Queue as _, QueueError, Settled, Woken,
+};
 use orchestrator_core::testkit::QueuePlace;
 use orchestrator_redis::RedisQueue;
 use orchestrator_redis::testkit::Server;
@@ -101,6 +103,8 @@ async fn any_single_key_can_be_lost() {
             })
             .collect();
         queue.put(all).await.unwrap();
+        let buried = queue.take(1).await.unwrap();
+        assert_eq!(queue.bury(&buried[0]).await, Ok(Settled::Taken));
         let held = queue.take(3).await.unwrap();
         let keys = base.keys().await;
         let Some(key) = keys.into_iter().find(|key| !lost.contains(key)) else { break };
@@ -108,6 +112,12 @@ async fn any_single_key_can_be_lost() {
         lost.insert(key);
         for delivery in &held {
             queue.done(delivery).await.unwrap();
+        }
+        // Letters that are there can be listed, and cleared, whatever else is lost.
+        let list = ListLetters { queue: None, order: LetterOrder::NewestFirst, after: None, limit: 9 };
+        for letter in queue.letters(list).await.unwrap() {
+            let clear = Clear { letter: letter.id, how: Clearing::Publish };
+            assert_eq!(queue.clear(clear).await, Ok(Settled::Taken));
         }
         works(&queue, first + 100).await;
         base.pass(LONG * 2).await;
@@ -122,6 +132,8 @@ async fn any_single_key_can_be_lost() {
         assert_eq!(queue.wait_for(Duration::ZERO).await, Ok(Woken::TimedOut), "without {lost:?}");
     }
     let expected = [
+        "dead",
+        "dead:q",
         "folds",
         "hidden:q",
         "number",
@@ -169,6 +181,12 @@ async fn a_server_without_memory_takes_no_more_and_gives_what_it_has() {
     // What makes room must not need any.
     assert_eq!(queue.done(&first[0]).await, Ok(Settled::Taken));
     assert_eq!(queue.release(&first[1], Duration::ZERO).await, Ok(Settled::Taken));
+    let buried = queue.take(1).await.unwrap();
+    assert_eq!(queue.bury(&buried[0]).await, Ok(Settled::Taken), "it is taken away first");
+    let list = ListLetters { queue: None, order: LetterOrder::NewestFirst, after: None, limit: 9 };
+    let letter = queue.letters(list).await.unwrap().remove(0);
+    let clear = Clear { letter: letter.id, how: Clearing::Publish };
+    assert_eq!(queue.clear(clear).await, Ok(Settled::Taken));
     let rest = queue.take(2).await.unwrap();
     let _: String = base.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
     base.pass(LONG * 2).await;

@@ -30,6 +30,19 @@ const PASS: &str = "
     end
     redis.call('PUBLISH', ARGV[1] .. ':bell', '')";
 
+/// Overwrites what is on one ticket.
+const FORGE: &str = "
+    local tickets, forged = ARGV[1] .. ':tickets', 0
+    for _, number in ipairs(redis.call('HKEYS', tickets)) do
+        local t = cmsgpack.unpack(redis.call('HGET', tickets, number))
+        if t[6] == ARGV[2] then
+            t[6] = ARGV[3]
+            redis.call('HSET', tickets, number, cmsgpack.pack(t))
+            forged = forged + 1
+        end
+    end
+    return forged";
+
 /// A prefix on a server.
 #[derive(Debug)]
 pub(crate) struct Base {
@@ -82,11 +95,19 @@ impl Base {
 #[async_trait]
 impl QueuePlace for Base {
     async fn open(&self) -> Arc<dyn Queue> {
-        Arc::new(self.queue().await)
+        let options = self.options().with_letters(8);
+        Arc::new(RedisQueue::connect_with(&self.url, options).await.unwrap())
     }
 
     fn keeps(&self) -> bool {
         true
+    }
+
+    async fn forge_ticket(&self, written: &str, text: &str) -> bool {
+        let forge = Script::new(FORGE);
+        let mut call = forge.arg(&self.prefix);
+        call.arg(written).arg(text);
+        call.invoke_async::<u32>(&mut self.bare().await).await.unwrap() == 1
     }
 
     async fn pass(&self, time: Duration) {
@@ -133,6 +154,11 @@ pub(crate) trait Desk: Queue {
 
     async fn done(&self, delivery: &Delivery) -> Result<Settled, QueueError> {
         self.settle(Settle { receipt: delivery.receipt.clone(), how: Settlement::Done }).await
+    }
+
+    async fn bury(&self, delivery: &Delivery) -> Result<Settled, QueueError> {
+        let how = Settlement::Bury { reason: "why".into() };
+        self.settle(Settle { receipt: delivery.receipt.clone(), how }).await
     }
 
     async fn release(&self, delivery: &Delivery, after: Duration) -> Result<Settled, QueueError> {

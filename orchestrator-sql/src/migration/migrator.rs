@@ -7,7 +7,8 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use super::{
     m0001_first, m0002_documents, m0003_items, m0004_children, m0005_artifacts, m0006_offers,
-    m0007_document_state, m0008_keys, m0009_paths, m0010_turns, m0011_tasks, m0012_tickets, m0014_rates,
+    m0007_document_state, m0008_keys, m0009_paths, m0010_turns, m0011_tasks, m0012_tickets, m0013_letters,
+    m0014_rates,
 };
 use crate::dialect::Dialect;
 
@@ -32,6 +33,7 @@ impl<D: Dialect> MigratorTrait for Migrator<D> {
             Box::new(m0010_turns::Migration),
             Box::new(m0011_tasks::Migration { forms: D::FORMS }),
             Box::new(m0012_tickets::Migration { forms: D::FORMS }),
+            Box::new(m0013_letters::Migration { forms: D::FORMS }),
             Box::new(m0014_rates::Migration { forms: D::FORMS }),
         ]
     }

@@ -13,6 +13,7 @@ mod m0009_paths;
 mod m0010_turns;
 mod m0011_tasks;
 mod m0012_tickets;
+mod m0013_letters;
 mod m0014_rates;
 mod migrator;
 

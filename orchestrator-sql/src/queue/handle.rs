@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::port::queue::{
-    Capabilities, Delivery, Publish, Queue, QueueError, QueueInfo, Receive, Settle, Settled, Settlement,
-    Wait, Woken,
+    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, MAX_LETTERS, Publish, Queue,
+    QueueError, QueueInfo, Receive, Settle, Settled, Settlement, Wait, Woken, require_readable,
 };
 use orchestrator_core::port::store::StoreError;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::receive::GIVEN;
 use super::told::Told;
-use super::{publish, receive, settle, text, told};
+use super::{letters, publish, receive, settle, text, told};
 use crate::dialect::Dialect;
 use crate::pen::Pen;
 use crate::script::{Arg, Batch, Script};
@@ -33,6 +33,7 @@ pub struct SqlQueue<D: Dialect> {
     store: SqlStore<D>,
     own: Option<Arc<Pen<D>>>,
     told: Arc<watch::Sender<Told>>,
+    most_letters: u32,
 }
 
 impl<D: Dialect> SqlStore<D> {
@@ -41,7 +42,35 @@ impl<D: Dialect> SqlStore<D> {
     #[must_use]
     pub fn queue(&self) -> SqlQueue<D> {
         let own = D::CONCURRENT.then(|| Arc::new(Pen::new(self.shared.dialect.clone())));
-        SqlQueue { store: self.clone(), own, told: Arc::default() }
+        SqlQueue { store: self.clone(), own, told: Arc::default(), most_letters: MAX_LETTERS }
+    }
+}
+
+impl<D: Dialect> SqlQueue<D> {
+    /// The same, with room for so many dead letters of each queue: each that is buried by this handle makes the oldest go that
+    /// are more. Default: [`MAX_LETTERS`].
+    #[must_use]
+    pub fn with_letters(mut self, letters: u32) -> Self {
+        self.most_letters = letters;
+        self
+    }
+
+    fn can(&self) -> Capabilities {
+        Capabilities { letters: self.most_letters, ..Capabilities::ALL }
+    }
+
+    /// Buries what nobody can read. What is not buried comes again, when its time is over.
+    async fn bury_unreadable(&self, unreadable: Vec<(Uuid, Arc<str>)>, call: Uuid) {
+        for (ticket, reason) in unreadable {
+            tracing::warn!(%ticket, %reason, "a ticket that cannot be read");
+            if self.most_letters == 0 {
+                continue;
+            }
+            let bury = letters::bury::<D>(ticket, call, &reason, self.most_letters, true);
+            if let Err(error) = self.write(Writing::Settle(bury, false)).await {
+                tracing::warn!(%error, %ticket, "it cannot be buried");
+            }
+        }
     }
 }
 
@@ -64,7 +93,8 @@ enum Writing {
     Publish(Batch),
     /// What gives tickets in a delivery of this name.
     Receive(Script, Uuid),
-    Settle(Script, Settlement),
+    /// What settles one, or clears a letter; and whether somebody may have something to hear of it.
+    Settle(Script, bool),
 }
 
 impl<D: Dialect> SqlQueue<D> {
@@ -92,9 +122,7 @@ impl<D: Dialect> SqlQueue<D> {
                     let script = text::timed(batch.finish(&mut hand.texts, D::WORDS), D::CLOCK);
                     (pen.rows(&mut hand, script, &[]).await, true)
                 }
-                Writing::Settle(script, how) => {
-                    (pen.rows(&mut hand, script, &[]).await, how != Settlement::Done)
-                }
+                Writing::Settle(script, rings) => (pen.rows(&mut hand, script, &[]).await, rings),
                 Writing::Receive(script, call) => {
                     let given = pen.rows(&mut hand, script, &GIVEN).await.map(receive::in_order);
                     let back = given.as_ref().ok().filter(|rows| is_gone() && !rows.is_empty());
@@ -117,6 +145,14 @@ impl<D: Dialect> SqlQueue<D> {
     }
 }
 
+impl<D: Dialect> SqlQueue<D> {
+    /// Writes what answers with a row if it has changed something.
+    async fn written(&self, writing: Writing) -> Result<Settled, QueueError> {
+        let written = self.write(writing).await?;
+        Ok(if written.is_empty() { Settled::Late } else { Settled::Taken })
+    }
+}
+
 fn ring<D: Dialect>(shared: &Shared<D>, told: &watch::Sender<Told>) {
     told.send_modify(|told| told.rings += 1);
     shared.dialect.committed();
@@ -126,16 +162,11 @@ fn ring<D: Dialect>(shared: &Shared<D>, told: &watch::Sender<Told>) {
 impl<D: Dialect> Queue for SqlQueue<D> {
     fn describe(&self) -> QueueInfo {
         let store = self.store.shared.dialect.describe();
-        QueueInfo {
-            kind: store.kind,
-            location: store.location,
-            version: store.version,
-            can: Capabilities::ALL,
-        }
+        QueueInfo { kind: store.kind, location: store.location, version: store.version, can: self.can() }
     }
 
     async fn publish(&self, publish: Publish) -> Result<(), QueueError> {
-        publish.require_fit(&Capabilities::ALL)?;
+        publish.require_fit(&self.can())?;
         self.open()?;
         if publish.tickets.is_empty() {
             return Ok(());
@@ -150,18 +181,54 @@ impl<D: Dialect> Queue for SqlQueue<D> {
         if receive.max == 0 {
             return Ok(Vec::new());
         }
-        let call = Uuid::now_v7();
-        let script = receive::script::<D>(&receive, call);
-        let rows = self.write(Writing::Receive(script, call)).await?;
-        Ok(receive::deliveries(&rows, call))
+        let (max, mut given) = (receive.max, Vec::new());
+        let mut asked = receive;
+        loop {
+            let call = Uuid::now_v7();
+            let script = receive::script::<D>(&asked, call);
+            let rows = match self.write(Writing::Receive(script, call)).await {
+                Ok(rows) => rows,
+                // What has been given is not lost for what cannot be asked.
+                Err(_) if !given.is_empty() => return Ok(given),
+                Err(error) => return Err(error),
+            };
+            let came = receive::came(&rows, call);
+            given.extend(came.deliveries);
+            asked.max = max - given.len();
+            // What is hidden for no time would be in one answer twice.
+            let is_all = came.unreadable.is_empty() || asked.max == 0 || asked.visibility.as_millis() == 0;
+            self.bury_unreadable(came.unreadable, call).await;
+            if is_all {
+                return Ok(given);
+            }
+        }
     }
 
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError> {
-        settle.require_fit(&Capabilities::ALL)?;
+        settle.require_fit(&self.can())?;
         self.open()?;
-        let Some(script) = settle::script::<D>(&settle) else { return Ok(Settled::Late) };
-        let written = self.write(Writing::Settle(script, settle.how)).await?;
-        Ok(if written.is_empty() { Settled::Late } else { Settled::Taken })
+        let script = settle::script::<D>(&settle, self.most_letters);
+        let Some(script) = script else { return Ok(Settled::Late) };
+        let rings = matches!(settle.how, Settlement::Release { .. });
+        self.written(Writing::Settle(script, rings)).await
+    }
+
+    async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError> {
+        list.require_fit(&self.can())?;
+        self.open()?;
+        letters::list(&self.store, list).await
+    }
+
+    async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
+        clear.require_fit(&self.can())?;
+        self.open()?;
+        let Some((_, id)) = letters::read(&clear.letter) else { return Ok(Settled::Late) };
+        if clear.how == Clearing::Drop {
+            return self.written(Writing::Settle(letters::drop_one(id), false)).await;
+        }
+        let Some(letter) = letters::one(&self.store, id).await? else { return Ok(Settled::Late) };
+        require_readable(&letter.id, letter.ticket.is_some())?;
+        self.written(Writing::Settle(letters::publish::<D>(id), true)).await
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

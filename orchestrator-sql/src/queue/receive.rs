@@ -1,6 +1,8 @@
 //! Receiving: one statement, or one text of them, finds the tickets whose turn it is, and gives them.
 
-use orchestrator_core::port::queue::{Delivery, Receive, Ticket};
+use std::sync::Arc;
+
+use orchestrator_core::port::queue::{Delivery, Receive, unreadable};
 use uuid::Uuid;
 
 use super::settle::{millis, receipt};
@@ -137,40 +139,44 @@ pub(super) fn in_order(mut rows: Vec<Vec<Arg>>) -> Vec<Vec<Arg>> {
     rows
 }
 
-/// The deliveries of an answer. A ticket that cannot be read is hidden with the others, and left to those who can: a later
-/// version may have published it.
-pub(super) fn deliveries(rows: &[Vec<Arg>], call: Uuid) -> Vec<Delivery> {
-    rows.iter().filter_map(|row| delivery(row, call)).collect()
+/// What came of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    pub(super) deliveries: Vec<Delivery>,
+    /// The tickets that cannot be read, by their ids, and why not.
+    pub(super) unreadable: Vec<(Uuid, Arc<str>)>,
 }
 
-fn delivery(row: &[Arg], call: Uuid) -> Option<Delivery> {
-    let [
-        Arg::Id(id),
-        Arg::Text(queue),
-        Arg::Text(project),
-        Arg::Int(priority),
-        Arg::Int(count),
-        Arg::Text(written),
-        _,
-    ] = row
-    else {
-        tracing::warn!(?row, "a ticket without some of its parts");
-        return None;
-    };
-    let ticket: Ticket = match serde_json::from_str(written) {
-        Ok(ticket) => ticket,
-        Err(error) => {
-            tracing::warn!(%error, %id, "a ticket that cannot be read");
-            return None;
+/// What is in an answer.
+pub(super) fn came(rows: &[Vec<Arg>], call: Uuid) -> Came {
+    let mut came = Came::default();
+    for row in rows {
+        let [
+            Arg::Id(id),
+            Arg::Text(queue),
+            Arg::Text(project),
+            Arg::Int(priority),
+            Arg::Int(count),
+            Arg::Text(written),
+            _,
+        ] = &row[..]
+        else {
+            // No row of the table is so: the columns that are asked for always hold something.
+            tracing::warn!(?row, "a ticket without some of its parts");
+            continue;
+        };
+        match serde_json::from_str(written) {
+            Ok(ticket) => came.deliveries.push(Delivery {
+                receipt: receipt(*id, call),
+                queue: queue.clone(),
+                project: project.clone(),
+                // As it was published.
+                priority: i32::try_from(*priority).unwrap_or_default(),
+                count: u32::try_from(*count).unwrap_or(u32::MAX),
+                ticket,
+            }),
+            Err(error) => came.unreadable.push((*id, unreadable(error))),
         }
-    };
-    Some(Delivery {
-        receipt: receipt(*id, call),
-        queue: queue.clone(),
-        project: project.clone(),
-        // As it was published.
-        priority: i32::try_from(*priority).unwrap_or_default(),
-        count: u32::try_from(*count).unwrap_or(u32::MAX),
-        ticket,
-    })
+    }
+    came
 }

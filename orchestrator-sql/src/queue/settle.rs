@@ -5,6 +5,7 @@ use std::time::Duration;
 use orchestrator_core::port::queue::{Receipt, Settle, Settlement};
 use uuid::Uuid;
 
+use super::letters;
 use super::text::{self, AHEAD};
 use crate::dialect::Dialect;
 use crate::script::Kind::{Id, Int};
@@ -40,11 +41,16 @@ fn read(receipt: &Receipt) -> Option<(Uuid, Uuid)> {
 }
 
 /// What settles a delivery, and answers with a row if it was there; `None` if no delivery was ever called so.
-pub(super) fn script<D: Dialect>(settle: &Settle) -> Option<Script> {
+pub(super) fn script<D: Dialect>(settle: &Settle, most_letters: u32) -> Option<Script> {
     let (ticket, call) = read(&settle.receipt)?;
+    if let Settlement::Bury { reason } = &settle.how {
+        return Some(letters::bury::<D>(ticket, call, reason, most_letters, false));
+    }
     let (ticket, call) = (Arg::Id(ticket), Arg::Id(call));
     let batch = match settle.how {
-        Settlement::Done => Batch::of_one(&SECTIONS, DONE, Rows::one([ticket, call])),
+        Settlement::Done | Settlement::Bury { .. } => {
+            Batch::of_one(&SECTIONS, DONE, Rows::one([ticket, call]))
+        }
         Settlement::Release { after } => Batch::of_one(
             &SECTIONS,
             RELEASE,

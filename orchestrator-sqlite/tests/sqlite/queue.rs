@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::queue::{
-    Delivery, MAX_TICKETS, NewTicket, Publish, Queue, QueueError, Receive, Settle, Settled, Settlement,
-    Ticket, Wait, Woken,
+    Delivery, LetterOrder, ListLetters, MAX_TICKETS, NewTicket, Publish, Queue, QueueError, Receive, Settle,
+    Settled, Settlement, Ticket, Wait, Woken,
 };
 use orchestrator_core::port::store::{Prune, Store};
 use orchestrator_core::time::Timestamp;
@@ -81,7 +81,10 @@ async fn a_ticket_that_cannot_be_read_keeps_nobody_from_the_others() {
         .fetch_one(&mut folder.bare().await)
         .await
         .unwrap();
-    assert_eq!(left, 3, "whoever can read it will find it");
+    assert_eq!(left, 2, "it is no ticket any more");
+    let list = ListLetters { queue: None, order: LetterOrder::default(), after: None, limit: 9 };
+    let letters = queue.letters(list).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| &*letter.text).collect::<Vec<_>>(), [r#"{"kind":"walk"}"#]);
 }
 
 #[tokio::test]

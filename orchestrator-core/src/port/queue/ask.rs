@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Ticket;
+use super::{MAX_LETTERS, Ticket};
 use crate::time::HEAD_START;
 
 /// How long a ticket must wait to be as urgent as one of the next priority that has just come.
@@ -44,13 +44,17 @@ pub struct Capabilities {
     /// Projects take turns: between two tickets of one project, each other project for which one could be received all
     /// the while is given one. Without it, whose a ticket is does not count: a project with many may hold up the others.
     pub fair: bool,
+    /// How many dead letters are kept for each queue: the oldest go first ([`Settlement::Bury`]). 0: none, and whatever has
+    /// to do with them is refused.
+    pub letters: u32,
 }
 
 impl Capabilities {
     /// All of them.
-    pub const ALL: Self = Self { durable: true, delayed: true, priority: true, fair: true };
+    pub const ALL: Self =
+        Self { durable: true, delayed: true, priority: true, fair: true, letters: MAX_LETTERS };
     /// None of them.
-    pub const NONE: Self = Self { durable: false, delayed: false, priority: false, fair: false };
+    pub const NONE: Self = Self { durable: false, delayed: false, priority: false, fair: false, letters: 0 };
 }
 
 /// Publishes tickets: all of them or, if one of them is refused, none.
@@ -101,7 +105,7 @@ pub struct Delivery {
     /// As it was published.
     pub priority: i32,
     /// How often it has been given out, with this time: 1, 2, 3 … A ticket that comes again and again is one that nobody
-    /// survives; whoever has had enough settles it as done, and the store still knows what there is to do.
+    /// survives; whoever has had enough buries it ([`Settlement::Bury`]), and the store still knows what there is to do.
     pub count: u32,
     /// What is on it.
     pub ticket: Ticket,
@@ -141,7 +145,7 @@ pub struct Settle {
 }
 
 /// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// What the ticket is about is in the store's hands, or nobody's: it is taken away.
     Done,
@@ -150,6 +154,11 @@ pub enum Settlement {
     Release {
         /// How long from now.
         after: Duration,
+    },
+    /// Nobody should have it any more: it is taken away, and kept as a dead letter.
+    Bury {
+        /// Why, for whoever looks at it: 1 to [`MAX_REASON`](super::MAX_REASON) bytes, without NUL.
+        reason: Arc<str>,
     },
 }
 

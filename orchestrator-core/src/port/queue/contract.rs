@@ -4,7 +4,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{Delivery, Publish, QueueError, QueueInfo, Receive, Settle, Settled, Wait, Woken};
+use super::{
+    Clear, DeadLetter, Delivery, ListLetters, Publish, QueueError, QueueInfo, Receive, Settle, Settled, Wait,
+    Woken,
+};
 
 /// Rings when there may be something to do.
 ///
@@ -27,12 +30,23 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
     /// Takes tickets, and hides them for the visibility that is asked for: each is with one receiver alone. Gives what
     /// there is up to `max`, or less if others receive at the same moment; does not wait.
+    ///
+    /// A ticket on which is what nobody can read (a later version may have published it) is buried on the way, and keeps nobody
+    /// from the others.
     async fn receive(&self, receive: Receive) -> Result<Vec<Delivery>, QueueError>;
 
     /// Settles one delivery, through any handle. Only as long as its visibility has not passed, and once; then the answer
     /// is [`Settled::Late`] and nothing changes, whether or not somebody else has the ticket by now. So is that of a
     /// receipt that this queue has never given.
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError>;
+
+    /// Dead letters, in the order in which they were buried or the other way round. The oldest of a queue that has more than its
+    /// [`Capabilities::letters`](super::Capabilities::letters) may be gone.
+    async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// Takes a dead letter away, once: it is published again, or gone. [`Settled::Late`], and nothing changes, if there is none of
+    /// this name.
+    async fn clear(&self, clear: Clear) -> Result<Settled, QueueError>;
 
     /// Returns as soon as a ticket of one of the queues can be received: at once if there is one already, when it was
     /// published, released, has become due, or its visibility has passed. Not for other queues, and not for tickets that are

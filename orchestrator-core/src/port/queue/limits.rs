@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::spec::is_queue_name;
 
-use super::{Capabilities, Publish, QueueError, Receive, Settle, Settlement, Wait};
+use super::{
+    Capabilities, Clear, ListLetters, MAX_REASON, Publish, QueueError, Receive, Settle, Settlement, Wait,
+};
 
 /// The longest name of a project on a ticket, in bytes.
 pub const MAX_PROJECT: usize = 400;
@@ -85,9 +87,40 @@ impl Settle {
     /// # Errors
     /// [`QueueError::Invalid`] and [`QueueError::Unsupported`].
     pub fn require_fit(&self, can: &Capabilities) -> Result<(), QueueError> {
-        let Settlement::Release { after } = self.how else { return Ok(()) };
-        require_short(after)?;
-        require_able(can.delayed || !is_some_time(after), "delayed")
+        match &self.how {
+            Settlement::Done => Ok(()),
+            Settlement::Release { after } => {
+                require_short(*after)?;
+                require_able(can.delayed || !is_some_time(*after), "delayed")
+            }
+            Settlement::Bury { reason } => {
+                let is_kept = (1..=MAX_REASON).contains(&reason.len()) && !reason.contains('\0');
+                require(is_kept, "the reason of a dead letter has 1 to 1,000 bytes, and no NUL among them")?;
+                require_able(can.letters > 0, "letters")
+            }
+        }
+    }
+}
+
+impl ListLetters {
+    /// Refuses what no queue does, and what one cannot do that keeps no dead letters. For backends: before anything else.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] and [`QueueError::Unsupported`].
+    pub fn require_fit(&self, can: &Capabilities) -> Result<(), QueueError> {
+        self.queue.iter().try_for_each(|queue| require_name(queue))?;
+        require(self.limit <= MAX_TICKETS, "one page has at most 256 dead letters")?;
+        require_able(can.letters > 0, "letters")
+    }
+}
+
+impl Clear {
+    /// Refuses what a queue cannot do that keeps no dead letters. For backends: before anything else.
+    ///
+    /// # Errors
+    /// [`QueueError::Unsupported`].
+    pub fn require_fit(&self, can: &Capabilities) -> Result<(), QueueError> {
+        require_able(can.letters > 0, "letters")
     }
 }
 

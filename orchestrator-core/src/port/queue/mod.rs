@@ -5,6 +5,7 @@
 mod ask;
 mod contract;
 mod error;
+mod letter;
 mod limits;
 mod ticket;
 
@@ -15,5 +16,9 @@ pub use ask::{
 };
 pub use contract::Queue;
 pub use error::QueueError;
+pub use letter::{
+    Clear, Clearing, DeadLetter, LetterId, LetterOrder, ListLetters, MAX_LETTER_TEXT, MAX_LETTERS,
+    MAX_REASON, require_readable, unreadable, within,
+};
 pub use limits::{MAX_DELAY, MAX_PROJECT, MAX_QUEUES, MAX_RECEIPT, MAX_TICKETS};
 pub use ticket::{StepTicket, Ticket};

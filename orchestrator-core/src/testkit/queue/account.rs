@@ -19,6 +19,15 @@ pub(super) struct Entry {
     pub(super) receipt: Option<Receipt>,
 }
 
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    Done,
+    /// For others, so many minutes from now.
+    Released(u64),
+    Buried,
+}
+
 /// All tickets that are not done.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -28,6 +37,8 @@ pub(super) struct Account {
     /// How many have taken a place in line.
     arrivals: u64,
     pub(super) entries: BTreeMap<u32, Entry>,
+    /// Those that are buried, in their order, each with how often it was given.
+    pub(super) buried: Vec<(u32, Entry)>,
     /// The number of the delivery since which, for each project, a ticket could be received without a gap and none was
     /// given.
     waits: BTreeMap<usize, u64>,
@@ -43,6 +54,7 @@ impl Account {
             now: 0,
             arrivals: 0,
             entries: BTreeMap::new(),
+            buried: Vec::new(),
             waits: BTreeMap::new(),
             given: BTreeMap::new(),
             deliveries: 0,
@@ -139,16 +151,44 @@ impl Account {
         self.look_who_waits();
     }
 
+    /// Those of a queue that are buried, in their order: each with how often it was given.
+    pub(super) fn letters(&self, queue: usize) -> Vec<(u32, u32)> {
+        let of = self.buried.iter().filter(|(_, entry)| entry.queue == queue);
+        of.map(|(number, entry)| (*number, entry.count)).collect()
+    }
+
+    /// Takes a letter away; it may be published again.
+    pub(super) fn clear(&mut self, number: u32, publishes: bool) {
+        let at = self.buried.iter().position(|(other, _)| *other == number).expect("it was listed");
+        let (_, entry) = self.buried.remove(at);
+        if publishes {
+            self.publish(number, entry.queue, entry.project, entry.priority, 0);
+        }
+    }
+
+    fn bury(&mut self, number: u32, entry: Entry) {
+        let queue = entry.queue;
+        self.buried.push((number, entry));
+        if self.letters(queue).len() > self.can.letters as usize {
+            let oldest = self.buried.iter().position(|(_, entry)| entry.queue == queue);
+            self.buried.remove(oldest.expect("there are some"));
+        }
+    }
+
     /// What settling must answer; and enters that.
-    pub(super) fn settle(&mut self, receipt: &Receipt, release: Option<u64>) -> Settled {
+    pub(super) fn settle(&mut self, receipt: &Receipt, fate: Fate) -> Settled {
         let held = self.entries.iter().find(|(_, entry)| entry.receipt.as_ref() == Some(receipt));
         let Some((number, _)) = held.filter(|(_, entry)| entry.from.0 > self.now) else {
             return Settled::Late;
         };
         let number = *number;
-        match release {
-            None => drop(self.entries.remove(&number)),
-            Some(after) => {
+        match fate {
+            Fate::Done => drop(self.entries.remove(&number)),
+            Fate::Buried => {
+                let entry = self.entries.remove(&number).expect("it was found");
+                self.bury(number, entry);
+            }
+            Fate::Released(after) => {
                 let from = self.arrive(after);
                 let entry = self.entries.get_mut(&number).expect("it was found");
                 entry.from = from;

@@ -1,6 +1,6 @@
 //! The list of cases for queues.
 
-use super::{QueueBackend, chance, deliveries, ends, limits, order, publishing, rings};
+use super::{QueueBackend, chance, deliveries, ends, letters, limits, order, publishing, rings};
 use crate::testkit::{Case, Group};
 
 macro_rules! cases {
@@ -40,6 +40,14 @@ cases! {
     deliveries::a_late_settle_changes_nothing covers [receive, settle];
     deliveries::a_receipt_settles_its_own_delivery_only covers [publish, receive, settle];
     deliveries::a_receiver_that_goes_away_loses_no_ticket covers [receive];
+    letters::what_is_buried_is_kept_with_its_reason covers [describe, publish, receive, settle, letters];
+    letters::a_late_burial_changes_nothing covers [receive, settle, letters];
+    letters::letters_come_by_page_in_their_order covers [settle, letters, clear];
+    letters::a_letter_is_published_again_as_a_new_ticket covers [letters, clear, receive, wait];
+    letters::a_letter_that_is_dropped_is_gone covers [letters, clear, receive];
+    letters::the_oldest_letters_of_a_queue_make_room covers [describe, settle, letters];
+    letters::what_nobody_can_read_is_buried covers [receive, letters, clear];
+    letters::what_cannot_be_buried_is_refused covers [settle, letters, clear];
     order::equally_urgent_tickets_come_as_they_were_published covers [describe, publish, receive];
     order::waiting_makes_urgent covers [describe, publish, receive];
     order::what_comes_back_stands_behind_what_has_waited covers [describe, receive, settle];
@@ -57,8 +65,8 @@ cases! {
     rings::who_looks_and_waits_in_turn_misses_nothing covers [wait, publish, receive];
     rings::waiting_ends_when_its_time_is_over covers [wait];
     rings::who_waits_is_told_of_the_end covers [wait, close];
-    chance::what_chance_does_is_accounted_for covers [publish, receive, settle, wait];
+    chance::what_chance_does_is_accounted_for covers [publish, receive, settle, wait, letters, clear];
     ends::a_queue_says_what_it_is covers [describe, close];
-    ends::what_is_kept_outlives_the_handles_and_what_is_not_is_gone covers [close, publish, receive];
-    ends::a_closed_queue_is_unavailable covers [close, publish, receive, settle, wait];
+    ends::what_is_kept_outlives_the_handles_and_what_is_not_is_gone covers [close, publish, receive, settle, letters];
+    ends::a_closed_queue_is_unavailable covers [close, publish, receive, settle, wait, letters, clear];
 }

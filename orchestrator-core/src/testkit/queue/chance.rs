@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::QueuePlace;
-use super::account::Account;
+use super::account::{Account, Fate};
 use super::desk::{Desk, numbered};
-use crate::port::queue::{NewTicket, Receipt, Receive, Settlement, Wait, Woken};
+use super::letters::{number_of, oldest};
+use crate::port::queue::{Clearing, NewTicket, Receipt, Receive, Settled, Settlement, Wait, Woken};
 use crate::testkit::Model;
 use crate::testkit::model::Dice;
 
@@ -118,11 +119,19 @@ impl World {
         let of = if self.index(3) == 0 { all } else { all.min(4) };
         let back = self.index(of);
         let receipt = self.receipts[all - 1 - back].clone();
-        let release = (self.index(2) == 0).then(|| self.after());
-        let how = release.map_or(Settlement::Done, |after| Settlement::Release { after: minutes(after) });
+        let fate = match self.index(4) {
+            0 | 1 => Fate::Released(self.after()),
+            2 if self.account.can.letters > 0 => Fate::Buried,
+            _ => Fate::Done,
+        };
+        let how = match fate {
+            Fate::Done => Settlement::Done,
+            Fate::Released(after) => Settlement::Release { after: minutes(after) },
+            Fate::Buried => Settlement::Bury { reason: "by chance".into() },
+        };
         let settled = self.desk().try_settle(&receipt, how).await.expect("it settles");
-        self.tell(format_args!("settle {receipt}, {how:?}: {settled:?}"));
-        let expected = self.hold(|account| account.settle(&receipt, release));
+        self.tell(format_args!("settle {receipt}, {fate:?}: {settled:?}"));
+        let expected = self.hold(|account| account.settle(&receipt, fate));
         self.hold(|_| assert_eq!(settled, expected, "of {receipt}"));
     }
 
@@ -137,6 +146,27 @@ impl World {
         });
     }
 
+    /// Looks at the dead letters of a queue, and clears one of them, now and then.
+    async fn letters(&mut self) {
+        if self.account.can.letters == 0 {
+            return;
+        }
+        let queue = self.index(2);
+        let name = self.queues[queue].clone();
+        let letters = self.desk().list(oldest(Some(&name))).await;
+        let found: Vec<(u32, u32)> = letters.iter().map(|letter| (number_of(letter), letter.count)).collect();
+        self.hold(|account| assert_eq!(found, account.letters(queue), "the dead letters of queue {queue}"));
+        if letters.is_empty() || self.index(2) == 0 {
+            return;
+        }
+        let (letter, publishes) = (self.index(letters.len()), self.index(3) > 0);
+        let number = number_of(&letters[letter]);
+        let how = if publishes { Clearing::Publish } else { Clearing::Drop };
+        self.tell(format_args!("clear {number}, {how:?}"));
+        assert_eq!(self.desk().clear(&letters[letter].id, how).await, Ok(Settled::Taken), "of {number}");
+        self.account.clear(number, publishes);
+    }
+
     async fn pass(&mut self, some: u64) {
         self.tell(format_args!("{some} minutes pass"));
         self.desks[0].place.pass(minutes(some)).await;
@@ -145,11 +175,12 @@ impl World {
 
     async fn play(mut self, length: usize) {
         for _ in 0..length {
-            match self.index(10) {
+            match self.index(11) {
                 0 | 1 => self.publish().await,
                 2..=4 => self.receive().await,
                 5 | 6 => self.settle().await,
                 7 => self.look().await,
+                8 => self.letters().await,
                 _ => self.pass(10).await,
             }
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::QueuePlace;
 use super::desk::{Desk, LONG, MAIN, numbered, sorted};
-use crate::port::queue::{QueueError, Receive, Settlement, Wait};
+use super::letters::{number_of, oldest};
+use crate::port::queue::{Clear, Clearing, LetterId, QueueError, Receive, Settlement, Wait};
 
 pub(super) async fn a_queue_says_what_it_is(place: Arc<dyn QueuePlace>) {
     let desk = Desk::at(place).await;
@@ -21,6 +22,10 @@ pub(super) async fn a_queue_says_what_it_is(place: Arc<dyn QueuePlace>) {
 pub(super) async fn what_is_kept_outlives_the_handles_and_what_is_not_is_gone(place: Arc<dyn QueuePlace>) {
     let desk = Desk::at(place).await;
     let (can, keeps) = (desk.can(), desk.place.keeps());
+    if can.letters > 0 {
+        desk.publish([numbered(3)]).await;
+        desk.bury_all("why").await;
+    }
     desk.publish((1..=2).map(numbered)).await;
     let with_somebody = desk.one().await;
     desk.queue.close().await.expect("it closes");
@@ -41,6 +46,10 @@ pub(super) async fn what_is_kept_outlives_the_handles_and_what_is_not_is_gone(pl
         assert_eq!(sorted(&came), [1, 2]);
         let again = came.iter().find(|came| came.ticket == with_somebody.ticket).expect("it came");
         assert_eq!(again.count, 2, "how often it was given out is kept as well");
+        if can.letters > 0 {
+            let letters = desk.another().await.letters().await;
+            assert_eq!(letters.iter().map(number_of).collect::<Vec<_>>(), [3], "and so are dead letters");
+        }
     }
 }
 
@@ -52,13 +61,18 @@ pub(super) async fn a_closed_queue_is_unavailable(place: Arc<dyn QueuePlace>) {
     desk.queue.close().await.expect("closing twice is fine");
     let receive = Receive { queues: vec![MAIN.into()], max: 9, visibility: LONG };
     let wait = |timeout| Wait { queues: vec![MAIN.into()], timeout };
+    let clear = Clear { letter: LetterId::new("1"), how: Clearing::Drop };
     let answers = [
         ("publish", desk.try_publish(vec![numbered(3)]).await.err()),
         ("receive", desk.queue.receive(receive).await.err()),
         ("settle", desk.try_settle(&came.receipt, Settlement::Done).await.err()),
+        ("letters", desk.queue.letters(oldest(None)).await.err()),
+        ("clear", desk.queue.clear(clear).await.err()),
         ("wait", desk.queue.wait(wait(LONG)).await.err()),
         ("look", desk.queue.wait(wait(Duration::ZERO)).await.err()),
     ];
+    let is_asked = |method: &str| desk.can().letters > 0 || !matches!(method, "letters" | "clear");
+    let answers: Vec<_> = answers.into_iter().filter(|(method, _)| is_asked(method)).collect();
     let wrong = answers.iter().find(|(_, error)| !matches!(error, Some(QueueError::Unavailable(_))));
     assert_eq!(wrong, None, "closed, and yet it answers");
     assert!(answers.iter().all(|(_, error)| error.as_ref().is_some_and(QueueError::is_retryable)));

@@ -6,6 +6,7 @@ mod chance;
 mod deliveries;
 mod desk;
 mod ends;
+mod letters;
 mod limits;
 mod order;
 mod place;

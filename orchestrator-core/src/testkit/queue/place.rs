@@ -34,12 +34,21 @@ where
 /// Where one queue's tickets are.
 #[async_trait]
 pub trait QueuePlace: fmt::Debug + Send + Sync + 'static {
-    /// A handle on the tickets: each time another one, where the backend can have several.
+    /// A handle on the tickets: each time another one, where the backend can have several. With room for few dead letters, at
+    /// most 256 of each queue, so that it can be seen what becomes of the oldest.
     async fn open(&self) -> Arc<dyn Queue>;
 
     /// Whether the tickets outlive the closing of every handle. Where they do not, the queue must say that it is not
     /// durable, and nothing may be found after closing.
     fn keeps(&self) -> bool {
+        false
+    }
+
+    /// Overwrites what is on a ticket that waits, which is kept as it is `written`, with a text that nobody can read, behind the
+    /// queue's back. `false`, if that
+    /// cannot be done; then the tickets outlive nothing.
+    async fn forge_ticket(&self, written: &str, text: &str) -> bool {
+        let _ = (written, text);
         false
     }
 

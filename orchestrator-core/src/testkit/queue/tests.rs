@@ -11,7 +11,8 @@ use crate::testkit::{CASES, Failure, HandClock};
 async fn the_memory_queue_conforms() {
     run_queue(|| async {
         let clock = Arc::new(HandClock::default());
-        ClockedQueue { queue: Arc::new(MemoryQueue::with_clock(clock.clone())), clock }
+        let queue = MemoryQueue::with_clock(clock.clone()).with_letters(8);
+        ClockedQueue { queue: Arc::new(queue), clock }
     })
     .await;
 }
@@ -32,7 +33,7 @@ fn methods() -> Vec<&'static str> {
 #[test]
 fn every_method_of_the_port_has_a_case() {
     let methods = methods();
-    assert_eq!(methods, ["describe", "publish", "receive", "settle", "wait", "close"]);
+    assert_eq!(methods, ["describe", "publish", "receive", "settle", "letters", "clear", "wait", "close"]);
     let covered = |method: &str| QUEUE_CASES.iter().any(|case| case.covers.contains(&method));
     let missing: Vec<&&str> = methods.iter().filter(|method| !covered(method)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");

@@ -80,6 +80,31 @@ wrong_queues! {
     SaysTakenAlways caught by a_late_settle_changes_nothing;
     SettlesByTicket caught by a_receipt_settles_its_own_delivery_only;
     LosesWhatNobodyTook caught by a_receiver_that_goes_away_loses_no_ticket;
+    // Dead letters.
+    BuriesInSilence caught by what_is_buried_is_kept_with_its_reason;
+    KeepsTheBuriedInLine caught by what_is_buried_is_kept_with_its_reason;
+    CutsReasons caught by what_is_buried_is_kept_with_its_reason;
+    CountsLettersFromOne caught by what_is_buried_is_kept_with_its_reason;
+    BuriesTheLate caught by a_late_burial_changes_nothing;
+    BuriesTwice caught by a_late_burial_changes_nothing;
+    ListsTheOldestFirst caught by letters_come_by_page_in_their_order;
+    ListsLettersOfAllQueues caught by letters_come_by_page_in_their_order;
+    BeginsEachPageAnew caught by letters_come_by_page_in_their_order;
+    LosesThePlaceOfWhatIsGone caught by letters_come_by_page_in_their_order;
+    KeepsTheCount caught by a_letter_is_published_again_as_a_new_ticket;
+    PublishesAgainUnheard caught by a_letter_is_published_again_as_a_new_ticket;
+    ForgetsWhatItPublishesAgain caught by a_letter_is_published_again_as_a_new_ticket;
+    KeepsTheLetterItPublishes caught by a_letter_is_published_again_as_a_new_ticket;
+    PublishesWhatIsDropped caught by a_letter_that_is_dropped_is_gone;
+    KeepsWhatIsDropped caught by a_letter_that_is_dropped_is_gone;
+    KeepsLettersForEver caught by the_oldest_letters_of_a_queue_make_room;
+    MakesRoomAmongAll caught by the_oldest_letters_of_a_queue_make_room;
+    DropsTheNewestLetter caught by the_oldest_letters_of_a_queue_make_room;
+    FailsForTheUnreadable caught by what_nobody_can_read_is_buried;
+    PassesOverTheUnreadable caught by what_nobody_can_read_is_buried;
+    DropsTheUnreadable caught by what_nobody_can_read_is_buried;
+    PublishesTheUnreadable caught by what_nobody_can_read_is_buried;
+    TakesAnyReason caught by what_cannot_be_buried_is_refused;
     // Who comes first.
     GivesTheLastFirst caught by equally_urgent_tickets_come_as_they_were_published;
     NeverAges caught by waiting_makes_urgent;
@@ -108,6 +133,7 @@ wrong_queues! {
     SaysItIsDurable caught by a_queue_says_what_it_is;
     ForgetsWhenClosed caught by what_is_kept_outlives_the_handles_and_what_is_not_is_gone;
     KeepsInPart caught by what_is_kept_outlives_the_handles_and_what_is_not_is_gone;
+    ForgetsLettersWhenClosed caught by what_is_kept_outlives_the_handles_and_what_is_not_is_gone;
     StaysOpen caught by a_closed_queue_is_unavailable;
     SettlesWhenClosed caught by a_closed_queue_is_unavailable;
 }

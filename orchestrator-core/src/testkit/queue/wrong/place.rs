@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
+use super::letters::ROOM;
 use super::list::Wrong;
 use super::spoiled::Spoiled;
 use crate::memory::MemoryQueue;
-use crate::port::queue::{Capabilities, Delivery, NewTicket, Queue, Receipt, Ticket};
+use crate::port::queue::{Capabilities, DeadLetter, Delivery, NewTicket, Queue, Receipt, Ticket};
 use crate::testkit::HandClock;
 use crate::testkit::queue::{QueueBackend, QueuePlace};
 
@@ -43,6 +44,14 @@ pub(super) struct World {
     pub(super) heard: AtomicU64,
     /// Those who wait, in order.
     pub(super) waiting: Mutex<VecDeque<oneshot::Sender<()>>>,
+    /// What was written on tickets behind the queue's back.
+    pub(super) forged: Mutex<HashMap<Ticket, String>>,
+    /// Letters that should not be.
+    pub(super) ghosts: Mutex<Vec<DeadLetter>>,
+    /// Receipts by which was buried.
+    pub(super) buried: Mutex<BTreeSet<Receipt>>,
+    /// Tickets that were published again.
+    pub(super) again: Mutex<BTreeSet<Ticket>>,
     /// Whether a handle was closed.
     pub(super) closed_once: AtomicBool,
 }
@@ -61,13 +70,19 @@ struct WrongPlace {
     only: Mutex<Option<Arc<Spoiled>>>,
 }
 
+fn right_of(wrong: Wrong, clock: &Arc<HandClock>) -> Arc<MemoryQueue> {
+    let is_large = matches!(wrong, Wrong::KeepsLettersForEver | Wrong::DropsTheNewestLetter);
+    let letters = if is_large { ROOM * 100 } else { ROOM };
+    Arc::new(MemoryQueue::with_clock(clock.clone()).with_letters(letters))
+}
+
 impl WrongPlace {
     fn new_right(&self) -> Arc<MemoryQueue> {
-        Arc::new(MemoryQueue::with_clock(self.clock.clone()))
+        right_of(self.wrong, &self.clock)
     }
 
     fn can(&self) -> Capabilities {
-        let all = Capabilities { durable: self.keeps(), ..Capabilities::ALL };
+        let all = Capabilities { durable: self.keeps(), letters: ROOM, ..Capabilities::ALL };
         match self.wrong {
             Wrong::NothingAble => Capabilities::NONE,
             Wrong::NothingFair => Capabilities { fair: false, ..all },
@@ -75,7 +90,7 @@ impl WrongPlace {
             Wrong::DelaysThoughItCannot
             | Wrong::PublishesTheRestOfWhatItRefuses
             | Wrong::ReleasesWhatItRefuses => Capabilities { delayed: false, ..all },
-            Wrong::SaysItIsDurable => Capabilities::ALL,
+            Wrong::SaysItIsDurable => Capabilities { durable: true, ..all },
             _ => all,
         }
     }
@@ -112,6 +127,14 @@ impl QueuePlace for WrongPlace {
         !matches!(self.wrong, NothingKept | NothingAble | SaysItIsDurable | KeepsInPart)
     }
 
+    async fn forge_ticket(&self, written: &str, text: &str) -> bool {
+        let can = self.keeps();
+        if let Some(ticket) = serde_json::from_str(written).ok().filter(|_| can) {
+            lock(&self.world.forged).insert(ticket, text.to_owned());
+        }
+        can
+    }
+
     async fn pass(&self, time: Duration) {
         self.clock.pass(time);
     }
@@ -136,7 +159,7 @@ impl QueueBackend for WrongBackend {
         let world = Arc::<World>::default();
         lock(&self.worlds).push(world.clone());
         let clock = Arc::<HandClock>::default();
-        let right = Mutex::new(Arc::new(MemoryQueue::with_clock(clock.clone())));
+        let right = Mutex::new(right_of(self.wrong, &clock));
         Arc::new(WrongPlace { wrong: self.wrong, clock, right, world, only: Mutex::default() })
     }
 }

@@ -12,8 +12,8 @@ use super::list::Wrong::{self, *};
 use super::place::{World, lock};
 use crate::memory::MemoryQueue;
 use crate::port::queue::{
-    Capabilities, Delivery, NewTicket, Publish, Queue, QueueError, QueueInfo, Receipt, Receive, Settle,
-    Settled, Settlement, Ticket, Wait, Woken,
+    Capabilities, Clear, DeadLetter, Delivery, ListLetters, NewTicket, Publish, Queue, QueueError, QueueInfo,
+    Receipt, Receive, Settle, Settled, Settlement, Ticket, Wait, Woken,
 };
 
 /// A handle on a queue that is right but for one thing.
@@ -164,6 +164,7 @@ impl Spoiled {
         match self.wrong {
             CutsPriorities => delivery.priority = delivery.priority.clamp(-100, 100),
             CountsToOne => delivery.count = 1,
+            KeepsTheCount if lock(&self.world.again).contains(&delivery.ticket) => delivery.count += 1,
             NamesTicketsByReceipts => {
                 let name = delivery.receipt.as_str().split('.').next().unwrap_or_default();
                 let name = Receipt::new(name);
@@ -205,7 +206,7 @@ impl Spoiled {
 
     async fn settle_wrongly(&self, mut settle: Settle) -> Result<Settled, QueueError> {
         let is_known = lock(&self.world.given).contains_key(&settle.receipt);
-        let releases = settle.how != Settlement::Done;
+        let releases = matches!(settle.how, Settlement::Release { .. });
         match self.wrong {
             SettlesItsOwnHandleOnly if !lock(&self.own).contains(&settle.receipt) => {
                 return Ok(Settled::Late);
@@ -240,6 +241,9 @@ impl Spoiled {
                 }
             }
             _ => {}
+        }
+        if matches!(settle.how, Settlement::Bury { .. }) {
+            return self.bury_wrongly(settle.receipt, settle.how).await;
         }
         self.right.settle(settle).await
     }
@@ -301,7 +305,8 @@ impl Queue for Spoiled {
             Err(_) if self.is(PassesOverWhatCannotBeAskedFor) => return Ok(Vec::new()),
             fit => fit?,
         }
-        let mut came = self.receive_of_right(receive).await?;
+        let came = self.receive_of_right(receive).await?;
+        let mut came = self.bury_unreadable(came).await?;
         match self.wrong {
             LosesWhatNobodyTook => self.hand_over(&mut came).await,
             GivesToTwoAtOnce => self.share(&mut came).await,
@@ -316,19 +321,32 @@ impl Queue for Spoiled {
 
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError> {
         self.enter("settle")?;
-        if let Err(error) = settle.require_fit(&self.can) {
+        let takes_all = self.is(TakesAnyReason) && matches!(settle.how, Settlement::Bury { .. });
+        if let Some(error) = settle.require_fit(&self.can).err().filter(|_| !takes_all) {
             if self.is(ReleasesWhatItRefuses) && matches!(error, QueueError::Unsupported(_)) {
                 let how = Settlement::Release { after: Duration::ZERO };
                 self.right.settle(Settle { how, ..settle }).await?;
             }
             return Err(error);
         }
-        let releases = settle.how != Settlement::Done;
+        let releases = matches!(settle.how, Settlement::Release { .. });
         let settled = self.settle_wrongly(settle).await?;
         if releases && settled == Settled::Taken {
             self.has_released();
         }
         Ok(settled)
+    }
+
+    async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError> {
+        self.enter("letters")?;
+        list.require_fit(&self.can)?;
+        self.list_wrongly(list).await
+    }
+
+    async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
+        self.enter("clear")?;
+        clear.require_fit(&self.can)?;
+        self.clear_wrongly(clear).await
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

@@ -8,8 +8,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::list::Wrong::{
     DoesNotLookAtTheClock, DoesNotRingForReleases, ListensTooLate, LosesWakeUps, NeverRings,
-    RingsForAnyQueue, RingsForOne, RingsForWhatIsHidden, RingsInItsOwnHandleOnly, RingsOnce, RingsSeldom,
-    RingsTheFirstWhoCame, TakesWhatItRingsFor, WaitsForEver,
+    PublishesAgainUnheard, RingsForAnyQueue, RingsForOne, RingsForWhatIsHidden, RingsInItsOwnHandleOnly,
+    RingsOnce, RingsSeldom, RingsTheFirstWhoCame, TakesWhatItRingsFor, WaitsForEver,
 };
 use super::place::lock;
 use super::spoiled::Spoiled;
@@ -74,7 +74,11 @@ impl Spoiled {
             NeverRings if !there => pending().await,
             WaitsForEver => self.right.wait(Wait { timeout: MAX_DELAY, ..wait }).await,
             LosesWakeUps => Ok(ring(bell).await),
-            RingsForAnyQueue | RingsForWhatIsHidden | DoesNotRingForReleases | DoesNotLookAtTheClock
+            RingsForAnyQueue
+            | RingsForWhatIsHidden
+            | DoesNotRingForReleases
+            | DoesNotLookAtTheClock
+            | PublishesAgainUnheard
                 if !there =>
             {
                 Ok(ring(bell).await)

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
+use crate::engine::doorbell::{Doorbell, hear, ring_out};
 use crate::engine::handle::Engine;
 use crate::engine::owner::Keeper;
 use crate::engine::registry::Registry;
@@ -23,6 +24,7 @@ use crate::port::evidence::Inspector;
 use crate::port::executor::Executor;
 use crate::port::plugin::Plugin;
 use crate::port::policy::{AllowAll, PolicyEngine};
+use crate::port::queue::Queue;
 use crate::port::secret::SecretProvider;
 use crate::port::store::{Serves, Store, StoreError};
 use crate::spec::{MAX_QUEUE_NAME, is_queue_name};
@@ -50,6 +52,7 @@ pub struct EngineBuilder {
     pub(crate) serves: Serves,
     pub(crate) shares: bool,
     pub(crate) hands: Option<Hands>,
+    pub(crate) queue: Option<Arc<dyn Queue>>,
     #[cfg(feature = "schedule")]
     pub(crate) schedules: bool,
 }
@@ -76,6 +79,7 @@ impl EngineBuilder {
             serves: Serves::default(),
             shares: false,
             hands: None,
+            queue: None,
             #[cfg(feature = "schedule")]
             schedules: false,
         }
@@ -206,6 +210,18 @@ impl EngineBuilder {
         self
     }
 
+    /// Rings for other engines by this queue, and hears by it what they ring for: a run that is due and that nobody drives
+    /// ([`RUNS_QUEUE`](crate::engine::RUNS_QUEUE)), an attempt that is offered (the queue that its step names), something for whoever
+    /// drives a run (a queue that is called as that owner is). All that have the store should have the queue.
+    ///
+    /// It is rung after the commit, beside it, and a queue that fails, hangs, loses or doubles tickets changes nothing but how
+    /// soon something is noticed: the store says what there is to do, and is looked at all the same. Default: none.
+    #[must_use]
+    pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
     /// Has the host carry out what the engine takes up: the driver of each run, and each attempt that it executes for others.
     /// `take` is called where the engine takes it up, so it must not wait: it puts the work where the host's own runtime finds
     /// it. What it drops is carried out by the engine; what it keeps without carrying it out holds up who has asked for the
@@ -301,6 +317,7 @@ impl EngineBuilder {
         // What cannot be made absolute (no current folder) stays as given.
         let workdir = std::path::absolute(&self.workdir).unwrap_or(self.workdir);
         let tasks = self.executor.map_or_else(|| Tasks::Runtime(Handle::current()), Tasks::Given);
+        let doorbell = self.queue.map(|queue| Arc::new(Doorbell::new(queue)));
         let shared = Arc::new(Shared::new(Parts {
             store,
             registry: self.registry,
@@ -320,10 +337,16 @@ impl EngineBuilder {
             serves: self.serves,
             shares: self.shares,
             hands: self.hands,
+            doorbell: doorbell.clone(),
+            polls: self.poll.is_some(),
         }));
         shared.register().await?;
         let keeper = Keeper::start(&shared)?;
         shared.tasks.spawn(watch_changes(Arc::downgrade(&shared), self.poll.is_some()));
+        if let Some(bell) = doorbell {
+            shared.tasks.spawn(ring_out(Arc::downgrade(&shared), bell.clone()));
+            shared.tasks.spawn(hear(Arc::downgrade(&shared), bell));
+        }
         if let Some(every) = self.poll {
             shared.tasks.spawn(claim_due_runs(Arc::downgrade(&shared), every));
         }

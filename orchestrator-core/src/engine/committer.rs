@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::doorbell::{Doorbell, Ring, rings_of};
 use crate::engine::tasks::Tasks;
 use crate::port::store::{Commit, MAX_BATCH_BYTES, MAX_BATCH_MEMBERS, Member, Store};
 
@@ -30,12 +31,12 @@ const QUIET_TURNS: u32 = 2;
 
 impl Committer {
     /// Starts the writer of `store`. It ends when the last handle is gone.
-    pub(crate) fn start(store: &Arc<dyn Store>, tasks: &Tasks) -> Self {
+    pub(crate) fn start(store: &Arc<dyn Store>, tasks: &Tasks, bell: Option<&Arc<Doorbell>>) -> Self {
         let drivers = Arc::new(AtomicUsize::new(0));
         let lanes = store.describe().lanes.max(1);
         let lane = |_| {
             let (inbox, receiver) = mpsc::unbounded_channel();
-            tasks.spawn(write(store.clone(), receiver, drivers.clone(), lanes));
+            tasks.spawn(write(store.clone(), receiver, drivers.clone(), lanes, bell.cloned()));
             inbox
         };
         Self { lanes: (0..lanes).map(lane).collect(), drivers }
@@ -61,6 +62,7 @@ async fn write(
     mut inbox: mpsc::UnboundedReceiver<Submission>,
     drivers: Arc<AtomicUsize>,
     lanes: usize,
+    bell: Option<Arc<Doorbell>>,
 ) {
     let mut held: Vec<Submission> = Vec::new();
     // Those whom the last commit has woken may hand in as many again.
@@ -79,8 +81,15 @@ async fn write(
             take_batch(&mut held).into_iter().map(|submission| (submission.member, submission.reply)).unzip();
         last = replies.len();
         crate::failpoint!("committer.taken");
+        let mut rings: Vec<Vec<Ring>> =
+            if bell.is_some() { members.iter().map(rings_of).collect() } else { Vec::new() };
         let answers = store.commit(members).await;
-        for (reply, answer) in replies.into_iter().zip(answers) {
+        for (nth, (reply, answer)) in replies.into_iter().zip(answers).enumerate() {
+            if let Some(bell) = &bell
+                && matches!(answer, Commit::Applied | Commit::Ambiguous)
+            {
+                bell.ring(std::mem::take(&mut rings[nth]));
+            }
             let _ = reply.send(answer);
         }
     }

@@ -358,6 +358,12 @@ impl Engine {
         self.shared.owner()
     }
 
+    /// Returns when all that was rung for by [`EngineBuilder::queue`](crate::engine::EngineBuilder::queue) is published or given
+    /// up, after a second at most: before a process ends that does not stop its engine. [`Engine::stop`] does so too.
+    pub async fn rung(&self) {
+        self.shared.have_rung().await;
+    }
+
     /// Stops in an orderly way: begins nothing new, gives running attempts up to `grace` to end by themselves, then
     /// stops them and records that they were interrupted, releases its runs, retires. Runs can be driven on later.
     pub async fn stop(&self, grace: Duration) {
@@ -375,6 +381,7 @@ impl Engine {
         tokio::join!(released, self.shared.bench.drain(&self.shared, until));
         crate::failpoint!("shutdown.released");
         self.keeper.stop();
+        self.shared.leave_the_bell().await;
         if let Err(error) = self.shared.store.retire(self.shared.owner()).await {
             // It will count as dead when its time is up.
             tracing::warn!(%error, "cannot retire from the store");

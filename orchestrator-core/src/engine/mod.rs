@@ -11,6 +11,7 @@ mod committer;
 mod control;
 mod delegate;
 mod dispatch;
+mod doorbell;
 mod driver;
 mod enqueue;
 mod error;
@@ -63,6 +64,7 @@ mod watch;
 mod work;
 
 pub use builder::EngineBuilder;
+pub use doorbell::RUNS_QUEUE;
 pub use error::{CommandError, DriveError, ForkError, StartError};
 pub use family::{RegisteredTexts, names_a_file};
 pub use fork::{FORKED_FROM, ForkRun};

@@ -407,7 +407,7 @@ impl Shared {
         loop {
             crate::failpoint!("offer.delivering");
             match self.store.deliver(deliver.clone()).await {
-                Ok(Delivered::Kept) => return,
+                Ok(Delivered::Kept) => return self.ring_for_driver(ticket.run).await,
                 Ok(Delivered::Fenced) => {
                     return tracing::warn!(run = %ticket.run, step = ?ticket.unit(), "a late outcome does not count");
                 }

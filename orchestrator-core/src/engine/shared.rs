@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 use crate::engine::attend::Elsewhere;
 use crate::engine::colleagues::Colleagues;
 use crate::engine::committer::Committer;
+use crate::engine::doorbell::Doorbell;
 use crate::engine::handle::{Live, Progress};
 use crate::engine::lease::Lease;
 use crate::engine::loaded::Library;
@@ -61,6 +62,12 @@ pub(crate) struct Shared {
     pub(crate) hands: Option<Hands>,
     /// Rung when a run may be due that nobody drives.
     pub(crate) bell: Notify,
+    /// The queue by which engines ring for each other.
+    pub(crate) doorbell: Option<Arc<Doorbell>>,
+    /// Rung when others have rung for this engine.
+    pub(crate) rung: Arc<Notify>,
+    /// Whether it looks for runs that nobody drives.
+    pub(crate) polls: bool,
     /// Turns true when the engine begins to stop.
     pub(crate) stopping: watch::Sender<bool>,
     present: watch::Sender<Present>,
@@ -167,6 +174,8 @@ pub(crate) struct Parts {
     pub(crate) hands: Option<Hands>,
     pub(crate) serves: Serves,
     pub(crate) shares: bool,
+    pub(crate) doorbell: Option<Arc<Doorbell>>,
+    pub(crate) polls: bool,
 }
 
 /// How many live notices a slow subscriber may lag behind before it loses the oldest.
@@ -175,7 +184,10 @@ const LIVE_BACKLOG: usize = 4_096;
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            committer: Committer::start(&parts.store, &parts.tasks),
+            committer: Committer::start(&parts.store, &parts.tasks, parts.doorbell.as_ref()),
+            doorbell: parts.doorbell,
+            rung: Arc::default(),
+            polls: parts.polls,
             present: watch::channel(Present::unknown(&*parts.ids)).0,
             store: parts.store,
             registry: Arc::new(parts.registry),

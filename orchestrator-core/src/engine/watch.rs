@@ -41,16 +41,16 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
     let mut looked = None;
     let mut swept: Option<Timestamp> = None;
     loop {
-        let Some((clock, store)) = shared.upgrade().map(|held| (held.clock.clone(), held.store.clone()))
-        else {
-            return;
-        };
+        let Some(held) = shared.upgrade() else { return };
+        let (clock, store, rung) = (held.clock.clone(), held.store.clone(), held.rung.clone());
+        drop(held);
         let next = clock.now() + LOOK;
-        tokio::select! {
+        let is_rung = tokio::select! {
             biased;
-            () = clock.sleep_until(next) => {}
-            () = changed(&*store, seen) => {}
-        }
+            () = rung.notified() => true,
+            () = clock.sleep_until(next) => false,
+            () = changed(&*store, seen) => false,
+        };
         drop(store);
         let Some(shared) = shared.upgrade() else { return };
         if !claims && shared.actors().is_empty() {
@@ -62,9 +62,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         if depends && swept.is_none_or(|swept| clock.now().since(swept) >= UNTOLD) {
             // Somebody has to notice that those who execute for us, or stand before us in a line, are dead.
             swept = Some(clock.now());
-            if let Err(error) = shared.store.sweep().await {
-                tracing::debug!(%error, "cannot look for dead owners");
-            }
+            shared.sweep().await;
             // Whoever has claimed a task and is dead may have what is waited for here, and nobody drives that run.
             if !shared.parked().is_empty() {
                 let shared = shared.clone();
@@ -87,7 +85,7 @@ pub(crate) async fn watch_changes(shared: Weak<Shared>, claims: bool) {
         }
         let is_due = looked.is_none_or(|looked| clock.now().since(looked) >= UNTOLD);
         let has_changed = seen != Some(mark);
-        if !has_changed && !is_due {
+        if !has_changed && !is_due && !is_rung {
             continue;
         }
         shared.bell.notify_one();
@@ -140,9 +138,7 @@ pub(crate) async fn claim_due_runs(shared: Weak<Shared>, every: Duration) {
         let regular = next.is_none_or(|next| clock.now() >= next);
         if regular {
             next = Some(clock.now() + every);
-            if let Err(error) = held.store.sweep().await {
-                tracing::debug!(%error, "cannot look for dead owners");
-            }
+            held.sweep().await;
         }
         // Where a run waits for a slot already, the next is for others; but for one now and then, of which perhaps only the
         // time is over for something.
@@ -250,6 +246,15 @@ async fn together<T>(tasks: Vec<impl Future<Output = T>>) -> Vec<T> {
 }
 
 impl Shared {
+    /// Marks as dead who is dead. What was rung for them is for nobody.
+    async fn sweep(self: &Arc<Self>) {
+        match self.store.sweep().await {
+            Ok(dead) if dead.is_empty() => {}
+            Ok(dead) => self.forget_the_dead(dead),
+            Err(error) => tracing::debug!(%error, "cannot look for dead owners"),
+        }
+    }
+
     async fn take_up_due(self: &Arc<Self>, run: RunId) -> Result<Taken, DriveError> {
         if self.is_left_alone(run).await? {
             return Ok(Taken::LeftAlone);

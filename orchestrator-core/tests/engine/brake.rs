@@ -29,6 +29,8 @@ pub(crate) struct Brake {
     left: AtomicI64,
     /// Whether the last commit that is passed on is not answered, and events are read once there is a permit for it.
     loses: bool,
+    /// Whether it never tells that something has changed.
+    deaf: bool,
     /// Whether changes of documents are passed on.
     documents: bool,
     /// Who had been given something when that was asked last, if it is to be told one question late.
@@ -68,11 +70,17 @@ impl Brake {
         Arc::new(Self { given: Some(std::sync::Mutex::default()), ..Self::over(right, i64::MAX) })
     }
 
+    /// One that passes on all, but never tells that something has changed.
+    pub(crate) fn deaf(right: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { deaf: true, ..Self::over(right, i64::MAX) })
+    }
+
     fn over(right: Arc<MemoryStore>, commits: i64) -> Self {
         Self {
             right,
             left: AtomicI64::new(commits),
             loses: false,
+            deaf: false,
             documents: true,
             given: None,
             reads: Semaphore::new(0),
@@ -135,10 +143,16 @@ impl Store for Brake {
     }
 
     async fn change_mark(&self) -> Result<u64, StoreError> {
+        if self.deaf {
+            return Ok(1);
+        }
         self.right.change_mark().await
     }
 
     async fn changed_since(&self, seen: u64) {
+        if self.deaf {
+            return std::future::pending().await;
+        }
         self.right.changed_since(seen).await;
     }
 

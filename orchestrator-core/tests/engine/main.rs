@@ -5,6 +5,7 @@ mod bench;
 mod blocking;
 mod brake;
 mod children;
+mod doorbell;
 mod ends;
 mod enqueue;
 mod evidence;

@@ -115,6 +115,7 @@ impl Shared {
         }
         crate::failpoint!("task.delivered");
         self.tend(right.run).await?;
+        self.ring_for_driver(right.run).await;
         if let Err(error) = self.store.retire(right.token).await {
             // It dies by itself.
             tracing::debug!(%error, "the claim of a task that has ended stays for a while");

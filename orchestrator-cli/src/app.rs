@@ -1,14 +1,16 @@
 //! What every command has at hand.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use orchestrator_core::engine::{Engine, EngineBuilder, Registry, RunReport, read_outline, read_report};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::Asked;
+use orchestrator_core::port::queue::Queue;
 use orchestrator_core::port::store::Store;
 use orchestrator_plugins::{Llm, Outbound};
 
+use crate::bell;
 use crate::exit::Exit;
 use crate::names::Names;
 use crate::output::{Output, Problem};
@@ -32,6 +34,10 @@ pub(crate) struct App {
     pub(crate) outside: OnceLock<Outside>,
     /// A store that tells others of what is committed, for which it needs to be closed.
     pub(crate) telling: OnceLock<Arc<dyn Store>>,
+    /// Opened by the first who needs it.
+    pub(crate) bell: OnceLock<Arc<dyn Queue>>,
+    /// Engines that may have something to ring for when the process ends.
+    pub(crate) ringing: Mutex<Vec<Engine>>,
 }
 
 impl App {
@@ -76,11 +82,27 @@ impl App {
 
     /// Ends what must not be cut off by the end of the process.
     pub(crate) async fn close(&self) {
+        let ringing = std::mem::take(&mut *self.ringing.lock().unwrap_or_else(PoisonError::into_inner));
+        for engine in ringing {
+            engine.rung().await;
+        }
         if let Some(store) = self.telling.get()
             && let Err(error) = store.close().await
         {
             tracing::debug!(%error, "closing the store");
         }
+    }
+
+    /// The queue by which processes ring for each other, if the settings name one. It need not be reachable.
+    ///
+    /// # Errors
+    /// Exit 2 if it cannot be used.
+    pub(crate) fn bell(&self) -> Result<Option<Arc<dyn Queue>>, Problem> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(Some(bell.clone()));
+        }
+        let opened = bell::open(&self.settings)?;
+        Ok(opened.map(|opened| self.bell.get_or_init(|| opened).clone()))
     }
 
     /// An engine that drives only what it is told to. Relative paths of steps start at `workdir`.
@@ -107,10 +129,17 @@ impl App {
             .ttl(self.settings.ttl())
             .protect(store::places(&self.settings))
             .label(label);
+        let builder = match self.bell()? {
+            Some(bell) => builder.queue(bell),
+            None => builder,
+        };
         let builder = furnish(builder);
         let providers = secrets::providers(&self.settings);
         let builder = providers.into_iter().fold(builder, EngineBuilder::secrets);
         let engine = builder.start().await?;
+        if self.bell.get().is_some() {
+            self.ringing.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
+        }
         secrets::keep_private(&self.settings, &engine);
         Ok(engine)
     }

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod bell;
 mod below;
 mod commands;
 mod confined;

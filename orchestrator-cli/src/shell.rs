@@ -36,6 +36,11 @@ impl Shell {
         if matches!(store.origin, Origin::Flag(_) | Origin::Env(_)) {
             flags.push_str(&format!(" --store {}", quoted(&masked(&store.value))));
         }
+        if let Some(bell) = settings.bell()
+            && matches!(bell.origin, Origin::Flag(_) | Origin::Env(_))
+        {
+            flags.push_str(&format!(" --bell {}", quoted(&masked(&bell.value))));
+        }
         Self { program, flags }
     }
 

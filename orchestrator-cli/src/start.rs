@@ -1,7 +1,7 @@
 //! From the arguments to the exit code.
 
 use std::ffi::OsString;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -92,6 +92,8 @@ fn prepare(cli: &Cli, output: Output) -> Result<App, (Output, Problem)> {
         cwd,
         outside: OnceLock::new(),
         telling: OnceLock::new(),
+        bell: OnceLock::new(),
+        ringing: Mutex::default(),
     })
 }
 
@@ -108,6 +110,7 @@ fn flags(cli: &Cli) -> Flags {
         |drive: Option<&Option<String>>, worker: Option<&Option<String>>| drive.or(worker).cloned().flatten();
     Flags {
         store: cli.global.store.clone(),
+        bell: cli.global.bell.clone(),
         config: cli.global.config.clone(),
         plugins: cli.global.plugins.clone(),
         slots: slots.map(|slots| slots.to_string()),

@@ -60,15 +60,30 @@ impl RedisQueue {
     /// # Errors
     /// As [`RedisQueue::connect_with`].
     pub async fn from_client(client: Client, options: Options) -> Result<Self, QueueError> {
+        let mut queue = Self::of_client(client, options)?;
+        let _: redis::Value = queue.link.ask(&redis::cmd("PING")).await?;
+        // Whoever may not ask this may still ring.
+        let said: Bytes = queue.link.ask(redis::cmd("INFO").arg("server")).await.unwrap_or_default();
+        queue.info.version = version_of(&String::from_utf8_lossy(&said));
+        Ok(queue)
+    }
+
+    /// As [`RedisQueue::connect_with`], without asking for the server: the first call does, and each later one while there is
+    /// none. For those who go on without a queue for as long as they have to. What version the server has is not known.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] if the URL or the options cannot be used.
+    pub fn open(url: &str, options: Options) -> Result<Self, QueueError> {
+        Self::of_client(client_of(url)?, options)
+    }
+
+    fn of_client(client: Client, options: Options) -> Result<Self, QueueError> {
         options.require_fit()?;
         let link = Arc::new(Link::new(client, options.answer_timeout));
-        let _: redis::Value = link.ask(&redis::cmd("PING")).await?;
-        // Whoever may not ask this may still ring.
-        let said: Bytes = link.ask(redis::cmd("INFO").arg("server")).await.unwrap_or_default();
         let info = QueueInfo {
             kind: "redis",
             location: link.location().to_owned(),
-            version: version_of(&String::from_utf8_lossy(&said)),
+            version: version_of(""),
             can: Capabilities { letters: options.letters, ..Capabilities::ALL },
         };
         let bell = Bell::new(link.clone(), &options.prefix);
@@ -76,7 +91,7 @@ impl RedisQueue {
         Ok(Self { link, scripts, bell, info, options, closed: watch::Sender::new(false) })
     }
 
-    fn open(&self) -> Result<(), QueueError> {
+    fn require_open(&self) -> Result<(), QueueError> {
         if *self.closed.borrow() { Err(self.link.unavailable("it is closed")) } else { Ok(()) }
     }
 
@@ -115,7 +130,7 @@ impl Queue for RedisQueue {
 
     async fn publish(&self, publish: Publish) -> Result<(), QueueError> {
         publish.require_fit(&self.info.can)?;
-        self.open()?;
+        self.require_open()?;
         if publish.tickets.is_empty() {
             return Ok(());
         }
@@ -129,7 +144,7 @@ impl Queue for RedisQueue {
 
     async fn receive(&self, receive: Receive) -> Result<Vec<Delivery>, QueueError> {
         receive.require_fit()?;
-        self.open()?;
+        self.require_open()?;
         if receive.max == 0 {
             return Ok(Vec::new());
         }
@@ -158,7 +173,7 @@ impl Queue for RedisQueue {
 
     async fn settle(&self, settle: Settle) -> Result<Settled, QueueError> {
         settle.require_fit(&self.info.can)?;
-        self.open()?;
+        self.require_open()?;
         let call = self.scripts.settle(&settle, self.options.letters);
         let Some(call) = call else { return Ok(Settled::Late) };
         let taken: bool = self.link.run(&call).await?;
@@ -167,14 +182,14 @@ impl Queue for RedisQueue {
 
     async fn letters(&self, list: ListLetters) -> Result<Vec<DeadLetter>, QueueError> {
         list.require_fit(&self.info.can)?;
-        self.open()?;
+        self.require_open()?;
         let answer: Vec<Bytes> = self.link.run(&self.scripts.letters(&list)?).await?;
         Ok(letters(&answer))
     }
 
     async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
         clear.require_fit(&self.info.can)?;
-        self.open()?;
+        self.require_open()?;
         let Some(look) = self.scripts.clear(&clear.letter, None) else { return Ok(Settled::Late) };
         if clear.how == Clearing::Publish {
             let found: Vec<Bytes> = self.link.run(&look).await?;
@@ -193,7 +208,7 @@ impl Queue for RedisQueue {
         // First the ear, then the look: what is told from here on ends the waiting below.
         let mut ear = (!wait.timeout.is_zero()).then(|| self.bell.ear());
         loop {
-            self.open()?;
+            self.require_open()?;
             let next = self.look(&wait.queues).await?;
             let now = Instant::now();
             if next == Some(Duration::ZERO) {

@@ -28,6 +28,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
 
+    /// Redis server by which processes ring for each other: redis://HOST:PORT/DATABASE or none [default: none; env:
+    /// ORCHESTRATOR_BELL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) bell: Option<String>,
+
     /// Configuration file [default: .orchestrator/config.toml, here or above; env: ORCHESTRATOR_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

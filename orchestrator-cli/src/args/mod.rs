@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use approval::{ApprovalCommand, Decision, ListApprovals};
 pub(crate) use global::Global;
 pub(crate) use graph::{DrawGraph, GraphFormat};
-pub(crate) use queue::QueueCommand;
+pub(crate) use queue::{DeadCommand, ListDead, QueueCommand};
 pub(crate) use report::{ReportTo, Reports};
 pub(crate) use run::{Drive, Run, Start};
 pub(crate) use runs::{

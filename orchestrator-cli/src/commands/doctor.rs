@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
+use crate::commands::queue::count_dead as queue_dead;
 use crate::commands::version::{VERSION, durability};
 use crate::commands::worker;
 use crate::exit::Exit;
@@ -79,6 +80,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let mut checks = vec![Check::new("program", "ok", format!("orchestrator {VERSION}"))];
     checks.extend(configuration(app));
     let opened = look_at_store(app, &mut checks).await;
+    checks.extend(look_at_bell(app).await);
     checks.extend(plugins(app));
     checks.push(secrets_file(app).await);
     checks.extend(TOOLS.iter().map(|(tool, without)| match found(tool) {
@@ -168,6 +170,32 @@ fn configuration(app: &App) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// The bell: whether it answers, and whether something was buried. Everything works without it.
+async fn look_at_bell(app: &App) -> Option<Check> {
+    let bell = match app.bell() {
+        Ok(bell) => bell?,
+        Err(problem) => return Some(Check::of("bell", &problem)),
+    };
+    let place = bell.describe().location;
+    let (counts, is_more) = match queue_dead(&*bell).await {
+        Ok(found) => found,
+        Err(error) => {
+            let hint = "runs go on without it; what is rung for is found in the store, a little later";
+            let check = Check::new("bell", "warn", error.to_string());
+            return Some(Check { hint: Some(hint.to_owned()), ..check });
+        }
+    };
+    let dead: u64 = counts.values().sum();
+    if dead == 0 {
+        return Some(Check::new("bell", "ok", place));
+    }
+    let more = if is_more { " and more" } else { "" };
+    let text =
+        format!("{place}: {}{more}", counted(usize::try_from(dead).unwrap_or(usize::MAX), "dead letter"));
+    let hint = Some(app.shell.command("queue dead list"));
+    Some(Check { hint, ..Check::new("bell", "warn", text) })
 }
 
 /// The file of secrets; no value of it is looked at.

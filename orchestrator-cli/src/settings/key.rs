@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use orchestrator_plugins::{EnvSecrets, Outbound};
 
+use crate::bell::{self, NO_BELL};
 use crate::settings::{Flags, Origin, Place, Sourced};
 use crate::span::parse_duration;
 
@@ -30,6 +31,12 @@ pub(crate) const KEYS: &[Key] = &[
         env: "ORCHESTRATOR_STORE",
         about: "where runs are kept: sqlite:PATH, postgres://USER@HOST/DATABASE or memory",
         check: |_| Ok(()), // A store URL is judged where it is opened, with an answer of its own.
+    },
+    Key {
+        name: "bell",
+        env: "ORCHESTRATOR_BELL",
+        about: "a Redis server by which processes ring for each other: redis://HOST:PORT/DATABASE, or none",
+        check: bell::check,
     },
     Key {
         name: "slots",
@@ -114,6 +121,7 @@ impl Key {
     pub(super) fn flag(&self, flags: &Flags) -> Option<Sourced> {
         let (value, flag) = match self.name {
             "store" => (&flags.store, "--store"),
+            "bell" => (&flags.bell, "--bell"),
             "slots" => (&flags.slots, "--slots"),
             "grace" => (&flags.grace, "--grace"),
             "ttl" => (&flags.ttl, "--ttl"),
@@ -127,6 +135,7 @@ impl Key {
     pub(super) fn default(&self, place: &Place) -> String {
         match self.name {
             "store" => format!("sqlite:{}", place.state().display()),
+            "bell" => NO_BELL.to_owned(),
             "slots" => "64".to_owned(),
             "grace" => "10s".to_owned(),
             "ttl" => "30s".to_owned(),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bell::NO_BELL;
 use crate::exit::Exit;
 use crate::output::Problem;
 use crate::settings::file::File;
@@ -36,6 +37,7 @@ pub(crate) struct Sourced {
 #[derive(Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) store: Option<String>,
+    pub(crate) bell: Option<String>,
     pub(crate) slots: Option<String>,
     pub(crate) grace: Option<String>,
     pub(crate) ttl: Option<String>,
@@ -125,6 +127,11 @@ impl Settings {
     /// Where runs are kept: a store URL.
     pub(crate) fn store(&self) -> &Sourced {
         self.get("store")
+    }
+
+    /// The queue by which processes ring for each other, if there is one.
+    pub(crate) fn bell(&self) -> Option<&Sourced> {
+        Some(self.get("bell")).filter(|bell| !bell.value.is_empty() && bell.value != NO_BELL)
     }
 
     /// The most attempts at once.

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bad_input;
+mod bell;
 mod children;
 mod compensations;
 mod concurrency;

@@ -22,7 +22,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("orchestrator-plugins", &["orchestrator-core"]),
     (
         "orchestrator-cli",
-        &["orchestrator-core", "orchestrator-plugins", "orchestrator-sqlite", "orchestrator-postgres"],
+        &[
+            "orchestrator-core",
+            "orchestrator-plugins",
+            "orchestrator-sqlite",
+            "orchestrator-postgres",
+            "orchestrator-redis",
+        ],
     ),
     // Host programs: they stand where a user stands.
     (

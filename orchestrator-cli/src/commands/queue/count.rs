@@ -27,6 +27,7 @@ struct Counted {
     offered: u64,
     held: u64,
     claimed: u64,
+    dead: u64,
     oldest: Option<Timestamp>,
     waits: Vec<Duration>,
 }
@@ -41,8 +42,14 @@ pub(super) struct Census {
 }
 
 /// Counts what the store knows of queues.
-pub(super) async fn census(store: &Arc<dyn Store>) -> Result<Census, StoreError> {
+pub(super) async fn census(
+    store: &Arc<dyn Store>,
+    dead: Option<&BTreeMap<Arc<str>, u64>>,
+) -> Result<Census, StoreError> {
     let mut queues: BTreeMap<Arc<str>, Counted> = BTreeMap::new();
+    for (queue, count) in dead.into_iter().flatten() {
+        queues.entry(queue.clone()).or_default().dead = *count;
+    }
     for paused in paused_queues(&**store).await? {
         let queue = queues.entry(paused.queue.clone()).or_default();
         queue.paused = Some(paused);
@@ -61,6 +68,7 @@ pub(super) async fn census(store: &Arc<dyn Store>) -> Result<Census, StoreError>
     }
     let offered = count_offers(store, &mut queues).await?;
     let is_partial = count_held(store, &offered, &mut queues).await?;
+    let item = |(queue, counted)| item(queue, counted, dead.is_some());
     Ok(Census { queues: queues.into_iter().map(item).collect(), is_partial })
 }
 
@@ -124,8 +132,8 @@ async fn count_held(
     Ok(page.more)
 }
 
-fn item((queue, counted): (Arc<str>, Counted)) -> QueueItem {
-    let Counted { paused, workers, offered, held, claimed, oldest, mut waits } = counted;
+fn item(queue: Arc<str>, counted: Counted, has_bell: bool) -> QueueItem {
+    let Counted { paused, workers, offered, held, claimed, dead, oldest, mut waits } = counted;
     waits.sort_unstable();
     let half = waits.get(waits.len() / 2).map(|wait| millis(*wait));
     QueueItem {
@@ -142,5 +150,6 @@ fn item((queue, counted): (Arc<str>, Counted)) -> QueueItem {
         claimed,
         oldest_at: oldest,
         claim_wait_ms: half,
+        dead: has_bell.then_some(dead),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator_core::time::Timestamp;
 
 use crate::app::App;
-use crate::commands::queue::count;
+use crate::commands::queue::{count, dead};
 use crate::exit::Exit;
 use crate::output::queued::QueueItem;
 use crate::output::shapes::ListShape;
@@ -13,7 +13,17 @@ use crate::output::{Problem, escape, moment};
 
 pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let store = app.store().await?;
-    let count::Census { queues, is_partial } = count::census(&store).await?;
+    let dead = match app.bell()? {
+        Some(bell) => match dead::count(&*bell).await {
+            Ok((dead, _)) => Some(dead),
+            Err(error) => {
+                app.output.note(&format!("warning: {error}"));
+                None
+            }
+        },
+        None => None,
+    };
+    let count::Census { queues, is_partial } = count::census(&store, dead.as_ref()).await?;
     if app.output.json().is_some() {
         app.output.print_json(&ListShape { items: queues, next: None })?;
         return Ok(Exit::Ok);
@@ -25,8 +35,9 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     }
     let now = store.now().await?;
     let rows = queues.iter().map(|queue| line(queue, now)).collect();
-    let titles = ["QUEUE", "STATUS", "WORKERS", "SLOTS", "WAITING", "CLAIMED", "OLDEST", "CLAIM WAIT"];
-    app.output.table(&titles, rows)?;
+    let titles =
+        ["QUEUE", "STATUS", "WORKERS", "SLOTS", "WAITING", "CLAIMED", "OLDEST", "CLAIM WAIT", "DEAD"];
+    app.output.table(&titles[..titles.len() - usize::from(dead.is_none())], rows)?;
     for queue in &queues {
         if let Some(since) = queue.pause.since {
             let by = escape::line(queue.pause.by.as_deref().unwrap_or_default()).into_owned();
@@ -43,7 +54,7 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
 
 fn line(queue: &QueueItem, now: Timestamp) -> Vec<String> {
     let none = || "-".to_owned();
-    vec![
+    let mut cells = vec![
         queue.pause.queue.to_string(),
         queue.pause.status.to_owned(),
         queue.workers.len().to_string(),
@@ -52,5 +63,7 @@ fn line(queue: &QueueItem, now: Timestamp) -> Vec<String> {
         queue.claimed.to_string(),
         queue.oldest_at.map_or_else(none, |at| moment::duration(now.since(at))),
         queue.claim_wait_ms.map_or_else(none, |wait| moment::duration(Duration::from_millis(wait))),
-    ]
+    ];
+    cells.extend(queue.dead.map(|dead| dead.to_string()));
+    cells
 }

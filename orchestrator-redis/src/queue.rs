@@ -7,8 +7,8 @@ use std::time::Duration;
 use apalis_redis::Client;
 use async_trait::async_trait;
 use orchestrator_core::port::queue::{
-    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, Publish, Queue, QueueError, QueueInfo,
-    Receipt, Receive, Settle, Settled, Ticket, Wait, Woken, require_readable,
+    Capabilities, Clear, Clearing, Count, Counted, DeadLetter, Delivery, ListLetters, Publish, Queue,
+    QueueError, QueueInfo, Receipt, Receive, Settle, Settled, Ticket, Wait, Woken, require_readable,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -199,6 +199,20 @@ impl Queue for RedisQueue {
         let Some(call) = self.scripts.clear(&clear.letter, Some(clear.how)) else { return Ok(Settled::Late) };
         let cleared: Vec<Bytes> = self.link.run(&call).await?;
         Ok(if cleared.is_empty() { Settled::Late } else { Settled::Taken })
+    }
+
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError> {
+        count.require_fit()?;
+        self.require_open()?;
+        let numbers: Vec<u64> = self.link.run(&self.scripts.count(&count.queues)).await?;
+        let counted = count.queues.into_iter().zip(numbers.chunks_exact(3));
+        let counted = counted.map(|(queue, numbers)| Counted {
+            queue,
+            ready: numbers[0],
+            hidden: numbers[1],
+            letters: numbers[2],
+        });
+        Ok(counted.collect())
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

@@ -43,6 +43,7 @@ pub(crate) struct Scripts {
     bury: Script,
     letters: Script,
     clear: Script,
+    count: Script,
 }
 
 impl Scripts {
@@ -58,6 +59,7 @@ impl Scripts {
             bury: script!("bury"),
             letters: script!("letters"),
             clear: script!("clear"),
+            count: script!("count"),
         }
     }
 
@@ -156,6 +158,12 @@ impl Scripts {
             Some(Clearing::Drop) => "drop",
         });
         Some(call)
+    }
+
+    pub(crate) fn count(&self, queues: &[Arc<str>]) -> ScriptInvocation<'_> {
+        let mut call = self.call(&self.count);
+        queues.iter().for_each(|queue| _ = call.arg(&**queue));
+        call
     }
 
     pub(crate) fn look(&self, queues: &[Arc<str>]) -> ScriptInvocation<'_> {

@@ -12,7 +12,8 @@ Example:
 
 WAITING are steps that were offered to workers and that none has claimed, and those that nobody can be offered: their \
 queue is paused, or nobody serves it. CLAIMED are steps that a worker executes for another process. CLAIM WAIT is how \
-long half of these had waited for their worker.
+long half of these had waited for their worker. With a bell, RUNG are tickets that nobody has heard yet, and DEAD those \
+that nobody could use.
 
 Exit codes: 0 listed (also if there are none), 4 there is no store yet, 7 store unavailable.")]
     List,

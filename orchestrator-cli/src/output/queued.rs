@@ -49,7 +49,9 @@ pub(crate) struct QueueItem {
     pub(crate) oldest_at: Option<Timestamp>,
     /// How long half of those that are claimed had waited, in milliseconds.
     pub(crate) claim_wait_ms: Option<u64>,
-    /// How many tickets of it nobody could use, of the last 256 of all queues; `None` without a bell that answers.
+    /// How many tickets of it are there to be heard; `None` without a bell that answers.
+    pub(crate) rung: Option<u64>,
+    /// How many tickets of it nobody could use; `None` without a bell that answers.
     pub(crate) dead: Option<u64>,
 }
 

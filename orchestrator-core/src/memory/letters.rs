@@ -57,6 +57,10 @@ impl Letters {
         Ok(page.map(|(_, letter)| letter.clone()).collect())
     }
 
+    pub(super) fn count(&self, queue: &str) -> u64 {
+        self.by_queue.get(queue).map_or(0, |letters| letters.len() as u64)
+    }
+
     pub(super) fn take(&mut self, id: &LetterId) -> Option<Buried> {
         let number = number(id)?;
         let taken = self.by_queue.values_mut().find_map(|letters| letters.remove(&number));

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::letters::Letters;
 use crate::port::queue::{
-    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, MAX_LETTERS, NewTicket, Publish, Queue,
-    QueueError, QueueInfo, Receipt, Receive, Settle, Settled, Settlement, Wait, Woken,
+    Capabilities, Clear, Clearing, Count, Counted, DeadLetter, Delivery, ListLetters, MAX_LETTERS, NewTicket,
+    Publish, Queue, QueueError, QueueInfo, Receipt, Receive, Settle, Settled, Settlement, Wait, Woken,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -204,6 +204,13 @@ impl Lines {
         Some(())
     }
 
+    fn count(&self, queue: Arc<str>) -> Counted {
+        let of_queue = self.ready.iter().filter(|((of, _), _)| *of == queue);
+        let ready = of_queue.map(|(_, tickets)| tickets.len() as u64).sum();
+        let all = self.kept.values().filter(|kept| kept.new.queue == queue).count() as u64;
+        Counted { ready, hidden: all - ready, letters: self.letters.count(&queue), queue }
+    }
+
     fn forget(&mut self, id: u64) {
         self.kept.remove(&id);
         if self.kept.is_empty() {
@@ -264,6 +271,12 @@ impl Queue for MemoryQueue {
         drop(lines);
         self.bell.send_replace(());
         Ok(if cleared.is_some() { Settled::Taken } else { Settled::Late })
+    }
+
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError> {
+        count.require_fit()?;
+        let (lines, _) = self.open()?;
+        Ok(count.queues.into_iter().map(|queue| lines.count(queue)).collect())
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

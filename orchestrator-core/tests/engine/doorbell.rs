@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use orchestrator_core::engine::{Engine, EngineBuilder, RUNS_QUEUE, StartRun};
 use orchestrator_core::memory::MemoryQueue;
 use orchestrator_core::port::queue::{
-    Clear, DeadLetter, Delivery, LetterOrder, ListLetters, NewTicket, Publish, Queue, QueueError, QueueInfo,
-    Receive, Settle, Settled, Ticket, Wait, Woken,
+    Clear, Count, Counted, DeadLetter, Delivery, LetterOrder, ListLetters, NewTicket, Publish, Queue,
+    QueueError, QueueInfo, Receive, Settle, Settled, Ticket, Wait, Woken,
 };
 use orchestrator_core::port::store::{Serves, Store};
 use orchestrator_core::{MemoryStore, RunId};
@@ -131,6 +131,11 @@ impl Queue for Bell {
     async fn clear(&self, clear: Clear) -> Result<Settled, QueueError> {
         self.answers().await?;
         self.right.clear(clear).await
+    }
+
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError> {
+        self.answers().await?;
+        self.right.count(count).await
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

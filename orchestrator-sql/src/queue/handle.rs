@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator_core::port::queue::{
-    Capabilities, Clear, Clearing, DeadLetter, Delivery, ListLetters, MAX_LETTERS, Publish, Queue,
-    QueueError, QueueInfo, Receive, Settle, Settled, Settlement, Wait, Woken, require_readable,
+    Capabilities, Clear, Clearing, Count, Counted, DeadLetter, Delivery, ListLetters, MAX_LETTERS, Publish,
+    Queue, QueueError, QueueInfo, Receive, Settle, Settled, Settlement, Wait, Woken, require_readable,
 };
 use orchestrator_core::port::store::StoreError;
 use tokio::sync::watch;
@@ -229,6 +229,12 @@ impl<D: Dialect> Queue for SqlQueue<D> {
         let Some(letter) = letters::one(&self.store, id).await? else { return Ok(Settled::Late) };
         require_readable(&letter.id, letter.ticket.is_some())?;
         self.written(Writing::Settle(letters::publish::<D>(id), true)).await
+    }
+
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError> {
+        count.require_fit()?;
+        self.open()?;
+        told::count(&self.store, count.queues).await.map_err(refusal)
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

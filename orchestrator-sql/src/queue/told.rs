@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use orchestrator_core::port::queue::{QueueError, Wait, Woken};
+use orchestrator_core::port::queue::{Counted, QueueError, Wait, Woken};
 use orchestrator_core::port::store::{Store as _, StoreError};
 use sea_orm::{ConnectionTrait as _, Statement, Value};
 use tokio::sync::watch;
@@ -52,6 +52,40 @@ async fn look<D: Dialect>(store: &SqlStore<D>, queues: &[Arc<str>]) -> Result<Op
     }
     let left = |due: i64| Duration::from_millis(u64::try_from(due.saturating_sub(now)).unwrap_or(0));
     Ok(next.map(left))
+}
+
+/// How much there is in these queues.
+pub(super) async fn count<D: Dialect>(
+    store: &SqlStore<D>,
+    queues: Vec<Arc<str>>,
+) -> Result<Vec<Counted>, StoreError> {
+    let of = |at: usize| {
+        let ticket =
+            format!("SELECT count(*) FROM orchestrator_tickets AS t WHERE t.queue = ${at} AND t.due_at");
+        format!(
+            "({ticket} <= w.now), ({ticket} > w.now), \
+             (SELECT count(*) FROM orchestrator_letters AS l WHERE l.queue = ${at})"
+        )
+    };
+    let all: Vec<String> = (1..=queues.len()).map(of).collect();
+    let query = format!("SELECT {} FROM (SELECT {} AS now) AS w", all.join(", "), D::CLOCK);
+    let db = store.shared.db();
+    let asked = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        query,
+        queues.iter().map(|queue| Value::from(&**queue)),
+    );
+    let row = store.shared.read(db.query_one_raw(asked)).await?;
+    let row = row.ok_or_else(|| StoreError::Unavailable("it does not count".to_owned()))?;
+    let mut counted = Vec::with_capacity(queues.len());
+    for (at, queue) in queues.into_iter().enumerate() {
+        let number = |nth| -> Result<u64, StoreError> {
+            let number: i64 = store.shared.explained(row.try_get_by_index(3 * at + nth))?;
+            Ok(u64::try_from(number).unwrap_or(0))
+        };
+        counted.push(Counted { ready: number(0)?, hidden: number(1)?, letters: number(2)?, queue });
+    }
+    Ok(counted)
 }
 
 /// Returns when the store may have changed since this mark, and not before `soonest`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use orchestrator_core::engine::{PausedQueue, paused_queues, read_outline};
 use orchestrator_core::id::{RunId, StepIx};
+use orchestrator_core::port::queue::{Count, MAX_QUEUES, Queue, QueueError};
 use orchestrator_core::port::store::{OfferQuery, OfferRow, RunQuery, Store, StoreError};
 use orchestrator_core::time::Timestamp;
 
@@ -27,7 +28,6 @@ struct Counted {
     offered: u64,
     held: u64,
     claimed: u64,
-    dead: u64,
     oldest: Option<Timestamp>,
     waits: Vec<Duration>,
 }
@@ -41,14 +41,26 @@ pub(super) struct Census {
     pub(super) is_partial: bool,
 }
 
-/// Counts what the store knows of queues.
+/// Adds what the bell has of them.
+pub(super) async fn add_rings(bell: &dyn Queue, queues: &mut [QueueItem]) -> Result<(), QueueError> {
+    for some in queues.chunks_mut(MAX_QUEUES) {
+        let names = some.iter().map(|item| item.pause.queue.clone()).collect();
+        for (item, counted) in some.iter_mut().zip(bell.count(Count { queues: names }).await?) {
+            item.rung = Some(counted.ready);
+            item.dead = Some(counted.letters);
+        }
+    }
+    Ok(())
+}
+
+/// Counts what the store knows of queues, and `also` tells of these.
 pub(super) async fn census(
     store: &Arc<dyn Store>,
-    dead: Option<&BTreeMap<Arc<str>, u64>>,
+    also: impl IntoIterator<Item = Arc<str>>,
 ) -> Result<Census, StoreError> {
     let mut queues: BTreeMap<Arc<str>, Counted> = BTreeMap::new();
-    for (queue, count) in dead.into_iter().flatten() {
-        queues.entry(queue.clone()).or_default().dead = *count;
+    for queue in also {
+        queues.entry(queue).or_default();
     }
     for paused in paused_queues(&**store).await? {
         let queue = queues.entry(paused.queue.clone()).or_default();
@@ -68,7 +80,6 @@ pub(super) async fn census(
     }
     let offered = count_offers(store, &mut queues).await?;
     let is_partial = count_held(store, &offered, &mut queues).await?;
-    let item = |(queue, counted)| item(queue, counted, dead.is_some());
     Ok(Census { queues: queues.into_iter().map(item).collect(), is_partial })
 }
 
@@ -132,8 +143,8 @@ async fn count_held(
     Ok(page.more)
 }
 
-fn item(queue: Arc<str>, counted: Counted, has_bell: bool) -> QueueItem {
-    let Counted { paused, workers, offered, held, claimed, dead, oldest, mut waits } = counted;
+fn item((queue, counted): (Arc<str>, Counted)) -> QueueItem {
+    let Counted { paused, workers, offered, held, claimed, oldest, mut waits } = counted;
     waits.sort_unstable();
     let half = waits.get(waits.len() / 2).map(|wait| millis(*wait));
     QueueItem {
@@ -150,6 +161,7 @@ fn item(queue: Arc<str>, counted: Counted, has_bell: bool) -> QueueItem {
         claimed,
         oldest_at: oldest,
         claim_wait_ms: half,
-        dead: has_bell.then_some(dead),
+        rung: None,
+        dead: None,
     }
 }

@@ -1,7 +1,10 @@
 //! `queue list`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use orchestrator_core::engine::RUNS_QUEUE;
 use orchestrator_core::time::Timestamp;
 
 use crate::app::App;
@@ -13,17 +16,22 @@ use crate::output::{Problem, escape, moment};
 
 pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let store = app.store().await?;
-    let dead = match app.bell()? {
-        Some(bell) => match dead::count(&*bell).await {
-            Ok((dead, _)) => Some(dead),
-            Err(error) => {
-                app.output.note(&format!("warning: {error}"));
-                None
-            }
-        },
-        None => None,
+    let bell = app.bell()?;
+    let dead = match &bell {
+        Some(bell) => dead::count(&**bell).await,
+        None => Ok((BTreeMap::new(), false)),
     };
-    let count::Census { queues, is_partial } = count::census(&store, dead.as_ref()).await?;
+    // What is rung for anybody, and what has nothing but dead letters.
+    let also = dead.iter().flat_map(|(dead, _)| dead.keys().cloned());
+    let also: BTreeSet<Arc<str>> = also.chain(bell.iter().map(|_| RUNS_QUEUE.into())).collect();
+    let count::Census { mut queues, is_partial } = count::census(&store, also).await?;
+    let rings = match &bell {
+        Some(bell) => count::add_rings(&**bell, &mut queues).await,
+        None => Ok(()),
+    };
+    if let Some(error) = dead.err().or(rings.err()) {
+        app.output.note(&format!("warning: {error}"));
+    }
     if app.output.json().is_some() {
         app.output.print_json(&ListShape { items: queues, next: None })?;
         return Ok(Exit::Ok);
@@ -36,8 +44,9 @@ pub(crate) async fn carry_out(app: &App) -> Result<Exit, Problem> {
     let now = store.now().await?;
     let rows = queues.iter().map(|queue| line(queue, now)).collect();
     let titles =
-        ["QUEUE", "STATUS", "WORKERS", "SLOTS", "WAITING", "CLAIMED", "OLDEST", "CLAIM WAIT", "DEAD"];
-    app.output.table(&titles[..titles.len() - usize::from(dead.is_none())], rows)?;
+        ["QUEUE", "STATUS", "WORKERS", "SLOTS", "WAITING", "CLAIMED", "OLDEST", "CLAIM WAIT", "RUNG", "DEAD"];
+    let has_bell = queues.iter().any(|queue| queue.rung.is_some());
+    app.output.table(&titles[..titles.len() - if has_bell { 0 } else { 2 }], rows)?;
     for queue in &queues {
         if let Some(since) = queue.pause.since {
             let by = escape::line(queue.pause.by.as_deref().unwrap_or_default()).into_owned();
@@ -64,6 +73,6 @@ fn line(queue: &QueueItem, now: Timestamp) -> Vec<String> {
         queue.oldest_at.map_or_else(none, |at| moment::duration(now.since(at))),
         queue.claim_wait_ms.map_or_else(none, |wait| moment::duration(Duration::from_millis(wait))),
     ];
-    cells.extend(queue.dead.map(|dead| dead.to_string()));
+    cells.extend([queue.rung, queue.dead].into_iter().flatten().map(|count| count.to_string()));
     cells
 }

@@ -180,6 +180,26 @@ pub struct Wait {
     pub timeout: Duration,
 }
 
+/// Asks how much there is in queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// In these queues; at least one, at most [`MAX_QUEUES`](super::MAX_QUEUES).
+    pub queues: Vec<Arc<str>>,
+}
+
+/// How much there is in a queue, for people: it may be another number by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// The queue.
+    pub queue: Arc<str>,
+    /// How many tickets can be received.
+    pub ready: u64,
+    /// How many are with somebody, or due later.
+    pub hidden: u64,
+    /// How many dead letters there are.
+    pub letters: u64,
+}
+
 /// The answer to waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {

@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{
-    Clear, DeadLetter, Delivery, ListLetters, Publish, QueueError, QueueInfo, Receive, Settle, Settled, Wait,
-    Woken,
+    Clear, Count, Counted, DeadLetter, Delivery, ListLetters, Publish, QueueError, QueueInfo, Receive,
+    Settle, Settled, Wait, Woken,
 };
 
 /// Rings when there may be something to do.
@@ -47,6 +47,9 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// Takes a dead letter away, once: it is published again, or gone. [`Settled::Late`], and nothing changes, if there is none of
     /// this name.
     async fn clear(&self, clear: Clear) -> Result<Settled, QueueError>;
+
+    /// Counts what there is, of each queue that is named, in their order.
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError>;
 
     /// Returns as soon as a ticket of one of the queues can be received: at once if there is one already, when it was
     /// published, released, has become due, or its visibility has passed. Not for other queues, and not for tickets that are

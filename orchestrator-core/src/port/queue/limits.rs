@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::spec::is_queue_name;
 
 use super::{
-    Capabilities, Clear, ListLetters, MAX_REASON, Publish, QueueError, Receive, Settle, Settlement, Wait,
+    Capabilities, Clear, Count, ListLetters, MAX_REASON, Publish, QueueError, Receive, Settle, Settlement,
+    Wait,
 };
 
 /// The longest name of a project on a ticket, in bytes.
@@ -121,6 +122,16 @@ impl Clear {
     /// [`QueueError::Unsupported`].
     pub fn require_fit(&self, can: &Capabilities) -> Result<(), QueueError> {
         require_able(can.letters > 0, "letters")
+    }
+}
+
+impl Count {
+    /// Refuses what no queue does. For backends: before anything else.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`].
+    pub fn require_fit(&self) -> Result<(), QueueError> {
+        require_queues(&self.queues)
     }
 }
 

@@ -11,8 +11,8 @@ mod ticket;
 
 pub use crate::spec::{MAX_QUEUE_NAME, is_queue_name};
 pub use ask::{
-    AGEING, Capabilities, Delivery, NewTicket, Publish, QueueInfo, Receipt, Receive, Settle, Settled,
-    Settlement, Wait, Woken,
+    AGEING, Capabilities, Count, Counted, Delivery, NewTicket, Publish, QueueInfo, Receipt, Receive, Settle,
+    Settled, Settlement, Wait, Woken,
 };
 pub use contract::Queue;
 pub use error::QueueError;

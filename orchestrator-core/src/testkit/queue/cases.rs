@@ -27,7 +27,7 @@ cases! {
     publishing::an_equal_ticket_comes_once_or_twice covers [publish, receive, settle];
     publishing::one_like_a_ticket_that_is_with_somebody_is_another covers [publish, receive, settle];
     limits::what_cannot_be_published_is_refused covers [publish];
-    limits::what_cannot_be_asked_for_is_refused covers [receive, settle, wait];
+    limits::what_cannot_be_asked_for_is_refused covers [receive, settle, count, wait];
     limits::a_ticket_can_be_due_later_or_that_is_refused covers [describe, publish, receive];
     limits::a_release_can_be_for_later_or_that_is_refused covers [describe, settle, receive];
     limits::the_urgent_come_first_or_urgency_is_refused covers [describe, publish, receive];
@@ -40,6 +40,7 @@ cases! {
     deliveries::a_late_settle_changes_nothing covers [receive, settle];
     deliveries::a_receipt_settles_its_own_delivery_only covers [publish, receive, settle];
     deliveries::a_receiver_that_goes_away_loses_no_ticket covers [receive];
+    ends::how_much_there_is_is_counted covers [describe, publish, receive, settle, count];
     letters::what_is_buried_is_kept_with_its_reason covers [describe, publish, receive, settle, letters];
     letters::a_late_burial_changes_nothing covers [receive, settle, letters];
     letters::letters_come_by_page_in_their_order covers [settle, letters, clear];
@@ -68,5 +69,5 @@ cases! {
     chance::what_chance_does_is_accounted_for covers [publish, receive, settle, wait, letters, clear];
     ends::a_queue_says_what_it_is covers [describe, close];
     ends::what_is_kept_outlives_the_handles_and_what_is_not_is_gone covers [close, publish, receive, settle, letters];
-    ends::a_closed_queue_is_unavailable covers [close, publish, receive, settle, wait, letters, clear];
+    ends::a_closed_queue_is_unavailable covers [close, publish, receive, settle, wait, letters, clear, count];
 }

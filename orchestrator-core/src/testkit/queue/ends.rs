@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::QueuePlace;
 use super::desk::{Desk, LONG, MAIN, numbered, sorted};
 use super::letters::{number_of, oldest};
-use crate::port::queue::{Clear, Clearing, LetterId, QueueError, Receive, Settlement, Wait};
+use crate::port::queue::{
+    Clear, Clearing, Count, Counted, LetterId, NewTicket, QueueError, Receive, Settled, Settlement, Wait,
+};
 
 pub(super) async fn a_queue_says_what_it_is(place: Arc<dyn QueuePlace>) {
     let desk = Desk::at(place).await;
@@ -66,6 +68,7 @@ pub(super) async fn a_closed_queue_is_unavailable(place: Arc<dyn QueuePlace>) {
         ("publish", desk.try_publish(vec![numbered(3)]).await.err()),
         ("receive", desk.queue.receive(receive).await.err()),
         ("settle", desk.try_settle(&came.receipt, Settlement::Done).await.err()),
+        ("count", desk.queue.count(Count { queues: vec![MAIN.into()] }).await.err()),
         ("letters", desk.queue.letters(oldest(None)).await.err()),
         ("clear", desk.queue.clear(clear).await.err()),
         ("wait", desk.queue.wait(wait(LONG)).await.err()),
@@ -76,4 +79,34 @@ pub(super) async fn a_closed_queue_is_unavailable(place: Arc<dyn QueuePlace>) {
     let wrong = answers.iter().find(|(_, error)| !matches!(error, Some(QueueError::Unavailable(_))));
     assert_eq!(wrong, None, "closed, and yet it answers");
     assert!(answers.iter().all(|(_, error)| error.as_ref().is_some_and(QueueError::is_retryable)));
+}
+
+pub(super) async fn how_much_there_is_is_counted(place: Arc<dyn QueuePlace>) {
+    let desk = Desk::at(place).await;
+    let (delayed, buries) = (desk.can().delayed, desk.can().letters > 0);
+    desk.publish((1..=4).map(numbered)).await;
+    if delayed {
+        desk.publish([NewTicket { after: LONG * 3, ..numbered(5) }]).await;
+    }
+    desk.publish([NewTicket { queue: "other".into(), project: "other".into(), ..numbered(6) }]).await;
+    let later = u64::from(delayed);
+    let count = async |ready, hidden, letters| {
+        let of =
+            |queue: &str, ready, hidden, letters| Counted { queue: queue.into(), ready, hidden, letters };
+        let expected = [of("other", 1, 0, 0), of(MAIN, ready, hidden, letters), of("nothing", 0, 0, 0)];
+        let queues = expected.iter().map(|counted| counted.queue.clone()).collect();
+        assert_eq!(desk.another().await.queue.count(Count { queues }).await.as_deref(), Ok(&expected[..]));
+    };
+    count(4, later, 0).await;
+    let came = desk.take(2).await;
+    count(2, 2 + later, 0).await;
+    assert_eq!(desk.done(&came[0].receipt).await, Settled::Taken);
+    count(2, 1 + later, 0).await;
+    if buries {
+        let how = Settlement::Bury { reason: "why".into() };
+        assert_eq!(desk.try_settle(&came[1].receipt, how).await, Ok(Settled::Taken));
+        count(2, later, 1).await;
+    }
+    desk.place.pass(LONG * 2).await;
+    count(if buries { 2 } else { 3 }, later, u64::from(buries)).await;
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::QueuePlace;
 use super::desk::{Desk, LONG, MAIN, numbered, numbers, sorted};
 use crate::port::queue::{
-    MAX_DELAY, MAX_PROJECT, MAX_QUEUE_NAME, MAX_QUEUES, MAX_TICKETS, NewTicket, QueueError, Receipt, Receive,
-    Settled, Settlement, Wait,
+    Count, MAX_DELAY, MAX_PROJECT, MAX_QUEUE_NAME, MAX_QUEUES, MAX_TICKETS, NewTicket, QueueError, Receipt,
+    Receive, Settled, Settlement, Wait,
 };
 
 const TOO_LONG: Duration = MAX_DELAY.saturating_add(Duration::from_millis(1));
@@ -44,6 +44,8 @@ pub(super) async fn what_cannot_be_asked_for_is_refused(place: Arc<dyn QueuePlac
     for queues in [vec![], vec!["a b".into()], vec![MAIN.into(), "".into()], many] {
         let receive = Receive { queues: queues.clone(), max: 1, visibility: LONG };
         assert_invalid(&desk.queue.receive(receive).await, &format!("to receive of {queues:?}"));
+        let count = Count { queues: queues.clone() };
+        assert_invalid(&desk.queue.count(count).await, &format!("to count in {queues:?}"));
         let wait = Wait { queues: queues.clone(), timeout: Duration::ZERO };
         assert_invalid(&desk.queue.wait(wait).await, &format!("to wait for {queues:?}"));
     }

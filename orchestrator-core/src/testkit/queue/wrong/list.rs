@@ -80,6 +80,9 @@ wrong_queues! {
     SaysTakenAlways caught by a_late_settle_changes_nothing;
     SettlesByTicket caught by a_receipt_settles_its_own_delivery_only;
     LosesWhatNobodyTook caught by a_receiver_that_goes_away_loses_no_ticket;
+    // How much there is.
+    CountsWhatIsHidden caught by how_much_there_is_is_counted;
+    CountsAllQueues caught by how_much_there_is_is_counted;
     // Dead letters.
     BuriesInSilence caught by what_is_buried_is_kept_with_its_reason;
     KeepsTheBuriedInLine caught by what_is_buried_is_kept_with_its_reason;

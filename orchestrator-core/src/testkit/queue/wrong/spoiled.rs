@@ -12,8 +12,8 @@ use super::list::Wrong::{self, *};
 use super::place::{World, lock};
 use crate::memory::MemoryQueue;
 use crate::port::queue::{
-    Capabilities, Clear, DeadLetter, Delivery, ListLetters, NewTicket, Publish, Queue, QueueError, QueueInfo,
-    Receipt, Receive, Settle, Settled, Settlement, Ticket, Wait, Woken,
+    Capabilities, Clear, Count, Counted, DeadLetter, Delivery, ListLetters, NewTicket, Publish, Queue,
+    QueueError, QueueInfo, Receipt, Receive, Settle, Settled, Settlement, Ticket, Wait, Woken,
 };
 
 /// A handle on a queue that is right but for one thing.
@@ -347,6 +347,20 @@ impl Queue for Spoiled {
         self.enter("clear")?;
         clear.require_fit(&self.can)?;
         self.clear_wrongly(clear).await
+    }
+
+    async fn count(&self, count: Count) -> Result<Vec<Counted>, QueueError> {
+        self.enter("count")?;
+        let mut counted = self.right.count(count).await?;
+        let all: u64 = counted.iter().map(|counted| counted.ready).sum();
+        for of_queue in &mut counted {
+            match self.wrong {
+                CountsWhatIsHidden => of_queue.ready += of_queue.hidden,
+                CountsAllQueues => of_queue.ready = all,
+                _ => {}
+            }
+        }
+        Ok(counted)
     }
 
     async fn wait(&self, wait: Wait) -> Result<Woken, QueueError> {

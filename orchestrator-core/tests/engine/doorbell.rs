@@ -296,3 +296,14 @@ async fn what_is_rung_for_is_published_before_an_engine_has_stopped() {
     assert_eq!(came, runs);
     assert!(!is_completed(&store, runs[0]).await, "nobody has taken it up");
 }
+
+#[tokio::test]
+async fn what_is_not_committed_is_not_rung_for() {
+    let (here, store, bell) = (Puppet::new(), Arc::new(MemoryStore::new()), Bell::new(Fault::Nothing));
+    let client = with_bell(&here, Brake::new(store.clone(), 1), &bell).start().await.unwrap();
+    let kept = client.enqueue(job(&client)).await.unwrap();
+    client.enqueue(job(&client)).await.unwrap_err();
+    client.stop(Duration::ZERO).await;
+    let came = bell.take(RUNS_QUEUE, HOUR).await;
+    assert_eq!(came.iter().map(|delivery| delivery.ticket.run()).collect::<Vec<_>>(), [kept]);
+}

@@ -131,10 +131,9 @@ fn executed_elsewhere(row: &RunRow, report: &RunReport) -> Option<String> {
 
 /// What keeps a run from getting on, if a step is to be tried again: a host that is left alone, for one.
 fn held_up(report: &RunReport) -> String {
-    let waiting = report
-        .waiting_for
-        .iter()
-        .find(|waiting| matches!(waiting.kind, "backoff" | "worker" | "queue" | "concurrency" | "paths"));
+    let waiting = report.waiting_for.iter().find(|waiting| {
+        matches!(waiting.kind, "backoff" | "worker" | "queue" | "concurrency" | "rate" | "paths")
+    });
     let told = |waiting: &Waiting| {
         let error = waiting.error.as_ref().map(|error| format!(": {}", block::first_line(&error.message)));
         format!("; {} {}{}", waiting.name(), waiting.message, error.unwrap_or_default())

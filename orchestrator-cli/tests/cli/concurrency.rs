@@ -161,3 +161,39 @@ fn what_is_wrong_with_a_key_is_told_with_its_place() {
     let taken = sandbox.run("run empty.yaml -i k=paths:default").exits(1);
     assert!(taken.err.contains("begins with `paths:`, which is kept for `paths`"), "{}", taken.err);
 }
+
+const ASK: &str = "\
+name: ask
+steps:
+  ask: { run: echo asked, effect: pure, rate: { key: api, limit: 1, per: PER } }
+";
+
+/// The run that waits first for its turn, once there is one; `None` before.
+fn waits_for_its_turn(sandbox: &Sandbox, beside: &[String]) -> Option<String> {
+    let list = sandbox.run("runs list --json").exits(0).json();
+    let runs = list["items"].as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap().to_owned());
+    let mut others = runs.filter(|run| !beside.contains(run));
+    others.find(|run| {
+        let shown = sandbox.run(&format!("runs show {run} --json")).exits(0).json();
+        shown["waiting_for"][0]["kind"] == "rate"
+    })
+}
+
+#[test]
+fn who_waits_for_its_turn_under_a_rate_says_so_and_the_dead_hold_up_nobody() {
+    let sandbox = Sandbox::with(&[("ask.yaml", &ASK.replace("PER", "4s"))]);
+    sandbox.run("run ask.yaml").exits(0);
+    let mut first = sandbox.spawn("run ask.yaml");
+    until(|| waits_for_its_turn(&sandbox, &[]).is_some());
+    let in_front = waits_for_its_turn(&sandbox, &[]).unwrap();
+    let told = sandbox.run(&format!("runs show {in_front}")).exits(0).out;
+    assert!(told.contains("no more than 1 may begin under `api` in 4s"), "{told}");
+    let found = sandbox.run("doctor").out;
+    assert!(found.contains("waits for its turn"), "{found}");
+    let behind = sandbox.spawn("run ask.yaml");
+    until(|| waits_for_its_turn(&sandbox, std::slice::from_ref(&in_front)).is_some());
+    // Whoever stands in front is gone for good; no worker looks after the store.
+    first.kill().expect("it runs");
+    first.wait().expect("it was killed");
+    Said::by(behind).exits(0);
+}

@@ -217,10 +217,13 @@ impl Batch {
         hold: Arc<Hold>,
     ) -> Decided {
         let limited = driver.loaded.workflow.step(step.step).options().concurrency.as_ref();
-        // One that is not there any more, for its list was made anew, is the machine's to refuse.
-        let is_place = hold.claim.is_place();
-        let is_new =
-            is_place && driver.state.find(step).is_some_and(|slot| slot.state.kind() == StepKind::Ready);
+        // One that is not there any more, for its list was made anew, is the machine's to refuse. One that has waited for something
+        // else comes to this key as one that has not waited.
+        let is_new = hold.claim.is_place()
+            && driver.state.find(step).is_some_and(|slot| match &slot.state {
+                StepState::Parked { hold: other, arrival: None } => other.key != hold.key,
+                state => state.kind() == StepKind::Ready,
+            });
         let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
         let too_many = |word: &str| {
             format!(
@@ -255,6 +258,9 @@ impl Driver {
 
     /// What waits for a place or for paths, and may have them now: to be prepared again, or to go on.
     pub(crate) fn given_place(&self, for_others: bool, taken: &Rooms) -> Option<Effect> {
+        if !self.state.goes_on(self.state.head().stage) {
+            return None;
+        }
         let step = self.room.iter().find_map(|(spot, room)| {
             // What is being prepared will want one too.
             let prepared = self.preparing.iter().filter_map(|step| self.state.find(*step)?.parked());
@@ -290,17 +296,24 @@ impl Driver {
     /// could be. What there is the store says.
     pub(crate) fn try_what_is_due(&mut self) {
         let Self { state, room, turns, .. } = self;
-        let wanted: Vec<&Arc<Hold>> =
-            state.wanted_holds().filter(|hold| hold.claim.per().is_some()).collect();
-        turns.retain(|spot, _| wanted.iter().any(|hold| hold.key == spot.key));
+        let wanted: BTreeMap<Spot, u32> = state
+            .wanted_holds()
+            .filter(|hold| hold.claim.per().is_some())
+            .map(|hold| (hold.spot(), hold.limit()))
+            .collect();
+        // What was refused just now waits only once the next batch has parked it.
+        turns.retain(|spot, _| wanted.contains_key(spot) || room.contains_key(spot));
         let now = self.shared.clock.now();
-        for hold in wanted {
-            let spot = hold.spot();
+        for (spot, limit) in wanted {
             if turns.get(&spot).is_some_and(|at| *at > now) {
                 continue;
             }
             turns.remove(&spot);
-            room.entry(spot).or_insert_with(|| hold.limit());
+            // That there was none is of the past too.
+            let room = room.entry(spot).or_default();
+            if *room == 0 {
+                *room = limit;
+            }
         }
     }
 
@@ -323,8 +336,8 @@ impl Driver {
 
     /// Asks to be told of what the run is given, as long as it waits for something.
     pub(crate) fn watch_for_places(&mut self) {
-        // Under a rate nothing is given: time makes room.
-        let waits = self.state.wanted_holds().any(|hold| hold.claim.per().is_none());
+        // Under a rate nothing is given, but those that stand before it may have died.
+        let waits = self.state.wanted_holds().next().is_some();
         match waits {
             _ if waits == self.waits_for_places => return,
             true => {

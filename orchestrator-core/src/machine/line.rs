@@ -195,13 +195,16 @@ impl Line {
     /// How much can begin of the run, one of those that wait kept for each of the others; and when it can be more.
     fn leeway(&self, run: RunId, wish: &Wish, per: Duration, now: Timestamp) -> Room {
         let (own, none) = ((run, None), Spent::default());
-        let (limit, spent) = (wish.limit(), self.spent.as_ref().unwrap_or(&none));
-        let begun = spent.within(per, now);
-        let free = limit.saturating_sub(begun);
+        let spent = self.spent.as_ref().unwrap_or(&none);
         let stands = self.waiters.get(&own).filter(|_| !wish.leaves.contains(&None));
         let others = self.order.iter().filter(|(_, who)| *who != own);
         let (before, behind): (Vec<_>, Vec<_>) =
             others.partition(|(rank, who)| stands.is_none_or(|own| (*rank, &who.0) < (own.rank, &run)));
+        // Where limits differ, nobody makes one wait for longer who came earlier and lets fewer begin.
+        let of_those = before.iter().filter_map(|(_, who)| Some(self.waiters.get(who)?.limit));
+        let limit = of_those.min().unwrap_or(u32::MAX).min(wish.limit());
+        let begun = spent.within(per, now);
+        let free = limit.saturating_sub(begun);
         let (before, behind) = (before.len() as u32, behind.len() as u32);
         let many = match stands {
             Some(_) if free > before => {
@@ -215,7 +218,10 @@ impl Line {
         let missing = (turns + 1).saturating_sub(free - many.min(free)).max(1);
         // Those that go first begin before that, and make all behind them wait for as long again.
         let (rounds, nth) = ((missing - 1) / limit.max(1), (missing - 1) % limit.max(1) + 1);
-        let past = spent.past(nth, per, now).unwrap_or_else(|| spent.past_of_now(per, now));
+        // More may have begun for others than one lets.
+        let past = spent
+            .past(begun.saturating_sub(limit) + nth, per, now)
+            .unwrap_or_else(|| spent.past_of_now(per, now));
         Room { many, more_in: Some(past.since(now) + per * rounds) }
     }
 

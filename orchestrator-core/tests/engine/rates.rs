@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::MemoryStore;
-use orchestrator_core::engine::stranded;
+use orchestrator_core::engine::{EngineBuilder, stranded};
 use orchestrator_core::id::RunId;
 use orchestrator_core::machine::{Asked, Command, Event};
 use orchestrator_core::port::store::{EventsAfter, KeyQuery, Store};
-use orchestrator_core::time::Timestamp;
+use orchestrator_core::time::{Clock, SystemClock, Timestamp};
 
-use crate::places::{Crowd, assert_free, engine, start, two_engines, waiting};
+use crate::places::{self, Crowd, assert_free, start, waiting};
+
+/// One that counts as alive for longer than any test lasts on Tokio's clock, which leaps.
+fn engine(crowd: &Arc<Crowd>, store: &Arc<MemoryStore>) -> EngineBuilder {
+    places::engine(crowd, store).ttl(Duration::from_secs(7 * 86_400))
+}
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,7 +91,9 @@ async fn a_step_keeps_all_its_rates() {
 #[tokio::test(start_paused = true)]
 async fn runs_of_several_engines_share_a_rate_and_take_turns() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
-    let engines = two_engines(&crowd, &store).await;
+    let engines = [(); 2].map(|()| engine(&crowd, &store).start());
+    let [one, other] = engines;
+    let engines = [one.await.unwrap(), other.await.unwrap()];
     let mut runs = Vec::new();
     for nth in 0..6 {
         runs.push(start(&engines[nth % 2], &items(4, "{ key: api, limit: 3, per: 1m }")).await);
@@ -172,4 +179,45 @@ async fn a_key_that_cannot_be_is_the_steps_failure() {
         let report = start(&engine, &text).await.wait().await.unwrap();
         assert_eq!(report.steps[0].error.as_deref(), Some(told));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_waited_for_its_turn_is_refused_where_others_hold_its_place() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engine = engine(&crowd, &store).start().await.unwrap();
+    let first = "name: first\nsteps:\n  a: { uses: crowd, rate: { key: api, limit: 1, per: 1m } }\n";
+    assert_eq!(start(&engine, first).await.wait().await.unwrap().status, "completed");
+    let holds = "name: holds\nsteps:\n  a: { uses: crowd, with: { do: gate, key: h }, concurrency: k }\n";
+    let holds = start(&engine, holds).await;
+    crowd.has_begun("h", 1).await;
+    let both = "name: both\nsteps:\n  a: { uses: crowd, concurrency: { key: k, on_full: refuse }, rate: { key: api, limit: 1, per: 1m } }\n";
+    let report = start(&engine, both).await.wait().await.unwrap();
+    assert_eq!(report.status, "failed", "{:?}", report.waiting_for);
+    crowd.gate.notify_one();
+    assert_eq!(holds.wait().await.unwrap().status, "completed");
+    assert_free(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_paused_in_its_turn_begins_nothing_until_it_is_resumed() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engine = engine(&crowd, &store).slots(1).start().await.unwrap();
+    let text = "name: gated\nsteps:\n  a: { uses: crowd, for_each: [1, 2, 3], with: { do: gate }, rate: { key: api, limit: 2, per: 1m } }\n";
+    let run = start(&engine, text).await;
+    crowd.has_begun("k", 1).await;
+    let asked = || Asked { by: "kim".into(), reason: None };
+    engine.command(run.id(), Command::Pause(asked())).await.unwrap();
+    crowd.gate.notify_one();
+    // On Tokio's clock, which goes from one sleeper to the next.
+    let clock = SystemClock::anchored_at(Timestamp::default());
+    clock.sleep_until(clock.now() + 5 * MINUTE).await;
+    assert_eq!(crowd.of("k").all, 1);
+    assert_eq!(store.waiters(KeyQuery::default()).await.unwrap(), [], "it has left the line");
+    engine.command(run.id(), Command::Resume(asked())).await.unwrap();
+    for nth in 2..=3 {
+        crowd.has_begun("k", nth).await;
+        crowd.gate.notify_one();
+    }
+    assert_eq!(run.wait().await.unwrap().status, "completed");
+    assert_free(&store).await;
 }

@@ -159,3 +159,30 @@ fn runs_that_wait_begin_in_turn_and_nothing_is_left_unused() {
     let last = order.last().expect("21").0;
     assert!((6 * 64_000..=6 * 65_000 + 1_000).contains(&last), "{order:?}");
 }
+
+/// Where two limits are named for one rate, those who let more begin do not keep out one who came earlier and lets fewer.
+#[test]
+fn who_lets_fewer_begin_and_came_earlier_has_its_turn() {
+    let of = |limit| Claim::Rate { limit, per: 64_000 };
+    let take = |limit, waits: bool| Wish {
+        takes: vec![(Unit::of(StepIx(0)), of(limit))],
+        waits: waits.then(|| of(limit)).into_iter().collect(),
+        ..Wish::default()
+    };
+    let mut line = Line::default();
+    for second in 0..9 {
+        let now = moment(second * 1_000);
+        line.admit(run(1), &take(10, false), now, now).expect("ten may");
+    }
+    let now = moment(10_000);
+    line.admit(run(0), &Wish { waits: vec![of(5)], ..Wish::default() }, now, now).expect("one may wait");
+    // Nine have begun, and five may: when five of them are of the past, and not each time when one is.
+    let short = line.short(run(0), &take(5, false), now);
+    assert_eq!(now + short[0].1.more_in.expect("time makes room"), moment(4_000 + 64_000));
+    let short = line.short(run(1), &take(10, false), now);
+    assert_eq!(short[0].1.many, 0, "a tenth would keep the other out");
+    let now = moment(68_000);
+    assert!(line.clone().admit(run(1), &take(10, false), now, now).is_err(), "it is the turn of the other");
+    line.admit(run(0), &take(5, false), now, now).expect("four count");
+    line.admit(run(1), &take(10, false), now, now).expect("nobody is before it");
+}

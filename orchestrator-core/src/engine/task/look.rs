@@ -274,10 +274,8 @@ impl UnderKey {
     fn obstacle(&self, wanted: &Hold, run: RunId) -> Option<Obstacle> {
         let told = |by: RunId, waits| Obstacle::Held { wanted: wanted.spot().to_string(), by, waits };
         match &wanted.claim {
-            // Whether enough time has passed is told to whoever claims it.
-            Held::Rate { .. } => {
-                self.waiters.iter().find(|row| row.run != run).map(|row| told(row.run, true))
-            }
+            // Whether enough time has passed, and for whom, is told to whoever claims it.
+            Held::Rate { .. } => None,
             Held::Place { limit } => {
                 let is_full = self.holds.len() >= *limit as usize;
                 let first = self.holds.first().filter(|_| is_full).map(|row| told(row.run, false));

@@ -187,11 +187,14 @@ async fn what_has_waited_for_its_turn_is_refused_where_others_hold_its_place() {
     let engine = engine(&crowd, &store).start().await.unwrap();
     let first = "name: first\nsteps:\n  a: { uses: crowd, rate: { key: api, limit: 1, per: 1m } }\n";
     assert_eq!(start(&engine, first).await.wait().await.unwrap().status, "completed");
+    let both = "name: both\nsteps:\n  a: { uses: crowd, concurrency: { key: k, on_full: refuse }, rate: { key: api, limit: 1, per: 1m } }\n";
+    let both = start(&engine, both).await;
+    waiting(&store, 1).await;
+    // While it waits, another takes the place.
     let holds = "name: holds\nsteps:\n  a: { uses: crowd, with: { do: gate, key: h }, concurrency: k }\n";
     let holds = start(&engine, holds).await;
     crowd.has_begun("h", 1).await;
-    let both = "name: both\nsteps:\n  a: { uses: crowd, concurrency: { key: k, on_full: refuse }, rate: { key: api, limit: 1, per: 1m } }\n";
-    let report = start(&engine, both).await.wait().await.unwrap();
+    let report = both.wait().await.unwrap();
     assert_eq!(report.status, "failed", "{:?}", report.waiting_for);
     crowd.gate.notify_one();
     assert_eq!(holds.wait().await.unwrap().status, "completed");

@@ -3,7 +3,7 @@
 
 use orchestrator_core::id::RunId;
 use orchestrator_core::port::store::StoreError;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use sea_orm::{FromQueryResult, Statement};
 use uuid::Uuid;
 
 use crate::dialect::Dialect;
@@ -51,10 +51,7 @@ impl<D: Dialect> Shared<D> {
             let text = format!(
                 "SELECT count(*) FROM {table} AS x LEFT JOIN orchestrator_runs AS r ON r.id = x.run WHERE r.id IS NULL"
             );
-            let query = Statement::from_string(self.db().get_database_backend(), text);
-            let row = self.read(self.db().query_one_raw(query)).await?;
-            let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose();
-            sum += self.explained(count)?.unwrap_or_default().unsigned_abs();
+            sum += self.read(self.ask_count(&text)).await?;
         }
         Ok(sum)
     }

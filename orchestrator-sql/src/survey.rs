@@ -76,7 +76,7 @@ impl<D: Dialect> SqlStore<D> {
         let names = tables::names();
         let mut counts = Vec::with_capacity(names.len());
         for table in &names {
-            let count = self.count(&format!("SELECT count(*) FROM {table}")).await?;
+            let count = self.shared.count(&format!("SELECT count(*) FROM {table}")).await?;
             counts.push((tables::shown(table), count));
         }
         let alive = format!("SELECT count(*) FROM orchestrator_owners WHERE dead = 0 AND deadline > {now}");
@@ -91,7 +91,7 @@ impl<D: Dialect> SqlStore<D> {
             Some(weight) => {
                 let weights: Vec<String> = names.iter().map(|table| weight(table)).collect();
                 let weights = weights.join(" + ");
-                Some(self.count(&format!("SELECT CAST({weights} AS BIGINT)")).await?)
+                Some(self.shared.count(&format!("SELECT CAST({weights} AS BIGINT)")).await?)
             }
             None => None,
         };
@@ -102,7 +102,7 @@ impl<D: Dialect> SqlStore<D> {
             artifact_bytes,
             tables: counts,
             statuses: self.shared.explained(rows.iter().map(status).collect())?,
-            alive: self.count(&alive).await?,
+            alive: self.shared.count(&alive).await?,
         })
     }
 
@@ -113,7 +113,7 @@ impl<D: Dialect> SqlStore<D> {
     pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         let mut faults = Vec::new();
         for (what, query) in CHECKS {
-            let count = self.count(query).await?;
+            let count = self.shared.count(query).await?;
             if count > 0 {
                 faults.push(format!("{count} {what}"));
             }
@@ -146,7 +146,7 @@ impl<D: Dialect> SqlStore<D> {
         ];
         let mut faults = Vec::new();
         for (what, query) in KEYS {
-            let count = match self.ask_count(query).await {
+            let count = match self.shared.ask_count(query).await {
                 // A store that is older than keys has none.
                 Err(error) if self.shared.dialect.is_missing_table(&error) => return Ok(faults),
                 answer => self.shared.explained(answer)?,
@@ -155,20 +155,21 @@ impl<D: Dialect> SqlStore<D> {
         }
         Ok(faults)
     }
+}
 
+impl<D: Dialect> Shared<D> {
     async fn count(&self, query: &str) -> Result<u64, StoreError> {
-        self.shared.explained(self.ask_count(query).await)
+        self.explained(self.ask_count(query).await)
     }
 
-    async fn ask_count(&self, query: &str) -> Result<u64, DbErr> {
-        let db = self.shared.db();
+    /// The number that a query gives.
+    pub(crate) async fn ask_count(&self, query: &str) -> Result<u64, DbErr> {
+        let db = self.db();
         let query = Statement::from_string(db.get_database_backend(), query);
         let count = db.query_one_raw(query).await?.map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
         Ok(count.unwrap_or_default().unsigned_abs())
     }
-}
 
-impl<D: Dialect> Shared<D> {
     /// Events that nobody can read: of each run the first.
     async fn event_faults(&self) -> Result<Vec<String>, StoreError> {
         let mut faults = Vec::new();

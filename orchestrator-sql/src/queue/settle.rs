@@ -43,18 +43,16 @@ fn read(receipt: &Receipt) -> Option<(Uuid, Uuid)> {
 /// What settles a delivery, and answers with a row if it was there; `None` if no delivery was ever called so.
 pub(super) fn script<D: Dialect>(settle: &Settle, most_letters: u32) -> Option<Script> {
     let (ticket, call) = read(&settle.receipt)?;
-    if let Settlement::Bury { reason } = &settle.how {
-        return Some(letters::bury::<D>(ticket, call, reason, most_letters, false));
-    }
-    let (ticket, call) = (Arg::Id(ticket), Arg::Id(call));
-    let batch = match settle.how {
-        Settlement::Done | Settlement::Bury { .. } => {
-            Batch::of_one(&SECTIONS, DONE, Rows::one([ticket, call]))
+    let delivery = (Arg::Id(ticket), Arg::Id(call));
+    let batch = match &settle.how {
+        Settlement::Bury { reason } => {
+            return Some(letters::bury::<D>(ticket, call, reason, most_letters, false));
         }
+        Settlement::Done => Batch::of_one(&SECTIONS, DONE, Rows::one([delivery.0, delivery.1])),
         Settlement::Release { after } => Batch::of_one(
             &SECTIONS,
             RELEASE,
-            Rows::one([ticket, call, millis(after), AHEAD.arg(), 1i64.arg()]),
+            Rows::one([delivery.0, delivery.1, millis(*after), AHEAD.arg(), 1i64.arg()]),
         ),
     };
     Some(text::timed(batch.alone(D::WORDS), D::CLOCK))

@@ -61,6 +61,28 @@ pub(super) async fn commit(store: &dyn Store, member: Member) -> Commit {
     }
 }
 
+/// Has all of these carried out at the same moment. Nobody begins before all are there: otherwise the first may be through before
+/// the last has come.
+pub(super) async fn race<T: Send + 'static>(
+    racers: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let racers: Vec<_> = racers.collect();
+    let all_are_there = Arc::new(Barrier::new(racers.len()));
+    let begun = racers.into_iter().map(|racer| {
+        let all_are_there = all_are_there.clone();
+        tokio::spawn(async move {
+            all_are_there.wait().await;
+            racer.await
+        })
+    });
+    let begun: Vec<_> = begun.collect();
+    let mut answers = Vec::with_capacity(begun.len());
+    for racer in begun {
+        answers.push(racer.await.expect("the racer"));
+    }
+    answers
+}
+
 async fn held(store: &dyn Store) -> Vec<(RunId, StepIx, Arc<str>)> {
     let rows = store.holds(KeyQuery::default()).await.unwrap();
     rows.into_iter().map(|row| (row.run, row.step, row.key)).collect()
@@ -100,22 +122,14 @@ pub(super) async fn of_sixteen_that_want_three_places_three_win(place: Arc<dyn P
         handles.push(place.open().await);
     }
     let stories = begun(&*handles[0], 16).await;
-    let all_are_there = Arc::new(Barrier::new(handles.len()));
-    let racers: Vec<_> = handles
-        .iter()
-        .cloned()
-        .zip(stories)
-        .map(|(handle, story)| {
-            let all_are_there = all_are_there.clone();
-            tokio::spawn(async move {
-                all_are_there.wait().await;
-                commit(&*handle, story.admission(takes(0, "k", 3))).await
-            })
-        })
-        .collect();
+    let racers = handles.iter().cloned().zip(stories);
+    let answers = race(
+        racers
+            .map(|(handle, story)| async move { commit(&*handle, story.admission(takes(0, "k", 3))).await }),
+    );
     let mut winners = 0;
-    for racer in racers {
-        match racer.await.expect("the racer") {
+    for answer in answers.await {
+        match answer {
             Commit::Applied => winners += 1,
             Commit::Full(full) => assert_eq!(full, [("k".into(), 0.into())]),
             other => panic!("{other:?}"),

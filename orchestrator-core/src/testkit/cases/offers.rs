@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Barrier;
-
+use super::keys::race;
 use crate::id::OwnerId;
 use crate::port::queue::StepTicket;
 use crate::port::store::{Claim, Claimed, Commit, NewOwner, OfferQuery, Remote, Serves, Store};
@@ -54,23 +53,11 @@ pub(super) async fn of_sixteen_claims_one_wins(place: Arc<dyn Place>) {
     for handle in &handles {
         owners.push(registered(&**handle, LONG).await);
     }
-    // Nobody begins before all are there: otherwise the first may be through before the last has come.
-    let all_are_there = Arc::new(Barrier::new(handles.len()));
-    let racers: Vec<_> = handles
-        .into_iter()
-        .zip(owners)
-        .map(|(handle, owner)| {
-            let all_are_there = all_are_there.clone();
-            tokio::spawn(async move {
-                all_are_there.wait().await;
-                handle.claim(Claim { ticket, owner }).await.unwrap()
-            })
-        })
-        .collect();
-    let mut winners = 0;
-    for racer in racers {
-        winners += u32::from(matches!(racer.await.expect("the racer"), Claimed::Yours(_)));
-    }
+    let racers = handles.into_iter().zip(owners);
+    let answers = race(
+        racers.map(|(handle, owner)| async move { handle.claim(Claim { ticket, owner }).await.unwrap() }),
+    );
+    let winners = answers.await.into_iter().filter(|answer| matches!(answer, Claimed::Yours(_))).count();
     assert_eq!(winners, 1);
 }
 

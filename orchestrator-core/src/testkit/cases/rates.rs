@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Barrier;
-
-use super::keys::{begun, commit, line, of_default, unit, write};
+use super::keys::{begun, commit, line, of_default, race, unit, write};
 use crate::machine::{Hold, Room};
 use crate::port::store::{Admission, Commit, KeyQuery, Member, Prune};
 use crate::testkit::Place;
@@ -104,21 +102,12 @@ pub(super) async fn of_sixteen_that_want_to_begin_three_do(place: Arc<dyn Place>
         handles.push(place.open().await);
     }
     let stories = begun(&*handles[0], 16).await;
-    let all_are_there = Arc::new(Barrier::new(handles.len()));
-    let racers: Vec<_> = handles
-        .into_iter()
-        .zip(stories)
-        .map(|(handle, story)| {
-            let all_are_there = all_are_there.clone();
-            tokio::spawn(async move {
-                all_are_there.wait().await;
-                commit(&*handle, begin(&story, 1, &rate(3))).await
-            })
-        })
-        .collect();
+    let racers = handles.into_iter().zip(stories);
+    let answers =
+        race(racers.map(|(handle, story)| async move { commit(&*handle, begin(&story, 1, &rate(3))).await }));
     let mut winners = 0;
-    for racer in racers {
-        match racer.await.expect("the racer") {
+    for answer in answers.await {
+        match answer {
             Commit::Applied => winners += 1,
             full => assert_eq!(room(full).0, 0),
         }

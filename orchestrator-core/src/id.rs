@@ -188,6 +188,9 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// The run itself, among those that hold places: no step, for no workflow has so many.
+    pub const RUN: Self = Self { step: StepIx(u32::MAX), rank: 0 };
+
     /// A step itself.
     #[must_use]
     pub const fn of(step: StepIx) -> Self {

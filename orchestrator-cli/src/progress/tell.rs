@@ -145,6 +145,9 @@ fn of_run(event: &Event, at: Timestamp) -> Option<(&'static str, String)> {
             let due = event.not_before?;
             ("waiting", format!("the run is to begin {} ({due})", moment::relative(due, at)))
         }
+        Event::RunParked(event) => {
+            ("waiting", format!("the run waits for {}", escape::line(&event.hold.spot().to_string())))
+        }
         Event::RunDue(_) => ("begun", "the run's time to begin has come".to_owned()),
         Event::IntentChanged(event) => {
             let word = match event.intent {

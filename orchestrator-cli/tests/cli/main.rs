@@ -3,6 +3,7 @@
 mod approvals;
 mod bad_input;
 mod bell;
+mod bounded;
 mod children;
 mod compensations;
 mod concurrency;

@@ -21,6 +21,7 @@ impl Batch {
         self.begun.reserve(begins);
         // Without a slot only what is for others can begin.
         let mut for_others = false;
+        self.enter(driver, draft);
         while draft.events.len() < EVENT_LIMIT && self.bytes < BYTE_LIMIT {
             let Some(effect) = driver.next_actionable(for_others, &self.taken) else { return };
             let went_on = match effect {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::engine::batch::{Batch, Decided};
 use crate::engine::driver::{Driver, Origin};
+use crate::engine::entry::Entry;
 use crate::engine::fork::FORKED_FROM;
 use crate::engine::ground::Ground;
 use crate::engine::loaded::Loaded;
@@ -147,11 +148,13 @@ impl Driver {
         let inputs = resolve(&loaded.workflow, &given(request)).map_err(|problems| {
             invalid(format!("the inputs do not fit workflow `{}`: {problems}", loaded.workflow.name))
         })?;
+        let run = RunId::from_uuid(self.shared.ids.uuid());
+        let within: Vec<Arc<str>> = self.state.keys().chain(begin.holds.places()).cloned().collect();
+        let entry = Entry::of(&loaded, run, inputs.clone(), &within)?;
         let (inputs, values) = ValueRef::encode(&inputs)
             .map_err(|error| invalid(format!("the inputs cannot be stored: {error}")))?;
         let kept = ground.of(&loaded.workflow, &inputs)?;
         let origin = kept.iter().map(|kept| (FORKED_FROM.to_owned(), kept.run.to_string()));
-        let run = RunId::from_uuid(self.shared.ids.uuid());
         let root = self.origin.parent.map_or(self.run, |parent| parent.root);
         let parent = Some(Parent { run: self.run, unit: step, root });
         let new = NewRun {
@@ -170,7 +173,7 @@ impl Driver {
         let origin = Origin { parent, ..self.origin.clone() };
         let mut state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let mut draft = Draft::new(&state, self.shared.transition(), at);
-        draft.take(&mut state, created(&new, &loaded).into());
+        draft.take(&mut state, created(&new, &loaded, entry).into());
         draft.values.extend(values);
         draft.create = Some(Box::new(new));
         if let Some(kept) = kept {

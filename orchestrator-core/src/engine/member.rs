@@ -93,16 +93,14 @@ impl Draft {
             if let Event::DriverTaken(_) = event {
                 self.places.taken();
             }
-            let before = event.unit().map_or_else(Holds::default, |unit| held(state, unit));
+            let before = held(state, event.unit());
             if let Err(illegal) = apply_at(state, state.head().seq + 1, self.at, event) {
                 // `decide` and `apply` disagree: a defect of ours that must not reach a store.
                 unreachable!("{illegal}: decided {event:?}");
             }
-            if let Some(unit) = event.unit() {
-                let now = held(state, unit);
-                if before != now {
-                    self.places.moved(unit, before, now);
-                }
+            let now = held(state, event.unit());
+            if before != now {
+                self.places.moved(event.unit().unwrap_or(Unit::RUN), before, now);
             }
         }
     }
@@ -168,9 +166,12 @@ impl Draft {
     }
 }
 
-/// What a step or item holds under keys.
-fn held(state: &RunState, unit: Unit) -> Holds {
-    state.find(unit).map_or(Holds::NONE, Slot::held).clone()
+/// What a step or item holds under keys, or the run itself.
+fn held(state: &RunState, unit: Option<Unit>) -> Holds {
+    match unit {
+        Some(unit) => state.find(unit).map_or(Holds::NONE, Slot::held).clone(),
+        None => state.held(),
+    }
 }
 
 /// The name of a right that was offered.

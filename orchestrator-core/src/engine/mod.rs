@@ -14,6 +14,7 @@ mod dispatch;
 mod doorbell;
 mod driver;
 mod enqueue;
+mod entry;
 mod error;
 mod evidence;
 mod expand;

@@ -84,7 +84,7 @@ impl Waiting {
         let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
         Self {
             run,
-            step,
+            step: Some(step),
             item: None,
             ix: ix.into(),
             attempt: 0,

@@ -123,14 +123,12 @@ pub(crate) fn holds_of(
     };
     let mut holds = Vec::new();
     if let Some(concurrency) = &options.concurrency {
-        let key =
-            storable("the key of `concurrency`", render(&concurrency.key, "concurrency.key")?, MAX_KEY)?;
-        for (kept, of) in [(PATHS, "paths"), (RATES, "rate")] {
-            if key.starts_with(kept) {
-                let message =
-                    format!("the key of `concurrency` begins with `{kept}`, which is kept for `{of}`");
-                return Err(StepError::new(ErrorClass::Invalid, message));
-            }
+        let key = key_of_places(render(&concurrency.key, "concurrency.key")?)?;
+        if state.keys().any(|held| **held == *key) {
+            let message = format!(
+                "the step would wait for its own run, which is under way under the key `{key}` already: give the two different keys"
+            );
+            return Err(StepError::new(ErrorClass::Invalid, message));
         }
         holds.push(Arc::new(Hold::place(&key, concurrency.limit)));
     }
@@ -163,6 +161,23 @@ pub(crate) fn holds_of(
         }
     }
     Ok(holds.into_iter().collect())
+}
+
+/// A key under which places are held.
+pub(crate) fn key_of_places(key: String) -> Result<String, StepError> {
+    let key = storable("the key of `concurrency`", key, MAX_KEY)?;
+    for (kept, of) in [(PATHS, "paths"), (RATES, "rate")] {
+        if key.starts_with(kept) {
+            let message = format!("the key of `concurrency` begins with `{kept}`, which is kept for `{of}`");
+            return Err(StepError::new(ErrorClass::Invalid, message));
+        }
+    }
+    Ok(key)
+}
+
+/// Why something does not begin whose author does not want it to wait.
+pub(crate) fn too_many(hold: &Hold, word: &str) -> String {
+    format!("no more than {} may hold `{}` at once, and `on_full` is `{word}`", hold.limit(), hold.key)
 }
 
 /// The text, or the texts of a list; nothing is none.
@@ -225,20 +240,13 @@ impl Batch {
                 state => state.kind() == StepKind::Ready,
             });
         let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
-        let too_many = |word: &str| {
-            format!(
-                "no more than {} may hold `{}` at once, and `on_full` is `{word}`",
-                hold.limit(),
-                hold.key
-            )
-        };
         match on_full {
             OnFull::Refuse => {
-                let error = StepError::new(ErrorClass::Transient, too_many("refuse"));
+                let error = StepError::new(ErrorClass::Transient, too_many(&hold, "refuse"));
                 return self.say_done(driver, draft, step, Done::of(Prepared::Fault(error)));
             }
             OnFull::CancelNewest => {
-                let asked = Asked { by: BY.into(), reason: Some(too_many("cancel_newest").into()) };
+                let asked = Asked { by: BY.into(), reason: Some(too_many(&hold, "cancel_newest").into()) };
                 return self.say(driver, draft, &Command::Cancel(asked));
             }
             // Once it waits, those that came before it are cancelled.

@@ -233,7 +233,7 @@ impl From<Misrender> for StepError {
 }
 
 /// `key` is where the variables are written. Also tells where secrets stand in them.
-fn render_env<'a>(
+pub(crate) fn render_env<'a>(
     key: &str,
     env: impl IntoIterator<Item = (&'a Arc<str>, &'a Template)>,
     scope: &Scope,

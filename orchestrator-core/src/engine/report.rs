@@ -145,7 +145,7 @@ impl Reader<'_> {
             // Nobody is asked about a run that has ended.
             let approvals =
                 if row.finished_at.is_none() { self.open_approvals(run).await? } else { Vec::new() };
-            let waits = waits(self.store, run, &rows, &approvals).await?;
+            let waits = waits(self.store, &row, &rows, &approvals).await?;
             // What was read belongs together only if nothing has happened in between.
             if self.store.heads(&[run]).await?.first().is_none_or(|(_, seq)| *seq == row.seq) {
                 return self.compose(row, rows, approvals, waits).await.map(Some);
@@ -169,7 +169,7 @@ impl Reader<'_> {
         let workflow = self.workflow(&row).await?;
         let children = self.children(&row, &workflow).await?;
         let mut steps: Vec<StepReport> = Vec::with_capacity(workflow.steps.len());
-        let mut waiting_for: Vec<Waiting> = Vec::new();
+        let mut waiting_for: Vec<Waiting> = Waiting::of_run(row.run, &waits).into_iter().collect();
         let stage = |step: usize| workflow.stages.of(StepIx(step as u32)).key();
         // What has no row in a run that has ended was not needed.
         let status = if row.finished_at.is_some() { "skipped" } else { "pending" };
@@ -310,7 +310,7 @@ impl Reader<'_> {
         if waiting_for.len() == told {
             waiting_for.push(Waiting {
                 run: child.run,
-                step: step.name.clone(),
+                step: Some(step.name.clone()),
                 item: step.item,
                 ix: Unit::new(step.step, step.item),
                 attempt: step.attempts,

@@ -25,7 +25,10 @@ impl Driver {
         };
         let waits = state.parked().filter(|unit| wants(&unit.step));
         let waits = waits.filter_map(|unit| state.slot(unit).parked().cloned());
-        let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.is_place()).collect();
+        let of_run = loaded.workflow.concurrency.as_ref();
+        let of_run = of_run.filter(|limited| limited.on_full == OnFull::CancelOldest);
+        let of_run = of_run.and_then(|_| state.waited_place().cloned());
+        let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.is_place()).chain(of_run).collect();
         makes_room.retain(|key| waits.iter().any(|hold| hold.key == *key));
         for hold in waits {
             if makes_room.insert(hold.key.clone()) {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::engine::driver::{Driver, Origin};
+use crate::engine::entry::Entry;
 use crate::engine::error::{DriveError, StartError};
 use crate::engine::loaded::Loaded;
 use crate::engine::member::Draft;
@@ -239,13 +240,14 @@ impl Shared {
         let state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let values = stored.into_iter().chain(loaded.pinned.texts.iter().cloned()).collect();
         let not_before = start.not_before.map(Timestamp::or_last).filter(|at| *at > self.clock.now());
-        let created = RunCreated { not_before, ..created(&new, &loaded) };
+        let entry = Entry::of(&loaded, run, given, &[]).map_err(|error| invalid(&error.message))?;
+        let created = RunCreated { not_before, ..created(&new, &loaded, entry) };
         Ok(Creation { new, created, values, state, loaded })
     }
 }
 
 /// The first event of a run that begins at once.
-pub(crate) fn created(new: &NewRun, loaded: &Loaded) -> RunCreated {
+pub(crate) fn created(new: &NewRun, loaded: &Loaded, entry: Entry) -> RunCreated {
     RunCreated {
         workflow: new.workflow.clone(),
         revision: new.revision,
@@ -253,5 +255,7 @@ pub(crate) fn created(new: &NewRun, loaded: &Loaded) -> RunCreated {
         by: new.by.clone(),
         pins: loaded.pinned.pins.clone(),
         not_before: None,
+        place: entry.place,
+        within: entry.within,
     }
 }

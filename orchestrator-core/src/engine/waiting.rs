@@ -30,8 +30,8 @@ const KEYS: usize = 16;
 pub struct Waiting {
     /// The run to which the step belongs: this one, or one below it that carries out a step of it.
     pub run: RunId,
-    /// The step that waits.
-    pub step: Arc<str>,
+    /// The step that waits; `None` if it is the run itself: for its place under the key of its workflow.
+    pub step: Option<Arc<str>>,
     /// Which item of it, if it has items.
     pub item: Option<u32>,
     /// Its position.
@@ -83,8 +83,8 @@ pub struct Waiting {
 pub struct Holder {
     /// The run.
     pub run: RunId,
-    /// The step of it, as it is called; its number, where its workflow cannot be read.
-    pub step: Arc<str>,
+    /// The step of it, as it is called; its number, where its workflow cannot be read. `None` if the run itself holds the place.
+    pub step: Option<Arc<str>>,
     /// Which item of it, if it has items.
     pub item: Option<u32>,
     /// Since when.
@@ -92,10 +92,10 @@ pub struct Holder {
 }
 
 impl Waiting {
-    /// What it is called where a step is named: `review`, `review[3]`.
+    /// What it is called where a step is named: `review`, `review[3]`; the run itself is `the run`.
     #[must_use]
     pub fn name(&self) -> String {
-        unit_name(&self.step, self.item)
+        self.step.as_ref().map_or_else(|| "the run".to_owned(), |step| unit_name(step, self.item))
     }
 
     /// Whether only a person can end it.
@@ -109,16 +109,22 @@ impl Waiting {
 }
 
 impl Holder {
-    /// What its step is called: `build`, `build[3]`.
+    /// What its step is called: `build`, `build[3]`; `None` if the run itself holds the place.
     #[must_use]
-    pub fn name(&self) -> String {
-        unit_name(&self.step, self.item)
+    pub fn name(&self) -> Option<String> {
+        self.step.as_ref().map(|step| unit_name(step, self.item))
+    }
+
+    /// `build of run_…`, or the run.
+    fn told(&self) -> String {
+        self.name().map_or_else(|| self.run.to_string(), |name| format!("{name} of {}", self.run))
     }
 
     pub(crate) fn new(row: &HoldRow, workflow: Option<&Workflow>) -> Self {
         let step = workflow.and_then(|workflow| workflow.steps.get(row.step.index()));
         let step = step.map_or_else(|| row.step.0.to_string().into(), |step| step.name.clone());
-        Self { run: row.run, step, item: row.item, since: row.since }
+        let of_run = Unit::new(row.step, row.item) == Unit::RUN;
+        Self { run: row.run, step: (!of_run).then_some(step), item: row.item, since: row.since }
     }
 }
 
@@ -145,6 +151,30 @@ pub(crate) async fn holders(
 }
 
 impl Waiting {
+    /// What the run itself waits for, before anything of it begins: its place.
+    pub(crate) fn of_run(run: RunId, waits: &Waits) -> Option<Self> {
+        let Some(Cause::Parked(hold)) = waits.get(&Unit::RUN) else { return None };
+        Some(Self {
+            run,
+            step: None,
+            item: None,
+            ix: Unit::RUN,
+            attempt: 0,
+            kind: "concurrency",
+            signal: None,
+            message: "waits for a place".to_owned(),
+            show: None,
+            digest: None,
+            until: None,
+            key: Some(hold.key.clone()),
+            paths: None,
+            held_by: Vec::new(),
+            error: None,
+            placement: None,
+            paused: None,
+        })
+    }
+
     /// Where it stands in the line of what others hold, if it does.
     pub(crate) fn spot(&self) -> Option<Spot> {
         let key = self.key.clone().filter(|_| self.kind != "rate");
@@ -156,8 +186,7 @@ impl Waiting {
         let Some(wanted) = self.spot() else { return };
         let more = holders.len() > NAMED;
         holders.truncate(NAMED);
-        let named: Vec<String> =
-            holders.iter().map(|holder| format!("{} of {}", holder.name(), holder.run)).collect();
+        let named: Vec<String> = holders.iter().map(Holder::told).collect();
         self.message = match (named.as_slice(), more) {
             ([], _) => format!("waits for {wanted}"),
             (named, false) => format!("waits for {wanted}, held by {}", named.join(" and ")),
@@ -222,7 +251,7 @@ pub(crate) fn waiting(
     };
     Some(Waiting {
         run,
-        step: row.name.clone(),
+        step: Some(row.name.clone()),
         item: row.item,
         ix: unit,
         attempt: row.attempts,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::id::{RunId, Unit};
+use crate::id::Unit;
 use crate::machine::{Event, Hold, Intent, StepError, WaitOn};
 use crate::port::store::{ApprovalRow, EventsAfter, KeyQuery, RunRow, StepRow, Store, StoreError};
 use crate::time::Timestamp;
@@ -11,10 +11,10 @@ use crate::time::Timestamp;
 /// How many events are read at once.
 const PAGE: usize = 10_000;
 
-/// Why each waiting step or item waits.
+/// Why each waiting step or item waits, and the run itself.
 pub(crate) type Waits = HashMap<Unit, Cause>;
 
-/// Why a step does not go on now.
+/// Why a step does not go on now, or a run.
 #[derive(Debug)]
 pub(crate) enum Cause {
     /// It waits for this.
@@ -29,11 +29,11 @@ pub(crate) enum Cause {
 /// the log is long.
 pub(crate) async fn waits(
     store: &dyn Store,
-    run: RunId,
+    of: &RunRow,
     rows: &[StepRow],
     approvals: &[ApprovalRow],
 ) -> Result<Waits, StoreError> {
-    let mut waits = Waits::new();
+    let (run, mut waits) = (of.run, Waits::new());
     let is_asked = |row: &StepRow| {
         approvals.iter().any(|approval| (approval.step, approval.item) == (row.step, row.item))
     };
@@ -46,7 +46,9 @@ pub(crate) async fn waits(
     let is_queued = rows.iter().any(|row| row.status == "queued" && row.due_at.is_none());
     let in_line = KeyQuery { runs: vec![run], limit: 1, ..KeyQuery::default() };
     let is_parked = is_queued && !store.waiters(in_line).await?.is_empty();
-    if !is_parked && !rows.iter().any(is_dark) {
+    // Nothing of it goes on: it has not begun, or waits for its own place.
+    let may_wait = &*of.status == "pending" && of.finished_at.is_none();
+    if !is_parked && !may_wait && !rows.iter().any(is_dark) {
         return Ok(waits);
     }
     let mut after = 0;
@@ -59,6 +61,8 @@ pub(crate) async fn waits(
                 Event::StepWaiting(waiting) => _ = waits.insert(waiting.step, Cause::On(waiting.on)),
                 Event::StepFailed(failed) => _ = waits.insert(failed.step, Cause::Failed(failed.error)),
                 Event::RunReopened(_) => waits.clear(),
+                Event::RunParked(parked) => _ = waits.insert(Unit::RUN, Cause::Parked(parked.hold)),
+                Event::RunEntered(_) => _ = waits.remove(&Unit::RUN),
                 Event::StepParked(parked) => _ = waits.insert(parked.step, Cause::Parked(parked.hold)),
                 Event::StepBegun(begun) => _ = waits.remove(&begun.step),
                 Event::StepContinued(continued) => _ = waits.remove(&continued.step),

@@ -7,6 +7,7 @@ use crate::id::{StepIx, Unit};
 use crate::machine::StepKind;
 use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer, park, withdraw};
 use crate::machine::ending::{Ending, KeptAs};
+use crate::machine::entry::{At, Entry};
 use crate::machine::event::{
     DriverReleased, DriverTaken, Event, IntentChanged, Recorded, RunEnded, RunReopened, RunSignalled,
     StepArrived, StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
@@ -84,6 +85,8 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.created_at = at;
             state.head.since = created.not_before.unwrap_or(at);
             state.head.not_before = created.not_before;
+            state.head.entry = created.place.clone().map(|hold| Entry { hold, at: At::Outside });
+            state.head.within = (!created.within.is_empty()).then(|| created.within.as_slice().into());
             state.head.inputs = created.inputs.clone();
             state.head.by = created.by.clone();
         }
@@ -91,6 +94,8 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.not_before.take().ok_or("falls due without having been put off")?;
             touch_open(state);
         }
+        Event::RunParked(_) => state.go(&[At::Outside], At::InLine)?,
+        Event::RunEntered(_) => state.go(&[At::Outside, At::InLine], At::Inside)?,
         Event::RunForked(_) if state.head.seq != 1 => {
             return Err("a run is forked when it is created".into());
         }
@@ -129,6 +134,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.pass_over(|stage| last < stage, at);
             state.head.ended = Some((*status, at));
             state.head.driver = None;
+            state.give_back();
             state.head.outputs = outputs.clone();
             state.head.error = error.clone().map(Arc::new);
         }
@@ -260,6 +266,10 @@ fn apply_to_unit(state: &mut RunState, unit: Unit, event: &Event, at: Timestamp)
     })?;
     if !is_legal(from, event.kind(), to) {
         return Err(format!("`{}` leads step {unit:?} from {from:?} to {to:?}", event.kind()));
+    }
+    let begins = matches!(to, StepKind::Running | StepKind::Offered | StepKind::Waiting | StepKind::Parked);
+    if begins && !state.has_entered() {
+        return Err(format!("`{}` leads step {unit:?} to {to:?} before the run has its place", event.kind()));
     }
     if let Event::StepArrived(StepArrived { arrival: Arrival::Signal(signal), .. }) = event {
         state.head.signals.take(signal)?;

@@ -35,6 +35,24 @@ pub enum Command {
         /// What came of it.
         verdict: Prepared,
     },
+    /// Something of the run can begin: it takes its place first. The commit takes it, or is refused.
+    Enter {
+        /// The driver.
+        owner: OwnerId,
+    },
+    /// The store has no place left for the run: it waits for one, and nothing of it begins.
+    StandInLine {
+        /// The driver.
+        owner: OwnerId,
+    },
+    /// The store has no place left for the run, and its author wants it to fail then. Where the outcome of a step is unknown, which
+    /// is to be settled first, it waits instead.
+    TurnAway {
+        /// The driver.
+        owner: OwnerId,
+        /// Why.
+        error: StepError,
+    },
     /// The store has no place left under the key of what was to begin or to go on: it waits for one.
     Park {
         /// The step.

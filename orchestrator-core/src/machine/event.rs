@@ -130,9 +130,22 @@ events! {
         /// When it is to begin; `None`: at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_before: Option<Timestamp>,
+        /// The place that it takes before anything of it begins, and keeps until it has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Arc<Hold>>,
+        /// The keys under which the runs above it hold places, and the steps that they carry out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        within: Vec<Arc<str>>,
     }
     /// The time has come that the run was put off to.
     RunDue = "run.due" {}
+    /// As many runs are under way as may be under its key: it waits for its place, in the order of the key.
+    RunParked = "run.parked" {
+        /// Its place.
+        hold: Arc<Hold>,
+    }
+    /// The run has its place, and keeps it until it has ended.
+    RunEntered = "run.entered" {}
     /// The run begins where another has been.
     RunForked = "run.forked" {
         /// The other run.

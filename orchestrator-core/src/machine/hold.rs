@@ -94,6 +94,11 @@ impl Holds {
     /// Nothing.
     pub const NONE: &'static Self = &Self(None);
 
+    /// The keys of which it is a place.
+    pub fn places(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.iter().filter(|hold| hold.claim.is_place()).map(|hold| &hold.key)
+    }
+
     /// Whether it is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -243,15 +248,17 @@ impl RunState {
     /// What the run waits for, each spot once, with the smallest limit that something of it names: nothing while nothing of it
     /// may begin, or nobody drives it who would begin it. Costs as much as there are spots.
     pub fn wanted_holds(&self) -> impl Iterator<Item = &Arc<Hold>> {
-        let goes_on = self.goes_on(self.head.stage) && self.head.driver.is_some();
+        let goes_on = self.proceeds(self.head.stage) && self.head.driver.is_some();
         let parked = &self.index.parked;
         let mut next = parked.first().filter(|_| goes_on);
-        std::iter::from_fn(move || {
+        // Nothing of it waits for anything else before the run has its place.
+        let own = self.waited_place().filter(|_| goes_on);
+        own.into_iter().chain(std::iter::from_fn(move || {
             let (key, claim, at) = next?;
             let last = (key.clone(), claim.last(), u32::MAX);
             next = parked.range((Bound::Excluded(last), Bound::Unbounded)).next();
             self.slots[*at as usize].parked()
-        })
+        }))
     }
 
     /// The paths of the run's own steps and items that are held under a key.
@@ -263,12 +270,6 @@ impl RunState {
     /// The steps and items that wait for a place or for paths.
     pub fn parked(&self) -> impl Iterator<Item = Unit> {
         self.index.parked.iter().map(|(.., at)| self.unit_at(*at))
-    }
-
-    /// Whether something of the run waits in a spot.
-    #[must_use]
-    pub fn waits_for(&self, spot: &Spot) -> bool {
-        self.parked_for(spot).next().is_some()
     }
 
     /// The steps and items that wait in a spot: first those that let the fewest be held.

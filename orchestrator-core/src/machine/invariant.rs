@@ -40,6 +40,13 @@ pub fn check(state: &RunState) -> Result<(), Violation> {
     if state.head().not_before.is_some() && (begun || state.head().intent == Intent::Cancel) {
         return Err(Violation("a run that is put off has begun, or is being cancelled".into()));
     }
+    let under_way = [StepKind::Running, StepKind::Offered, StepKind::Waiting, StepKind::Parked];
+    if !state.has_entered() && under_way.iter().any(|kind| state.count(*kind) > 0) {
+        return Err(Violation("something of a run has begun before it has its place".into()));
+    }
+    if state.head().ended.is_some() && (!state.held().is_empty() || state.waited_place().is_some()) {
+        return Err(Violation("an ended run has a place, or waits for one".into()));
+    }
     if state.head().driver.is_some() && state.head().driver_epoch == 0 {
         return Err(Violation("a driver without a right".into()));
     }

@@ -8,6 +8,7 @@ mod command;
 mod deadline;
 mod decide;
 mod ending;
+mod entry;
 mod event;
 mod failure;
 mod fan;
@@ -38,6 +39,7 @@ pub use command::{Asked, Begin, ChildEnd, Command, Decide, Fence, Finished, Judg
 pub(crate) use decide::decide_into;
 pub use decide::{decide, fork, fork_failed, fork_inside};
 pub use ending::{Ending, KeptAs};
+pub use entry::{At, Entry};
 pub use event::*;
 pub use failure::{AfterLoss, StepError};
 pub use fan::{Fan, Items, MAX_ITEMS};

@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect {
+    /// Something of the run could begin if the run had its place: say [`crate::machine::Command::Enter`], whose commit takes it, or,
+    /// where others have all of them, [`crate::machine::Command::StandInLine`].
+    Enter,
     /// Evaluate, render and judge the step, then say [`crate::machine::Command::Prepared`].
     Prepare(Unit),
     /// Say [`crate::machine::Command::Continue`] with a slot in hand.
@@ -113,7 +116,10 @@ pub fn outstanding(state: &RunState) -> Vec<Effect> {
     let open = state.index.actionable.iter().chain(state.index.running.iter());
     let open = open.chain(state.index.away.iter()).chain(state.index.tasks.iter());
     let open = open.chain(state.index.children.iter());
-    open.filter_map(|at| effect_of(state, state.unit_at(at))).collect()
+    // One that waits for its place is told when it is given one.
+    let enters = state.wanted_place().is_some() && state.waited_place().is_none();
+    let enters = enters.then_some(Effect::Enter).into_iter();
+    enters.chain(open.filter_map(|at| effect_of(state, state.unit_at(at)))).collect()
 }
 
 /// Whether all that is left is to end the run.
@@ -140,8 +146,8 @@ pub fn wake_at(state: &RunState) -> Option<Timestamp> {
     if state.head.ended.is_some() {
         return None;
     }
-    let begins = state.goes_on(state.head.stage) && !state.index.actionable.is_empty();
-    // Whoever waits for a place stands in its line only while somebody drives the run.
+    // Whoever waits for a place stands in its line only while somebody drives the run; so does the run itself.
+    let begins = state.proceeds(state.head.stage) && !state.index.actionable.is_empty();
     let parked = state.goes_on(state.head.stage) && !state.index.parked.is_empty();
     let watches = parked || !state.index.running.is_empty() || !state.index.children.is_empty();
     if begins || watches || withdraws(state) || is_to_conclude(state) {

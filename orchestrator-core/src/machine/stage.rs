@@ -50,7 +50,7 @@ impl RunState {
 
     /// Whether new attempts of the stage may begin.
     pub(crate) fn goes_on(&self, stage: Stage) -> bool {
-        self.head.intent != Intent::Pause && self.head.not_before.is_none() && !self.is_stopped(stage)
+        self.proceeds(stage) && self.has_entered()
     }
 
     /// Whether, in a run that goes on, something is left to be begun after the steps proper.

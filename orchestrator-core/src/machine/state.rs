@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{OwnerId, RunId, Unit};
 use crate::machine::change::Undo;
 use crate::machine::ending::Ending;
+use crate::machine::entry::Entry;
 use crate::machine::failure::StepError;
 use crate::machine::fan::Fan;
 use crate::machine::index::Index;
@@ -50,6 +51,10 @@ pub struct Head {
     pub since: Timestamp,
     /// When the run is to begin, until that time has come.
     pub not_before: Option<Timestamp>,
+    /// The place that it needs before anything of it begins, if its author bounds how many are under way.
+    pub entry: Option<Entry>,
+    /// The keys under which the runs above it hold places, and the steps that they carry out.
+    pub within: Option<Arc<[Arc<str>]>>,
     /// What is wrong, once the steps proper have missed their deadline.
     pub overdue: Option<Arc<StepError>>,
     /// Whether what comes after the steps proper is to stop too.
@@ -114,6 +119,8 @@ impl RunState {
             verdict: None,
             since: Timestamp::default(),
             not_before: None,
+            entry: None,
+            within: None,
             overdue: None,
             aborted: false,
             undone: 0,
@@ -254,7 +261,7 @@ impl RunState {
             "blocked"
         } else if self.head.stage == Stage::Compensation {
             "compensating"
-        } else if self.head.started_at.is_some() {
+        } else if self.head.started_at.is_some() && self.has_entered() {
             "running"
         } else {
             "pending"

@@ -34,6 +34,8 @@ impl Event {
             Self::StepResolved(e) => Some(e.step),
             Self::RunCreated(_)
             | Self::RunDue(_)
+            | Self::RunParked(_)
+            | Self::RunEntered(_)
             | Self::RunForked(_)
             | Self::DriverTaken(_)
             | Self::DriverReleased(_)

@@ -41,6 +41,8 @@ pub struct Workflow {
     pub steps: Vec<StepSpec>,
     /// Which of them are of which stage.
     pub stages: Stages,
+    /// How many runs of the same key may be under way at once.
+    pub concurrency: Option<Concurrency>,
     /// How long the steps proper may take in all, from the beginning of the run or of its reopening.
     pub deadline: Option<Duration>,
     /// What its steps may do that not every step may, where they do not say it themselves.

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::id::{DecisionId, OwnerId, RunId, StepIx, TransitionId, Unit};
 use crate::machine::{
     AfterLoss, Arrival, DriverReleased, DriverTaken, Ending, Event, Fence, Hold, Holds, Inside, Intent,
-    IntentChanged, KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunForked, RunOverdue, RunReopened,
-    RunSignalled, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled, StepClaimed, StepCollected,
-    StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted, StepIterated, StepJudged,
-    StepKept, StepLost, StepOffered, StepOutcomeUnknown, StepOverdue, StepParked, StepRepeated, StepResolved,
-    StepSkipped, StepSucceeded, StepWaiting, StepWithdrawn, WaitOn,
+    IntentChanged, KeptAs, Pin, Pins, RunCreated, RunDue, RunEnded, RunEntered, RunForked, RunOverdue,
+    RunParked, RunReopened, RunSignalled, SkipReason, StageBegun, StepArrived, StepBegun, StepCancelled,
+    StepClaimed, StepCollected, StepContinued, StepDue, StepError, StepExpanded, StepFailed, StepInterrupted,
+    StepIterated, StepJudged, StepKept, StepLost, StepOffered, StepOutcomeUnknown, StepOverdue, StepParked,
+    StepRepeated, StepResolved, StepSkipped, StepSucceeded, StepWaiting, StepWithdrawn, WaitOn,
 };
 use crate::port::plugin::Stream;
 use crate::port::policy::Decision;
@@ -111,6 +111,8 @@ impl Story {
             by: new.by.clone(),
             pins: None,
             not_before: None,
+            place: None,
+            within: Vec::new(),
         };
         let mut member = self.next(vec![created.into()]);
         member.expected = 0;
@@ -391,6 +393,7 @@ pub fn every_event() -> Vec<Event> {
 
 fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<Event> {
     let step = StepIx(0);
+    let place = Arc::new(Hold::place("deploy ü", 1));
     let pin = Pin {
         name: "below".into(),
         revision: Digest::of(b"below"),
@@ -407,12 +410,17 @@ fn every_event_of_a_run(long: &ValueRef, error: StepError, by: Arc<str>) -> Vec<
         by: by.clone(),
         pins: pins.map(Arc::new),
         not_before: None,
+        place: None,
+        within: Vec::new(),
     };
     vec![
         created(None).into(),
         created(Some(pins)).into(),
         RunCreated { not_before: Some(Timestamp::from_millis(1)), ..created(None) }.into(),
+        RunCreated { place: Some(place.clone()), within: vec!["above".into()], ..created(None) }.into(),
         RunDue {}.into(),
+        RunParked { hold: place }.into(),
+        RunEntered {}.into(),
         StepWaiting { step: step.into(), attempt: 1, on, until: None }.into(),
         IntentChanged { intent: Intent::Cancel, by: by.clone(), reason: None }.into(),
         RunForked { run: RunId::from_uuid(Uuid::from_u128(77)), seq: 7, inside: Vec::new() }.into(),

@@ -227,7 +227,7 @@ async fn whoever_waits_for_a_person_says_so_at_every_level() {
     handle.progress().wait_for(|progress| progress.status == "blocked").await.unwrap();
     let report = handle.report().await.unwrap();
     let waiting = report.waiting_for.iter().find(|waiting| waiting.needs_someone()).expect("an approval");
-    assert_eq!((waiting.kind, &*waiting.step, report.status.as_str()), ("approval", "ask", "blocked"));
+    assert_eq!((waiting.kind, &*waiting.name(), report.status.as_str()), ("approval", "ask", "blocked"));
     assert_ne!(waiting.run, handle.id());
     let decide =
         Decide { step: StepIx(0).into(), digest: None, approved: true, asked: asked(), via: "cli".into() };

@@ -3,6 +3,7 @@
 mod approvals;
 mod bench;
 mod blocking;
+mod bounded;
 mod brake;
 mod children;
 mod doorbell;

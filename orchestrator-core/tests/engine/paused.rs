@@ -63,7 +63,11 @@ async fn noticed(engine: &Engine) -> RunHandle {
 /// What a report says of who waits for the end of a pause.
 fn held(report: &RunReport) -> Vec<(&str, &str)> {
     let of_queue = report.waiting_for.iter().filter(|waiting| waiting.kind == "queue");
-    of_queue.map(|waiting| (&*waiting.step, &*waiting.paused.as_ref().expect("a pause").queue)).collect()
+    of_queue
+        .map(|waiting| {
+            (waiting.step.as_deref().unwrap_or_default(), &*waiting.paused.as_ref().expect("a pause").queue)
+        })
+        .collect()
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 pub(crate) struct Crowd {
     counts: Mutex<BTreeMap<String, Count>>,
     /// The runs whose steps were at work, in that order.
-    order: Mutex<Vec<RunId>>,
+    pub(crate) order: Mutex<Vec<RunId>>,
     began: Notify,
     pub(crate) gate: Notify,
 }

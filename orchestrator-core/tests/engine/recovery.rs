@@ -53,7 +53,7 @@ async fn harmless_steps_begin_again_and_others_wait_for_a_word() {
     }
     let report = handle.report().await.unwrap();
     assert_eq!(report.waiting_for.len(), 1);
-    assert_eq!((&*report.waiting_for[0].step, report.waiting_for[0].kind), ("once", "outcome_unknown"));
+    assert_eq!((&*report.waiting_for[0].name(), report.waiting_for[0].kind), ("once", "outcome_unknown"));
     assert_eq!((puppet.begun("once"), puppet.begun("pure"), puppet.begun("idempotent")), (0, 1, 1));
     let applied = Some(ValueRef::null());
     let asked = Asked { by: "kim".into(), reason: None };

@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Continue { pick: u8, owner: u8, elsewhere: bool },
     /// There is no place for what was to begin, or to go on.
     Park { pick: u8, owner: u8, key: u8 },
+    /// The run takes its place; or there is none, and it waits, or is turned away.
+    Door { owner: u8, how: u8 },
     /// Somebody claims what is offered: the log learns nothing of it.
     Claim { pick: u8, owner: u8 },
     /// The log learns of a claim; of a wrong one, or of one of another right, if `stale`.
@@ -145,7 +147,7 @@ impl Dice {
 
     /// What moves a run forward is likelier than what disturbs it, or no run would get far.
     fn act(&mut self) -> Act {
-        match self.roll(166) {
+        match self.roll(170) {
             0..6 => Act::Pass(self.pick()),
             6..14 => Act::NextTimer { early: self.roll(4) == 0 },
             14..18 => Act::Wake,
@@ -167,7 +169,8 @@ impl Dice {
             138..148 => Act::Claim { pick: self.pick(), owner: self.pick() },
             148..150 => Act::Learn { pick: self.pick(), stale: self.roll(3) == 0 },
             150..157 => Act::Deliver { pick: self.pick(), outcome: self.outcome() },
-            160.. => Act::Park { pick: self.pick(), owner: self.pick(), key: self.pick() },
+            166.. => Act::Door { owner: self.pick(), how: self.roll(6) as u8 },
+            160..166 => Act::Park { pick: self.pick(), owner: self.pick(), key: self.pick() },
             157..160 => Act::Withdraw { pick: self.pick(), stale: self.roll(4) == 0 },
             132..138 => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
             128..132 => Act::Signal { name: self.roll(2) as u8 },
@@ -379,6 +382,14 @@ fn goes_on_or_away(world: &World, act: &Act) -> Option<Command> {
             let begins = |place: &Place| matches!(place, Place::Open | Place::Arrived);
             let step = choose(world, *pick, begins)?.into();
             Command::Park { step, owner: world.beginner(*owner), hold: hold(*key) }
+        }
+        Act::Door { owner, how } => {
+            let owner = world.beginner(*owner);
+            match how {
+                0 => Command::TurnAway { owner, error: error(ErrorClass::Transient) },
+                1..3 => Command::StandInLine { owner },
+                _ => Command::Enter { owner },
+            }
         }
         Act::Continue { pick, owner, elsewhere } => {
             let step = choose(world, *pick, |place| *place == Place::Arrived)?.into();

@@ -84,8 +84,27 @@ pub(crate) fn check_answer(world: &World, command: &Command, events: &[Event]) {
     assert!(fits, "{command:?} was answered with {events:?}");
 }
 
+/// Nothing happens to who needs no place or has one, or waits already.
+fn at_the_door(world: &World, command: &Command, events: &[Event]) -> bool {
+    let Some((place, waits)) = world.ledger.lacks() else { return events.is_empty() };
+    let parked = |event: &Event| matches!(event, Event::RunParked(parked) if parked.hold == *place);
+    match (command, events) {
+        (Command::Enter { .. }, [Event::RunEntered(_)]) => true,
+        (Command::StandInLine { .. } | Command::TurnAway { .. }, []) => waits,
+        (Command::StandInLine { .. } | Command::TurnAway { .. }, [event]) if parked(event) => !waits,
+        (Command::TurnAway { error, .. }, [cancelled @ .., Event::RunEnded(ended)]) => {
+            ended.error.as_ref() == Some(error)
+                && cancelled.iter().all(|event| matches!(event, Event::StepCancelled(_)))
+        }
+        _ => false,
+    }
+}
+
 fn away(world: &World, command: &Command, events: &[Event]) -> bool {
     match command {
+        Command::Enter { .. } | Command::StandInLine { .. } | Command::TurnAway { .. } => {
+            at_the_door(world, command, events)
+        }
         Command::Offer { step, offer, .. } => {
             let entry = &world.ledger.steps[step.step.index()];
             let fits = |event: &StepOffered| event.attempt == entry.attempts && is_offered_to(event, offer);

@@ -71,6 +71,7 @@ impl Parent {
             secrets: Vec::new(),
             steps: vec![step("a", Vec::new()), step("b", vec![A])],
             deadline: None,
+            concurrency: None,
             permissions: orchestrator_core::spec::Permissions::default(),
             schedules: Vec::new(),
             outputs: IndexMap::new(),
@@ -96,6 +97,8 @@ impl Parent {
             by: "someone".into(),
             pins: None,
             not_before: None,
+            place: None,
+            within: Vec::new(),
         };
         parent.record(vec![created.into()]);
         parent

@@ -80,6 +80,7 @@ pub(crate) fn workflow(shapes: &[Shape]) -> (Arc<Workflow>, Arc<Plan>) {
         steps: steps.collect(),
         stages: Stages::default(),
         deadline: None,
+        concurrency: None,
         permissions: orchestrator_core::spec::Permissions::default(),
         schedules: Vec::new(),
         outputs: IndexMap::new(),

@@ -143,6 +143,7 @@ impl Map {
             steps,
             stages: Stages::default(),
             deadline: None,
+            concurrency: None,
             permissions: orchestrator_core::spec::Permissions::default(),
             schedules: Vec::new(),
             outputs: IndexMap::new(),
@@ -171,6 +172,8 @@ impl Map {
             revision: Digest::of(b""),
             pins: None,
             not_before: None,
+            place: None,
+            within: Vec::new(),
             inputs: text(0),
             by: "someone".into(),
         };

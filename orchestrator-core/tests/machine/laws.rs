@@ -15,11 +15,11 @@ use crate::flow::{Shape, shapes};
 use crate::items::is_of_items;
 use crate::stages::is_of_deadlines;
 use crate::view::Coverage;
-use crate::world::World;
+use crate::world::{World, hold};
 
 /// A run under a script: every law is held on the way ([`World::say`]), then it is brought to its end.
-fn live(shapes: Vec<Shape>, after: Option<Duration>, script: &[Act]) -> World {
-    let mut world = World::put_off(shapes, after);
+fn live(shapes: Vec<Shape>, after: Option<Duration>, bounded: bool, script: &[Act]) -> World {
+    let mut world = World::held_up(shapes, after, bounded.then(|| hold(0)));
     play(&mut world, script);
     world.check_fold();
     world.settle();
@@ -32,22 +32,35 @@ fn after() -> impl Strategy<Value = Option<Duration>> {
     prop_oneof![19 => Just(None), 1 => (1..2_000u64).prop_map(|millis| Some(Duration::from_millis(millis)))]
 }
 
+/// Some runs need a place before anything of them begins.
+fn bounded() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.25)
+}
+
 proptest! {
     #![proptest_config(Config { cases: 2048, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn every_law_holds_and_every_run_can_end(shapes in shapes(), after in after(), script in script()) {
-        live(shapes, after, &script);
+    fn every_law_holds_and_every_run_can_end(
+        shapes in shapes(), after in after(), bounded in bounded(), script in script()
+    ) {
+        live(shapes, after, bounded, &script);
     }
 }
 
 /// What commands are answered with, now and then.
-const ANSWERS: [&str; 33] = [
+const ANSWERS: [&str; 39] = [
     "take: the run is driven by another",
     "release: superseded: a later attempt or driver has taken over",
     "finish: superseded: a later attempt or driver has taken over",
     "begin: the run is paused",
     "begin: the run is put off",
+    "begin: the run is without its place",
+    "enter: ok",
+    "enter: superseded: a later attempt or driver has taken over",
+    "stand in line: ok",
+    "turn away: ok",
+    "turn away: ok, nothing",
     "begin: there is no such step",
     "begin: the step is without its needs, not ready",
     "ask: the approval has been granted: the step may begin",
@@ -84,8 +97,8 @@ fn every_row_of_the_table_is_reached() {
     let config = Config { cases: 6144, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng)
-        .run(&(shapes(), after(), script()), |(shapes, after, script)| {
-            let world = live(shapes, after, &script);
+        .run(&(shapes(), after(), bounded(), script()), |(shapes, after, bounded, script)| {
+            let world = live(shapes, after, bounded, &script);
             seen.borrow_mut().add(world.coverage);
             Ok(())
         })

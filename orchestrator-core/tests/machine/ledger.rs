@@ -80,6 +80,14 @@ pub(crate) struct Entry {
     forgiven: u32,
 }
 
+/// Where a run is that needs a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Outside,
+    InLine,
+    Inside,
+}
+
 /// The account.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
@@ -98,6 +106,8 @@ pub(crate) struct Ledger {
     pub(crate) listening: Vec<StepIx>,
     /// When the run is to begin, until that time has come.
     pub(crate) not_before: Option<Timestamp>,
+    /// The place that the run needs before anything of it begins, and whether it has that.
+    pub(crate) door: Option<(Arc<Hold>, Door)>,
     seq: u64,
     driver_epoch: u64,
 }
@@ -137,6 +147,7 @@ impl Ledger {
             taken: 0,
             listening: Vec::new(),
             not_before: None,
+            door: None,
             seq: 0,
             driver_epoch: 0,
         }
@@ -146,8 +157,20 @@ impl Ledger {
         self.steps.get(step.index()).map(|entry| &entry.place)
     }
 
+    /// Whether something may begin.
     pub(crate) fn proceeds(&self) -> bool {
+        self.is_willing() && self.door.as_ref().is_none_or(|(_, door)| *door == Door::Inside)
+    }
+
+    /// Whether something may begin as soon as the run has its place.
+    pub(crate) fn is_willing(&self) -> bool {
         self.ended.is_none() && self.intent == Intent::Proceed && self.not_before.is_none()
+    }
+
+    /// The place that the run needs and does not have, and whether it waits for that.
+    pub(crate) fn lacks(&self) -> Option<(&Arc<Hold>, bool)> {
+        let (hold, door) = self.door.as_ref()?;
+        (*door != Door::Inside).then_some((hold, *door == Door::InLine))
     }
 
     /// Whether an owner may begin something: nobody else drives the run.
@@ -260,6 +283,17 @@ impl Ledger {
             Event::RunCreated(created) => {
                 assert_eq!(self.seq, 1);
                 self.not_before = created.not_before;
+                self.door = created.place.clone().map(|hold| (hold, Door::Outside));
+            }
+            Event::RunParked(parked) => {
+                assert!(self.is_willing(), "waits for its place while nothing of it may begin");
+                assert_eq!(self.lacks(), Some((&parked.hold, false)), "it waits once, for its place");
+                self.go(Door::InLine);
+            }
+            Event::RunEntered(_) => {
+                assert!(self.is_willing(), "takes its place while nothing of it may begin");
+                assert!(self.lacks().is_some(), "takes a place that it needs, and takes it once");
+                self.go(Door::Inside);
             }
             Event::RunDue(_) => {
                 let due = self.not_before.take();
@@ -291,7 +325,11 @@ impl Ledger {
             }
             Event::RunEnded(ended) => {
                 assert!(self.is_settled(), "the run ended with open steps");
-                assert_eq!(ended.status, self.ending(ended.outputs.is_some()));
+                // What is turned away has not begun anything, and nobody has cancelled it.
+                let turned_away = self.is_willing() && self.lacks().is_some();
+                let status = if turned_away { Ending::Failed } else { self.ending(ended.outputs.is_some()) };
+                assert_eq!(ended.status, status);
+                self.go(Door::Outside);
                 assert_eq!(ended.error.is_some(), ended.status == Ending::Failed);
                 self.ended = Some(ended.status);
                 self.driver = None;
@@ -304,6 +342,10 @@ impl Ledger {
             }
             other => panic!("`{}` is not of the run", other.kind()),
         }
+    }
+
+    fn go(&mut self, to: Door) {
+        self.door.iter_mut().for_each(|(_, door)| *door = to);
     }
 
     fn ending(&self, outputs: bool) -> Ending {
@@ -357,6 +399,8 @@ impl Ledger {
             may_begin: self.may_begin(step),
             proceeds: self.proceeds(),
             cancelling: self.intent == Intent::Cancel,
+            // It is being turned away, and ends at once.
+            lacks_a_place: self.is_willing() && self.lacks().is_some(),
         };
         let entry = &mut self.steps[step.index()];
         // Whatever else happens to it, it waits for a place no longer.
@@ -398,6 +442,7 @@ struct Before {
     may_begin: bool,
     proceeds: bool,
     cancelling: bool,
+    lacks_a_place: bool,
 }
 
 impl Before {
@@ -575,7 +620,7 @@ impl Entry {
             }
             Event::StepCancelled(_) => {
                 let unknown = matches!(place, Place::Unknown { .. });
-                assert!(before.cancelling && !unknown, "cancelled in {place:?}");
+                assert!((before.cancelling || before.lacks_a_place) && !unknown, "cancelled in {place:?}");
                 Place::Ended(End::Cancelled)
             }
             Event::StepResolved(resolved) => {

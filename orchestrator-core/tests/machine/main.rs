@@ -5,6 +5,7 @@ mod answer;
 mod away;
 mod cases;
 mod children;
+mod doors;
 mod endings;
 mod flow;
 mod items;

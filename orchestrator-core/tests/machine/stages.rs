@@ -146,6 +146,7 @@ fn workflow(form: &Form) -> Workflow {
         steps,
         stages: Stages::new(4, vec![A, B, C], 2),
         deadline: form.hurried.then_some(RUN_DEADLINE),
+        concurrency: None,
         permissions: orchestrator_core::spec::Permissions::default(),
         schedules: Vec::new(),
         outputs: IndexMap::new(),
@@ -177,8 +178,17 @@ impl Saga {
         };
         let (workflow, revision, inputs) = ("saga".into(), Digest::of(b""), text(0));
         saga.record(vec![
-            RunCreated { workflow, revision, inputs, by: "someone".into(), pins: None, not_before: None }
-                .into(),
+            RunCreated {
+                workflow,
+                revision,
+                inputs,
+                by: "someone".into(),
+                pins: None,
+                not_before: None,
+                place: None,
+                within: Vec::new(),
+            }
+            .into(),
         ]);
         saga
     }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::answer::check_answer;
 use crate::away::Claims;
 use crate::flow::{Shape, workflow};
-use crate::ledger::{End, Ledger, Place, Right};
+use crate::ledger::{Door, End, Ledger, Place, Right};
 use crate::view::{Coverage, View, name, step_of};
 
 /// A run, its log, its ledger, and the time.
@@ -63,11 +63,11 @@ pub(crate) const OWNERS: usize = 3;
 
 impl World {
     pub(crate) fn new(shapes: Vec<Shape>) -> Self {
-        Self::put_off(shapes, None)
+        Self::held_up(shapes, None, None)
     }
 
-    /// A run that is to begin after some time.
-    pub(crate) fn put_off(shapes: Vec<Shape>, after: Option<Duration>) -> Self {
+    /// A run that is to begin after some time, or that needs a place.
+    pub(crate) fn held_up(shapes: Vec<Shape>, after: Option<Duration>, place: Option<Arc<Hold>>) -> Self {
         let (workflow, plan) = workflow(&shapes);
         let run = RunId::from_uuid(Uuid::from_u128(99));
         let mut world = Self {
@@ -91,6 +91,8 @@ impl World {
             by: "someone".into(),
             pins: None,
             not_before: after.map(|after| world.now + after),
+            place,
+            within: Vec::new(),
         };
         world.record(vec![created.into()]);
         world
@@ -161,6 +163,9 @@ impl World {
             Command::Prepared { step, verdict } => self.may_be_prepared(*step, verdict),
             Command::Continue { step, owner } | Command::Offer { step, owner, .. } => {
                 ledger.proceeds() && place(step) == Some(&Place::Arrived) && ledger.may_be_moved_by(*owner)
+            }
+            Command::Enter { owner } | Command::StandInLine { owner } | Command::TurnAway { owner, .. } => {
+                ledger.may_be_moved_by(*owner) && (ledger.lacks().is_none() || ledger.is_willing())
             }
             Command::Park { step, owner, .. } => self.may_be_parked(*step, *owner),
             Command::Claim { step, .. } | Command::Claimed { step, .. } | Command::Withdraw { step, .. } => {
@@ -435,7 +440,10 @@ impl World {
             }
             _ => None,
         };
-        self.plan.steps().filter_map(effect).collect()
+        let begins = |step: StepIx| ledger.is_ready(step) || ledger.place(step) == Some(&Place::Arrived);
+        let is_new = ledger.is_willing() && ledger.lacks().is_some_and(|(_, waits)| !waits);
+        let enters = (is_new && self.plan.steps().any(begins)).then_some(Effect::Enter);
+        enters.into_iter().chain(self.plan.steps().filter_map(effect)).collect()
     }
 
     /// What the world should do, and when to look again, fits where the run is.
@@ -481,14 +489,19 @@ impl World {
         let parked = ledger.steps.iter().any(|entry| entry.parked);
         let wanted: BTreeSet<&Arc<Hold>> =
             ledger.steps.iter().filter(|entry| entry.parked).flat_map(|entry| &entry.parked_for).collect();
+        let in_line = ledger.lacks().filter(|(_, waits)| *waits).map(|(hold, _)| hold);
         // Whoever stands in a line is there to begin what waits.
-        let wanted = wanted.into_iter().filter(|_| ledger.proceeds() && ledger.driver.is_some());
+        let wanted = in_line.into_iter().chain(wanted);
+        let wanted = wanted.filter(|_| ledger.is_willing() && ledger.driver.is_some());
+        let held: Vec<_> = self.state.held().iter().cloned().collect();
+        let inside = ledger.door.iter().filter(|(_, door)| *door == Door::Inside).map(|(hold, _)| hold);
+        assert!(held.iter().eq(inside), "what the run itself holds");
         assert!(self.state.wanted_holds().eq(wanted), "the places that the run waits for");
 
         let wake = wake_at(&self.state);
         if ledger.ended.is_some() {
             assert_eq!((wake, effects.len()), (None, 0), "an ended run wants something");
-        } else if parked && ledger.proceeds() {
+        } else if (parked || in_line.is_some()) && ledger.is_willing() {
             assert!(wake.is_some_and(|wake| wake <= self.now), "whoever is there has to stand in the line");
             assert!(!self.state.is_blocked(), "a place that it is given moves it");
         } else if effects.is_empty() {
@@ -555,6 +568,9 @@ impl World {
             }
             let command = match outstanding(&self.state).first() {
                 Some(effect) => self.serve(*effect),
+                None if self.ledger.is_willing() && self.ledger.lacks().is_some_and(|(_, waits)| waits) => {
+                    Command::Enter { owner: self.beginner(0) }
+                }
                 None if self.ledger.proceeds() && self.given().is_some() => self.given().expect("as it was"),
                 None => match wake_at(&self.state) {
                     Some(due) => {
@@ -572,6 +588,7 @@ impl World {
     /// What serves an effect well.
     pub(crate) fn serve(&self, effect: Effect) -> Command {
         match effect {
+            Effect::Enter => Command::Enter { owner: self.beginner(0) },
             Effect::Prepare(step) if !self.ledger.may_begin(step.step) => {
                 Command::Prepared { step, verdict: Prepared::Skip }
             }

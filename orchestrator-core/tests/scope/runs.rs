@@ -62,6 +62,8 @@ impl Runs {
             by: "someone".into(),
             pins: None,
             not_before: None,
+            place: None,
+            within: Vec::new(),
         };
         let mut runs =
             Self { scope, wrong, reached: Vec::new(), places: HashMap::new(), answers: HashMap::new() };

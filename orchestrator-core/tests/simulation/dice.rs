@@ -59,6 +59,8 @@ macro_rules! dice {
 
 /// Something waited for a place under a key.
 pub(crate) const WAITED: &str = "place.waited";
+/// A run waited for one, before anything of it began.
+pub(crate) const RUN_WAITED: &str = "place.run_waited";
 /// Somebody was given one.
 pub(crate) const GIVEN: &str = "place.given";
 /// Something waited for its turn under a rate.

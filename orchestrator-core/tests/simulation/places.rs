@@ -66,8 +66,10 @@ impl Truth {
     fn told(&self) -> Told {
         let mut told = Told::default();
         self.each(|run, seen| {
-            for (unit, slot) in seen.state.slots() {
-                for hold in slot.held().iter().filter(|hold| hold.claim.per().is_none()) {
+            let of_run = seen.state.held();
+            let of_steps = seen.state.slots().map(|(unit, slot)| (unit, slot.held()));
+            for (unit, holds) in of_steps.chain([(Unit::RUN, &of_run)]) {
+                for hold in holds.iter().filter(|hold| hold.claim.per().is_none()) {
                     told.held.insert((run, unit, hold.spot()));
                     if hold.claim.paths().is_none() {
                         let of_key = told.places.entry(hold.key.clone()).or_insert((0, hold.limit()));

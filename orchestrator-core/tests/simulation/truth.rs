@@ -14,7 +14,7 @@ use orchestrator_core::time::{SystemClock, Timestamp};
 use orchestrator_core::{MemoryStore, engine};
 
 use crate::bugs;
-use crate::dice::{TURN, WAITED};
+use crate::dice::{RUN_WAITED, TURN, WAITED};
 use crate::ticks::ticks_of;
 use crate::world::{BEGIN, World};
 
@@ -201,6 +201,9 @@ impl Truth {
             if let Event::StepParked(_) = recorded.event {
                 self.world.saw(WAITED);
             }
+            if let Event::RunParked(_) = recorded.event {
+                self.world.saw(RUN_WAITED);
+            }
             if let Err(fault) = known.take(recorded) {
                 drop(seen);
                 return self.world.broken(format!("{} #{}: {fault}", short(run), recorded.seq));
@@ -300,7 +303,9 @@ fn names_keys(member: &Member) -> bool {
         || member.events.iter().any(|event| match event {
             Event::StepBegun(begun) => !begun.holds.is_empty(),
             Event::StepOffered(offered) => !offered.holds.is_empty(),
-            Event::StepParked(_) | Event::IntentChanged(_) => true,
+            Event::RunEntered(_) | Event::RunParked(_) | Event::StepParked(_) | Event::IntentChanged(_) => {
+                true
+            }
             _ => false,
         })
 }

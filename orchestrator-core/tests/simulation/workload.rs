@@ -53,11 +53,14 @@ pub(crate) struct Flow {
     pub(crate) steps: Vec<Step>,
     handles_failure: bool,
     tidies: bool,
+    /// Whether no more than two runs of such workflows are under way at once.
+    is_bounded: bool,
 }
 
 /// The workflow that some steps run.
 pub(crate) const CHILD: &str = "\
 inputs: { how: { type: string } }
+concurrency: { key: below, limit: 2 }
 steps:
   first: { uses: sim, with: { do: ok, ms: 200, sturdy: true }, retry: { max_attempts: 60, initial: 100ms, max: 1s, on: [failed, transient, timeout, lost, plugin_panicked] }, timeout: 3s }
   second: { uses: sim, needs: first, with: { do: \"${{ inputs.how }}\", ms: 100 } }
@@ -105,12 +108,13 @@ impl Flow {
             step.is_always &= step.if_approved.is_none();
         }
         let (handles_failure, tidies) = (chance.below(3) == 0, chance.below(3) == 0);
-        Self { name: format!("w{number}"), steps, handles_failure, tidies }
+        Self { name: format!("w{number}"), steps, handles_failure, tidies, is_bounded: number % 3 == 1 }
     }
 
     /// As an author would write it.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("name: {}\nsteps:\n", self.name);
+        let bound = if self.is_bounded { "concurrency: { key: runs, limit: 2 }\n" } else { "" };
+        let mut text = format!("name: {}\n{bound}steps:\n", self.name);
         for step in &self.steps {
             let _ = writeln!(text, "  {}: {{ {} }}", step.name, self.keys(step));
         }

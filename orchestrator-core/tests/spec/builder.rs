@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orchestrator_core::spec::retry::{Backoff, ErrorClass, RetryPolicy};
 use orchestrator_core::spec::{
-    Confinement, EffectClass, Input, InputKind, OnExpiry, Sandbox, Stage, StepBuilder, Workflow,
+    Confinement, EffectClass, Input, InputKind, OnExpiry, OnFull, Sandbox, Stage, StepBuilder, Workflow,
     WorkflowBuilder, parse,
 };
 use proptest::prelude::*;
@@ -241,6 +241,7 @@ fn every_key_of_a_step_and_every_stage_can_be_described() {
     let workflow = Workflow::builder("all")
         .input("names", Input::array())
         .deadline(Duration::from_secs(60))
+        .concurrency(json!({"key": "all-${{ inputs.names[0] }}", "limit": 2, "on_full": "cancel_oldest"}))
         .allow_network("127.0.0.1:11434")
         .allow_network("[fd00::/8]:*")
         .step("map", |step| {
@@ -266,6 +267,9 @@ fn every_key_of_a_step_and_every_stage_can_be_described() {
     let options = |name: &str| workflow.step(workflow.find(name).expect(name)).options();
     assert_eq!(options("map").max_parallel().map(std::num::NonZeroU32::get), Some(3));
     assert_eq!((options("map").deadline, workflow.deadline), (Some(second), Some(Duration::from_secs(60))));
+    let bounded = workflow.concurrency.as_ref().expect("a key");
+    assert_eq!((bounded.limit, bounded.on_full), (2, OnFull::CancelOldest));
+    assert_eq!(bounded.key.as_written(), json!("all-${{ inputs.names[0] }}"));
     assert!(options("grid").continue_on_error && options("grid").each.is_some());
     assert_eq!(options("poll").repeat.as_ref().map(|repeat| (repeat.max, repeat.delay)), Some((5, second)));
     let network = |name: &str| {

@@ -86,8 +86,8 @@ const STRUCTURE: &[Row] = &[
     ),
     (
         "keys that come later, in a workflow",
-        "name: a\nbudget: 1\nconcurrency: 1\nevidence: x\nlabels: {}\npaths: []\npriority: 1\nsandbox: none\nsteps: { a: { run: x } }\n",
-        &["not_supported_yet"; 7],
+        "name: a\nbudget: 1\nevidence: x\nlabels: {}\npaths: []\npriority: 1\nsandbox: none\nsteps: { a: { run: x } }\n",
+        &["not_supported_yet"; 6],
     ),
     (
         "keys that come later, in a step",
@@ -108,6 +108,29 @@ const STRUCTURE: &[Row] = &[
             "invalid_value",
             "undefined_variable",
         ],
+    ),
+    (
+        "a bound of runs",
+        "name: a\nconcurrency: { limit: 0, on_full: stop, group: k }\nsteps:\n  a: { run: x }\n",
+        &["out_of_range", "unknown_field"],
+    ),
+    (
+        "what the key of a workflow sees",
+        "name: a\nsecrets: [c]\nenv: { E: e }\nconcurrency: { key: \"${{ steps.a.stdout }}-${{ inputs.b }}-${{ item }}-${{ secrets.c }}-${{ env.F }}-${{ env.E }}-${{ run.id }}-${{ run.status }}\" }\nsteps:\n  a: { run: x }\n",
+        &[
+            "output_not_available",
+            "undefined_variable",
+            "undefined_variable",
+            "secret_not_allowed",
+            "undefined_variable",
+            "undefined_variable",
+        ],
+    ),
+    ("a workflow without a key", "name: a\nconcurrency: 1\nsteps: { a: { run: x } }\n", &["invalid_type"]),
+    (
+        "the key of a workflow and of a step of it",
+        "name: a\nconcurrency: deploy\nsteps:\n  a: { run: x, concurrency: { key: deploy, limit: 2 } }\n  b: { run: x, concurrency: other }\n",
+        &["invalid_value"],
     ),
     (
         "rates",

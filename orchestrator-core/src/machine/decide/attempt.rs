@@ -108,7 +108,7 @@ pub(super) fn prepared(
 }
 
 /// Whether another drives the run: whoever could not take it, or has lost it, begins nothing of it.
-fn is_anothers(state: &RunState, owner: OwnerId) -> bool {
+pub(super) fn is_anothers(state: &RunState, owner: OwnerId) -> bool {
     state.head().driver.is_some_and(|driver| driver != owner)
 }
 

@@ -6,6 +6,7 @@ use crate::machine::decide::child::{child_ended, follow};
 use crate::machine::decide::end::{
     compensate, conclude, is_unknown, reconcile, resolve, resolve_after_the_end,
 };
+use crate::machine::decide::entry::{enter, stand_in_line, turn_away};
 use crate::machine::decide::offer::{claimed, offered_again, task_claimed, withdrawn};
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
@@ -44,6 +45,13 @@ pub(crate) fn decide_into(
         }
         Command::TakeDriver { owner, dead } => events.extend(take(state, *owner, *dead)?),
         Command::ReleaseDriver(fence) => events.extend(release(state, *fence)?),
+        Command::Enter { owner } => events.extend(enter(state, *owner)?),
+        Command::StandInLine { owner } => events.extend(stand_in_line(state, *owner)?),
+        Command::TurnAway { owner, error } => {
+            // The run has ended: nothing follows.
+            events.extend(turn_away(state, *owner, error)?);
+            return Ok(());
+        }
         Command::Park { step, owner, hold } => events.extend(park(state, *step, *owner, hold)?),
         Command::Continue { step, owner } => events.extend(go_on(state, *step, *owner)?),
         Command::Offer { step, owner, offer } => events.extend(offered_again(state, *step, *owner, offer)?),

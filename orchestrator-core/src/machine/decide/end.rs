@@ -165,6 +165,10 @@ fn verdict(state: &RunState, outputs: &Result<ValueRef, StepError>) -> (Ending, 
 /// What begins now, if something does; with the compensations, if it is their turn.
 fn next_stage(state: &RunState, status: Ending) -> Option<(Stage, Vec<Unit>)> {
     let now = state.head.stage;
+    // One that has no place has done nothing that could be undone or tidied up, and begins nothing.
+    if !state.has_entered() {
+        return None;
+    }
     if status == Ending::Failed && now < Stage::Compensation {
         let steps = state.to_undo();
         if !steps.is_empty() {

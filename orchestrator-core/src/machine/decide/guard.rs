@@ -10,7 +10,7 @@ pub(super) fn slot(state: &RunState, step: Unit) -> Result<&Slot, Rejection> {
     state.find(step).ok_or(Rejection::UnknownStep)
 }
 
-/// Pause, cancel and a later time hold whatever has not begun.
+/// Pause, cancel, a later time and a place that others have hold whatever has not begun.
 pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection> {
     match state.head.intent {
         Intent::Pause => Err(Rejection::Held("paused")),
@@ -20,6 +20,7 @@ pub(super) fn proceeding(state: &RunState, slot: &Slot) -> Result<(), Rejection>
         }
         _ if state.is_stopped(slot.stage) => Err(Rejection::Held("being cancelled")),
         _ if slot.overdue => Err(Rejection::Held("past the deadline of the step")),
+        _ if !state.has_entered() => Err(Rejection::Held("without its place")),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod child;
 mod command;
 mod end;
+mod entry;
 mod fork;
 mod guard;
 mod offer;

@@ -49,6 +49,7 @@ pub struct WorkflowBuilder {
     env: Vec<(String, Value)>,
     secrets: Vec<String>,
     deadline: Option<Duration>,
+    concurrency: Option<Value>,
     network: Vec<Value>,
     steps: Vec<(Stage, String, StepBuilder)>,
     outputs: Vec<(String, Value)>,
@@ -83,6 +84,7 @@ impl WorkflowBuilder {
             env: Vec::new(),
             secrets: Vec::new(),
             deadline: None,
+            concurrency: None,
             network: Vec::new(),
             steps: Vec::new(),
             outputs: Vec::new(),
@@ -152,6 +154,16 @@ impl WorkflowBuilder {
         self
     }
 
+    /// Bounds how many runs of the same key are under way at once, in all of the project: a key, or a mapping with `key`, `limit`,
+    /// `on_full`. Expressions in the key see `inputs`, `env` and `run`.
+    pub fn concurrency(mut self, limit: impl Serialize) -> Self {
+        match serde_json::to_value(limit) {
+            Ok(limit) => self.concurrency = Some(limit),
+            Err(error) => self.unserializable.push(("concurrency".to_owned(), error.to_string())),
+        }
+        self
+    }
+
     /// Lets the plugins of its steps reach a destination beyond the public internet: `HOST:PORT`, as
     /// [`NetworkGrant`](crate::spec::permissions::NetworkGrant) reads it.
     pub fn allow_network(mut self, destination: impl Into<String>) -> Self {
@@ -218,6 +230,9 @@ impl WorkflowBuilder {
         }
         if let Some(deadline) = self.deadline {
             text.field("deadline", &json!(duration::print(deadline)));
+        }
+        if let Some(concurrency) = &self.concurrency {
+            text.field("concurrency", concurrency);
         }
         if !self.network.is_empty() {
             text.field("permissions", &json!({ "network": self.network }));

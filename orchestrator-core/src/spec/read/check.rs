@@ -184,7 +184,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// Checks that what is referred to is there; the step, if it is one.
-    fn reference(
+    pub(super) fn reference(
         &mut self,
         all: &All<'_, '_, 't>,
         reference: &Reference,
@@ -478,5 +478,6 @@ impl<'t> Reader<'t, '_> {
             let site = Site { node: fields.get("outputs"), key: "outputs", each: None };
             self.reference(all, &reference, site, &place);
         }
+        self.key_of_runs(all, fields);
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::spec::concurrency::{Concurrency, MAX_KEY, MAX_PLACES, OnFull};
-use crate::spec::expr::Template;
+use crate::spec::expr::{Reference, Template};
+use crate::spec::read::check::{All, Site};
+use crate::spec::read::fields::Fields;
 use crate::spec::read::keys;
 use crate::spec::read::reader::Reader;
 use crate::spec::tree::{Content, Node, Place};
@@ -53,5 +55,34 @@ impl<'t> Reader<'t, '_> {
             return None;
         }
         Some(self.template(Value::String(text), node, place))
+    }
+
+    /// What the key of the workflow refers to is known before the run has begun, and none of its steps names the same key.
+    pub(super) fn key_of_runs(&mut self, all: &All<'_, '_, 't>, fields: Fields<'_, 't>) {
+        let Some(limited) = &all.workflow.concurrency else { return };
+        let site = Site { node: fields.get("concurrency"), key: "concurrency", each: None };
+        for reference in limited.key.references() {
+            if let Reference::Step(name, _) = reference {
+                let message =
+                    format!("step `{name}` has no output yet when the key of the workflow is rendered");
+                let hint =
+                    "use an input, or bound the steps that need it: `concurrency` of a step".to_owned();
+                self.tell(reference, site, &Place::Top, "output_not_available", message, hint);
+            } else if !matches!(reference, Reference::EachItem(..)) {
+                // The items themselves have been referred to as well.
+                _ = self.reference(all, reference, site, &Place::Top);
+            }
+        }
+        let key = limited.key.as_written();
+        for draft in all.drafts {
+            let own = draft.spec.options().concurrency.as_ref();
+            if own.is_some_and(|own| own.key.as_written() == key) {
+                let at = draft.field("concurrency").map_or(draft.entry.key_at, |node| node.at);
+                let message = "the step names the same key as its workflow: it would wait for its own run";
+                let error =
+                    draft.placed(|place| self.error(at, &place.key("concurrency"), "invalid_value", message));
+                error.hint("give the two different keys, or leave one out: the run keeps its place until it has ended");
+            }
+        }
     }
 }

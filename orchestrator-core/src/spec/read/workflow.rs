@@ -38,6 +38,8 @@ impl<'t> Reader<'t, '_> {
         }
         let deadline =
             fields.get("deadline").and_then(|node| self.duration(node, &place.key("deadline"), false));
+        let concurrency =
+            fields.get("concurrency").and_then(|node| self.concurrency(node, &place.key("concurrency")));
         let permissions =
             fields.get("permissions").and_then(|node| self.permissions(node, &place.key("permissions")));
         if let Some(family) = self.family {
@@ -59,6 +61,7 @@ impl<'t> Reader<'t, '_> {
             steps: Vec::new(),
             stages,
             deadline,
+            concurrency,
             permissions: permissions.unwrap_or_default(),
             schedules: schedules.unwrap_or_default(),
             outputs: outputs.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! The keys of the top level, and of what declares and defaults.
 
+use crate::spec::reference::concurrency::CONCURRENCY;
 use crate::spec::reference::form::{Form, Key, Section, reachable};
 use crate::spec::reference::sandbox::SANDBOXES;
 use crate::spec::reference::step::{EFFECTS, PERMISSIONS, RETRY, STEP, TIMEOUT};
@@ -48,6 +49,13 @@ pub static WORKFLOW: Section = Section {
             "deadline: 2h",
         )
         .without("as long as it takes"),
+        Key::new(
+            "concurrency",
+            Form::Either(&[Form::Text, Form::Section(&CONCURRENCY)]),
+            "How many runs of the same key may be under way at once, from their first step to their end; of a key alone, one.",
+            "concurrency: { key: \"deploy-${{ run.workflow }}\", on_full: cancel_oldest }",
+        )
+        .without("as many as are started"),
         Key::new(
             "permissions",
             Form::Section(&PERMISSIONS),
@@ -99,13 +107,6 @@ pub static WORKFLOW: Section = Section {
             Form::Value,
             "What the run may spend in all.",
             "budget: { usd: 0.50, tokens: 50000 }",
-        )
-        .later(),
-        Key::new(
-            "concurrency",
-            Form::Value,
-            "How many runs of the same key may go on at once.",
-            "concurrency: { key: deploy, limit: 1 }",
         )
         .later(),
         Key::new("evidence", Form::Value, "What must hold for the run to have succeeded.", "evidence: {}")

@@ -293,6 +293,28 @@ pub(super) async fn a_project_has_keys_of_its_own(place: Arc<dyn Place>) {
     assert_eq!(rows.iter().map(|row| row.run).collect::<Vec<_>>(), [other.run]);
 }
 
+pub(super) async fn a_run_holds_a_place_beside_its_steps(place: Arc<dyn Place>) {
+    let store = place.open().await;
+    let mut stories = begun(&*store, 2).await;
+    let [first, second] = [stories[0].run, stories[1].run];
+    let of_run = || Admission { takes: vec![(Unit::RUN, hold("k", 1))], ..of_default() };
+    write(&*store, &mut stories[0], of_run()).await;
+    write(&*store, &mut stories[0], takes(0, "other", 1)).await;
+    let told = commit(&*store, stories[1].admission(of_run())).await;
+    assert_eq!(told, Commit::Full(vec![("k".into(), 0.into())]));
+    write(&*store, &mut stories[1], waits("k", 1)).await;
+    let rows = store.holds(KeyQuery { key: Some("k".into()), ..KeyQuery::default() }).await.unwrap();
+    assert_eq!((rows.len(), rows[0].run, Unit::new(rows[0].step, rows[0].item)), (1, first, Unit::RUN));
+    // The end of a step gives back what the step had, and nothing else.
+    write(&*store, &mut stories[0], releases(0, "other")).await;
+    assert_eq!(line(&*store, "k").await, [(second, false)]);
+    let back = Admission { releases: vec![(Unit::RUN, "k".into())], ..of_default() };
+    write(&*store, &mut stories[0], back).await;
+    assert_eq!((held(&*store).await, line(&*store, "k").await), (vec![], vec![(second, true)]));
+    write(&*store, &mut stories[1], of_run()).await;
+    assert_eq!(held(&*store).await, [(second, Unit::RUN.step, "k".into())]);
+}
+
 pub(super) async fn places_are_listed_by_their_keys(place: Arc<dyn Place>) {
     let store = place.open().await;
     let mut stories = begun(&*store, 3).await;

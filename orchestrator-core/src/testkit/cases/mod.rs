@@ -137,6 +137,7 @@ cases! {
         keys::a_place_that_is_free_is_given_at_once covers [commit, waiters];
         keys::a_member_takes_all_its_places_or_none covers [commit, holds];
         keys::a_project_has_keys_of_its_own covers [commit, holds];
+        keys::a_run_holds_a_place_beside_its_steps covers [commit, holds, waiters];
         keys::places_are_listed_by_their_keys covers [holds, waiters];
         paths::paths_that_clash_are_with_one_alone covers [commit, holds];
         paths::those_who_read_share_paths covers [commit, waiters];

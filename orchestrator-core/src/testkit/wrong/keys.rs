@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::list::Wrong::*;
 use super::store::Spoiled;
-use crate::id::Unit;
+use crate::id::{StepIx, Unit};
 use crate::machine::{Claim, Hold, rate_of};
 use crate::port::store::{Admission, Commit, HoldRow, KeyQuery, Member, Store, StoreError, WaiterRow};
 use crate::spec::{Glob, Paths};
@@ -22,6 +22,11 @@ impl Spoiled {
                 raise(&mut admission.takes, 4);
             }
             KeepsWhatIsReleased => admission.releases.clear(),
+            TakesRunsForSteps => {
+                let units = admission.takes.iter_mut().map(|(unit, _)| unit);
+                let units = units.chain(admission.releases.iter_mut().map(|(unit, _)| unit));
+                units.filter(|unit| **unit == Unit::RUN).for_each(|unit| *unit = Unit::of(StepIx(0)));
+            }
             IgnoresPriority => admission.priority = 0,
             KeepsThoseThatLeave => admission.leaves.clear(),
             TakesOtherPathsForOthers => reword(admission, |paths| {

@@ -145,6 +145,7 @@ wrong_stores! {
     KeepsThoseThatLeave caught by who_leaves_the_line_gives_its_place_on;
     HidesThatPlacesAreGiven caught by a_place_that_is_free_is_given_at_once;
     TakesPlacesInPart caught by a_member_takes_all_its_places_or_none;
+    TakesRunsForSteps caught by a_run_holds_a_place_beside_its_steps;
     MixesKeysUnderOneName caught by a_project_has_keys_of_its_own;
     ListsHoldsBackwards caught by places_are_listed_by_their_keys;
     // Paths.

@@ -28,7 +28,7 @@ pub(crate) use queue::{DeadCommand, ListDead, QueueCommand};
 pub(crate) use report::{ReportTo, Reports};
 pub(crate) use run::{Drive, Run, Start};
 pub(crate) use runs::{
-    Ask, Cancel, Compensate, Events, Fork, ListRuns, Logs, Qa, Reason, Resolve, Resume, Retry, RunRef,
+    Ask, Begin, Cancel, Compensate, Events, Fork, ListRuns, Logs, Qa, Reason, Resolve, Resume, Retry, RunRef,
     RunsCommand, Show, Signal, Wait, Watch,
 };
 pub(crate) use schedule::{CreateSchedule, ListSchedules, ScheduleCommand};

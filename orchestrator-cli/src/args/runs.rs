@@ -40,6 +40,8 @@ pub(crate) enum RunsCommand {
     Qa(Qa),
     /// Stop a run for good
     Cancel(Cancel),
+    /// Begin a run at once that was put off
+    Begin(Begin),
     /// Begin nothing new until `runs resume`
     Pause(Ask),
     /// Go on with a run that was paused, stopped or killed
@@ -220,6 +222,23 @@ Exit codes: 0 completed (or left with q), 1 failed, 4 no such run, 7 store unava
 pub(crate) struct Watch {
     #[command(flatten)]
     pub(crate) run: RunRef,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  orchestrator runs begin @last --reason \"the others are done\"
+
+Of a run that was started with `run --in` or `run --at`: its deadline counts from now. It begins where it is driven:
+by a worker, by the command that waits for it, or by `runs resume`. One that is not put off goes on as it does.
+
+Exit codes: 0 it begins (also if it had), 4 no such run, 6 the run has ended, 7 store unavailable.")]
+pub(crate) struct Begin {
+    #[command(flatten)]
+    pub(crate) run: RunRef,
+
+    #[command(flatten)]
+    pub(crate) reason: Reason,
 }
 
 #[derive(Debug, Args)]

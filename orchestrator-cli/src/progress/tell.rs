@@ -148,7 +148,10 @@ fn of_run(event: &Event, at: Timestamp) -> Option<(&'static str, String)> {
         Event::RunParked(event) => {
             ("waiting", format!("the run waits for {}", escape::line(&event.hold.spot().to_string())))
         }
-        Event::RunDue(_) => ("begun", "the run's time to begin has come".to_owned()),
+        Event::RunDue(event) => match &event.by {
+            Some(by) => ("begun", format!("{} has the run begin before its time", escape::line(by))),
+            None => ("begun", "the run's time to begin has come".to_owned()),
+        },
         Event::IntentChanged(event) => {
             let word = match event.intent {
                 Intent::Pause => "paused",

@@ -226,6 +226,30 @@ fn a_run_that_is_put_off_is_left_to_a_worker_or_cancelled() {
 }
 
 #[test]
+fn a_run_that_is_put_off_begins_at_once_where_somebody_wants_that() {
+    let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
+    sandbox.run("run hello.yaml").exits(0);
+    let waits = sandbox.spawn("run hello.yaml --in 2h");
+    crate::sandbox::until(|| sandbox.run("runs list --status pending --json").json()["items"][0].is_object());
+    let said = sandbox.run_args(&["runs", "begin", "@last", "--reason", "no time"]).exits(0);
+    assert!(said.out.ends_with(": begins now\n"), "{}", said.out);
+    let said = crate::Said::by(waits).exits(0);
+    assert!(said.err.contains("has the run begin before its time"), "{}", said.err);
+    assert_eq!(said.out, "greeting: Hello, world!\n");
+    sandbox.run("runs begin @last").exits(6);
+    // What is left to others is due to them.
+    sandbox.run("run hello.yaml --in 2h --detach").exits(0);
+    let said = sandbox.run("runs begin @last").exits(0);
+    assert!(said.out.ends_with(": begins as soon as somebody drives it\n"), "{}", said.out);
+    let again = sandbox.run("runs begin @last --json").exits(0).json();
+    assert_eq!(again["result"], "it is not put off, or not any more");
+    let shown = sandbox.run("runs show @last --json").exits(0).json();
+    assert_eq!((&shown["status"], shown["not_before"].as_str()), (&json!("pending"), None));
+    let ended = sandbox.run("runs resume @last --json").exits(0).json();
+    assert_eq!(ended["status"], "completed");
+}
+
+#[test]
 fn a_key_answers_with_its_run_also_when_the_time_to_begin_has_passed() {
     let sandbox = Sandbox::with(&[("hello.yaml", HELLO)]);
     let first = sandbox.run("run hello.yaml --in 1ms --idempotency-key k --json").exits(0).json();

@@ -263,6 +263,7 @@ fn may_come_from_outside(command: &Command) -> bool {
         Command::Decide(_)
             | Command::Judge(_)
             | Command::Signal { .. }
+            | Command::BeginNow(_)
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Cancel(_)

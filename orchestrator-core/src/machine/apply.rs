@@ -9,10 +9,11 @@ use crate::machine::beginning::{arrived, begin, begin_again, claim, go_on, offer
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::entry::{At, Entry};
 use crate::machine::event::{
-    DriverReleased, DriverTaken, Event, IntentChanged, Recorded, RunEnded, RunReopened, RunSignalled,
-    StepArrived, StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
+    DriverReleased, DriverTaken, Event, IntentChanged, RunEnded, RunReopened, RunSignalled, StepArrived,
+    StepCollected, StepFailed, StepIterated, StepKept, StepLost, StepRepeated, StepResolved,
 };
 use crate::machine::failure::{AfterLoss, StepError};
+use crate::machine::log::Recorded;
 use crate::machine::slot::{Round, Slot};
 use crate::machine::state::{Intent, RunState};
 use crate::machine::step_state::StepState;
@@ -92,6 +93,8 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
         }
         Event::RunDue(_) => {
             state.head.not_before.take().ok_or("falls due without having been put off")?;
+            // Where somebody does not want to wait, its deadline counts from now.
+            state.head.since = state.head.since.min(at);
             touch_open(state);
         }
         Event::RunParked(_) => state.go(&[At::Outside], At::InLine)?,

@@ -138,6 +138,8 @@ pub enum Command {
         /// Who gives it.
         asked: Asked,
     },
+    /// Begin at once what was put off. Said of a run that is not put off, or not any more, it is so already.
+    BeginNow(Asked),
     /// Begin nothing new.
     Pause(Asked),
     /// Take up again what was paused.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DecisionId, OwnerId, RunId, TransitionId, Unit};
+use crate::id::{DecisionId, OwnerId, RunId, Unit};
 use crate::machine::ending::{Ending, KeptAs};
 use crate::machine::failure::{AfterLoss, StepError};
 use crate::machine::hold::{Hold, Holds};
 use crate::machine::inside::Inside;
+use crate::machine::log::UnreadableEvent;
 use crate::machine::pins::Pins;
 use crate::machine::state::Intent;
 use crate::machine::step_state::SkipReason;
@@ -18,36 +19,6 @@ use crate::machine::wait::{Arrival, WaitOn};
 use crate::spec::{EffectClass, Stage};
 use crate::time::Timestamp;
 use crate::value::{Digest, ValueRef};
-
-/// An event in its place in a run's log.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
-    /// Its number in the run: 1, 2, 3 … without gaps.
-    pub seq: u64,
-    /// When it was committed, by the store's clock.
-    pub at: Timestamp,
-    /// The commit that wrote it; shared by all events of that commit.
-    pub transition: TransitionId,
-    /// What happened.
-    pub event: Event,
-}
-
-/// An event's text that this version cannot read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnreadableEvent {
-    /// Written by a newer version, or damaged.
-    #[error("unknown event kind `{0}`: written by a newer version, or damaged")]
-    UnknownKind(String),
-    /// The body does not fit the kind.
-    #[error("event `{kind}` does not have the expected body: {source}")]
-    Body {
-        /// The kind.
-        kind: String,
-        /// What does not fit.
-        source: serde_json::Error,
-    },
-}
 
 macro_rules! held {
     ($variant:ident) => { $variant };
@@ -137,8 +108,15 @@ events! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         within: Vec<Arc<str>>,
     }
-    /// The time has come that the run was put off to.
-    RunDue = "run.due" {}
+    /// The time has come that the run was put off to, or somebody does not want to wait for it.
+    RunDue = "run.due" {
+        /// Who wants it to begin before its time; `None`: its time has come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    }
     /// As many runs are under way as may be under its key: it waits for its place, in the order of the key.
     RunParked = "run.parked" {
         /// Its place.

@@ -129,3 +129,39 @@ async fn a_run_that_was_cancelled_before_its_time_and_is_retried_is_put_off_no_m
     assert_eq!((report.status.as_str(), report.not_before), ("completed", None));
     assert!(began.elapsed() < HOUR);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_off_begins_at_once_where_somebody_wants_that() {
+    let puppet = Puppet::new();
+    let engine = engine(&puppet).start().await.unwrap();
+    let text = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
+    let flow = engine.parse(text).unwrap().workflow;
+    let run = engine.start(later(flow)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let now = || Command::BeginNow(Asked { by: "kim".into(), reason: Some("it hurries".into()) });
+    assert!(engine.command(run.id(), now()).await.unwrap().changed);
+    assert!(!engine.command(run.id(), now()).await.unwrap().changed, "it was so already");
+    assert_eq!(run.report().await.unwrap().not_before, None);
+    assert_eq!(run.wait().await.unwrap().status, "failed");
+    let took = began.elapsed().as_secs();
+    assert!((590..700).contains(&took), "its deadline counts from then: ten minutes, not {took} s");
+    assert!(engine.command(run.id(), now()).await.is_err(), "one that has ended does not begin");
+}
+
+#[tokio::test]
+async fn what_is_left_to_others_is_due_to_them_as_soon_as_somebody_wants_that() {
+    let (puppet, store) = (Puppet::new(), Arc::new(MemoryStore::default()));
+    let client = engine(&puppet).store(store.clone()).start().await.unwrap();
+    let start = StartRun::new(workflow(&client, FLOW)).not_before(wall_clock() + HOUR);
+    let run = client.enqueue(start).await.unwrap();
+    let asked = Asked { by: "kim".into(), reason: None };
+    assert!(client.command(run, Command::BeginNow(asked)).await.unwrap().changed);
+    client.stop(Duration::ZERO).await;
+    let worker =
+        engine(&puppet).store(store.clone()).poll(Some(Duration::from_millis(20))).start().await.unwrap();
+    while store.run(run).await.unwrap().unwrap().finished_at.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(puppet.begun("a"), 1);
+    worker.stop(Duration::ZERO).await;
+}

@@ -59,6 +59,8 @@ pub(crate) enum Act {
     Judge { pick: u8, passed: bool, seen: u8 },
     /// Someone gives a signal.
     Signal { name: u8 },
+    /// Begin what was put off.
+    BeginNow,
     /// Begin nothing new.
     Pause,
     /// Go on.
@@ -147,7 +149,7 @@ impl Dice {
 
     /// What moves a run forward is likelier than what disturbs it, or no run would get far.
     fn act(&mut self) -> Act {
-        match self.roll(170) {
+        match self.roll(171) {
             0..6 => Act::Pass(self.pick()),
             6..14 => Act::NextTimer { early: self.roll(4) == 0 },
             14..18 => Act::Wake,
@@ -169,7 +171,8 @@ impl Dice {
             138..148 => Act::Claim { pick: self.pick(), owner: self.pick() },
             148..150 => Act::Learn { pick: self.pick(), stale: self.roll(3) == 0 },
             150..157 => Act::Deliver { pick: self.pick(), outcome: self.outcome() },
-            166.. => Act::Door { owner: self.pick(), how: self.roll(6) as u8 },
+            170.. => Act::BeginNow,
+            166..170 => Act::Door { owner: self.pick(), how: self.roll(6) as u8 },
             160..166 => Act::Park { pick: self.pick(), owner: self.pick(), key: self.pick() },
             157..160 => Act::Withdraw { pick: self.pick(), stale: self.roll(4) == 0 },
             132..138 => Act::Judge { pick: self.pick(), passed: self.flip(), seen: self.pick() },
@@ -343,6 +346,7 @@ fn command(world: &World, act: &Act) -> Option<Command> {
             judge(step, (*seen < 128).then(|| self::digest(seen % 3)), *passed)
         }
         Act::Signal { name } => signal(*name, world.said.len() as u64),
+        Act::BeginNow => Command::BeginNow(asked()),
         Act::Pause => Command::Pause(asked()),
         Act::Resume => Command::Resume(asked()),
         Act::Cancel => Command::Cancel(asked()),

@@ -102,6 +102,13 @@ fn at_the_door(world: &World, command: &Command, events: &[Event]) -> bool {
 
 fn away(world: &World, command: &Command, events: &[Event]) -> bool {
     match command {
+        Command::BeginNow(asked) => match events {
+            [] => world.ledger.not_before.is_none(),
+            [Event::RunDue(falls)] => {
+                world.ledger.not_before.is_some() && falls.by.as_ref() == Some(&asked.by)
+            }
+            _ => false,
+        },
         Command::Enter { .. } | Command::StandInLine { .. } | Command::TurnAway { .. } => {
             at_the_door(world, command, events)
         }

@@ -49,7 +49,7 @@ proptest! {
 }
 
 /// What commands are answered with, now and then.
-const ANSWERS: [&str; 39] = [
+const ANSWERS: [&str; 41] = [
     "take: the run is driven by another",
     "release: superseded: a later attempt or driver has taken over",
     "finish: superseded: a later attempt or driver has taken over",
@@ -61,6 +61,8 @@ const ANSWERS: [&str; 39] = [
     "stand in line: ok",
     "turn away: ok",
     "turn away: ok, nothing",
+    "begin now: ok",
+    "begin now: ok, nothing",
     "begin: there is no such step",
     "begin: the step is without its needs, not ready",
     "ask: the approval has been granted: the step may begin",

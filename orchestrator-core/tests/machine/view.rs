@@ -112,6 +112,7 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::Decide(_) => "decide",
         Command::Judge(_) => "judge",
         Command::Signal { .. } => "signal",
+        Command::BeginNow(_) => "begin now",
         Command::Pause(_) => "pause",
         Command::Resume(_) => "resume",
         Command::Cancel(_) => "cancel",

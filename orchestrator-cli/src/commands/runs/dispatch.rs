@@ -17,6 +17,7 @@ pub(crate) async fn carry_out(app: &App, command: RunsCommand) -> Result<Exit, P
         RunsCommand::Signal(args) => signal::carry_out(app, &args).await,
         RunsCommand::Qa(args) => qa::carry_out(app, &args).await,
         RunsCommand::Cancel(args) => steer::cancel(app, &args).await,
+        RunsCommand::Begin(args) => steer::begin(app, &args).await,
         RunsCommand::Pause(args) => steer::pause(app, &args).await,
         RunsCommand::Resume(args) => resume::carry_out(app, &args).await,
         RunsCommand::Retry(args) => retry::carry_out(app, &args).await,

@@ -1,4 +1,4 @@
-//! `runs pause`, `cancel`, `resolve`: what is asked of a run, whoever drives it.
+//! `runs begin`, `pause`, `cancel`, `resolve`: what is asked of a run, whoever drives it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use orchestrator_core::value::ValueRef;
 use serde_json::{Value, json};
 
 use crate::app::{App, no_run};
-use crate::args::{Ask, Cancel, Resolve};
+use crate::args::{Ask, Begin, Cancel, Resolve};
 use crate::commands::runs::resume;
 use crate::exit::Exit;
 use crate::names::Names;
@@ -26,6 +26,20 @@ pub(super) async fn pause(app: &App, args: &Ask) -> Result<Exit, Problem> {
             Receipt { changed: false, .. } => "it was paused already",
             Receipt { driven: true, .. } => "paused; what is running is left to end",
             Receipt { .. } => "paused",
+        };
+        told(app, &engine, run, text).await
+    };
+    finish(app, &engine, result.await).await
+}
+
+pub(super) async fn begin(app: &App, args: &Begin) -> Result<Exit, Problem> {
+    let (engine, run) = prepare(app, &args.run.run).await?;
+    let command = Command::BeginNow(app.asked(args.reason.reason.as_deref()));
+    let result = async {
+        let text = match say(app, &engine, run, command).await? {
+            Receipt { changed: false, .. } => "it is not put off, or not any more",
+            Receipt { driven: true, .. } => "begins now",
+            Receipt { .. } => "begins as soon as somebody drives it",
         };
         told(app, &engine, run, text).await
     };

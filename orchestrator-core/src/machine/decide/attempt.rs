@@ -330,7 +330,7 @@ fn after_loss(state: &RunState, step: Unit, slot: &Slot) -> AfterLoss {
 
 pub(super) fn wake(state: &RunState, now: Timestamp, events: &mut Vec<Event>) {
     if state.head.not_before.is_some_and(|due| due <= now) {
-        events.push(RunDue {}.into());
+        events.push(RunDue { by: None, reason: None }.into());
     }
     if state.run_due().is_some_and(|due| due <= now) {
         events.extend(run_overdue(state));

@@ -11,7 +11,7 @@ use crate::machine::decide::offer::{claimed, offered_again, task_claimed, withdr
 use crate::machine::decide::qa::judge;
 use crate::machine::decide::retry::{rerun, retry};
 use crate::machine::decide::signal::{kept_for, signal};
-use crate::machine::decide::steer::{decide_approval, release, take, want};
+use crate::machine::decide::steer::{begin_now, decide_approval, release, take, want};
 use crate::machine::ending::Ending;
 use crate::machine::event::Event;
 use crate::machine::state::{Intent, RunState};
@@ -65,6 +65,7 @@ pub(crate) fn decide_into(
         Command::Decide(decision) => events.extend(decide_approval(state, decision, now)?),
         Command::Judge(verdict) => events.extend(judge(state, verdict, now)?),
         Command::Signal { name, data, asked } => events.extend(signal(state, name, data, asked, now)?),
+        Command::BeginNow(asked) => events.extend(begin_now(state, asked)),
         Command::Pause(asked) => events.extend(want(state, Intent::Pause, asked)?),
         Command::Resume(asked) => events.extend(want(state, Intent::Proceed, asked)?),
         Command::Cancel(asked) => events.extend(want(state, Intent::Cancel, asked)?),

@@ -4,7 +4,9 @@ use crate::id::{OwnerId, Unit};
 use crate::machine::command::{Asked, Decide, Fence, Rejection};
 use crate::machine::decide::attempt::not_begun;
 use crate::machine::decide::guard::slot;
-use crate::machine::event::{DriverReleased, DriverTaken, Event, IntentChanged, StepArrived, StepCancelled};
+use crate::machine::event::{
+    DriverReleased, DriverTaken, Event, IntentChanged, RunDue, StepArrived, StepCancelled,
+};
 use crate::machine::failure::StepError;
 use crate::machine::kind::StepKind;
 use crate::machine::slot::Slot;
@@ -61,6 +63,12 @@ pub(super) fn decide_approval(
         events.push(not_begun(step, StepError::new(ErrorClass::Denied, message)));
     }
     Ok(events)
+}
+
+/// A run that is put off waits for its time no longer.
+pub(super) fn begin_now(state: &RunState, asked: &Asked) -> Option<Event> {
+    let Asked { by, reason } = asked.clone();
+    state.head.not_before.map(|_| RunDue { by: Some(by), reason }.into())
 }
 
 pub(super) fn want(state: &RunState, intent: Intent, asked: &Asked) -> Result<Vec<Event>, Rejection> {

@@ -56,6 +56,16 @@ pub(crate) struct Entry {
     unsettled: bool,
 }
 
+/// Where a run is that may need a place before anything of it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Door {
+    /// It needs none.
+    Open,
+    Outside,
+    InLine,
+    Inside,
+}
+
 /// The account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Account {
@@ -66,6 +76,7 @@ pub(crate) struct Account {
     pub(crate) ended: bool,
     pub(crate) paused: bool,
     pub(crate) cancelled: bool,
+    pub(crate) door: Door,
     generation: u8,
 }
 
@@ -98,6 +109,7 @@ impl Account {
             ended: false,
             paused: false,
             cancelled: false,
+            door: Door::Open,
             generation: 1,
         }
     }
@@ -148,16 +160,24 @@ impl Account {
         self.paused || self.cancelled
     }
 
-    /// How many places its steps hold.
+    /// Whether it has the place that it needs, if it needs one.
+    pub(crate) const fn has_entered(&self) -> bool {
+        matches!(self.door, Door::Open | Door::Inside)
+    }
+
+    /// How many places it holds, or its steps do.
     pub(crate) fn held(&self, scope: &Scope) -> usize {
         let holds =
             |place: Place| matches!(place, Place::Running(_) | Place::Offered { .. } | Place::Claimed(_));
-        self.steps.iter().zip(&scope.steps).filter(|(entry, kind)| kind.keyed && holds(entry.place)).count()
+        let of_steps =
+            self.steps.iter().zip(&scope.steps).filter(|(entry, kind)| kind.keyed && holds(entry.place));
+        of_steps.count() + usize::from(self.door == Door::Inside)
     }
 
     /// Whether it waits for a place.
     pub(crate) fn wants_a_place(&self) -> bool {
-        !self.ended && !self.is_held() && self.steps.iter().any(|entry| entry.parked)
+        let waits = self.door == Door::InLine || self.steps.iter().any(|entry| entry.parked);
+        !self.ended && !self.is_held() && waits
     }
 
     /// Whether an owner drives the run, or something is under way in its name.
@@ -190,7 +210,20 @@ impl Account {
 
     fn note_run(&mut self, event: &Event, word: Option<Word>) -> Verdict {
         match event {
-            Event::RunCreated(_) => hold(self.seq == 1, "I3", || "created twice".into())?,
+            Event::RunCreated(created) => {
+                hold(self.seq == 1, "I3", || "created twice".into())?;
+                self.door = if created.place.is_some() { Door::Outside } else { Door::Open };
+            }
+            Event::RunParked(_) => {
+                let may = self.door == Door::Outside && !self.is_held();
+                hold(may, "I9", || format!("waits for its place: {:?}", self.door))?;
+                self.door = Door::InLine;
+            }
+            Event::RunEntered(_) => {
+                let may = !self.has_entered() && !self.is_held();
+                hold(may, "I9", || format!("takes its place: {:?}", self.door))?;
+                self.door = Door::Inside;
+            }
             Event::DriverTaken(taken) => {
                 let (owner, epoch) = (number(taken.owner), taken.epoch as u8);
                 let last = self.driver_epoch;
@@ -220,6 +253,9 @@ impl Account {
                 };
                 hold(!self.steps.iter().any(open), "I3", || "the run ends with open steps".into())?;
                 self.ended = true;
+                if self.door != Door::Open {
+                    self.door = Door::Outside;
+                }
                 self.driver = 0;
             }
             Event::RunReopened(reopened) => {
@@ -257,6 +293,11 @@ impl Account {
             let delivered = matches!(word, Some(Word::Deliver(of, _)) if of == right);
             hold(delivered, "I10", late)?;
         }
+        let begins = matches!(
+            event,
+            Event::StepBegun(_) | Event::StepOffered(_) | Event::StepContinued(_) | Event::StepParked(_)
+        );
+        hold(!begins || self.has_entered(), "I9", || "begins before the run has its place".into())?;
         let is_held = self.is_held();
         let needs = self.needs(scope, step) == (true, true);
         let entry = &mut self.steps[step];
@@ -430,6 +471,8 @@ impl Account {
             && head.driver.map_or(0, number) == self.driver
             && head.driver_epoch == u64::from(self.driver_epoch)
             && head.ended.is_some() == self.ended
+            && state.has_entered() == self.has_entered()
+            && state.waited_place().is_some() == (self.door == Door::InLine)
     }
 }
 

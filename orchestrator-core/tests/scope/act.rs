@@ -10,7 +10,7 @@ use crate::world::{Flight, Lease, Node, Spot, World, owner_of, place_of};
 use crate::wrong::Wrong;
 
 /// How many names of actions there are.
-pub(crate) const NAMES: usize = 39;
+pub(crate) const NAMES: usize = 41;
 
 /// What becomes of a member whose answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,6 +89,8 @@ impl Action {
             Self::Say(_, word) | Self::People(word) => match word {
                 Word::Take { .. } => "take driver",
                 Word::Release { .. } => "release driver",
+                Word::Enter { .. } => "enter",
+                Word::StandInLine { .. } => "stand in line",
                 Word::Begin { .. } => "begin",
                 Word::Skip { .. } => "skip",
                 Word::Park { .. } => "park",
@@ -298,8 +300,8 @@ impl Deed<'_> {
         {
             return Ok(Answer::Claimed);
         }
-        if let Some(step) = word.takes()
-            && self.runs.scope.steps[step].keyed
+        let takes = word.takes().is_some_and(|step| self.runs.scope.steps[step].keyed);
+        if (takes || matches!(word, Word::Enter { .. }))
             && (account.held(&self.runs.scope) > 0 || self.world.spot == Spot::Others)
             && !self.is(Wrong::NoRoom)
         {

@@ -16,6 +16,7 @@
 //!   behind; *deliver again*, of one that is recorded already.
 //! - *park*: a step for which there is no place under its key; *unpark*: its run is given one, by another run (`others give the
 //!   place on`) or by a step of its own that ends. `wait` for an approval or a signal frees the step and its place.
+//! - *enter*: the run takes the place that it needs before anything of it begins; *stand in line*: there is none.
 //! - *crash*: the process goes and another begins; its time runs out (`lapse`), its member may still be on its way (`land`).
 //! - *ambiguous*: a member was written, or was not, or will be; its sender reads event `expected + 1` (`settle`).
 //! - *cancel*, *pause*, *resume*, *resolve*, *retry*: what people say, under the sequence number alone.
@@ -131,7 +132,8 @@ fn each_wrong_rule_breaks_its_promise_in_the_fewest_actions() {
         let fits = |scope: &&Scope| {
             let has_offers = scope.steps.iter().any(|step| step.at != At::Home);
             let has_places = scope.steps.iter().any(|step| step.keyed);
-            (!wrong.is_of_offers() || has_offers) && (!wrong.is_of_places() || has_places)
+            let has_door = wrong != Wrong::NoDoor || scope.bounded;
+            (!wrong.is_of_offers() || has_offers) && (!wrong.is_of_places() || has_places) && has_door
         };
         let scopes = || SCOPES.iter().filter(fits);
         let tries = [8, 11].into_iter().flat_map(|depth| scopes().map(move |scope| (scope, depth)));

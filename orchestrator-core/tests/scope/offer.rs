@@ -32,6 +32,9 @@ pub(crate) fn of_driver(scope: &Scope, ran: &Ran, owner: u8, words: &mut Vec<Wor
     }
     let keyed = (0..STEPS).filter(|step| scope.steps[*step].keyed);
     words.extend(keyed.map(|step| Word::Park { step: step as u8, owner }));
+    if scope.bounded {
+        words.extend([Word::Enter { owner }, Word::StandInLine { owner }]);
+    }
     words.push(Word::Wake);
     words.push(Word::Conclude);
 }
@@ -287,7 +290,7 @@ fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
             (Place::Offered { epoch, .. }, _) if ran.account.is_held() => {
                 Some(world.claim(ran, step).map_or(Word::Withdraw { step: at, epoch }, Word::Learn))
             }
-            _ if ran.account.paused || ran.account.cancelled => None,
+            _ if ran.account.is_held() || !ran.account.has_entered() => None,
             (Place::Open, (true, true)) if away => Some(Word::Offer { step: at, owner, goes_on: false }),
             (Place::Arrived, _) if away => Some(Word::Offer { step: at, owner, goes_on: true }),
             (Place::Open, (true, true)) => Some(Word::Begin { step: at, owner }),
@@ -298,7 +301,14 @@ fn by_driver(scope: &Scope, ran: &Ran, world: &World) -> Option<Action> {
         }
     });
     let ends = ran.state.is_settled().then_some(Word::Conclude);
-    executed.or(lost).or(open).or(ends).map(|word| Action::Say(node, word))
+    let account = &ran.account;
+    let begins = (0..STEPS).any(|step| {
+        let place = account.steps[step].place;
+        place == Place::Arrived || place == Place::Open && account.needs(scope, step).0
+    });
+    let enters = begins && !account.has_entered() && !account.is_held();
+    let enters = enters.then_some(Word::Enter { owner });
+    executed.or(lost).or(enters).or(open).or(ends).map(|word| Action::Say(node, word))
 }
 
 /// Who claims what is offered, and how that ends.

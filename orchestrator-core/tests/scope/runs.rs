@@ -7,15 +7,15 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use orchestrator_core::id::{RunId, TransitionId};
 use orchestrator_core::machine::transitions::TRANSITIONS;
 use orchestrator_core::machine::{
-    AfterLoss, Event, Recorded, RunCreated, RunState, StepKind, StepLost, StepState, StepSucceeded, apply,
-    check, decide, outstanding, wake_at,
+    AfterLoss, Event, Recorded, RunCreated, RunEntered, RunState, StepKind, StepLost, StepState,
+    StepSucceeded, apply, check, decide, outstanding, wake_at,
 };
 use orchestrator_core::value::{Digest, ValueRef};
 use uuid::Uuid;
 
 use crate::account::Account;
 use crate::bounds::{STEPS, Scope};
-use crate::word::{How, LATER, NOW, Word, number, unit};
+use crate::word::{How, LATER, NOW, Word, hold, number, unit};
 use crate::wrong::Wrong;
 
 /// A state of the run, by its place in the list of those that were reached.
@@ -62,7 +62,7 @@ impl Runs {
             by: "someone".into(),
             pins: None,
             not_before: None,
-            place: None,
+            place: scope.bounded.then(hold),
             within: Vec::new(),
         };
         let mut runs =
@@ -157,6 +157,11 @@ impl Runs {
                 }
                 events
             }),
+            (Some(Wrong::NoDoor), Word::Begin { .. }) if decided.is_none() && !on.has_entered() => {
+                let mut entered = on.clone();
+                apply(&mut entered, &recorded(on, RunEntered {}.into())).ok()?;
+                self.decide(&entered, word).ok()?
+            }
             (Some(Wrong::NoWithdrawal), Word::Withdraw { .. }) => None,
             (Some(Wrong::LostThoughDelivered), Word::Lost { owner }) => decided.map(|mut events| {
                 events.extend(on.slots().filter_map(|(step, slot)| match slot.state {

@@ -57,6 +57,14 @@ pub(crate) enum Word {
         owner: u8,
         epoch: u8,
     },
+    /// The run takes its place.
+    Enter {
+        owner: u8,
+    },
+    /// There is none for it.
+    StandInLine {
+        owner: u8,
+    },
     Begin {
         step: u8,
         owner: u8,
@@ -168,6 +176,8 @@ impl Word {
                 Command::TakeDriver { owner: owner(by), dead: (dead != 0).then(|| owner(dead)) }
             }
             Self::Release { owner: by, epoch } => Command::ReleaseDriver(fence(by, epoch)),
+            Self::Enter { owner: by } => Command::Enter { owner: owner(by) },
+            Self::StandInLine { owner: by } => Command::StandInLine { owner: owner(by) },
             Self::Begin { step, owner: by } => {
                 Command::Prepared { step: unit(step), verdict: Prepared::Begin(begin(by, kind(step))) }
             }
@@ -213,7 +223,7 @@ fn fence(by: u8, epoch: u8) -> Fence {
 }
 
 /// The one place that there is.
-fn hold() -> Arc<Hold> {
+pub(crate) fn hold() -> Arc<Hold> {
     Arc::new(Hold::place("key", 1))
 }
 
@@ -273,6 +283,8 @@ impl fmt::Display for Word {
             Self::Take { dead: 0, .. } => write!(f, "take driver"),
             Self::Take { dead, .. } => write!(f, "take driver from {dead}, who is dead"),
             Self::Release { epoch, .. } => write!(f, "release driver (epoch {epoch})"),
+            Self::Enter { .. } => write!(f, "the run takes its place"),
+            Self::StandInLine { .. } => write!(f, "the run waits for its place"),
             Self::Begin { step, .. } => write!(f, "begin {}", name(step)),
             Self::Skip { step } => write!(f, "skip {}", name(step)),
             Self::Park { step, .. } => write!(f, "park {}", name(step)),

@@ -39,6 +39,8 @@ pub(crate) enum Wrong {
     NoRoom,
     /// A place that is given back is given to nobody.
     NotGivenOn,
+    /// What begins does not ask whether the run has its place.
+    NoDoor,
 }
 
 impl Wrong {
@@ -60,7 +62,7 @@ impl Wrong {
     }
 
     /// All of them, each with the promise that it breaks and with how few actions.
-    pub(crate) const ALL: [(Self, &'static str, usize); 18] = [
+    pub(crate) const ALL: [(Self, &'static str, usize); 19] = [
         (Self::NoSequence, "I10: the driver's epoch is 1 after 1", 4),
         (Self::NoEpoch, "I10: written under", 7),
         (Self::EpochReset, "I10: the driver's epoch is 1 after 1", 5),
@@ -79,5 +81,6 @@ impl Wrong {
         (Self::LostThoughDelivered, "I10: `step.lost` in Claimed", 11),
         (Self::NoRoom, "I14: 2 hold the only place", 6),
         (Self::NotGivenOn, "I2: it waits for a place that nobody holds", 4),
+        (Self::NoDoor, "I9: begins before the run has its place", 3),
     ];
 }

@@ -24,7 +24,7 @@ use crate::spec::retry::ErrorClass;
 pub(crate) struct Entry {
     /// The place that it needs.
     pub(crate) place: Option<Arc<Hold>>,
-    /// The keys under which those above it hold places: of these it needs none.
+    /// The keys under which those above it hold places for as long as it is under way: to wait for another would have no end.
     pub(crate) within: Vec<Arc<str>>,
 }
 
@@ -48,10 +48,7 @@ impl Entry {
         scope.env = render_env("the workflow's env", &loaded.workflow.env, &scope, &mut Vec::new())?;
         let key = limited.key.render_text(&scope);
         let key = key_of_places(key.map_err(|error| Misrender::of("concurrency.key", &error))?)?;
-        // What is above it holds a place for as long as this run is under way, and for it: to wait for another would have no end.
-        let is_within = within.iter().any(|held| **held == *key);
-        let place = (!is_within).then(|| Arc::new(Hold::place(&key, limited.limit)));
-        Ok(Self { place, within })
+        Ok(Self { place: Some(Arc::new(Hold::place(&key, limited.limit))), within })
     }
 }
 

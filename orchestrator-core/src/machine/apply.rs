@@ -86,7 +86,7 @@ fn apply_to_run(state: &mut RunState, event: &Event, at: Timestamp) -> Result<()
             state.head.created_at = at;
             state.head.since = created.not_before.unwrap_or(at);
             state.head.not_before = created.not_before;
-            state.head.entry = created.place.clone().map(|hold| Entry { hold, at: At::Outside });
+            state.head.entry = created.place.clone().map(|hold| Entry::new(hold, &created.within));
             state.head.within = (!created.within.is_empty()).then(|| created.within.as_slice().into());
             state.head.inputs = created.inputs.clone();
             state.head.by = created.by.clone();

@@ -24,13 +24,27 @@ pub enum At {
     InLine,
     /// It has its place.
     Inside,
+    /// It needs none until it has ended once: what is above it holds one under the same key, and waits for it.
+    Above,
+}
+
+impl Entry {
+    /// Before anything of a run has happened that is below what holds places under these keys.
+    pub(super) fn new(hold: Arc<Hold>, within: &[Arc<str>]) -> Self {
+        let at = if within.contains(&hold.key) { At::Above } else { At::Outside };
+        Self { hold, at }
+    }
+
+    const fn is_open(&self) -> bool {
+        matches!(self.at, At::Inside | At::Above)
+    }
 }
 
 impl RunState {
     /// Whether something of it may begin: it needs no place, or has one.
     #[must_use]
     pub fn has_entered(&self) -> bool {
-        self.head.entry.as_ref().is_none_or(|entry| entry.at == At::Inside)
+        self.head.entry.as_ref().is_none_or(Entry::is_open)
     }
 
     /// The place that it waits for.
@@ -42,7 +56,7 @@ impl RunState {
     /// The place that it is to take before anything else, if something of it could begin then.
     #[must_use]
     pub fn wanted_place(&self) -> Option<&Arc<Hold>> {
-        let entry = self.head.entry.as_ref().filter(|entry| entry.at != At::Inside)?;
+        let entry = self.head.entry.as_ref().filter(|entry| !entry.is_open())?;
         let begins = self.proceeds(self.head.stage) && !self.index.actionable.is_empty();
         begins.then_some(&entry.hold)
     }

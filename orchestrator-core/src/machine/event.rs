@@ -101,7 +101,8 @@ events! {
         /// When it is to begin; `None`: at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_before: Option<Timestamp>,
-        /// The place that it takes before anything of it begins, and keeps until it has ended.
+        /// The place that it takes before anything of it begins, and keeps until it has ended. If its key is one of `within`, it needs
+        /// none until it is reopened.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<Arc<Hold>>,
         /// The keys under which the runs above it hold places, and the steps that they carry out.

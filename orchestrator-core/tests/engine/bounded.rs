@@ -231,6 +231,29 @@ async fn the_key_of_a_child_is_of_the_child_and_what_is_above_holds_for_it() {
 }
 
 #[tokio::test]
+async fn what_is_undone_of_a_child_once_nobody_holds_a_place_for_it_needs_its_own() {
+    let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
+    let engine = engine(&crowd, &store).start().await.unwrap();
+    let child =
+        "concurrency: k\nsteps: { a: { uses: crowd, compensate: { uses: crowd, with: { key: undo } } } }";
+    let parent = engine.start(below(&engine, "concurrency: k", child)).await.unwrap();
+    assert_eq!(parent.wait().await.unwrap().status, "completed");
+    let child = children(&*store, parent.id()).await[0].run;
+    assert!(!kinds(&store, child).await.contains(&"run.entered"), "its parent held the place");
+    let other = start(&engine, &two("k", "gate")).await;
+    crowd.has_begun(ALL, 2).await;
+    engine.command(child, Command::Compensate(asked())).await.unwrap();
+    let undone = engine.drive(child).await.unwrap();
+    waiting(&store, 1).await;
+    assert_eq!((under_way(&store).await, crowd.of("undo").all), (vec![other.id()], 0));
+    crowd.gate.notify_one();
+    assert_eq!(other.wait().await.unwrap().status, "completed");
+    undone.wait().await.unwrap();
+    assert_eq!(crowd.of("undo").all, 1);
+    assert_free(&store).await;
+}
+
+#[tokio::test]
 async fn a_step_that_would_wait_for_its_own_run_fails_and_says_so() {
     let (crowd, store) = (Arc::<Crowd>::default(), Arc::new(MemoryStore::new()));
     let engine = engine(&crowd, &store).start().await.unwrap();

@@ -7,7 +7,6 @@ use crate::machine::command::Rejection;
 use crate::machine::decide::attempt::is_anothers;
 use crate::machine::decide::steer::all_cancelled;
 use crate::machine::ending::Ending;
-use crate::machine::entry::At;
 use crate::machine::event::{Event, RunEnded, RunEntered, RunParked};
 use crate::machine::failure::StepError;
 use crate::machine::hold::Hold;
@@ -49,7 +48,7 @@ fn at_the_door(state: &RunState, owner: OwnerId) -> Result<Option<&Arc<Hold>>, R
     if is_anothers(state, owner) {
         return Err(Rejection::Fenced);
     }
-    let Some(entry) = state.head.entry.as_ref().filter(|entry| entry.at != At::Inside) else {
+    let Some(entry) = state.head.entry.as_ref().filter(|_| !state.has_entered()) else {
         return Ok(None);
     };
     match state.proceeds(state.head.stage) {

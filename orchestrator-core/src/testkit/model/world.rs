@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::draw::{Dealings, Draft, KEYS, OWNERS, Offered, Op, Places, RATES, RUNS};
 use crate::id::{DecisionId, DocumentId, OwnerId, RunId, StepIx, TransitionId, Unit, mix};
-use crate::machine::{Fence, Hold};
+use crate::machine::{Fence, Hold, Room};
 use crate::port::queue::StepTicket;
 use crate::port::store::{
     Admission, ApprovalQuery, ApprovalRow, Claim, ClaimRow, Claimed, Commit, DeleteDocument, Deliver,
     DocumentQuery, EventsAfter, HoldRow, InboxRow, KeyQuery, LogQuery, Member, NewOffer, NewOwner,
     NewRevision, OfferQuery, OfferRow, Parent, Prune, PutDocument, Remote, Renewal, RevisionQuery, RunQuery,
-    Serves, StepRow, Store, StoreError, WorkflowQuery,
+    Serves, StepRow, Store, StoreError, WaiterRow, WorkflowQuery,
 };
 use crate::spec::Paths;
 use crate::testkit::sample::{
@@ -170,6 +170,9 @@ impl World {
                 let plain = answers.into_iter().map(|answer| match answer {
                     Commit::Invalid(_) => Commit::Invalid(String::new()),
                     Commit::Claimed(rows) => Commit::Claimed(rows.into_iter().map(timeless).collect()),
+                    Commit::Full(spots) => {
+                        Commit::Full(spots.into_iter().map(|(spot, room)| (spot, clockless(room))).collect())
+                    }
                     other => other,
                 });
                 format!("{:?}", plain.collect::<Vec<_>>())
@@ -289,7 +292,8 @@ impl World {
         ];
         let everything = || KeyQuery { limit: 999, ..KeyQuery::default() };
         all.push(told(store.holds(everything()).await));
-        all.push(told(store.waiters(everything()).await));
+        let waiters = store.waiters(everything()).await;
+        all.push(told(waiters.map(|rows| rows.into_iter().map(ungranted).collect::<Vec<_>>())));
         for run in self.runs {
             all.push(told(store.load(run).await.map(|log| log.map(|log| (log.row, log.text, log.events)))));
             let lines = LogQuery { run, step: None, after: 0, tail: false, limit: 99 };
@@ -367,6 +371,15 @@ fn asked(run: RunId, draft: &Draft, seq: u64) -> ApprovalRow {
 /// A claim without its time, which is of a clock.
 fn timeless(claim: ClaimRow) -> ClaimRow {
     ClaimRow { at: Timestamp::default(), ..claim }
+}
+
+/// Two stores have two clocks, which tick between the same two operations: how long it takes is not compared, only whether.
+fn clockless(room: Room) -> Room {
+    Room { more_in: room.more_in.map(|_| Duration::ZERO), ..room }
+}
+
+fn ungranted(row: WaiterRow) -> WaiterRow {
+    WaiterRow { granted_at: row.granted_at.map(|_| Timestamp::default()), ..row }
 }
 
 fn shown(row: OfferRow) -> OfferRow {

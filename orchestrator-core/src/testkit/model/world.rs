@@ -167,15 +167,7 @@ impl World {
         match *op {
             Op::Commit(_) => {
                 let answers = store.commit(members.to_vec()).await;
-                let plain = answers.into_iter().map(|answer| match answer {
-                    Commit::Invalid(_) => Commit::Invalid(String::new()),
-                    Commit::Claimed(rows) => Commit::Claimed(rows.into_iter().map(timeless).collect()),
-                    Commit::Full(spots) => {
-                        Commit::Full(spots.into_iter().map(|(spot, room)| (spot, clockless(room))).collect())
-                    }
-                    other => other,
-                });
-                format!("{:?}", plain.collect::<Vec<_>>())
+                format!("{:?}", answers.into_iter().map(plain).collect::<Vec<_>>())
             }
             Op::Register { owner, lives } => {
                 let ttl = if lives { LONG } else { Duration::ZERO };
@@ -369,6 +361,18 @@ fn asked(run: RunId, draft: &Draft, seq: u64) -> ApprovalRow {
 }
 
 /// A claim without its time, which is of a clock.
+/// What of an answer is the same in every store.
+fn plain(answer: Commit) -> Commit {
+    match answer {
+        Commit::Invalid(_) => Commit::Invalid(String::new()),
+        Commit::Claimed(rows) => Commit::Claimed(rows.into_iter().map(timeless).collect()),
+        Commit::Full(spots) => {
+            Commit::Full(spots.into_iter().map(|(spot, room)| (spot, clockless(room))).collect())
+        }
+        other => other,
+    }
+}
+
 fn timeless(claim: ClaimRow) -> ClaimRow {
     ClaimRow { at: Timestamp::default(), ..claim }
 }

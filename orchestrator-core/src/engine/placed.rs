@@ -82,24 +82,8 @@ impl Waiting {
         let with = placement.labels.iter().map(|(name, value)| format!("{name}={value}"));
         let with: Vec<String> = with.collect();
         let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
-        Self {
-            run,
-            step: Some(step),
-            item: None,
-            ix: ix.into(),
-            attempt: 0,
-            kind: "worker",
-            signal: None,
-            message: format!("waits for a worker that serves queue `{}`{with}", placement.queue),
-            show: None,
-            digest: None,
-            until: None,
-            key: None,
-            paths: None,
-            held_by: Vec::new(),
-            error: None,
-            placement: Some(placement),
-            paused: None,
-        }
+        let message = format!("waits for a worker that serves queue `{}`{with}", placement.queue);
+        let waiting = Self::new(run, Some(step), ix.into(), "worker", message);
+        Self { placement: Some(placement), ..waiting }
     }
 }

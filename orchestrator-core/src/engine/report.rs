@@ -308,25 +308,10 @@ impl Reader<'_> {
             }
         }
         if waiting_for.len() == told {
-            waiting_for.push(Waiting {
-                run: child.run,
-                step: Some(step.name.clone()),
-                item: step.item,
-                ix: Unit::new(step.step, step.item),
-                attempt: step.attempts,
-                signal: None,
-                kind: "child",
-                message: format!("{} of {} steps are done in {}", child.done, child.new.steps, child.run),
-                show: None,
-                digest: None,
-                until: step.due_at,
-                key: None,
-                paths: None,
-                held_by: Vec::new(),
-                error: None,
-                placement: None,
-                paused: None,
-            });
+            let message = format!("{} of {} steps are done in {}", child.done, child.new.steps, child.run);
+            let (name, ix) = (step.name.clone(), Unit::new(step.step, step.item));
+            let waiting = Waiting::new(child.run, Some(name), ix, "child", message);
+            waiting_for.push(Waiting { attempt: step.attempts, until: step.due_at, ..waiting });
         }
         Ok(())
     }

@@ -154,25 +154,37 @@ impl Waiting {
     /// What the run itself waits for, before anything of it begins: its place.
     pub(crate) fn of_run(run: RunId, waits: &Waits) -> Option<Self> {
         let Some(Cause::Parked(hold)) = waits.get(&Unit::RUN) else { return None };
-        Some(Self {
+        let waiting = Self::new(run, None, Unit::RUN, "concurrency", "waits for a place".to_owned());
+        Some(Self { key: Some(hold.key.clone()), ..waiting })
+    }
+
+    /// That a step or item waits, or the run itself: nothing more is known of it.
+    pub(crate) fn new(
+        run: RunId,
+        step: Option<Arc<str>>,
+        ix: Unit,
+        kind: &'static str,
+        message: String,
+    ) -> Self {
+        Self {
             run,
-            step: None,
-            item: None,
-            ix: Unit::RUN,
+            item: ix.item(),
+            step,
+            ix,
             attempt: 0,
-            kind: "concurrency",
+            kind,
             signal: None,
-            message: "waits for a place".to_owned(),
+            message,
             show: None,
             digest: None,
             until: None,
-            key: Some(hold.key.clone()),
+            key: None,
             paths: None,
             held_by: Vec::new(),
             error: None,
             placement: None,
             paused: None,
-        })
+        }
     }
 
     /// Where it stands in the line of what others hold, if it does.
@@ -250,25 +262,16 @@ pub(crate) fn waiting(
         _ => return None,
     };
     Some(Waiting {
-        run,
-        step: Some(row.name.clone()),
-        item: row.item,
-        ix: unit,
         attempt: row.attempts,
-        kind,
         signal,
-        message,
-        show: None,
         digest: approval.map(|approval| approval.digest).or(judged.map(|(_, digest)| digest)),
         until: row.due_at,
         key: parked.map(|hold| rate.map_or_else(|| hold.key.clone(), |(_, name)| name.into())),
         paths: parked.and_then(|hold| hold.claim.paths().cloned()),
-        held_by: Vec::new(),
         error: match waits.get(&unit) {
             Some(Cause::Failed(error)) if kind == "backoff" => Some(error.clone()),
             _ => None,
         },
-        placement: None,
-        paused: None,
+        ..Waiting::new(run, Some(row.name.clone()), unit, kind, message)
     })
 }

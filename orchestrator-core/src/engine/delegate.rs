@@ -145,14 +145,14 @@ impl Driver {
         let loaded = child.cloned().ok_or_else(|| {
             invalid(format!("the workflow of step `{}` was not known when the run was started", spec.name))
         })?;
-        let inputs = resolve(&loaded.workflow, &given(request)).map_err(|problems| {
+        let resolved = resolve(&loaded.workflow, &given(request)).map_err(|problems| {
             invalid(format!("the inputs do not fit workflow `{}`: {problems}", loaded.workflow.name))
         })?;
-        let run = RunId::from_uuid(self.shared.ids.uuid());
-        let within: Vec<Arc<str>> = self.state.keys().chain(begin.holds.places()).cloned().collect();
-        let entry = Entry::of(&loaded, run, inputs.clone(), &within)?;
-        let (inputs, values) = ValueRef::encode(&inputs)
+        let (inputs, values) = ValueRef::encode(&resolved)
             .map_err(|error| invalid(format!("the inputs cannot be stored: {error}")))?;
+        let run = RunId::from_uuid(self.shared.ids.uuid());
+        let within = self.state.keys().chain(begin.holds.places()).cloned().collect();
+        let entry = Entry::of(&loaded, run, resolved, within)?;
         let kept = ground.of(&loaded.workflow, &inputs)?;
         let origin = kept.iter().map(|kept| (FORKED_FROM.to_owned(), kept.run.to_string()));
         let root = self.origin.parent.map_or(self.run, |parent| parent.root);

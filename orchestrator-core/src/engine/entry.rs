@@ -10,14 +10,12 @@ use crate::engine::colleagues::Site;
 use crate::engine::driver::Driver;
 use crate::engine::loaded::Loaded;
 use crate::engine::member::Draft;
-use crate::engine::places::{key_of_places, too_many};
+use crate::engine::places::{gives_way, key_of_places, refusal};
 use crate::engine::prepare::{Misrender, render_env};
-use crate::engine::room::BY;
 use crate::id::RunId;
-use crate::machine::{Asked, Command, Hold, StepError};
+use crate::machine::{Command, Hold, StepError};
 use crate::spec::OnFull;
 use crate::spec::expr::Scope;
-use crate::spec::retry::ErrorClass;
 
 /// What bounds how many runs like a new one are under way.
 #[derive(Debug, Default)]
@@ -34,9 +32,8 @@ impl Entry {
         loaded: &Loaded,
         run: RunId,
         inputs: Value,
-        within: &[Arc<str>],
+        within: Vec<Arc<str>>,
     ) -> Result<Self, StepError> {
-        let within = within.to_vec();
         let Some(limited) = &loaded.workflow.concurrency else {
             return Ok(Self { place: None, within });
         };
@@ -61,11 +58,7 @@ impl Batch {
             return;
         }
         let (owner, spot) = (driver.owner(), hold.spot());
-        let is_free = match driver.room.get(&spot) {
-            Some(room) => self.taken.get(&spot).copied().unwrap_or_default() < *room,
-            None => driver.state.waited_place().is_none(),
-        };
-        if is_free {
+        if self.is_free(driver, &spot) {
             self.say(driver, draft, &Command::Enter { owner });
             *self.taken.entry(spot).or_default() += 1;
             return;
@@ -74,14 +67,8 @@ impl Batch {
         let is_new = driver.state.waited_place().is_none();
         let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
         let command = match on_full {
-            OnFull::Refuse => {
-                let error = StepError::new(ErrorClass::Transient, too_many(&hold, "refuse"));
-                Command::TurnAway { owner, error }
-            }
-            OnFull::CancelNewest => Command::Cancel(Asked {
-                by: BY.into(),
-                reason: Some(too_many(&hold, "cancel_newest").into()),
-            }),
+            OnFull::Refuse => Command::TurnAway { owner, error: refusal(&hold) },
+            OnFull::CancelNewest => gives_way(&hold),
             // Once it waits, those that came before it are cancelled.
             OnFull::Wait | OnFull::CancelOldest => Command::StandInLine { owner },
         };
@@ -90,9 +77,9 @@ impl Batch {
 
     /// Whether something of the run could begin if the run had its place: a place is for those that do something with it.
     fn could_begin(&mut self, driver: &mut Driver) -> bool {
-        let open: Vec<_> =
-            driver.state.actionable().filter(|unit| !driver.unserved.contains(&unit.step)).collect();
-        for unit in open {
+        let mut last = None;
+        while let Some(unit) = driver.state.actionable_behind(last) {
+            last = Some(unit);
             if driver.unserved.contains(&unit.step) {
                 continue;
             }

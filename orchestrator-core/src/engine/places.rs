@@ -175,8 +175,17 @@ pub(crate) fn key_of_places(key: String) -> Result<String, StepError> {
     Ok(key)
 }
 
-/// Why something does not begin whose author does not want it to wait.
-pub(crate) fn too_many(hold: &Hold, word: &str) -> String {
+/// What becomes of something whose author wants it to fail where others hold all the places: `on_full: refuse`.
+pub(crate) fn refusal(hold: &Hold) -> StepError {
+    StepError::new(ErrorClass::Transient, too_many(hold, "refuse"))
+}
+
+/// What its run is told whose author wants it cancelled then: `on_full: cancel_newest`.
+pub(crate) fn gives_way(hold: &Hold) -> Command {
+    Command::Cancel(Asked { by: BY.into(), reason: Some(too_many(hold, "cancel_newest").into()) })
+}
+
+fn too_many(hold: &Hold, word: &str) -> String {
     format!("no more than {} may hold `{}` at once, and `on_full` is `{word}`", hold.limit(), hold.key)
 }
 
@@ -207,13 +216,17 @@ impl Batch {
     pub(crate) fn missing<'h>(&self, driver: &Driver, holds: &'h Holds) -> Option<&'h Arc<Hold>> {
         holds.iter().find(|hold| {
             let spot = hold.spot();
-            let is_free = match driver.room.get(&spot) {
-                Some(room) => self.taken.get(&spot).copied().unwrap_or_default() < *room,
-                // Nothing of this run goes before what waits already.
-                None => !driver.state.waits_for(&spot),
-            };
-            !is_free || driver.is_in_its_own_way(&spot)
+            !self.is_free(driver, &spot) || driver.is_in_its_own_way(&spot)
         })
+    }
+
+    /// Whether it may be had, as far as is known: the run was given it, or nothing of the run waits for it.
+    pub(crate) fn is_free(&self, driver: &Driver, spot: &Spot) -> bool {
+        match driver.room.get(spot) {
+            Some(room) => self.taken.get(spot).copied().unwrap_or_default() < *room,
+            // Nothing of this run goes before what waits already.
+            None => !driver.state.waits_for(spot),
+        }
     }
 
     /// The step or item has begun, or goes on: what it holds now is taken.
@@ -242,13 +255,9 @@ impl Batch {
         let on_full = limited.map(|limited| limited.on_full).filter(|_| is_new).unwrap_or_default();
         match on_full {
             OnFull::Refuse => {
-                let error = StepError::new(ErrorClass::Transient, too_many(&hold, "refuse"));
-                return self.say_done(driver, draft, step, Done::of(Prepared::Fault(error)));
+                return self.say_done(driver, draft, step, Done::of(Prepared::Fault(refusal(&hold))));
             }
-            OnFull::CancelNewest => {
-                let asked = Asked { by: BY.into(), reason: Some(too_many(&hold, "cancel_newest").into()) };
-                return self.say(driver, draft, &Command::Cancel(asked));
-            }
+            OnFull::CancelNewest => return self.say(driver, draft, &gives_way(&hold)),
             // Once it waits, those that came before it are cancelled.
             OnFull::Wait | OnFull::CancelOldest => {}
         }

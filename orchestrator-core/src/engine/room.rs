@@ -8,7 +8,7 @@ use crate::engine::shared::Shared;
 use crate::id::RunId;
 use crate::machine::{Asked, Command, Hold};
 use crate::port::store::{KeyQuery, StoreError};
-use crate::spec::OnFull;
+use crate::spec::{Concurrency, OnFull};
 use crate::time::Timestamp;
 
 /// Who cancels, as the log of the cancelled run has it.
@@ -19,16 +19,15 @@ impl Driver {
     /// also after the run was taken over.
     pub(crate) fn make_room(&mut self) {
         let Self { state, loaded, makes_room, .. } = self;
-        let wants = |step: &_| {
-            let limited = loaded.workflow.step(*step).options().concurrency.as_ref();
-            limited.is_some_and(|limited| limited.on_full == OnFull::CancelOldest)
+        let workflow = &loaded.workflow;
+        let wants = |limited: &Option<Concurrency>| {
+            limited.as_ref().is_some_and(|limited| limited.on_full == OnFull::CancelOldest)
         };
-        let waits = state.parked().filter(|unit| wants(&unit.step));
-        let waits = waits.filter_map(|unit| state.slot(unit).parked().cloned());
-        let of_run = loaded.workflow.concurrency.as_ref();
-        let of_run = of_run.filter(|limited| limited.on_full == OnFull::CancelOldest);
-        let of_run = of_run.and_then(|_| state.waited_place().cloned());
-        let waits: Vec<Arc<Hold>> = waits.filter(|hold| hold.claim.is_place()).chain(of_run).collect();
+        let waits = state.parked().filter(|unit| wants(&workflow.step(unit.step).options().concurrency));
+        let waits = waits.filter_map(|unit| state.slot(unit).parked());
+        let own = state.waited_place().filter(|_| wants(&workflow.concurrency));
+        let waits = waits.filter(|hold| hold.claim.is_place()).chain(own);
+        let waits: Vec<Arc<Hold>> = waits.cloned().collect();
         makes_room.retain(|key| waits.iter().any(|hold| hold.key == *key));
         for hold in waits {
             if makes_room.insert(hold.key.clone()) {

@@ -240,7 +240,7 @@ impl Shared {
         let state = RunState::new(run, loaded.workflow.clone(), loaded.plan.clone());
         let values = stored.into_iter().chain(loaded.pinned.texts.iter().cloned()).collect();
         let not_before = start.not_before.map(Timestamp::or_last).filter(|at| *at > self.clock.now());
-        let entry = Entry::of(&loaded, run, given, &[]).map_err(|error| invalid(&error.message))?;
+        let entry = Entry::of(&loaded, run, given, Vec::new()).map_err(|error| invalid(&error.message))?;
         let created = RunCreated { not_before, ..created(&new, &loaded, entry) };
         Ok(Creation { new, created, values, state, loaded })
     }

@@ -65,7 +65,7 @@ impl Positions {
     }
 
     /// The first position that is not before `at`.
-    fn from(&self, at: usize) -> Option<usize> {
+    pub(crate) fn from(&self, at: usize) -> Option<usize> {
         let word = at / BITS;
         first_one(*self.words.get(word)?, at % BITS).map(|bit| word * BITS + bit).or_else(|| {
             let next = word + 1;

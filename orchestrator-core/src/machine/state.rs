@@ -225,6 +225,16 @@ impl RunState {
         self.index.actionable.iter().map(|at| self.unit_at(at))
     }
 
+    /// The first step or item to prepare or to continue; or the next one behind this, which is one itself.
+    pub(crate) fn actionable_behind(&self, unit: Option<Unit>) -> Option<Unit> {
+        let first = match unit {
+            Some(unit) => self.place(unit)? as usize + 1,
+            None => 0,
+        };
+        // They went in as 32 bits.
+        self.index.actionable.from(first).map(|at| self.unit_at(at as u32))
+    }
+
     /// How many steps and items there are to prepare or to continue.
     #[must_use]
     pub fn actionable_count(&self) -> usize {

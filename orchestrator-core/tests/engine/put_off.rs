@@ -8,7 +8,8 @@ use orchestrator_core::machine::{Asked, Command, Event};
 use orchestrator_core::port::store::Store;
 use orchestrator_core::spec::Workflow;
 use orchestrator_core::time::{Timestamp, wall_clock};
-use orchestrator_core::{MemoryStore, StartRun};
+use orchestrator_core::{Engine, MemoryStore, RunHandle, StartRun};
+use tokio::time::Instant;
 
 use crate::bench::{Puppet, engine, workflow};
 
@@ -16,8 +17,17 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 const FLOW: &str = "a: { uses: puppet }";
 
+/// Has ten minutes, and never ends by itself.
+const LATE: &str = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
+
 fn later(flow: Workflow) -> StartRun {
     StartRun::new(flow).not_before(wall_clock() + HOUR)
+}
+
+/// A run that is to begin in an hour, and when it was started.
+async fn put_off(engine: &Engine, text: &str) -> (RunHandle, Instant) {
+    let flow = engine.parse(text).unwrap().workflow;
+    (engine.start(later(flow)).await.unwrap(), Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,9 +73,7 @@ async fn a_run_that_is_put_off_can_be_cancelled_at_once() {
     let puppet = Puppet::new();
     let engine = engine(&puppet).start().await.unwrap();
     let text = "name: last\nsteps:\n  a: { uses: puppet }\nfinally:\n  last: { uses: puppet }";
-    let flow = engine.parse(text).unwrap().workflow;
-    let run = engine.start(later(flow)).await.unwrap();
-    let began = tokio::time::Instant::now();
+    let (run, began) = put_off(&engine, text).await;
     let cancel = Command::Cancel(Asked { by: "kim".into(), reason: None });
     engine.command(run.id(), cancel).await.unwrap();
     let report = run.wait().await.unwrap();
@@ -77,10 +85,7 @@ async fn a_run_that_is_put_off_can_be_cancelled_at_once() {
 async fn a_deadline_counts_from_when_the_run_is_to_begin() {
     let puppet = Puppet::new();
     let engine = engine(&puppet).start().await.unwrap();
-    let text = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
-    let flow = engine.parse(text).unwrap().workflow;
-    let run = engine.start(later(flow)).await.unwrap();
-    let began = tokio::time::Instant::now();
+    let (run, began) = put_off(&engine, LATE).await;
     let report = run.wait().await.unwrap();
     assert_eq!(report.status, "failed", "{:?}", report.error);
     let took = began.elapsed().as_secs();
@@ -122,7 +127,7 @@ async fn a_run_that_was_cancelled_before_its_time_and_is_retried_is_put_off_no_m
     let asked = || Asked { by: "kim".into(), reason: None };
     engine.command(run.id(), Command::Cancel(asked())).await.unwrap();
     assert_eq!(run.wait().await.unwrap().status, "cancelled");
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     engine.command(run.id(), Command::Retry { steps: Vec::new(), asked: asked() }).await.unwrap();
     let run = engine.drive(run.id()).await.unwrap();
     let report = run.wait().await.unwrap();
@@ -134,10 +139,7 @@ async fn a_run_that_was_cancelled_before_its_time_and_is_retried_is_put_off_no_m
 async fn what_was_put_off_begins_at_once_where_somebody_wants_that() {
     let puppet = Puppet::new();
     let engine = engine(&puppet).start().await.unwrap();
-    let text = "name: late\ndeadline: 10m\nsteps:\n  a: { uses: puppet, with: { do: stubborn } }";
-    let flow = engine.parse(text).unwrap().workflow;
-    let run = engine.start(later(flow)).await.unwrap();
-    let began = tokio::time::Instant::now();
+    let (run, began) = put_off(&engine, LATE).await;
     let now = || Command::BeginNow(Asked { by: "kim".into(), reason: Some("it hurries".into()) });
     assert!(engine.command(run.id(), now()).await.unwrap().changed);
     assert!(!engine.command(run.id(), now()).await.unwrap().changed, "it was so already");

@@ -18,30 +18,36 @@ use crate::output::{Problem, block};
 use crate::{find, store};
 
 pub(super) async fn pause(app: &App, args: &Ask) -> Result<Exit, Problem> {
-    let (engine, run) = prepare(app, &args.run.run).await?;
     let command = Command::Pause(app.asked(args.reason.reason.as_deref()));
-    let result = async {
-        let receipt = say(app, &engine, run, command).await?;
-        let text = match receipt {
-            Receipt { changed: false, .. } => "it was paused already",
-            Receipt { driven: true, .. } => "paused; what is running is left to end",
-            Receipt { .. } => "paused",
-        };
-        told(app, &engine, run, text).await
-    };
-    finish(app, &engine, result.await).await
+    ask(app, &args.run.run, command, |receipt| match receipt {
+        Receipt { changed: false, .. } => "it was paused already",
+        Receipt { driven: true, .. } => "paused; what is running is left to end",
+        Receipt { .. } => "paused",
+    })
+    .await
 }
 
 pub(super) async fn begin(app: &App, args: &Begin) -> Result<Exit, Problem> {
-    let (engine, run) = prepare(app, &args.run.run).await?;
     let command = Command::BeginNow(app.asked(args.reason.reason.as_deref()));
+    ask(app, &args.run.run, command, |receipt| match receipt {
+        Receipt { changed: false, .. } => "it is not put off, or not any more",
+        Receipt { driven: true, .. } => "begins now",
+        Receipt { .. } => "begins as soon as somebody drives it",
+    })
+    .await
+}
+
+/// Says a command to a run that need not be driven for it, and tells in these words what has become of it.
+async fn ask(
+    app: &App,
+    named: &str,
+    command: Command,
+    words: fn(Receipt) -> &'static str,
+) -> Result<Exit, Problem> {
+    let (engine, run) = prepare(app, named).await?;
     let result = async {
-        let text = match say(app, &engine, run, command).await? {
-            Receipt { changed: false, .. } => "it is not put off, or not any more",
-            Receipt { driven: true, .. } => "begins now",
-            Receipt { .. } => "begins as soon as somebody drives it",
-        };
-        told(app, &engine, run, text).await
+        let receipt = say(app, &engine, run, command).await?;
+        told(app, &engine, run, words(receipt)).await
     };
     finish(app, &engine, result.await).await
 }
